@@ -1,0 +1,36 @@
+"""Time: the one seam through which everything here asks for it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+
+def monotonic() -> float:
+    """Seconds that only grow, whatever happens to the wall clock."""
+    return time.monotonic()
+
+
+def now() -> datetime:
+    """The wall clock, aware, in UTC: for people to read, never to compute a delay from."""
+    return datetime.now(UTC)
+
+
+def give_way() -> None:
+    """Let a thread go first that waits for the interpreter: after a swap, the readers of what is new."""
+    time.sleep(0)
+
+
+def in_words(age: timedelta) -> str:
+    """A length of time as a person says it.
+
+    >>> in_words(timedelta(hours=3, minutes=12, seconds=5))
+    '3 h 12 min'
+    """
+    seconds = max(0, int(age.total_seconds()))
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    first = next((index for index, (count, _) in enumerate(parts) if count), 3)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)

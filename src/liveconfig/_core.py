@@ -1,0 +1,257 @@
+"""One settings object put together: the transaction, the delivery, the watching and the word on what is stale."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic_settings import BaseSettings
+
+from liveconfig import _clock
+from liveconfig._causes import Frozens, Scene, causes
+from liveconfig._delivery.hub import Hub
+from liveconfig._delivery.signal_subscribers import SignalSubscribers
+from liveconfig._delivery.subjects import Version
+from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._diff import diff
+from liveconfig._engine import Engine
+from liveconfig._fork import renew_in_child
+from liveconfig._instance import leaves
+from liveconfig._origin import Origin
+from liveconfig._process import green_threads, started_at
+from liveconfig._reading.load import Feeds, Loader
+from liveconfig._reading.mounts import frozen_parts, identity, mounts
+from liveconfig._reading.sources import Sources
+from liveconfig._reading.volume import Volume
+from liveconfig._staleness import Staleness
+from liveconfig._verify import Verifier
+from liveconfig._watch import Registration, watcher
+from liveconfig.events import Rejected
+
+S = TypeVar("S", bound=BaseSettings)
+
+_log = logging.getLogger("liveconfig")
+
+
+class Core(Generic[S]):
+    """What stands behind one live object.
+
+    Args:
+        cls: The settings class.
+        volumes: Its volumes, the strongest last.
+        sources: Everything but the volumes.
+        replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
+
+    Raises:
+        NotLoaded: There is nothing to begin with.
+    """
+
+    def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources, *, replaced: bool) -> None:
+        self.config: Mapping[str, Any] = {**cls.model_config}
+        self.environment_since = started_at()  # a forked child inherits it with the environment
+        self.loader = Loader(cls, volumes, sources, self.environment_since)
+        self.engine = Engine(self.loader, watcher.worker)
+        self.hub = Hub(self.engine.version, watcher.worker, self._tell_log, SignalSubscribers(self._instance))
+        self.engine.publish, self.engine.post = self.hub.publish, self.hub.reject
+        self.staleness = Staleness(self.config["stale_reminder"], self.hub.post)
+        self.frozen: Frozens = {}
+        self.vanished: dict[str, datetime] = {}
+        self._fed = _fed(self.engine.applied.feeds)
+        self.registration: Registration | None = None
+        self._replaced = replaced
+        self._instance_ref: Callable[[], S | None] = lambda: None
+        self._kept: S | None = None
+        self._seen: tuple[object, ...] = ()
+        self._entries = 0
+        self._closed = False
+        self.renew()
+
+    def renew(self) -> None:
+        """New locks: at the start, and in a forked child."""
+        self._lock = threading.RLock()
+        self._reviewing = threading.RLock()
+        if hasattr(self, "registration"):
+            self.engine.renew()
+            self.engine.show()
+            self.hub.renew()
+            self.staleness.renew()
+
+    def resume(self) -> None:
+        """In a forked child: deliver what is still to be delivered there."""
+        self.engine.resume()
+        self.hub.resume()
+
+    def attach(self, instance: S) -> None:
+        """Keep ``instance`` showing the newest version, and say what is stale from the start."""
+        self._instance_ref = self.engine.instance = weakref.ref(instance)
+        renew_in_child(self)
+
+    def _instance(self) -> S | None:
+        return self._instance_ref()
+
+    # Watching
+
+    def start(self) -> None:
+        """Watch the volumes from now on. What was swapped since the first reading is seen at once."""
+        with self._lock:
+            self._closed = False
+            wanted = self.loader.volumes and self.config["watch"] and not green_threads()
+            if self.registration is None and wanted:
+                self.engine.wake()
+                paths = [volume.path for volume in self.loader.volumes]
+                self.registration = watcher.add(self, paths, float(self.config.get("resync", 30.0)))
+                self._keep()
+        if self.registration is not None:
+            self.look()
+        self.hub.resume()
+
+    def close(self) -> None:
+        """Watch no more, wait for nothing more."""
+        with self._lock:
+            registration, self.registration = self.registration, None
+            self._closed = True
+        self.engine.rest()
+        self.hub.close()
+        if registration is not None:
+            registration.anchor = None
+            watcher.remove(registration)
+        self._kept = None
+
+    def closed(self) -> bool:
+        """Whether it was closed, and not entered again."""
+        return self._closed
+
+    def enter(self) -> None:
+        """One more user; a closed one is started again."""
+        with self._lock:
+            self._entries += 1
+        if self._closed or self.registration is None:
+            self.start()
+
+    def leave(self) -> None:
+        """One user less; the last one closes."""
+        with self._lock:
+            self._entries -= 1
+            last = self._entries <= 0
+        if last:
+            self.close()
+
+    def look(self) -> None:
+        """A volume may have changed."""
+        self.engine.look()
+
+    def recheck(self) -> None:
+        """A re-check is due: look, whatever was heard, and see what cannot change any more."""
+        self.engine.look()
+        if self._seen != self._sight() or self.staleness.stands():
+            self.review()
+
+    def _sight(self) -> tuple[object, ...]:
+        """All that what is said of staleness depends on, at the price of one stat a volume."""
+        places = [identity(volume.path) for volume in self.loader.volumes]
+        return id(self.engine.applied), watcher.mode(self.registration), places
+
+    def _keep(self) -> None:
+        """Who is subscribed or verifies keeps the settings alive."""
+        used = bool(self.hub.subscribers or self.engine.bench.verifiers)
+        self._kept = self._instance() if used else None
+        if self.registration is not None:
+            self.registration.anchor = self if used else None
+
+    # Subscribers and verifiers
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Deliver to it from now on."""
+        self.hub.add(subscriber)
+        self._keep()
+
+    def cancel(self, subscriber: Subscriber) -> None:
+        """Deliver to it no more."""
+        self.hub.remove(subscriber)
+        self._keep()
+
+    def verify(self, verifier: Verifier) -> None:
+        """Ask it before anything is applied from now on."""
+        self.engine.bench.verifiers.append(verifier)
+        self._keep()
+
+    # What is said
+
+    def _tell_log(self, event: Rejected | tuple[Version, Version]) -> None:
+        """On a delivery thread, before anybody else is told."""
+        if isinstance(event, Rejected):
+            self._rejected(event)
+        else:
+            self._applied(*event)
+
+    def _applied(self, old: Version, new: Version) -> None:
+        stale = {stale.field for stale in self.staleness.standing() if stale.reason == "shadowed-environment"}
+        if stale or _log.isEnabledFor(logging.INFO):
+            names = [str(change.field) for change in diff(old.snapshot, new.snapshot, new.number)]
+            _log.info("version %d applied: %s (%s)", new.number, ", ".join(names), _generations(new.generations))
+            again = ", ".join(name for name in names if name in stale and self.origin(name).kind == "volume")
+            if again:
+                _log.warning("the volume changed %s; the environment still holds an older value", again)
+        with self._reviewing:
+            self._say()
+
+    def _rejected(self, event: Rejected) -> None:
+        held = f"; good changes that wait with it: {', '.join(event.held)}" if event.held else ""
+        generations = f" ({_generations(event.generations)})" if event.generations else ""
+        _log.error("rejected at stage %s%s, the last good stays: %s%s", event.stage, generations, event.reason, held)
+
+    def review(self) -> None:
+        """See what is stale, and say what is new of it."""
+        with self._reviewing:
+            seen = mounts()
+            parts = ((index, frozen_parts(volume.path, seen)) for index, volume in enumerate(self.loader.volumes))
+            self.frozen = {index: frozen for index, frozen in parts if frozen}
+            self._seen = self._sight()
+            self._say()
+
+    def _say(self) -> None:
+        # The mounts are not looked at here: a swap does not change them, and they take longer than all the rest.
+        fed = _fed(self.engine.applied.feeds)
+        if fed != self._fed:
+            self._note_vanished(self._fed - fed, fed)
+            self._fed = fed
+        self.staleness.review(causes(self.scene()))
+
+    def _note_vanished(self, gone: set[str], fed: set[str]) -> None:
+        self.vanished = {name: since for name, since in self.vanished.items() if name not in fed}
+        self.vanished.update((name, _clock.now()) for name in gone if name not in self.vanished)
+
+    def scene(self) -> Scene:
+        """The present state, as far as origins and causes are concerned."""
+        return Scene(
+            self.loader,
+            self.engine.applied.feeds,
+            self.origin,
+            self.loader.sources.variables(self.engine.applied.snapshot),
+            self.frozen,
+            dict(self.vanished),
+            watcher.mode(self.registration),
+            self.environment_since,
+            self._replaced,
+        )
+
+    def origins(self) -> dict[str, Origin]:
+        """The origin of every leaf."""
+        applied = self.engine.applied
+        return {name: self.origin(name) for name, _ in leaves(applied.snapshot)}
+
+    def origin(self, name: str) -> Origin:
+        """The origin of one field."""
+        return self.loader.origin(name, self.engine.applied.feeds, self.frozen)
+
+
+def _fed(feeds: Feeds) -> set[str]:
+    return {name for each in feeds for name in each.keys}
+
+
+def _generations(generations: Mapping[str, str]) -> str:
+    return ", ".join(f"{path}: {name}" for path, name in generations.items()) or "no volume"

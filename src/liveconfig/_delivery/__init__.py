@@ -1,0 +1,1 @@
+"""From an applied version to its subscribers: the rooms that deliver."""

@@ -1,0 +1,147 @@
+"""One call of one subscriber: on this thread, or on its event loop; and what follows when it raises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from liveconfig._delivery.lanes import Job
+from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._redaction import told
+from liveconfig._worker import Timer, Timers
+
+HUNG = 30.0
+"""Seconds after which a subscriber that still runs is named in the log."""
+
+_log = logging.getLogger("liveconfig")
+
+
+class Calls:
+    """Calls subscribers.
+
+    Args:
+        timers: For calling again what raised, and for looking at what does not return.
+        again: Called when a subscriber may be due again.
+    """
+
+    def __init__(self, timers: Timers, again: Callable[[], None]) -> None:
+        self._timers = timers
+        self._again = again
+        self.resting = False  # the settings are closed: nothing is called again by itself
+
+    def call(self, job: Job) -> None:
+        """Tell the subscriber what is new for it. User code is isolated: nothing that it raises leaves here."""
+        subscriber = job.subscriber
+        try:
+            event = job.event = subscriber.take(job.target)
+        except BaseException as error:  # noqa: BLE001 - a user's selector
+            subscriber.skipped(job.target)
+            _log.error("the selector of subscriber %s raised, it hears of no change: %s", subscriber.name, told(error))
+            return
+        if event is None:
+            subscriber.skipped(job.target)
+        elif subscriber.coroutine:
+            self._hand_over(job)
+        else:
+            try:
+                contextvars.Context().run(subscriber.callback, event)
+            except BaseException as error:  # noqa: BLE001 - a user's callback; sys.exit() must not end the lane
+                self._failed(job, error)
+            else:
+                subscriber.succeeded(job.target, event)
+
+    def hung(self, subscriber: Subscriber) -> Timer | None:
+        """Have a subscriber named that will still be inside its present call."""
+        started = subscriber.started
+
+        def look() -> None:
+            if subscriber.started == started:
+                _log.warning("subscriber %s has been running for %d s", subscriber.name, HUNG)
+
+        return None if self.resting else self._timers.later(max(0.0, HUNG - subscriber.ran()), look)
+
+    def _failed(self, job: Job, error: BaseException) -> None:
+        subscriber = job.subscriber
+        delay = self._later(job, error)
+        then = "it is not called again for this" if delay is None else f"it is called again in {delay:.0f} s"
+        _log.error("subscriber %s raised, %s: %s", subscriber.name, then, told(error))
+
+    def _later(self, job: Job, error: BaseException) -> float | None:
+        """Have it called again after its pause, unless it wants no second call."""
+        subscriber = job.subscriber
+        delay = subscriber.failed(job.target, job.event, error)
+        self._timers.cancel(subscriber.again)
+        if delay is not None and not subscriber.cancelled and not self.resting:
+            subscriber.again = self._timers.later(delay, lambda: self._call_again(subscriber))
+        return delay
+
+    def _call_again(self, subscriber: Subscriber) -> None:
+        subscriber.waits = False
+        self._again()
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """It is not subscribed any more."""
+        self._timers.cancel(subscriber.again)
+
+    # Coroutines
+
+    def _hand_over(self, job: Job) -> None:
+        subscriber = job.subscriber
+        if subscriber.loop is not None and not subscriber.loop.is_closed():
+            subscriber.on_loop = True
+            try:
+                subscriber.loop.call_soon_threadsafe(self._begin, job)
+                return
+            except RuntimeError:  # closed just now
+                subscriber.on_loop = False
+        subscriber.parked = True
+        _log.warning(
+            "subscriber %s is a coroutine and has no running event loop: it gets what it misses at the next "
+            "'async with settings.live'",
+            subscriber.name,
+        )
+
+    def _begin(self, job: Job) -> None:
+        subscriber = job.subscriber
+        if subscriber.cancelled:
+            subscriber.rest()
+            return
+        try:
+            task = contextvars.Context().run(_task, subscriber.callback, job.event)
+        except Exception as error:  # noqa: BLE001 - it cannot be called with one event
+            self._failed(job, error)
+            self._over(subscriber)
+            return
+        subscriber.task = task  # the loop itself refers to its tasks weakly
+        watch = self.hung(subscriber)
+        task.add_done_callback(lambda done: self._ended(job, done, watch))
+
+    def _ended(self, job: Job, task: asyncio.Task[Any], watch: Timer | None) -> None:
+        subscriber = job.subscriber
+        self._timers.cancel(watch)
+        if subscriber.task is not task:
+            return  # of a loop that was closed; it has another one by now
+        if task.cancelled():  # by somebody, or because its loop is being closed: the second call will find out
+            self._later(job, asyncio.CancelledError())
+        elif (error := task.exception()) is None:
+            subscriber.succeeded(job.target, job.event)
+        else:
+            self._failed(job, error)
+        self._over(subscriber)
+
+    def _over(self, subscriber: Subscriber) -> None:
+        subscriber.rest()
+        self._again()
+
+
+def _task(callback: Callable[[Any], Any], event: Any) -> asyncio.Task[Any]:
+    """In an empty context, that the task copies: a task factory need not know of contexts."""
+    coroutine = callback(event)
+    try:
+        return asyncio.get_running_loop().create_task(coroutine)
+    except BaseException:
+        coroutine.close()
+        raise

@@ -1,0 +1,247 @@
+"""Who is subscribed to one settings object, and how far all of them are.
+
+A *pass* brings every subscriber, in their order, to one version. User code is never called under the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from liveconfig._delivery.calls import Calls
+from liveconfig._delivery.lanes import Job, Lanes
+from liveconfig._delivery.subjects import Every, Notices, Version
+from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._worker import Timer, Timers, Worker
+
+
+class Waker(Protocol):
+    """Something that waits for versions on an event loop."""
+
+    def wake(self) -> None:
+        """There is news, or the settings were closed. Called under the hub's lock: only leave a note."""
+
+    def renew(self) -> None:
+        """In a forked child: whatever waited, waits in the parent."""
+
+
+class _Pass:
+    """One round of all subscribers."""
+
+    def __init__(self, target: Version, subscribers: tuple[Subscriber, ...], covers: int) -> None:
+        self.target = target
+        self.rest: Iterator[Subscriber] = iter(subscribers)
+        self.covers = covers
+
+
+class Hub:
+    """The subscribers of one settings object.
+
+    Args:
+        first: The version of the first load.
+        worker: Wakes what waits: the second of a slow subscriber, a back-off.
+        first_of_all: Called before all others, with each version and the one before it, and with each rejection.
+        others: The subscribers that come after those held here: signal receivers, asked for at each pass.
+    """
+
+    def __init__(
+        self,
+        first: Version,
+        worker: Worker,
+        first_of_all: Callable[[Any], None],
+        others: Callable[[Version], tuple[Subscriber, ...]],
+    ) -> None:
+        self.newest = first
+        self.subscribers: list[Subscriber] = []
+        self._every = Every()
+        self._own = Subscriber(self._every, first_of_all, initial=False, retry=False)
+        self._others = others
+        self._other_subscribers: tuple[Subscriber, ...] = ()
+        self._reached = first  # by the last whole pass
+        self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._timers = Timers(worker)
+        self._calls = Calls(self._timers, self._kick)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        # `with` on the lock itself, never on the condition: that one is Python code, and a KeyboardInterrupt inside it
+        # would leave the lock taken for ever.
+        self.lock = threading.RLock()
+        self.moved = threading.Condition(self.lock)
+        self._lanes = Lanes(self, self.lock, self._timers)
+        self._pass: _Pass | None = None
+        self._wanted = self._covered = 0
+
+    def renew(self) -> None:
+        """In a forked child: a new lock, and nobody busy."""
+        forking = self._lanes.forking()
+        self._timers.forget()
+        self._set_up()
+        self._every.forget()
+        for waker in self._wakers:
+            waker.renew()
+        for subscriber in (self._own, *self.subscribers, *self._other_subscribers):
+            subscriber.renew()
+        if forking is not None and forking.event is not None:
+            # It forked: it is inside its call in the child too, and would fork again if it were told again.
+            forking.subscriber.succeeded(forking.target, forking.event)
+
+    def resume(self) -> None:
+        """In a forked child, or started again: deliver what is still to be delivered."""
+        self._calls.resting = False
+        with self.lock:
+            everybody = self.everybody()
+            for subscriber in everybody:
+                subscriber.waits = False
+            if any(subscriber.behind(self.newest) for subscriber in everybody):
+                self._kick()
+
+    def everybody(self) -> tuple[Subscriber, ...]:
+        """The subscribers, and the receivers of signals that listen now."""
+        with self.lock:
+            self._other_subscribers = self._others(self._reached)
+            return (*self.subscribers, *self._other_subscribers)
+
+    # What comes in
+
+    def publish(self, version: Version) -> None:
+        """Tell everybody of a new version; one that comes late, after a newer one, is passed over."""
+        with self.lock:
+            if version.number <= self.newest.number:
+                return
+            self._every.put((self.newest, version))
+            self.newest = version
+            for waker in self._wakers:
+                waker.wake()
+            self.moved.notify_all()
+            self._kick()
+
+    def reject(self, rejected: Any) -> None:
+        """Tell our own log of a rejection, and those who listen."""
+        with self.lock:
+            self._every.put(rejected)
+            self.post(rejected)
+
+    def post(self, notice: Any) -> None:
+        """Tell those who listen of a rejection or a stale field."""
+        with self.lock:
+            for subscriber in self.everybody():
+                if isinstance(subscriber.subject, Notices):
+                    subscriber.subject.put(notice)
+            self._kick()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Tell it from now on."""
+        if subscriber.coroutine:
+            subscriber.loop = _running_loop()
+        with self.lock:
+            self.subscribers.append(subscriber)
+        if subscriber.behind(self.newest):
+            self._kick()
+            if not subscriber.coroutine:
+                self.barrier()
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Tell it no more."""
+        with self.lock:
+            subscriber.cancelled = True
+            if subscriber in self.subscribers:
+                self.subscribers.remove(subscriber)
+        self._calls.forget(subscriber)
+
+    def wake_with_versions(self, waker: Waker) -> None:
+        """Wake it at each version while somebody refers to it."""
+        with self.lock:
+            self._wakers.add(waker)
+
+    def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a loop to the coroutines that have none, or one that is closed."""
+        with self.lock:
+            for subscriber in self.subscribers:
+                if subscriber.coroutine and (subscriber.parked or not subscriber.has_loop()):
+                    subscriber.bind(loop)
+            self._kick()
+
+    def _kick(self) -> None:
+        with self.lock:
+            self._wanted += 1
+            self._lanes.start()
+
+    # Waiting
+
+    def barrier(self) -> None:
+        """Return when every subscriber was given what is there now, save coroutines and those that run for long."""
+        if self._lanes.here() is not None:
+            return
+        with self.lock:
+            wanted = self._wanted
+            if self._covered < wanted:
+                self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
+            self.moved.wait_for(lambda: self._covered >= wanted)
+
+    def close(self) -> None:
+        """Wait no more for anything, and, for a moment, for the lane to end."""
+        self._calls.resting = True
+        self._timers.cancel_all()
+        with self.lock:
+            for waker in self._wakers:
+                waker.wake()
+        self._lanes.close()
+
+    # What the lanes work through
+
+    def next(self, done: Job | None) -> Job | None:
+        """The next job of the pass, or of a new one. The one that was served goes first, until it has all."""
+        if done is not None and not done.subscriber.on_loop:
+            done.subscriber.rest()
+        while True:
+            if self._pass is None and not self._begin():
+                return None
+            assert self._pass is not None
+            target = self._pass.target
+            if done is not None and done.subscriber.due(target):
+                return self._job(done.subscriber, target)
+            for subscriber in self._pass.rest:
+                if subscriber.due(target):
+                    return self._job(subscriber, target)
+            done = None
+            self._end()
+
+    def more(self, done: Job) -> Job | None:
+        """The next job for a subscriber that has a lane to itself."""
+        done.subscriber.rest()
+        return self._job(done.subscriber, self.newest) if done.subscriber.due(self.newest) else None
+
+    def serve(self, job: Job) -> None:
+        """Call a subscriber."""
+        self._calls.call(job)
+
+    def left(self, job: Job) -> Timer | None:
+        """It has a lane to itself: say so when it stays inside its call."""
+        return self._calls.hung(job.subscriber)
+
+    def _job(self, subscriber: Subscriber, target: Version) -> Job:
+        subscriber.busy = True
+        return Job(subscriber, target)
+
+    def _begin(self) -> bool:
+        if self._covered >= self._wanted:
+            return False
+        self._pass = _Pass(self.newest, (self._own, *self.everybody()), self._wanted)
+        return True
+
+    def _end(self) -> None:
+        assert self._pass is not None
+        self._reached, self._covered = self._pass.target, self._pass.covers
+        self._pass = None
+        self.moved.notify_all()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

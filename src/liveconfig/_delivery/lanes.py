@@ -1,0 +1,167 @@
+"""The delivery threads of one settings object, and the 1 s and 30 s rules.
+
+One *lane* at most is in charge: a thread that takes job after job, started when there is something to tell and ended
+when there is not. A subscriber that has run for more than a second keeps its lane to itself, and a new one is put in
+charge of the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from liveconfig import _clock
+from liveconfig._delivery.subjects import Version
+from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._worker import Timer, Timers
+
+SLOW = 1.0
+"""Seconds after which a subscriber keeps its thread to itself."""
+
+
+class Job:
+    """One subscriber to be brought to one version; the event is known once it was taken."""
+
+    __slots__ = ("event", "subscriber", "target")
+
+    def __init__(self, subscriber: Subscriber, target: Version) -> None:
+        self.subscriber = subscriber
+        self.target = target
+        self.event: Any = None
+
+
+class Work(Protocol):
+    """What the lanes work through. All but `serve` is called under the lock."""
+
+    def next(self, done: Job | None) -> Job | None:
+        """The next job for the lane in charge."""
+
+    def more(self, done: Job) -> Job | None:
+        """The next job for the same subscriber, for a lane that was left to it."""
+
+    def serve(self, job: Job) -> None:
+        """Call the subscriber."""
+
+    def left(self, job: Job) -> Timer | None:
+        """It has a lane to itself by now: say so when it stays inside its call."""
+        ...
+
+
+class Lane:
+    """One delivery thread and what it is with."""
+
+    __slots__ = ("job", "thread", "watch")
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self.job: Job | None = None
+        self.watch: Timer | None = None
+
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self.thread is not None and self.thread.is_alive()
+
+
+class Lanes:
+    """The threads.
+
+    Args:
+        work: What they work through.
+        lock: Taken for each step, never while a subscriber runs.
+        timers: For looking at a lane later.
+    """
+
+    def __init__(self, work: Work, lock: AbstractContextManager[object], timers: Timers) -> None:
+        self._work = work
+        self._lock = lock
+        self._timers = timers
+        self._in_charge: Lane | None = None
+        self._left: set[Lane] = set()
+
+    def start(self) -> None:
+        """Put a lane in charge, if none is, or one that never started (KeyboardInterrupt). Called under the lock."""
+        if self._in_charge is None or not self._in_charge.is_alive():
+            lane = self._in_charge = Lane()
+            lane.thread = threading.Thread(target=self._run, args=(lane,), name="liveconfig-delivery", daemon=True)
+            try:
+                lane.thread.start()
+            except RuntimeError:  # out of threads, for now
+                self._in_charge = None
+                self._timers.later(SLOW, self._start_late)
+
+    def _start_late(self) -> None:
+        with self._lock:
+            self.start()
+
+    def here(self) -> Lane | None:
+        """The lane whose thread calls this."""
+        with self._lock:
+            return self._of_this_thread()
+
+    def forking(self) -> Job | None:
+        """In a forked child, whose lock may be held for ever: the job inside which the parent forked."""
+        lane = self._of_this_thread()
+        return None if lane is None else lane.job
+
+    def _of_this_thread(self) -> Lane | None:
+        current = threading.current_thread()
+        lanes = [lane for lane in (self._in_charge, *self._left) if lane is not None]
+        return next((lane for lane in lanes if lane.thread is current), None)
+
+    def close(self) -> None:
+        """Wait for the lane in charge to end, a second at most and not for itself; then leave it to its subscriber."""
+        lane = self._in_charge
+        if lane is not None and lane.thread is not None and self.here() is None:
+            lane.thread.join(SLOW)
+            self._leave(lane)
+
+    def _run(self, lane: Lane) -> None:
+        look: Timer | None = None
+        while True:
+            with self._lock:
+                job = self._job(lane)
+                if job is None:
+                    self._timers.cancel(look)
+                    return
+                if look is None:
+                    look = self._timers.later(SLOW, lambda: self._look_at(lane))
+                lane.job = job
+                job.subscriber.started = _clock.monotonic()
+                if lane in self._left:
+                    lane.watch = self._work.left(job)
+            with contextlib.suppress(BaseException):  # of a log filter: subscribers' own do not come so far
+                self._work.serve(job)
+
+    def _job(self, lane: Lane) -> Job | None:
+        done, lane.job = lane.job, None
+        self._timers.cancel(lane.watch)
+        if lane is self._in_charge:
+            job = self._work.next(done)
+            if job is None:
+                self._in_charge = None
+            return job
+        if lane in self._left and done is not None:
+            job = self._work.more(done)
+            if job is None:
+                self._left.discard(lane)
+            return job
+        return None  # of the parent process: this thread forked inside a subscriber
+
+    def _look_at(self, lane: Lane) -> None:
+        """A second has gone by: if the lane is still with one subscriber, leave it to that one."""
+        with self._lock:
+            ran = lane.job.subscriber.ran() if lane.job is not None else 0.0
+            if ran >= SLOW:
+                self._leave(lane)
+            elif lane is self._in_charge:
+                self._timers.later(SLOW - ran, lambda: self._look_at(lane))
+
+    def _leave(self, lane: Lane) -> None:
+        with self._lock:
+            if lane is self._in_charge and lane.job is not None:
+                self._in_charge = None
+                self._left.add(lane)
+                lane.watch = self._work.left(lane.job)
+                self.start()

@@ -1,0 +1,62 @@
+"""Receivers of blinker's signals, served like subscribers, after them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from liveconfig._delivery.subjects import Notices, Reloads, Version
+from liveconfig._delivery.subscribers import Subscriber, is_coroutine, name_of
+from liveconfig.events import Reloaded
+from liveconfig.signals import Key, Receiver, receivers
+
+_log = logging.getLogger("liveconfig")
+
+
+class SignalSubscribers:
+    """The receivers that listen to one settings object, each with its progress; they stay weakly held."""
+
+    def __init__(self, sender: Callable[[], object | None]) -> None:
+        self._sender = sender
+        self._known: dict[Key, Subscriber] = {}
+
+    def __call__(self, reached: Version) -> tuple[Subscriber, ...]:
+        """Those who listen now. Whoever is new begins at the version that everybody was brought to before."""
+        sender = self._sender()
+        listening = receivers(sender) if sender is not None else {}
+        if not listening and not self._known:
+            return ()
+        known = self._known
+        self._known = {key: known.get(key) or self._new(key, receiver, reached) for key, receiver in listening.items()}
+        return tuple(self._known.values())
+
+    def _new(self, key: Key, receiver: Receiver, reached: Version) -> Subscriber:
+        subject = Reloads(reached) if key[0] is Reloaded else Notices(key[0], reached)
+
+        def call(event: Any) -> None:
+            sender = self._sender()
+            current = receivers(sender).get(key) if sender is not None else None
+            if current is not None:
+                current(sender, event=event)
+
+        name = name_of(receiver)
+        subscriber = Subscriber(subject, _skip(name) if is_coroutine(receiver) else call, initial=False, retry=True)
+        subscriber.name = name
+        return subscriber
+
+
+def _skip(name: str) -> Callable[[Any], None]:
+    """What is called in place of a coroutine receiver: says so, once."""
+    said: list[Any] = []
+
+    def skip(event: Any) -> None:
+        if not said:
+            said.append(event)
+            _log.error(
+                "receiver %s is a coroutine function and is skipped: signals are for plain functions, subscribe it "
+                "with settings.live",
+                name,
+            )
+
+    return skip

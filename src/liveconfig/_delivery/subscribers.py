@@ -1,0 +1,117 @@
+"""One subscriber: whom to call, on which loop, and how the last call went. No threads here."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from liveconfig import _clock
+from liveconfig._delivery.subjects import Subject, Version
+from liveconfig._worker import Timer
+
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+
+
+def is_coroutine(callback: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: a coroutine function, a partial of one, or an object with such a call."""
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004
+
+
+def name_of(callback: Callable[..., Any]) -> str:
+    """How a callback is called in logs and in the status."""
+    module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)
+    return f"{module}.{name}" if module and name else type(callback).__qualname__
+
+
+class Subscriber:
+    """A callback and its progress.
+
+    All of it is changed under the hub's lock, or by the one thread that serves it while it is ``busy``.
+    """
+
+    def __init__(self, subject: Subject, callback: Callable[[Any], Any], *, initial: bool, retry: bool) -> None:
+        self.subject = subject
+        self.callback = callback
+        self.name = name_of(callback)
+        self.retry = retry
+        self.coroutine = is_coroutine(callback)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.cancelled = False
+        self.again: Timer | None = None
+        self.error: str | None = None
+        self.owed = initial  # an event whatever has changed: it raised, or it asked for one at the start
+        self.failures = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """At the start, and in a forked child: nobody serves it, and the loop of the parent is not ours."""
+        self.loop = None
+        self.parked = False  # a coroutine's, without a loop
+        self.waits = False  # for its back-off
+        self.rest()
+
+    def rest(self) -> None:
+        """Nobody is with it now."""
+        self.busy = self.on_loop = False  # on_loop: a coroutine's, handed to its loop and not done
+        self.task: asyncio.Task[Any] | None = None
+        self.started: float | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a coroutine another loop; what was under way on the old one never ends."""
+        self.loop, self.parked, self.waits = loop, False, False
+        self.rest()
+
+    def ran(self) -> float:
+        """Seconds for which it has been inside its call."""
+        started = self.started
+        return 0.0 if started is None else _clock.monotonic() - started
+
+    def running_since(self) -> datetime | None:
+        """Since when it has been inside its call."""
+        return None if self.started is None else _clock.now() - timedelta(seconds=self.ran())
+
+    def has_loop(self) -> bool:
+        """Whether there is a loop that a coroutine can be handed to."""
+        return self.loop is not None and not self.loop.is_closed()
+
+    def due(self, target: Version) -> bool:
+        """Whether it should be called now."""
+        if self.on_loop and not self.has_loop():
+            self.rest()  # the loop was closed without a word: what was under way on it never ends
+        if self.busy or self.cancelled or self.parked:
+            return False
+        return self.subject.news(target) or (self.owed and not self.waits)
+
+    def behind(self, target: Version) -> bool:
+        """Whether it will have to be called."""
+        return not self.cancelled and (self.owed or self.subject.news(target))
+
+    def take(self, target: Version) -> Any:
+        """The event for it, or None; raises what its selector raises."""
+        return self.subject.take(target, again=self.owed and not self.waits)
+
+    def succeeded(self, target: Version, event: Any) -> None:
+        """It took the event."""
+        self.subject.settle(target, event)
+        self.subject.seen = max(self.subject.seen, target.number)
+        self.error, self.owed, self.waits, self.failures = None, False, False, 0
+
+    def skipped(self, target: Version) -> None:
+        """There was nothing to tell, or its selector raised. What it is owed still waits."""
+        self.subject.seen = max(self.subject.seen, target.number)
+        self.waits = self.owed
+
+    def failed(self, target: Version, event: Any, error: BaseException) -> float | None:
+        """It raised. Returns after how many seconds it is to be called again; None for never."""
+        self.error = type(error).__name__
+        self.subject.seen = max(self.subject.seen, target.number)
+        if not self.retry:
+            self.subject.settle(target, event)
+            self.owed = False
+            return None
+        self.subject.tried(target, event)
+        self.owed, self.waits, self.failures = True, True, self.failures + 1
+        return min(FIRST_RETRY * 2.0 ** min(self.failures - 1, 16), LONGEST_RETRY)

@@ -1,0 +1,337 @@
+"""The transaction of one settings object: read, load, verify, swap, publish; and its state.
+
+One turn at a time: whoever wants a look takes the turn, or finds that a turn that began later than the wish has just
+ended. Readers of settings never wait for a turn. No subscriber is called in one: publishing only leaves a note for the
+delivery.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic_settings import BaseSettings
+
+from liveconfig import _clock
+from liveconfig._candidate import Bench, Candidate
+from liveconfig._delivery.subjects import Version
+from liveconfig._instance import equal, swap
+from liveconfig._reading.intake import Fault, Intake, Taken, changed_fields, differing, named, vanished
+from liveconfig._reading.load import Feeds, Invalid, Loaded, Loader
+from liveconfig._rejections import WHOLE, Rejections
+from liveconfig._turns import Turns
+from liveconfig._verify import Attempt, Verdict
+from liveconfig._worker import Timer, Worker
+from liveconfig.events import Rejected
+
+S = TypeVar("S", bound=BaseSettings)
+
+RESTLESS_PAUSE = 1.0
+"""Seconds until a volume is looked at again that does not come to rest."""
+
+
+class NotLoaded(Exception):  # noqa: N818 - caught inside, never seen by users
+    """The first load failed."""
+
+    def __init__(self, faults: tuple[Fault, ...], invalid: Invalid | None = None) -> None:
+        super().__init__()
+        self.faults = faults
+        self.invalid = invalid
+
+
+class Engine(Generic[S]):
+    """Holds what is applied, and replaces it by what is better.
+
+    Args:
+        loader: Makes instances.
+        worker: Looks again later.
+
+    Raises:
+        NotLoaded: There is nothing to begin with.
+    """
+
+    def __init__(self, loader: Loader[S], worker: Worker) -> None:
+        self.loader = loader
+        self.intake = Intake(loader)
+        self.bench = Bench(self, worker)
+        self.instance: Callable[[], S | None] = lambda: None
+        self.publish: Callable[[Version], None] = lambda _: None
+        self.post: Callable[[Rejected], None] = lambda _: None
+        self.candidate: Candidate | None = None
+        self.rejections = Rejections()
+        self._worker = worker
+        self._again: Timer | None = None
+        self._restless = False
+        self._tried: Feeds | None = None  # what stands rejected, or before the verifiers
+        self.resting = True  # until somebody watches
+        self.renew()
+        began = _clock.monotonic()
+        self.applied = self._first_load()
+        self.version = _version(self.applied, 1, began)
+        self.loaded_at = self.version.applied_at
+
+    def renew(self) -> None:
+        """A new lock and nobody's turn: at the start, and in a forked child."""
+        self._turns = Turns()
+        self._delay: float | None = None
+        self._again = None
+        # An attempt runs in the parent: the child looks for itself.
+        self.candidate = None
+
+    def show(self) -> None:
+        """In a forked child, before any thread runs: what is applied may not have reached the instance yet."""
+        instance = self.instance()
+        if instance is not None:
+            swap(instance, self.applied.snapshot)
+
+    def resume(self) -> None:
+        """In a forked child: publish what another thread of the parent had applied and not published yet.
+
+        A version without its configuration needs nothing: the child's own look applies it.
+        """
+        if self.version.snapshot is self.applied.snapshot:
+            self.publish(self.version)
+
+    def _first_load(self) -> Loaded[S]:
+        taken = self.intake.first()
+        if taken.faults:
+            raise NotLoaded(tuple(taken.faults.values()))
+        loaded = self.loader.load(taken.feeds)
+        if isinstance(loaded, Invalid):
+            raise NotLoaded((), loaded)
+        return loaded
+
+    # Looking
+
+    def look(self) -> None:
+        """Look now, without waiting for anything: for the worker."""
+        delay = self._look(insist=False)
+        if delay is None and self._restless:
+            delay = RESTLESS_PAUSE
+        if delay is not None and not self.resting:
+            self._look_again(delay)
+
+    def reload(self, wait: bool) -> bool:
+        """Look now; with ``wait`` until a writer has finished and the verifiers have spoken.
+
+        Returns:
+            Whether what is on disk is applied.
+        """
+        pause = threading.Event()
+        while (delay := self._look(insist=True)) is not None:
+            if not wait or self._turns.mine():
+                if not self.resting:
+                    self._look_again(delay)
+                break
+            pause.wait(delay)
+        candidate = self.candidate
+        if wait and candidate is not None and candidate.running is not None:
+            candidate.running.wait()
+        return not self.rejections.faults and self.candidate is None
+
+    def _look_again(self, delay: float) -> None:
+        if self._again is not None:
+            return
+        this = weakref.ref(self)
+
+        def again() -> None:
+            engine = this()
+            if engine is not None:
+                engine.look_once_more()
+
+        self._again = self._worker.call_later(delay, again)
+
+    def look_once_more(self) -> None:
+        """The look that was put off because somebody was writing."""
+        self._again = None
+        self.look()
+
+    def rest(self) -> None:
+        """Look no more by itself; a candidate is dropped, the next look makes a new one of it."""
+        self.resting = True
+        again, self._again = self._again, None
+        if again is not None:
+            self._worker.cancel(again)
+        if self._turns.free_within(1.0):  # a validator that hangs must not keep close() from returning
+            with self._turns.taken():
+                self._drop_candidate()
+
+    def wake(self) -> None:
+        """Undo `rest`."""
+        self.resting = False
+
+    # Turns
+
+    def _look(self, *, insist: bool) -> float | None:
+        """Take a turn, or share one; then publish. Returns after how many seconds to look again."""
+        if self._turns.mine():
+            return 0.01
+        number = self._turns.draw()
+        with self._publishing():
+            if not self._turns.covered(number):
+                covers = self._turns.drawn(number)
+                self._delay = self._take_turn(insist)
+                self._turns.cover(covers)
+            return self._delay
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Have the turn; what came of it is published before it is over.
+
+        So versions go out in their order, and whoever shared the turn finds everything published.
+        """
+        with self._turns.taken():
+            try:
+                yield
+            finally:
+                self.publish(self.version)
+                for rejected in self.rejections.take_untold():
+                    self.post(rejected)
+
+    def _take_turn(self, insist: bool) -> float | None:
+        began = _clock.monotonic()
+        taken = self.intake.look(self.applied.feeds)
+        self._note(taken)
+        self._restless = taken.restless
+        if self._tried is not None and taken.tells_nothing_beside(self._tried):
+            return taken.delay
+        self._tried = None
+        if not self._is_news(taken.feeds):
+            self._drop_candidate()
+            self.rejections.clear(WHOLE)
+        elif self.candidate is None or self.candidate.loaded.feeds != taken.feeds:
+            self._drop_candidate()
+            self._try(taken.feeds, began)
+        else:
+            self._tried = taken.feeds
+            if insist and self.candidate.running is None:
+                self.bench.ask(self.candidate, self.applied.snapshot)
+        return taken.delay
+
+    def _note(self, taken: Taken) -> None:
+        for index in taken.clear:
+            self.rejections.clear(index)
+        for index, fault in taken.faults.items():
+            self.rejections.reject(index, fault)
+
+    def _is_news(self, feeds: Feeds) -> bool:
+        return feeds != self.applied.feeds or self.loader.overrides is not self.applied.overrides
+
+    def _try(self, feeds: Feeds, began: float) -> None:
+        if self._same_bytes(feeds):
+            self._adopt(Loaded(self.applied.snapshot, feeds, self.applied.overrides))
+            return
+        self._tried = feeds
+        loaded = self.loader.load(feeds)
+        fault = self._judge(loaded, feeds)
+        if fault is not None:
+            self.rejections.reject(WHOLE, fault)
+        elif isinstance(loaded, Loaded):
+            self._accept(loaded, began)
+
+    def _same_bytes(self, feeds: Feeds) -> bool:
+        same = all(new.values is old.values for old, new in zip(self.applied.feeds, feeds, strict=True))
+        return same and self.loader.overrides is self.applied.overrides
+
+    # Judging
+
+    def _judge(self, loaded: Loaded[S] | Invalid, feeds: Feeds) -> Fault | None:
+        if isinstance(loaded, Invalid):
+            return self._invalid(str(loaded), loaded.fields, feeds)
+        refused = tuple(name for name in vanished(self.applied.feeds, feeds) if self._may_not_vanish(name))
+        if refused:
+            return self._invalid(f"the key vanished of {', '.join(refused)}, which missing_key rejects", refused, feeds)
+        return None
+
+    def _invalid(self, reason: str, fields: tuple[str, ...], feeds: Feeds) -> Fault:
+        held = tuple(name for name in changed_fields(self.applied.feeds, feeds) if name not in fields)
+        return Fault("validate", reason, fields, self._generations(feeds), held)
+
+    def _may_not_vanish(self, name: str) -> bool:
+        config: Mapping[str, Any] = self.loader.cls.model_config
+        rule = config.get("missing_key")
+        return rule == "reject" or (rule is None and self.loader.is_secret(name, self.applied.feeds))
+
+    def _generations(self, feeds: Feeds) -> dict[str, str]:
+        return named(after.revision for _, after in differing(self.applied.feeds, feeds))
+
+    # Accepting and rejecting
+
+    def _accept(self, loaded: Loaded[S], began: float) -> None:
+        if equal(self.applied.snapshot, loaded.snapshot):
+            self._adopt(Loaded(self.applied.snapshot, loaded.feeds, loaded.overrides))
+        elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
+            self.rejections.clear(WHOLE)
+            self.candidate = Candidate(loaded, self._generations(loaded.feeds), began)
+            self.bench.ask(self.candidate, self.applied.snapshot)
+        else:
+            self._apply(loaded, began)
+
+    def _adopt(self, loaded: Loaded[S]) -> None:
+        """Other bytes or another generation, and no field differs: no version, no event."""
+        self._tried = None
+        self.rejections.clear(WHOLE)
+        self.applied = loaded
+
+    def _apply(self, loaded: Loaded[S], began: float) -> None:
+        self._tried = None
+        self.rejections.clear(WHOLE)
+        self.version = _version(loaded, self.version.number + 1, began)
+        self.applied = loaded
+        instance = self.instance()
+        if instance is not None:
+            swap(instance, loaded.snapshot)
+            _clock.give_way()
+
+    # The candidate
+
+    def heard(self, candidate: Candidate, attempt: Attempt, verdict: Verdict) -> None:
+        """A verdict; that on a candidate which is no longer on disk is dropped."""
+        with self._publishing():
+            if candidate is not self.candidate or candidate.running is not attempt:
+                return
+            candidate.running = None
+            if verdict.reason is None:
+                self.candidate = None
+                self._apply(candidate.loaded, candidate.began)
+                return
+            first = candidate.fault is None
+            fault = candidate.refuse(verdict, self.applied.snapshot)
+            if first:
+                self.rejections.reject(WHOLE, fault)
+            else:
+                self.rejections.replace(WHOLE, fault)
+            if not self.resting:
+                self.bench.later(candidate)
+
+    def try_again(self, candidate: Candidate) -> None:
+        """A candidate's back-off is over."""
+        with self._turns.taken():
+            if candidate is self.candidate and candidate.running is None:
+                self.bench.ask(candidate, self.applied.snapshot)
+
+    def _drop_candidate(self) -> None:
+        if self.candidate is not None:
+            self.bench.rest(self.candidate)
+            if self.candidate.running is not None:
+                self.candidate.running.abandon()
+        self.candidate = None
+
+    # Overrides
+
+    def override(self, overrides: tuple[Mapping[str, Any], ...]) -> bool:
+        """Put other overrides above all sources, and look. Returns whether the result is applied."""
+        with self._turns.taken():
+            self.loader.overrides = overrides
+        return self.reload(wait=True)
+
+
+def _version(loaded: Loaded[Any], number: int, began: float) -> Version:
+    revisions = [each.revision for each in loaded.feeds]
+    written = [revision.written_at for revision in revisions if revision.written_at is not None]
+    duration = timedelta(seconds=_clock.monotonic() - began)
+    return Version(loaded.snapshot, number, named(revisions), max(written, default=None), _clock.now(), duration)

@@ -1,0 +1,51 @@
+"""What must be made new in a forked child: a weak registry, asked once per fork.
+
+A child has one thread, and whatever locks the parent's other threads held at that moment are held for ever. So each
+object that owns locks or threads names itself here. In the child, before any other code runs there, all are renewed
+first, and only then resumed: what resumes may use what was renewed.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Forked(Protocol):
+    """Something that owns locks or threads."""
+
+    def renew(self) -> None:
+        """Make locks new; forget the parent's threads and descriptors without touching them."""
+
+    def resume(self) -> None:
+        """Start what was running."""
+
+
+class _Registry:
+    def __init__(self) -> None:
+        self._members: dict[int, weakref.ref[Forked]] = {}
+        self._hooked = False
+
+    def add(self, member: Forked) -> None:
+        if id(member) not in self._members:
+            self._members[id(member)] = weakref.ref(member)
+            weakref.finalize(member, self._members.pop, id(member), None).atexit = False
+        if not self._hooked:
+            self._hooked = True
+            os.register_at_fork(after_in_child=self._in_child)
+
+    def _in_child(self) -> None:
+        members = [member for reference in list(self._members.values()) if (member := reference()) is not None]
+        for member in members:
+            member.renew()
+        for member in members:
+            member.resume()
+
+
+_registry = _Registry()
+
+
+def renew_in_child(member: Forked) -> None:
+    """Have ``member`` renewed and resumed in every child that is forked from now on, while it lives."""
+    _registry.add(member)

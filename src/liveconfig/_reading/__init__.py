@@ -1,0 +1,1 @@
+"""From a volume on disk to validated settings: the rooms that read."""

@@ -1,0 +1,271 @@
+"""One revision of one volume -> what it feeds: values by field, as pydantic-settings would give them to pydantic."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_settings import EnvSettingsSource
+
+from liveconfig._reading.documents import Unparsable, check_size, is_text, parse
+from liveconfig._reading.names import Node, Plan
+from liveconfig._reading.types import Kind
+from liveconfig._reading.volume import Revision
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What one revision gives to the fields.
+
+    Attributes:
+        revision: Where it came from.
+        values: The data for pydantic, nested as the models are.
+        keys: The key by the dotted name of the field that it feeds.
+        unused: Keys that feed no field.
+        secret: Whether everything from this volume is a secret.
+    """
+
+    revision: Revision
+    values: Mapping[str, Any] = field(repr=False)
+    keys: Mapping[str, str]
+    unused: tuple[str, ...]
+    secret: bool
+
+
+class Unfit(Exception):  # noqa: N818 - caught inside, never seen by users
+    """What a volume holds cannot be read as what the fields ask for."""
+
+    def __init__(self, reason: str, fields: tuple[str, ...], *, ambiguous: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fields = fields
+        self.ambiguous = ambiguous
+
+
+class Decoder:
+    """Text -> value, by the rules that pydantic-settings has for variables."""
+
+    def __init__(self, source: EnvSettingsSource) -> None:
+        # Beside decoding, the source puts variables such as DB__USER over parts of a value: the volume is above them.
+        self._source = copy.copy(source)
+        self._source.env_vars = {}
+        self._ignore_empty = bool(source.env_ignore_empty)
+        self._none = source.env_parse_none_str
+        self.verbatim = not self._ignore_empty and self._none is None
+
+    def value(self, node: Node, content: bytes, where: str) -> Any:
+        """What pydantic is given for a key's bytes; `_ABSENT` where the rules say that it does not count.
+
+        Raises:
+            Unfit: It is not UTF-8, or not the JSON that the field asks for.
+        """
+        return self._value(node, node.kind, content, where)
+
+    def entry(self, node: Node, content: bytes, where: str) -> Any:
+        """The same for one entry of a field that is a mapping: what is not JSON is text there.
+
+        Raises:
+            Unfit: It is not UTF-8.
+        """
+        with suppress(Unfit):
+            return self._value(node, node.entry_kind, content, where)
+        return self._value(node, Kind.TEXT, content, where)
+
+    def _value(self, node: Node, kind: Kind, content: bytes, where: str) -> Any:
+        if kind is Kind.BYTES:
+            return content
+        try:
+            # Files made with ``echo`` end in a newline that nobody meant.
+            text = content.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            problem = f"{where} is not UTF-8 text (byte {error.start})"
+        else:
+            if not text and self._ignore_empty:
+                return _ABSENT
+            if self._none is not None and text == self._none:
+                return None
+            return text if kind is Kind.TEXT else self._decoded(node, text, where)
+        raise Unfit(problem, (node.dotted,))
+
+    def _decoded(self, node: Node, text: str, where: str) -> Any:
+        try:
+            value = self._source.prepare_field_value(node.label, node.field, text, node.nested_path)
+            check_size(value)
+        except (ValueError, RecursionError, Unparsable):  # the error holds the text
+            value = _ABSENT
+        if value is _ABSENT:
+            raise Unfit(f"{where} is not valid JSON, which the type of {node.dotted!r} asks for", (node.dotted,))
+        return value
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, nested dictionaries entry by entry; on a conflict ``high`` wins."""
+    merged = dict(low)
+    for name, value in high.items():
+        below = merged.get(name)
+        merged[name] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def fresh(value: Any) -> Any:
+    """The same data in dictionaries and lists of its own, which a validator may change."""
+    if isinstance(value, dict):
+        return {name: fresh(inner) if isinstance(inner, (dict, list)) else inner for name, inner in value.items()}
+    return [fresh(inner) for inner in value] if isinstance(value, list) else value
+
+
+def feed(plan: Plan, decoder: Decoder, revision: Revision, documents: Iterable[str], secret: bool) -> Feed:
+    """What a revision gives: its documents, and over them its single keys.
+
+    Raises:
+        Unfit: Something cannot be parsed, or two names claim one field.
+    """
+    layer = _Layer(plan, decoder, revision.path)
+    present = [name for name in documents if name in revision.files]
+    for name in present:
+        layer.document(name, revision.files[name])
+    layer.keys_over({key: content for key, content in revision.files.items() if key not in present})
+    return Feed(revision, layer.values, layer.keys, tuple(sorted(layer.unused)), secret)
+
+
+class _Layer:
+    """Values as they are put together."""
+
+    def __init__(self, plan: Plan, decoder: Decoder, path: str) -> None:
+        self._plan = plan
+        self._decoder = decoder
+        self._path = path
+        self.values: dict[str, Any] = {}
+        self.keys: dict[str, str] = {}
+        self.unused: list[str] = []
+
+    def document(self, name: str, content: bytes) -> None:
+        where = f"{self._path}/{name}"
+        data, reason = {}, None
+        try:
+            data = parse(name, content)
+        except Unparsable as error:
+            reason = str(error)
+        if reason is not None:
+            raise Unfit(f"{where}: {reason}", (name,))
+        if is_text(name):
+            self._single_keys({key: text.encode() for key, text in data.items()}, lambda _: name, f"{name}:")
+        else:
+            values = self._mapping(self._plan.roots, data, name, prefix="")
+            self.values = merge(self.values, values)
+
+    def keys_over(self, files: Mapping[str, bytes]) -> None:
+        self._single_keys(files, lambda key: key, "")
+
+    def _single_keys(self, files: Mapping[str, bytes], named: Callable[[str], str], prefix: str) -> None:
+        values, claims = self._plain_text(files)
+        self.keys.update({dotted: named(key) for dotted, key in claims.items()} if prefix else claims)
+        nested: list[tuple[tuple[Node, ...], str | None, tuple[str, bytes]]] = []
+        for key in files.keys() - claims.values() if len(claims) < len(files) else ():
+            found = self._plan.resolve(key)
+            if found is None:
+                self.unused.append(prefix + key)
+                continue
+            path, entry = found
+            claim = path[-1].dotted if entry is None else f"{path[-1].dotted}/{entry}"
+            claimed = claims.setdefault(claim, key)
+            if claimed is not key:
+                raise self._ambiguous(path[-1].dotted, claimed, key, prefix)
+            nested.append((path, entry, (key, files[key])))
+        for path, entry, (key, content) in sorted(nested, key=_whole_first):
+            self._put_inside(values, path, entry, content, f"{self._path}/{prefix}{key}", named(key))
+        self.values = merge(self.values, values) if self.values else values
+
+    def _plain_text(self, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The short way, which nearly all keys go: text, for a field of the first level. What is left over is not."""
+        values: dict[str, Any] = {}
+        claims: dict[str, str] = {}
+        if self._decoder.verbatim:
+            plain, text_field = self._plan.plain, self._plan.text_field
+            for key, content in files.items():
+                name = plain.get(key) or text_field(key)
+                if name is not None and name not in values:
+                    try:
+                        values[name] = content.decode().rstrip("\r\n")
+                    except UnicodeDecodeError:
+                        continue
+                    claims[name] = key
+        return values, claims
+
+    def _ambiguous(self, dotted: str, one: str, other: str, prefix: str) -> Unfit:
+        files = " and ".join(f"{self._path}/{prefix}{key}" for key in sorted((one, other)))
+        return Unfit(f"{files} both claim the field {dotted!r}", (dotted,), ambiguous=True)
+
+    def _put(self, values: dict[str, Any], node: Node, content: bytes, where: str, name: str) -> None:
+        value = self._decoder.value(node, content, where)
+        if value is _ABSENT:
+            return
+        if isinstance(value, dict) and node.children:
+            value = self._mapping(node.children, value, name, prefix=node.dotted + ".")
+            below = values.get(node.key)
+            value = merge(value, below) if isinstance(below, dict) else value
+        else:
+            self.keys[node.dotted] = name
+        values[node.key] = value
+
+    def _put_inside(
+        self, values: dict[str, Any], path: tuple[Node, ...], entry: str | None, content: bytes, where: str, name: str
+    ) -> None:
+        if entry is None:
+            self._put(_enter(values, path[:-1]), path[-1], content, where, name)
+        else:
+            value = self._decoder.entry(path[-1], content, where)
+            if value is not _ABSENT:
+                _enter(values, path)[entry] = value
+                self.keys[path[-1].dotted] = name
+
+    def _mapping(self, level: Mapping[str, Node], data: Mapping[Any, Any], name: str, prefix: str) -> dict[str, Any]:
+        """A parsed mapping with the names that pydantic knows."""
+        values: dict[str, Any] = {}
+        claims: dict[tuple[str, str | None], str] = {}
+        known: list[tuple[tuple[Node, ...], str | None, Any]] = []
+        for given, value in data.items():
+            found = self._plan.find(level, str(given))
+            if found is None:
+                values[str(given)] = value
+                if not prefix:
+                    self.unused.append(f"{name}:{given}")
+                continue
+            path, entry = found
+            if (claimed := claims.setdefault((path[-1].dotted, entry), str(given))) != str(given):
+                raise self._ambiguous(path[-1].dotted, claimed, str(given), f"{name}:")
+            known.append((path, entry, value))
+        for path, entry, value in sorted(known, key=_whole_first):
+            if entry is None:
+                _enter(values, path[:-1])[path[-1].key] = self._native(path[-1], value, name)
+            else:
+                _enter(values, path)[entry] = value
+                self.keys[path[-1].dotted] = name
+        return values
+
+    def _native(self, node: Node, value: Any, name: str) -> Any:
+        if isinstance(value, dict) and node.children:
+            return self._mapping(node.children, value, name, prefix=node.dotted + ".")
+        self.keys[node.dotted] = name
+        if isinstance(value, dict):
+            return dict(value)  # entries may be added, and an alias of YAML may stand elsewhere too
+        return value.encode() if node.kind is Kind.BYTES and isinstance(value, str) else value
+
+
+def _whole_first(found: tuple[tuple[Node, ...], str | None, Any]) -> tuple[int, bool]:
+    """The order in which a name for a part of a value goes over the one for the whole."""
+    return len(found[0]), found[1] is not None
+
+
+def _enter(values: dict[str, Any], path: Iterable[Node]) -> dict[str, Any]:
+    """The dictionary at the end of a path; made where it is missing."""
+    for node in path:
+        if not isinstance(values.get(node.key), dict):
+            values[node.key] = {}
+        values = values[node.key]
+    return values

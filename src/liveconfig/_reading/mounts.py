@@ -1,0 +1,84 @@
+"""What /proc/self/mountinfo tells of a volume: mounts that the kubelet can never update.
+
+The kubelet bind-mounts a subPath from inside one generation, so the mount's root (4th field of proc_pid_mountinfo(5))
+names the generation; once the kubelet has removed that generation, the kernel appends ``//deleted``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+MOUNTINFO = "/proc/self/mountinfo"
+_GENERATION = re.compile(r"/\.\.\d{4}_")
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+_DELETED = "//deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A mount that the kubelet does not update.
+
+    Attributes:
+        reason: ``"subpath"`` for a subPath mount, ``"stale-mount"`` for a volume whose directory is gone.
+        stale: Whether the volume is known to have moved on meanwhile.
+    """
+
+    reason: Literal["subpath", "stale-mount"]
+    stale: bool
+
+
+def _unescape(field: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
+
+
+def mounts() -> list[tuple[str, str]]:
+    """The (mount point, root) of every mount that this process sees; none where there is no /proc."""
+    try:
+        with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:
+            fields = [line.split(" ", 5) for line in lines]
+    except OSError:
+        return []
+    return [(_unescape(point), _unescape(root)) for _, _, _, root, point, _ in fields]
+
+
+def _judge(mount_point: str, root: str) -> Frozen | None:
+    gone = root.endswith(_DELETED) or _unlinked(mount_point)
+    if _GENERATION.search(root):
+        return Frozen("subpath", stale=gone)
+    return Frozen("stale-mount", stale=True) if gone else None
+
+
+def _unlinked(path: str) -> bool:
+    try:
+        return os.stat(path).st_nlink == 0
+    except OSError:
+        return False
+
+
+def identity(path: str) -> tuple[int, int, bool] | None:
+    """What tells that another directory has come to be at ``path``, or that the one there was deleted on the node."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_nlink == 0
+
+
+def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:
+    """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key."""
+    path = os.path.realpath(path)
+    inside = path.rstrip("/") + "/"
+    holder, parts = ("", ""), {}
+    for mount_point, root in all_mounts:
+        if path == mount_point or inside.startswith(mount_point.rstrip("/") + "/"):
+            holder = max(holder, (mount_point, root), key=lambda mount: len(mount[0]))
+        elif mount_point.startswith(inside) and (frozen := _judge(mount_point, root)):
+            parts[mount_point[len(inside) :]] = frozen
+    # The root directory's own mount says nothing of a volume: an overlay's root can look like anything.
+    if holder[0] not in ("", "/") and (frozen := _judge(*holder)):
+        parts[""] = frozen
+    return parts

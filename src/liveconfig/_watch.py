@@ -1,0 +1,170 @@
+"""The process's watcher: it wakes whoever registered when a directory changes, and at each re-check in any case.
+
+An event is a hint and nothing more; the re-check is the guarantee. It knows nothing of settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from liveconfig import _clock
+from liveconfig._fork import renew_in_child
+from liveconfig._hints import Watches
+from liveconfig._worker import Timer, Worker
+
+POLLING = 2.0
+"""Seconds between re-checks where events cannot be had."""
+
+Mode = Literal["inotify", "polling", "off"]
+
+
+class Watching(Protocol):
+    """Who is woken."""
+
+    def look(self) -> object:
+        """A volume may have changed."""
+
+    def recheck(self) -> object:
+        """A re-check is due: look, whatever was heard."""
+
+
+class Registration:
+    """One who is woken: weakly held, so that being watched keeps nobody alive, unless ``anchor`` says so."""
+
+    def __init__(self, watching: Watching, paths: Iterable[str], resync: float) -> None:
+        self._watching = weakref.ref(watching)
+        self.paths = tuple(paths)
+        self.resync = resync
+        self.timer: Timer | None = None
+        self.anchor: Watching | None = None
+
+    def look(self) -> None:
+        """Pass a hint on."""
+        watching = self._watching()
+        if watching is not None:
+            watching.look()
+
+    def recheck(self) -> None:
+        """Pass a re-check on."""
+        watching = self._watching()
+        if watching is not None:
+            watching.recheck()
+
+
+class Watcher:
+    """All that is watched in one process: one set of watches, one worker, aligned re-checks."""
+
+    def __init__(self) -> None:
+        self.worker = Worker()
+        self._lock = threading.RLock()
+        self._watches = Watches(self._heard)
+        self._registrations: list[Registration] = []
+        self._hinted: set[str] = set()
+
+    def add(self, watching: Watching, paths: Iterable[str], resync: float) -> Registration:
+        """Wake ``watching`` from now on, until `remove` or until nobody refers to it any more."""
+        renew_in_child(self)
+        registration = Registration(watching, paths, resync)
+        weakref.finalize(watching, self._forgotten, registration).atexit = False
+        with self._lock:
+            self._registrations.append(registration)
+            self.worker.keep()
+            self._watches.ensure(registration.paths)
+        self._schedule(registration)
+        return registration
+
+    def remove(self, registration: Registration) -> None:
+        """Wake it no more. Waits for the threads to end if it was the last one. Harmless when called twice."""
+        with self._lock:
+            if registration not in self._registrations:
+                return
+            self._registrations.remove(registration)
+            if registration.timer is not None:
+                self.worker.cancel(registration.timer)
+            self._watches.keep_only({path for other in self._registrations for path in other.paths})
+        self.worker.release()
+        self.worker.join(1.0)
+
+    def mode(self, registration: Registration | None) -> Mode:
+        """How ``registration`` is woken now."""
+        with self._lock:  # or one that is being removed looks as if its watches could not be had
+            if registration is None or registration not in self._registrations:
+                return "off"
+            watched = all(path in self._watches or not os.path.isdir(path) for path in registration.paths)
+            return "inotify" if watched else "polling"
+
+    def is_alive(self) -> bool:
+        """Whether the threads that should run do."""
+        return self.worker.is_alive() and self._watches.is_alive()
+
+    def _forgotten(self, registration: Registration) -> None:
+        # Called by the garbage collector, in any thread and under any lock: only leave a note.
+        self.worker.post(lambda: self.remove(registration))
+
+    # Re-checks
+
+    def _schedule(self, registration: Registration) -> None:
+        """The next re-check, at a multiple of its period: those of all settings fall together."""
+        period = registration.resync
+        if self.mode(registration) == "polling":
+            period = min(period, POLLING)
+        now = _clock.monotonic()
+        due = (math.floor(now / period) + 1) * period
+        with self._lock:
+            if registration not in self._registrations:
+                return  # removed meanwhile: a timer would keep the worker alive
+            if registration.timer is not None:
+                self.worker.cancel(registration.timer)
+            registration.timer = self.worker.call_later(due - now, lambda: self._recheck(registration))
+
+    def _recheck(self, registration: Registration) -> None:
+        with self._lock:
+            if registration not in self._registrations:
+                return
+            with contextlib.suppress(Exception):  # watchdog's; without a watch, the re-check itself goes on
+                self._watches.ensure(registration.paths)
+        try:
+            registration.recheck()
+        finally:
+            self._schedule(registration)
+
+    # Hints
+
+    def _heard(self, path: str) -> None:
+        """On a thread of watchdog: no lock here."""
+        if path not in self._hinted:
+            self._hinted.add(path)
+            self.worker.post(lambda: self._look(path))
+
+    def _look(self, path: str) -> None:
+        self._hinted.discard(path)
+        for registration in list(self._registrations):
+            if path in registration.paths:
+                registration.look()
+
+    # Forks
+
+    def renew(self) -> None:
+        """In a forked child: forget what is the parent's."""
+        self._lock = threading.RLock()
+        self._hinted = set()
+        self._watches.forget()
+        self.worker.renew()
+
+    def resume(self) -> None:
+        """Watch again what the parent watches, and look at once: the swap may have been missed in between."""
+        for registration in self._registrations:
+            self.worker.keep()
+            self._watches.ensure(registration.paths)
+            self._schedule(registration)
+            self.worker.post(registration.look)
+
+
+watcher = Watcher()
+"""The process's watcher: the one place where state of the whole process is held."""

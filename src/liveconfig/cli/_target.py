@@ -1,0 +1,81 @@
+"""``MODULE:OBJECT``: live settings, or a class to load, found in a process that was started to look at them."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from contextlib import redirect_stdout
+from types import ModuleType
+from typing import Any
+
+from liveconfig import LiveConfigError, Settings
+from liveconfig._reading.names import nearest
+from liveconfig._redaction import verdict
+
+
+class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users
+    """There are no settings; the message is one clear line."""
+
+
+def status_in_new_process(target: str) -> dict[str, Any]:
+    """The status of what ``target`` names, loaded here. Whatever is printed meanwhile goes to standard error.
+
+    Raises:
+        NoSettings: There is no such module or object, or no valid configuration.
+    """
+    module, colon, name = target.partition(":")
+    if not (module and colon and name):
+        raise NoSettings(f"{target!r} is neither MODULE:OBJECT (as in app.settings:settings) nor a URL")
+    logging.getLogger("liveconfig").addHandler(logging.NullHandler())  # the page will say it; let it be said once
+    with redirect_stdout(sys.stderr):
+        return _status(_imported(module), name, target)
+
+
+def _imported(module: str) -> ModuleType:
+    sys.path.insert(0, os.getcwd())  # as gunicorn and uvicorn do
+    try:
+        return importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a user's module does, sys.exit() too
+        problem = _why(error)
+    raise NoSettings(f"{module!r} cannot be imported: {problem}")
+
+
+def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
+    try:
+        found = _found(module, name)
+        if isinstance(found, type) and issubclass(found, Settings):
+            found = found.load()
+        if isinstance(found, Settings):
+            return found.live.status().as_dict()
+        problem = f"{target} is neither live settings nor a Settings class"
+    except NoSettings:
+        raise
+    except Exception as error:  # noqa: BLE001 - a validator may raise anything
+        problem = _why(error)
+    raise NoSettings(problem)
+
+
+def _found(module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            close = nearest(part, dir(found))
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise NoSettings(f"{module.__name__!r} has no {name!r}{hint}")
+        found = getattr(found, part)
+    return found
+
+
+def _why(error: BaseException) -> str:
+    """One line. Of what others raise, the type and the place: the message may hold a secret."""
+    if isinstance(error, LiveConfigError):
+        return "; ".join(line.strip() for line in str(error).splitlines())
+    if isinstance(error, ModuleNotFoundError):
+        return f"there is no module {error.name!r}"
+    if isinstance(error, SyntaxError):
+        return f"no valid Python in {error.filename}, line {error.lineno}"
+    return verdict(error)

@@ -1,0 +1,85 @@
+"""``liveconfig explain``: where each value came from, and whether it can change, in a new process or a running one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from liveconfig.cli._http import NoAnswer, get_json
+from liveconfig.cli._page import page
+from liveconfig.cli._target import NoSettings, status_in_new_process
+from liveconfig.cli._text import painter, printable
+
+WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
+
+_EPILOG = (
+    "Exit code: 0 all is well; 1 a field that a volume should feed is frozen; 2 it could not be found out; "
+    "3 nothing is frozen, but the settings are not healthy."
+)
+_NO_STATUS = "the answer is JSON, but not the status of settings: is the address that of .../liveconfig/status?"
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "explain",
+        help="where each value comes from, and whether it can change",
+        description="Shows where each value comes from, never the value, and whether it can change.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "target",
+        metavar="MODULE:OBJECT | URL",
+        help="live settings or a Settings class, loaded in a new process; or the status page of the running one "
+        "(http://HOST:PORT/liveconfig/status)",
+    )
+    parser.add_argument("--json", action="store_true", help="the status as one JSON object")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME:VALUE",
+        help="send this to the status page, as for its authentication; may be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Explain.
+
+    Returns:
+        0, 1 for a frozen field, 2 where it could not be found out, 3 for settings that are not healthy.
+    """
+    running = given.target.startswith(("http://", "https://"))
+    try:
+        status = _ask(given.target, given.header) if running else status_in_new_process(given.target)
+        text = json.dumps({"new_process": not running, **status}) if given.json else _text(status, running=running)
+    except (NoAnswer, NoSettings) as error:
+        print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
+        return UNKNOWN
+    print(text)
+    return FROZEN if status["frozen"] else WELL if status["healthy"] else UNHEALTHY
+
+
+def _ask(url: str, given: list[str]) -> dict[str, Any]:
+    headers = {}
+    for header in given:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise NoAnswer("--header takes NAME:VALUE")
+        headers[name.strip()] = value.strip()
+    status = get_json(url, headers=headers)
+    if not isinstance(status, dict) or not {"pid", "healthy", "fields", "frozen"} <= status.keys():
+        raise NoAnswer(_NO_STATUS)
+    return status
+
+
+def _text(status: Mapping[str, Any], *, running: bool) -> str:
+    try:
+        return "\n".join(page(printable(status), painter(), new_process=not running))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass  # JSON of another shape; what it holds is not ours to show
+    raise NoAnswer(_NO_STATUS)

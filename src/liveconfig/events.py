@@ -1,0 +1,108 @@
+"""The records of what happened: frozen, and silent about values in their ``repr``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, TypeVar
+
+from liveconfig._origin import Origin
+
+__all__ = ["Change", "Rejected", "Reloaded", "Stage", "Stale", "StaleReason"]
+
+T_co = TypeVar("T_co", covariant=True)
+S_co = TypeVar("S_co", covariant=True)
+
+Stage = Literal["read", "parse", "validate", "verify"]
+StaleReason = Literal["environment", "shadowed-environment", "subpath", "stale-mount", "vanished"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Change(Generic[T_co]):
+    """One value that changed.
+
+    Attributes:
+        field: The dotted name of the field; None where a selector was subscribed.
+        old: What this subscriber saw as ``new`` before.
+        new: The value now.
+        version: The version of the settings that holds it.
+    """
+
+    field: str | None
+    old: T_co
+    new: T_co
+    version: int
+
+    def __repr__(self) -> str:
+        return f"Change(field={self.field!r}, version={self.version})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reloaded(Generic[S_co]):
+    """A new configuration was applied.
+
+    Attributes:
+        old: The snapshot before.
+        new: The snapshot now.
+        changes: One `Change` per leaf that differs, with dotted names.
+        version: The version of ``new``.
+        generations: The name of the generation by the path of its volume.
+        written_at: When the kubelet wrote the newest of them: the modification time of the generation's folder
+            (its name has whole seconds only). None in plain mode.
+        applied_at: When it became visible (aware, UTC).
+        duration: From the start of the reading until it was visible.
+    """
+
+    old: S_co
+    new: S_co
+    changes: tuple[Change[Any], ...]
+    version: int
+    generations: Mapping[str, str]
+    written_at: datetime | None
+    applied_at: datetime
+    duration: timedelta
+
+    def __repr__(self) -> str:
+        names = tuple(change.field for change in self.changes)
+        return f"Reloaded(version={self.version}, fields={names!r}, generations={dict(self.generations)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A configuration was not applied; the last good one stays.
+
+    Attributes:
+        stage: Where it failed.
+        reason: Why, without any value.
+        fields: The fields (or, at the stages read and parse, the keys) at fault.
+        held: Good changes that wait behind this one.
+        generations: The name of the rejected generation by the path of its volume.
+        at: When (aware, UTC).
+        attempt: 1 for the first try of this content.
+    """
+
+    stage: Stage
+    reason: str
+    fields: tuple[str, ...]
+    held: tuple[str, ...]
+    generations: Mapping[str, str]
+    at: datetime
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A field that cannot follow its volume, or that has fallen back.
+
+    Attributes:
+        field: The dotted name of the field.
+        origin: What serves it now.
+        reason: Why it is stale.
+        since: Since when (aware, UTC).
+    """
+
+    field: str
+    origin: Origin
+    reason: StaleReason
+    since: datetime

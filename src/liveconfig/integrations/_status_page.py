@@ -1,0 +1,58 @@
+"""What the web frameworks show: the answer to a probe, the table of a command."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from liveconfig import Settings, Status
+
+
+class Readiness(BaseModel):
+    """The answer to a readiness probe. It names no field and no path, as it is for everybody.
+
+    Attributes:
+        ready: Whether this process may be sent requests.
+        healthy: Whether the newest configuration is the one in use; ``/liveconfig/status`` says why not.
+        version: The version in use.
+    """
+
+    ready: bool
+    healthy: bool
+    version: int
+
+    @property
+    def status_code(self) -> int:
+        """The code of the HTTP answer."""
+        return 200 if self.ready else 503
+
+
+def readiness(settings: Settings, *, fail_when_unhealthy: bool) -> Readiness:
+    """Look at the status now.
+
+    Args:
+        settings: The live settings.
+        fail_when_unhealthy: Whether settings that are not healthy make the process not ready. The last good
+            configuration is still served then, so by default they do not.
+    """
+    status = settings.live.status()
+    return Readiness(
+        ready=status.healthy or not fail_when_unhealthy,
+        healthy=status.healthy,
+        version=status.version,
+    )
+
+
+def explained(status: Status) -> str:
+    """A table of the fields: where each value comes from, whether it is live or frozen, and since when.
+
+    Args:
+        status: That of this process.
+    """
+    rows = [("FIELD", "ORIGIN", "", "SINCE")]
+    for field, origin in status.fields.items():
+        state = "live" if origin.live else "frozen" if field in status.frozen else ""
+        since = origin.since.isoformat(sep=" ", timespec="seconds") if origin.since else ""
+        rows.append((field, f"{origin.kind} {origin.path or origin.name or ''}".rstrip(), state, since))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([f"This is a new process ({status.pid}), not the one that serves requests.", *lines])

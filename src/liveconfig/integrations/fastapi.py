@@ -1,0 +1,106 @@
+"""FastAPI: a lifespan, a dependency that pins one snapshot for the whole request, and a router for the probe.
+
+::
+
+    app = FastAPI(lifespan=lifespan(settings))
+    app.include_router(router(settings))
+
+    Current = Annotated[AppSettings, Depends(pinned(settings))]
+
+    @app.get("/")
+    async def greet(current: Current) -> dict[str, str]:
+        return {"message": current.message}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
+
+from fastapi import APIRouter, Response
+from fastapi.params import Depends
+from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from liveconfig import Settings, Status
+from liveconfig.integrations._status_page import Readiness, readiness
+from liveconfig.integrations.asgi import PinnedMiddleware, lifespan
+
+__all__ = ["PinnedMiddleware", "Readiness", "lifespan", "pinned", "router"]
+
+S = TypeVar("S", bound=Settings)
+Dependency: TypeAlias = Callable[[], AsyncIterator[S]]
+
+# The record that `Status.as_dict` writes out, with lengths of time in seconds as it writes them.
+_StatusPage = dataclass(Status, frozen=True, config=ConfigDict(ser_json_timedelta="float"))
+
+# A dependency holds its settings, so an id in here is that of an object that lives.
+_dependencies: WeakValueDictionary[int, Dependency[Any]] = WeakValueDictionary()
+
+
+def pinned(settings: S) -> Dependency[S]:
+    """The dependency that gives a handler one snapshot, and pins it for all code below until the request is over.
+
+    ``settings.live.snapshot()`` gives that same snapshot to other dependencies that come after, to the handler and
+    whatever it calls, in the thread pool too, to a streamed body and to background tasks. In a websocket handler it
+    holds as long as the connection does.
+
+    Args:
+        settings: The live settings.
+
+    Returns:
+        The same function for the same settings each time, so that ``app.dependency_overrides`` finds it.
+    """
+    found = _dependencies.get(id(settings))
+    return found if found is not None else _dependencies.setdefault(id(settings), _dependency(settings))
+
+
+def _dependency(settings: S) -> Dependency[S]:
+    live = settings.live
+
+    # Asynchronous, because a plain generator would pin in a copy of the context, in a thread of the pool.
+    async def snapshot() -> AsyncIterator[S]:
+        with live.pinned() as current:
+            yield current
+
+    return snapshot
+
+
+def router(
+    settings: Settings,
+    status: bool = False,
+    *,
+    status_dependencies: Sequence[Depends] = (),
+    fail_when_unhealthy: bool = False,
+) -> APIRouter:
+    """``GET /liveconfig/ready`` for the kubelet's probe and, where asked for, ``GET /liveconfig/status`` for people.
+
+    Args:
+        settings: The live settings.
+        status: Serve the status too. It holds no value, but names of fields and paths.
+        status_dependencies: Dependencies of the status alone: put the one that authenticates here.
+        fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
+            configuration is still served, and one bad ConfigMap must not take every pod out of the Service.
+
+    Returns:
+        A router for ``app.include_router()``.
+    """
+    api = APIRouter(prefix="/liveconfig", tags=["liveconfig"])
+
+    @api.get("/ready", responses={503: {"model": Readiness}} if fail_when_unhealthy else {})
+    def ready(response: Response) -> Readiness:
+        """Whether this process may be sent requests."""
+        answer = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
+        response.status_code = answer.status_code
+        return answer
+
+    if status:
+
+        @api.get("/status", response_model=_StatusPage, dependencies=status_dependencies)
+        def show() -> JSONResponse:
+            """What the settings of this process hold, where each value comes from, and what is wrong. No values."""
+            return JSONResponse(settings.live.status().as_dict())
+
+    return api

@@ -1,0 +1,79 @@
+"""httpx: requests, sync and async, that carry the newest token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from http import HTTPStatus
+from operator import attrgetter
+
+import httpx
+from pydantic import SecretStr
+
+from liveconfig import Settings
+from liveconfig.integrations._login import as_secret
+
+__all__ = ["TokenAuth"]
+
+
+class TokenAuth(httpx.Auth):
+    """Gives each request the token of the newest snapshot: ``httpx.Client(auth=TokenAuth(settings, "api_token"))``.
+
+    On a 401 the volume is read now, and if the token is another then, the request is repeated once. A request whose
+    body can be read only once (a generator) is not repeated.
+
+    Args:
+        settings: Live settings.
+        token: The dotted name of the field that holds the token. While the field is None no header is sent.
+        header: The header that carries it.
+        scheme: The word before the token; an empty one: the token alone.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str = "token",  # noqa: S107 - the name of a field
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+    ) -> None:
+        self._live = settings.live
+        self._live.origin(token)  # says which field is near, where there is none of that name
+        self._read = attrgetter(token)
+        self._header = header
+        self._prefix = f"{scheme} " if scheme else ""
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """What `httpx.Client` runs for each request."""
+        token = self._put(request)
+        response = yield request
+        if _worth_another(request, response):
+            self._live.reload(wait=False)
+            if self._put(request) != token:
+                yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """What `httpx.AsyncClient` runs for each request: the volume is read beside the event loop."""
+        token = self._put(request)
+        response = yield request
+        if _worth_another(request, response):
+            await asyncio.to_thread(self._live.reload, wait=False)
+            if self._put(request) != token:
+                yield request
+
+    def _put(self, request: httpx.Request) -> SecretStr | None:
+        """Put the newest token into the request."""
+        token = as_secret(self._read(self._live.latest()))
+        if token is not None:
+            request.headers[self._header] = self._prefix + token.get_secret_value()
+        return token
+
+
+def _worth_another(request: httpx.Request, response: httpx.Response) -> bool:
+    try:
+        return response.status_code == HTTPStatus.UNAUTHORIZED and request.content is not None
+    except httpx.RequestNotRead:  # a stream, and it is used up
+        return False

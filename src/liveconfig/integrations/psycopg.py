@@ -1,0 +1,97 @@
+"""psycopg: connection pools, sync and async, whose connections log in with the newest user and password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from liveconfig import Settings
+from liveconfig.integrations._login import Login, Logins
+from liveconfig.integrations._renewal import AsyncRenewal, Renewal
+
+__all__ = ["bind"]
+
+
+def bind(
+    pool: ConnectionPool[Any] | AsyncConnectionPool[Any],
+    settings: Settings,
+    user: str | None = "db.user",
+    password: str | None = "db.password",  # noqa: S107 - the name of a field
+    patience: float = 5.0,
+) -> None:
+    """Let the connections of a pool log in with the newest user and password of live settings.
+
+    New connections take both from one snapshot. When they change and the server takes the new login, the pool is
+    drained: idle connections are replaced at once, busy ones when they are returned. A refused login is tried again as
+    the documentation of credentials tells.
+
+    Args:
+        pool: A pool that is not open yet (``open=False``).
+        settings: Live settings.
+        user: The dotted name of the field that holds the user; None where the connection string has it. A field that
+            is None leaves it to the connection string as well.
+        password: The dotted name of the field that holds the password; likewise.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+    logins = Logins(settings, user, password, patience)
+    if isinstance(pool, AsyncConnectionPool):
+        arenewal = AsyncRenewal(pool, logins, lambda pool: pool.drain())
+        pool.connection_class = _async_class(pool.connection_class, logins, arenewal)
+    else:
+        renewal = Renewal(pool, logins, lambda pool: pool.drain())
+        pool.connection_class = _class(pool.connection_class, logins, renewal)
+
+
+def _class(base: type[Connection[Any]], logins: Logins, renewal: Renewal[Any]) -> type[Connection[Any]]:
+    """The pool's class of connections, with a ``connect`` that knows the newest login."""
+
+    class Following(base):  # type: ignore[misc, valid-type]
+        @classmethod
+        def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
+            connect: Any = super().connect
+
+            def attempt(login: Login) -> tuple[Login, Connection[Any]]:
+                return login, connect(conninfo, **kwargs | login.arguments())
+
+            def probe(login: Login) -> None:
+                attempt(login)[1].close()
+
+            login, connection = logins.connect(attempt)
+            renewal.connected(login, probe)
+            while logins.superseded(login):  # meanwhile: the pool would keep it, as it is new
+                connection.close()
+                login, connection = logins.connect(attempt)
+            return connection
+
+    return Following
+
+
+def _async_class(
+    base: type[AsyncConnection[Any]], logins: Logins, renewal: AsyncRenewal[Any]
+) -> type[AsyncConnection[Any]]:
+    """As `_class`, for an event loop."""
+
+    class Following(base):  # type: ignore[misc, valid-type]
+        @classmethod
+        async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
+            connect: Any = super().connect
+
+            async def attempt(login: Login) -> tuple[Login, AsyncConnection[Any]]:
+                return login, await connect(conninfo, **kwargs | login.arguments())
+
+            async def probe(login: Login) -> None:
+                await (await attempt(login))[1].close()
+
+            login, connection = await logins.aconnect(attempt)
+            renewal.connected(login, probe)
+            while logins.superseded(login):
+                await connection.close()
+                login, connection = await logins.aconnect(attempt)
+            return connection
+
+    return Following

@@ -1,0 +1,245 @@
+"""redis-py: clients, sync and async, whose connections log in with the newest user and password.
+
+`bind` does it all for one client. `LiveCredentials` alone, for a cluster or a sentinel, hands out the newest login: no
+connection is dropped, and a refused login is redis-py's own affair.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import BlockingConnectionPool, Redis
+from redis import asyncio as aredis
+from redis.credentials import CredentialProvider
+from redis.exceptions import AuthenticationError
+
+from liveconfig import Settings
+from liveconfig.integrations._login import Login, Logins, login_reader
+from liveconfig.integrations._renewal import AsyncRenewal, Renewal
+
+__all__ = ["LiveCredentials", "bind"]
+
+
+class LiveCredentials(CredentialProvider):
+    """Hands the newest user and password of live settings to each new connection, sync or async.
+
+    Args:
+        settings: Live settings.
+        user: The dotted name of the field that holds the user; None for Redis' default user.
+        password: The dotted name of the field that holds the password.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        user: str | None = "db.user",
+        password: str | None = "db.password",  # noqa: S107 - the name of a field
+    ) -> None:
+        self._live = settings.live
+        self._read = login_reader(settings, user, password)
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """The user (unless it is the default one) and the password, from the newest snapshot."""
+        return _credentials(self._read(self._live.latest()))
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """The same: nothing in it waits."""
+        return self.get_credentials()
+
+
+def bind(
+    client: Redis | aredis.Redis,
+    settings: Settings,
+    user: str | None = "db.user",
+    password: str | None = "db.password",  # noqa: S107 - the name of a field
+    patience: float = 5.0,
+) -> None:
+    """Let the connections of a client log in with the newest user and password of live settings.
+
+    New connections take both from one snapshot. When they change and the server takes the new login, idle connections
+    are dropped at once, busy ones when they are released. A refused login is tried again as the documentation of
+    credentials tells.
+
+    Args:
+        client: A client that was not used yet; what it knows of a password is forgotten. Over a Unix socket only a
+            sync one.
+        settings: Live settings.
+        user: The dotted name of the field that holds the user; None: the one that the client was given, or Redis'
+            default user. A field that is None means the same.
+        password: The dotted name of the field that holds the password.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+        ValueError: redis-py's asyncio connections on a Unix socket log in before anybody is asked.
+    """
+    pool = client.connection_pool
+    if issubclass(pool.connection_class, aredis.UnixDomainSocketConnection):
+        raise ValueError("redis-py asks nobody for the login of an asyncio connection on a Unix socket: use TCP")
+    logins = Logins(settings, user, password, patience, _refused)
+    connections = _Connections(pool.connection_kwargs.pop("username", None))
+    pool.connection_kwargs.pop("password", None)
+    if isinstance(client, aredis.Redis):
+        connect = _async_login(pool, logins, connections)
+    else:
+        connect = _login(pool, logins, connections)
+    credentials = LiveCredentials(settings, user, password)
+    pool.connection_kwargs.update(credential_provider=credentials, redis_connect_func=connect)
+
+
+class _Given(CredentialProvider):
+    """Hands one login to one connection.
+
+    redis-py cuts a connection that is refused. The next try then connects anew, from inside the connecting of before:
+    that inner one has only to log in.
+    """
+
+    login: Login
+    busy = tried = False
+
+    def __init__(self, username: str | None, retries: int = 0) -> None:
+        self._username = username
+        self._retries = retries
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        return _credentials(self.login, self._username)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+    @contextmanager
+    def course(self, retry: Any) -> Iterator[None]:
+        """While the login is found out redis-py does not retry; nor after a refusal, as that was retried for long."""
+        self.busy, self.tried = True, False
+        retry.update_retries(0)
+        retries = self._retries
+        try:
+            yield
+        except AuthenticationError:
+            retries = 0
+            raise
+        finally:
+            self.busy = False
+            retry.update_retries(retries)
+
+    def next(self, login: Login) -> bool:
+        """Hand out this login from now on; whether the connection has to be made anew for it."""
+        self.login, again, self.tried = login, self.tried, True
+        return again
+
+
+class _Connections:
+    """The connections of one pool, each with the login that it was given last."""
+
+    def __init__(self, username: str | None) -> None:
+        self._username = username
+        self._known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+    def given(self, connection: Any) -> _Given:
+        """What hands the login to a connection."""
+        provider = connection.credential_provider
+        if not isinstance(provider, _Given):
+            provider = connection.credential_provider = _Given(self._username, connection.retry.get_retries())
+            self._known[id(connection)] = connection
+        return provider
+
+    def mark(self, newest: Login) -> None:
+        """Have each connection with an older login reconnect when it is released."""
+        for reference in self._known.valuerefs():
+            if (connection := reference()) is not None and connection.credential_provider.login != newest:
+                connection.mark_for_reconnect()
+
+    def spare(self, pool: Any, login: Login) -> Any:
+        """A connection beside the pool, that tries a login once."""
+        given = _Given(self._username)
+        given.login = login
+        once = {"credential_provider": given, "redis_connect_func": None, "retry": None}
+        return pool.connection_class(**pool.connection_kwargs | once)
+
+
+def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
+    """What a connection does instead of its own `on_connect`."""
+    weak = weakref.proxy(pool)
+
+    def probe(login: Login) -> None:
+        spare = connections.spare(weak, login)
+        try:
+            spare.connect()
+        finally:
+            spare.disconnect()
+
+    def drop(pool: Any) -> None:
+        connections.mark(logins.newest())
+        if not isinstance(pool, BlockingConnectionPool):  # that one could cut a connection that has just been taken out
+            pool.disconnect(inuse_connections=False)
+
+    renewal = Renewal(pool, logins, drop)
+
+    def connect(connection: Any) -> None:
+        given = connections.given(connection)
+
+        def attempt(login: Login) -> None:
+            (connection.connect if given.next(login) else connection.on_connect)()
+
+        if given.busy:
+            connection.on_connect()
+            return
+        with given.course(connection.retry):
+            logins.connect(attempt)
+        if logins.superseded(given.login):
+            connection.mark_for_reconnect()
+        renewal.connected(given.login, probe)
+
+    return connect
+
+
+def _async_login(pool: Any, logins: Logins, connections: _Connections) -> Any:
+    """As `_login`, for an event loop."""
+    weak = weakref.proxy(pool)
+
+    async def probe(login: Login) -> None:
+        spare = connections.spare(weak, login)
+        try:
+            await spare.connect()
+        finally:
+            await spare.disconnect()
+
+    async def drop(pool: Any) -> None:
+        connections.mark(logins.newest())
+        # not `pool.disconnect`: it closes connections that meanwhile others take. Nobody comes between without waiting.
+        while marked := [each for each in pool._available_connections if each.should_reconnect()]:  # noqa: SLF001
+            await marked[0].disconnect(nowait=True)
+
+    renewal = AsyncRenewal(pool, logins, drop)
+
+    async def connect(connection: Any) -> None:
+        given = connections.given(connection)
+
+        async def attempt(login: Login) -> None:
+            await (connection.connect if given.next(login) else connection.on_connect)()
+
+        if given.busy:
+            await connection.on_connect()
+            return
+        with given.course(connection.retry):
+            await logins.aconnect(attempt)
+        if logins.superseded(given.login):
+            connection.mark_for_reconnect()
+        renewal.connected(given.login, probe)
+
+    return connect
+
+
+def _refused(error: BaseException) -> bool:
+    return isinstance(error, AuthenticationError)
+
+
+def _credentials(login: Login, username: str | None = None) -> tuple[str] | tuple[str, str]:
+    given = {"user": username or "", "password": ""} | login.arguments()
+    return (given["user"], given["password"]) if given["user"] else (given["password"],)

@@ -1,0 +1,89 @@
+"""SQLAlchemy: engines, sync and async, whose connections log in with the newest user and password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event, util
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+
+from liveconfig import Settings
+from liveconfig.integrations._login import Login, Logins, Look, Wait
+from liveconfig.integrations._refusal import login_refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["bind"]
+
+_await = getattr(util, "await_", None) or util.await_only  # SQLAlchemy 2.1's name, and 2.0's
+_LOGIN = "liveconfig.login"
+_FRESH = "liveconfig.fresh"
+
+
+def bind(
+    engine: Engine | AsyncEngine,
+    settings: Settings,
+    user: str | None = "db.user",
+    password: str | None = "db.password",  # noqa: S107 - the name of a field
+    patience: float = 5.0,
+    *,
+    refused: Callable[[BaseException], bool] = login_refused,
+) -> None:
+    """Let the connections of an engine log in with the newest user and password of live settings.
+
+    New connections take both from one snapshot. Idle ones with an older login are replaced when they are checked out;
+    busy ones finish their work. A refused login is tried again as the documentation of credentials tells.
+
+    Args:
+        engine: An engine, sync or async, that makes its own connections (no ``creator``).
+        settings: Live settings.
+        user: The dotted name of the field that holds the user; None where the URL has it. A field that is None
+            leaves it to the URL as well.
+        password: The dotted name of the field that holds the password; likewise.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+        refused: Tells an error that refuses the login from any other. The default knows psycopg, psycopg2, asyncpg,
+            PyMySQL and mysqlclient.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+        sqlalchemy.exc.ArgumentError: The driver takes the login in a connection string, and not by name.
+    """
+    target = engine if isinstance(engine, Engine) else engine.sync_engine
+    names = _names_of_arguments(target)
+    logins = Logins(settings, user, password, patience, refused)
+    perform = _awaiting(logins) if target.dialect.is_async else None
+
+    def connect(dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
+        def attempt(login: Login) -> Any:
+            connection = dialect.connect(*cargs, **cparams | login.arguments(**names))
+            record.info.update({_LOGIN: login, _FRESH: True})
+            return connection
+
+        return logins.connect(attempt, perform)
+
+    def replace_outdated(_connection: Any, record: Any, _proxy: Any) -> None:
+        # the pool gives up on a checkout that disconnects twice: a connection made for it is good enough
+        if not record.info.pop(_FRESH, False) and logins.outdated(record.info.get(_LOGIN)):
+            raise DisconnectionError("the login has changed")
+
+    event.listen(target, "do_connect", connect)
+    event.listen(target, "checkout", replace_outdated)
+
+
+def _awaiting(logins: Logins) -> Callable[[Look | Wait], None]:
+    """Read and wait on the event loop: an async engine calls its listeners in a greenlet that can await."""
+    return lambda step: _await(step.awaitable(logins.live))
+
+
+def _names_of_arguments(engine: Engine) -> dict[str, str]:
+    """How the driver calls the user and the password: found out with a URL that holds stand-ins for both."""
+    stand_ins = {"user": "liveconfig-user", "password": "liveconfig-password"}
+    url = engine.url.set(username=stand_ins["user"], password=stand_ins["password"])
+    _, arguments = engine.dialect.create_connect_args(url)
+    names = {role: name for role, value in stand_ins.items() for name, given in arguments.items() if given == value}
+    if names.keys() != stand_ins.keys():
+        driver = f"{engine.dialect.name}+{engine.dialect.driver}"
+        raise ArgumentError(f"{driver} does not take the user and the password by name")
+    return names

@@ -1,0 +1,21 @@
+#!/bin/sh
+# The tests on every Python from 3.11 on that is found, each in a virtual environment of its own.
+# Usage: each-python.sh MAKE [ARGS]
+set -eu
+make=$1
+args=${2:-}
+found=""
+for minor in 11 12 13 14; do
+  for python in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3."$minor".*/bin/python3; do
+    if "$python" -c 'import venv' 2>/dev/null; then
+      found="$found $python"
+      break
+    fi
+  done
+done
+[ -n "$found" ] || { echo "no Python from 3.11 on was found" >&2; exit 1; }
+for python in $found; do
+  version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  echo "== Python $version"
+  "$make" test PYTHON="$python" VENV=".venv-$version" ARGS="$args"
+done
