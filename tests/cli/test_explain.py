@@ -1,0 +1,430 @@
+"""``liveconfig explain``: a new process, and the running one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+
+import pytest
+
+from liveconfig import Settings
+from liveconfig.cli import main
+
+APP = """
+import logging
+from pydantic import BaseModel, SecretStr
+from liveconfig import Settings, SettingsConfigDict
+
+logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+print("said by the module")
+
+class Database(BaseModel):
+    user: str = "root"
+
+class AppSettings(Settings):
+    model_config = SettingsConfigDict(volumes=["kubelet-volume"], from_environment=["pod_name"])
+    message: str = "hello world"
+    pod_name: str = ""
+    database: Database = Database()
+    mysql_root_password: SecretStr
+"""
+
+
+class Running(Settings):
+    """The settings of a running process: this one."""
+
+    message: str = "hello world"
+    port: int = 8000
+
+
+@pytest.fixture
+def app(module):
+    """The module ``app`` with the class ``AppSettings``, on the volume ``kubelet-volume``."""
+    return module("app", APP)
+
+
+@pytest.fixture
+def running(kubelet_volume):
+    """The live settings of this process."""
+    kubelet_volume.write({"message": "hello"})
+    settings = Running.load(_volumes=[kubelet_volume.path])
+    with settings.live:
+        yield settings
+
+
+@contextmanager
+def serving(answer, *, code=200, asked=None):
+    """A server of one page; the address of it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if asked is not None:
+                asked.append((self.path, dict(self.headers)))
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/liveconfig/status"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def row(output, first):
+    """The words of the first line that begins with a word."""
+    return next(words for line in output.splitlines() if (words := line.split())[:1] == [first])
+
+
+# A new process
+
+
+def test_class_in_a_new_process(run, app, kubelet_volume, canary):
+    """A class is loaded: the first line says that it is a new process, each leaf has its origin, no value is shown."""
+    kubelet_volume.write({"message": canary, "mysql-root-password": canary})
+    done = run("explain", "app:AppSettings", POD_NAME=canary)
+    assert done.returncode == 0
+    first, *_ = done.stdout.splitlines()
+    assert re.fullmatch(r"This is a new process \(\d+\), started to look; it is NOT the one that runs\.", first)
+    path = kubelet_volume.path
+    assert row(done.stdout, "message")[1] == "live"
+    assert row(done.stdout, "message")[-1] == f"{path}/message"
+    assert row(done.stdout, "mysql_root_password")[-1] == f"{path}/mysql-root-password"
+    assert row(done.stdout, "pod_name") == ["pod_name", "fixed", "start", "variable", "POD_NAME"]
+    assert row(done.stdout, "database.user") == ["database.user", "no", "key", "start", "default"]
+    assert row(done.stdout, str(path))[1] == "atomic"
+    assert row(done.stdout, str(path))[-1] == kubelet_volume.generation
+    assert canary not in done.stdout + done.stderr
+
+
+def test_live_object(run, module, app, kubelet_volume):
+    """A live object is explained as it is, wherever in its module it hangs."""
+    module("use", "import app\nclass Holder:\n    settings = app.AppSettings.load(message='mine')")
+    kubelet_volume.write({"mysql-root-password": "x"})
+    done = run("explain", "use:Holder.settings")
+    assert done.returncode == 0
+    assert row(done.stdout, "message")[1:] == ["fixed", "start", "given", "in", "the", "code"]
+
+
+def test_json_of_a_new_process(run, app, kubelet_volume):
+    """With --json it is the status as one object, and what the module prints does not come between."""
+    kubelet_volume.write({"mysql-root-password": "x"})
+    done = run("explain", "--json", "app:AppSettings")
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["new_process"], status["healthy"], status["frozen"]) == (0, True, True, [])
+    assert status["fields"]["mysql_root_password"]["live"] is True
+    assert "said by the module" in done.stderr
+
+
+def test_key_that_no_field_uses(run, app, kubelet_volume):
+    """A key with a typing error is shown with the field that it was meant for."""
+    kubelet_volume.write({"mysql-root-password": "x", "mesage": "y"})
+    said = run("explain", "app:AppSettings").stdout
+    assert f"Keys that no field uses\n- {kubelet_volume.path}/mesage (the nearest field is message)\n" in said
+
+
+def test_not_healthy(run, module, app, kubelet_volume, canary):
+    """A rejected configuration: the reason and what waits with it, the generation that is not in use, exit code 3."""
+    module(
+        "broken",
+        """
+import app
+from liveconfig.testing import KubeletVolume
+class Wider(app.AppSettings):
+    port: int = 1
+settings = Wider.load()
+KubeletVolume("kubelet-volume").update({"port": "CANARY", "message": "new"})
+settings.live.reload()
+""",
+    )
+    kubelet_volume.write({"mysql-root-password": canary, "port": "1"})
+    done = run("explain", "broken:settings")
+    assert done.returncode == 3
+    assert "NOT HEALTHY" in done.stdout
+    assert re.search(r"Problems\n- rejected at stage validate: port: .*message", done.stdout, re.DOTALL)
+    assert f"on disk, and not in use: {kubelet_volume.generation}" in done.stdout
+    assert re.search(r"it is still there, after attempt \d+", _joined(done.stdout))
+    assert "CANARY" not in done.stdout
+
+
+# What is frozen, and what is not
+
+
+def test_only_the_environment(run, app, kubelet_volume, canary):
+    """Served by the environment: FROZEN with its variable, said in the log and on the page, exit code 1."""
+    kubelet_volume.write({"message": "x"})
+    done = run("explain", "app:AppSettings", MYSQL_ROOT_PASSWORD=canary)
+    assert done.returncode == 1
+    assert "FROZEN: mysql_root_password.\n" in done.stdout
+    assert row(done.stdout, "mysql_root_password")[1:] == ["FROZEN", "start", "variable", "MYSQL_ROOT_PASSWORD"]
+    assert "To know\n- served by the environment" in done.stdout
+    assert "WARNING served by the environment" in done.stderr
+
+
+def test_only_the_volume(run, app, kubelet_volume):
+    """Served by the volume: live, nothing to know, no warning in the log, exit code 0."""
+    kubelet_volume.write({"mysql-root-password": "x"})
+    done = run("explain", "app:AppSettings")
+    assert done.returncode == 0
+    assert "Nothing is frozen.\n" in done.stdout
+    assert row(done.stdout, "mysql_root_password")[1] == "live"
+    assert "environment" not in done.stdout + done.stderr
+
+
+def test_both(run, app, kubelet_volume, canary):
+    """Served by the volume while a variable holds another value: live, and the variable loses, exit code 0."""
+    kubelet_volume.write({"mysql-root-password": "x"})
+    done = run("explain", "app:AppSettings", MYSQL_ROOT_PASSWORD=canary)
+    assert done.returncode == 0
+    assert row(done.stdout, "mysql_root_password")[1] == "live"
+    assert "\n  variable MYSQL_ROOT_PASSWORD holds another value, and loses\n" in re.sub(" {3,}", "  ", done.stdout)
+    assert "WARNING the environment holds another value" in done.stderr
+
+
+SUBPATH = """
+mkdir kubelet-volume
+touch kubelet-volume/mysql-root-password
+mount --bind "source/$(readlink source/..data)/mysql-root-password" kubelet-volume/mysql-root-password
+"""
+
+
+def test_subpath(run, app, make_kubelet_volume, with_mounts, canary):
+    """C13: a subPath mount: FROZEN with its reason, a warning in the log, exit code 1, healthy while it holds."""
+    make_kubelet_volume("source").write({"mysql-root-password": canary})
+    done = run("explain", "app:AppSettings", before=with_mounts(SUBPATH))
+    assert done.returncode == 1
+    assert "Healthy.\nFROZEN: mysql_root_password.\n" in done.stdout
+    assert row(done.stdout, "mysql_root_password")[1] == "FROZEN"
+    assert "FROZEN: mysql-root-password (subPath mount)" in done.stdout
+    assert re.search("WARNING .*mysql-root-password is a subPath mount", done.stderr)
+
+
+def test_stale_subpath(run, app, make_kubelet_volume, with_mounts, canary):
+    """C13: a subPath mount whose volume has moved on: an error in the log, not healthy, and the reason says so."""
+    make_kubelet_volume("source").write({"mysql-root-password": canary})
+    moves_on = 'rm -r "source/$(readlink source/..data)"'
+    done = run("explain", "app:AppSettings", before=with_mounts(f"{SUBPATH}\n{moves_on}"))
+    assert done.returncode == 1
+    assert "NOT HEALTHY" in done.stdout
+    assert "FROZEN: mysql-root-password (subPath mount, and the volume has moved on)" in done.stdout
+    assert re.search("ERROR .*mysql-root-password is a subPath mount and is stale", done.stderr)
+
+
+def test_watched_subpath(start, make_kubelet_volume, with_mounts):
+    """C13: watch names the key that is frozen by a subPath mount."""
+    make_kubelet_volume("source").write({"mysql-root-password": "x"})
+    command = start("watch", "kubelet-volume", before=with_mounts(SUBPATH))
+    assert command.until("plain volume").endswith("; FROZEN, subpath: mysql-root-password")
+
+
+# The running process
+
+
+def test_running_process(run, running):
+    """A status page is explained with the process id and the start of the process that runs."""
+    with serving(running.live.status().as_dict()) as address:
+        done = run("explain", address)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second, *_ = done.stdout.splitlines()
+    assert re.fullmatch(rf"This is the running process {os.getpid()}, started [-\d]+ [:\d]+ UTC, .+ ago\.", first)
+    assert second == "Healthy."
+    assert row(done.stdout, "message")[1] == "live"
+
+
+def test_failing_subscriber(run, running, kubelet_volume, canary):
+    """A subscriber that raised is shown with the type of its error, and the exit code is 3."""
+
+    def reconnect(change):
+        raise ConnectionError(canary)
+
+    running.live.subscribe("message", reconnect)
+    kubelet_volume.write({"message": canary})
+    assert running.live.reload()
+    with serving(running.live.status().as_dict()) as address:
+        done = run("explain", address)
+    assert done.returncode == 3
+    assert re.search(r"Subscribers that fail\n- \S+reconnect raised\s+ConnectionError;", done.stdout)
+    assert canary not in done.stdout
+
+
+def test_rejection_that_is_over(run, running, kubelet_volume):
+    """The last rejection is shown with its reason and its age when it is over, too."""
+    for port in ("x", "1"):
+        kubelet_volume.write({"port": port})
+        running.live.reload()
+    with serving(running.live.status().as_dict()) as address:
+        done = run("explain", address)
+    assert done.returncode == 0
+    assert re.search(
+        r"Last rejection\n- .* ago, at stage validate: .* it is over\. It was: port: ", _joined(done.stdout)
+    )
+    assert re.search(r"Version 2, applied .* ago, .* after it was written\.", done.stdout)
+
+
+def _joined(text):
+    return text.replace("\n  ", " ")
+
+
+def test_header_and_json(run, running):
+    """What the page wants to be asked with is sent, and --json gives what it answered."""
+    asked = []
+    status = running.live.status().as_dict()
+    with serving(status, asked=asked) as address:
+        done = run("explain", f"{address}?x=1", "--json", "--header", "Authorization: Bearer abc")
+    assert json.loads(done.stdout) == {"new_process": False, **status}
+    ((path, headers),) = asked
+    assert (path, headers["Authorization"]) == ("/liveconfig/status?x=1", "Bearer abc")
+
+
+def test_no_proxy(run, running):
+    """A process is asked itself: a proxy in the environment does not come between."""
+    with serving(running.live.status().as_dict()) as address:
+        done = run("explain", address, http_proxy="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    assert done.returncode == 0
+
+
+def test_answer_with_commands_for_a_terminal(run, running):
+    """What another process answers cannot move the cursor of whoever asked."""
+    status = running.live.status().as_dict()
+    with serving({**status, "problems": ["\x1b[2J\x07\u202eevil"]}) as address:
+        done = run("explain", address)
+    assert "- ?[2J??evil\n" in done.stdout
+    assert not [character for character in "\x1b\x07\u202e" if character in done.stdout]
+
+
+# Colours
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours(run, running, variables, coloured):
+    """There are colours on a terminal, unless NO_COLOR or a dumb terminal says otherwise."""
+    ours, theirs = pty.openpty()
+    with serving(running.live.status().as_dict()) as address:
+        environment = {"NO_COLOR": "", **variables}
+        done = run("explain", address, stdout=theirs, **environment)
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as terminal:
+        said = terminal.read(65536)
+    assert done.returncode == 0
+    assert b"This is the running process" in said
+    assert (b"\x1b[" in said) == coloured
+
+
+# What cannot be explained
+
+
+def refused(code, stdout, stderr):
+    """The one line on standard error."""
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("liveconfig explain: ")
+    assert stderr.count("\n") == 1
+    return stderr
+
+
+@pytest.fixture
+def refusal(capsys):
+    """A function that asks an address in this process, and gives the one line that is said."""
+    return lambda *arguments: refused(main(["explain", *arguments]), *capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("app", "'app' is neither MODULE:OBJECT (as in app.settings:settings) nor a URL"),
+        ("nowhere:x", "'nowhere' cannot be imported: there is no module 'nowhere'"),
+        ("needs:x", "'needs' cannot be imported: there is no module 'not_installed'"),
+        ("wrong:x", "'wrong' cannot be imported: no valid Python in "),
+        ("raises:x", "'raises' cannot be imported: KeyError at raises.py:1 in <module>"),
+        ("ends:x", "'ends' cannot be imported: SystemExit at "),
+        ("fine:AppSetings", "'fine' has no 'AppSetings'; did you mean 'AppSettings'?"),
+        ("fine:AppSettings.x", "'fine' has no 'AppSettings.x'"),
+        ("fine:number", "fine:number is neither live settings nor a Settings class"),
+        ("fine:snapshot", "AppSettings is a snapshot: only the object it came from is live"),
+        ("fine:Wanting", "Wanting: no valid configuration; password: Field required; looked for the key password"),
+        ("fine:Refuses", "refused by its validator (ValueError)"),
+    ],
+)
+def test_no_such_settings(run, module, target, says):
+    """What is not there or cannot be loaded is one line that says what, without a value, and exit code 2."""
+    module("needs", "import not_installed")
+    module("wrong", "x = = 'CANARY'")
+    module("raises", "raise KeyError('CANARY')")
+    module("ends", "raise SystemExit('CANARY')")
+    module("fine", FINE)
+    done = run("explain", target)
+    error = refused(done.returncode, done.stdout, done.stderr)
+    assert says in error
+    assert "CANARY" not in error
+
+
+FINE = """
+from pydantic import field_validator
+from liveconfig import Settings
+class AppSettings(Settings): pass
+class Wanting(Settings):
+    password: str
+class Refuses(Settings):
+    model_config = {"validate_default": True}
+    token: str = "CANARY"
+    @field_validator("token")
+    def no(cls, value): raise ValueError(value)
+snapshot = AppSettings().live.snapshot()
+number = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        (b"", 404, "answers 404 Not Found: is it switched on (status=True)?"),
+        (b"", 401, "answers 401 Unauthorized: send what it asks for with --header"),
+        (b"", 302, "answers 302 Found"),
+        (b"<html>", 200, "answers, but not with JSON"),
+        (b"\xff", 200, "answers, but not with JSON"),
+        ([], 200, "not the status of settings"),
+        ({"ready": True}, 200, "not the status of settings"),
+        ({"pid": 1, "healthy": True, "fields": {}, "frozen": []}, 200, "not the status of settings"),
+    ],
+)
+def test_no_such_page(refusal, answer, code, says):
+    """A page that is not that of a status is one line that says what it is, and exit code 2."""
+    with serving(answer, code=code) as address:
+        assert says in refusal(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://127.0.0.1:9/liveconfig/status", "http://127.0.0.1:9/liveconfig/status cannot be reached: Connection"),
+        ("http://me:CANARY@127.0.0.1:9/?token=CANARY", "http://127.0.0.1:9/ cannot be reached: Connection refused"),
+        ("http://", "not an address that can be asked"),
+        ("http://host:CANARY/", "not an address that can be asked"),
+        ("http://127.0.0.1:9/?token=CANARY x", "http://127.0.0.1:9/ cannot be reached: InvalidURL"),
+    ],
+)
+def test_no_such_address(refusal, address, says):
+    """An address where nobody answers is one line, without the password in it, and exit code 2."""
+    error = refusal(address)
+    assert says in error
+    assert "CANARY" not in error
+
+
+@pytest.mark.parametrize("header", ["CANARY", "Name: CANARY\r\nOther: x"])
+def test_header_that_is_none(refusal, header):
+    """A header that cannot be sent is one line that does not repeat it."""
+    assert "CANARY" not in refusal("http://127.0.0.1:9/", "--header", header)

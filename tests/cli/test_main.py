@@ -1,0 +1,39 @@
+"""What all commands share."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import liveconfig
+
+
+def test_version(run):
+    """``--version`` names the version that ``import liveconfig`` has."""
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"liveconfig {liveconfig.__version__}\n", "")
+
+
+def test_help(run):
+    """``--help`` names each command, and that of explain its exit codes."""
+    assert all(command in run("--help").stdout for command in ("demo", "watch", "explain"))
+    assert "3 nothing is frozen, but" in " ".join(run("explain", "--help").stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("nothing",), ("watch",)])
+def test_misuse(run, arguments):
+    """Without a command, or with an unknown one, it says how to use it: exit code 2."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: liveconfig")
+
+
+def test_installed_command(run):
+    """The command ``liveconfig`` is the same as ``python -m liveconfig``."""
+    command = shutil.which("liveconfig", path=str(Path(sys.executable).parent))
+    if command is None:
+        pytest.skip("liveconfig is not installed beside this Python")
+    assert run("--version", command=(command,)).stdout == run("--version").stdout

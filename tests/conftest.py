@@ -1,0 +1,120 @@
+"""What every test must leave behind: no thread, no descriptor, and no secret in anything that was said."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+GRACE = 2.0  # seconds that a thread or a descriptor has to go after the test
+LEAK = re.compile(r"CANARY-[0-9a-f]{8}")  # a canary, but not the word in the source line of a traceback
+
+
+@pytest.fixture
+def canary() -> str:
+    """A secret value; wherever it turns up in a log, on a stream or in a warning, the test fails."""
+    return f"CANARY-{uuid.uuid4()}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test after which there are more threads or descriptors than before."""
+    threads, descriptors = set(threading.enumerate()), _descriptors()
+    yield
+    if not (set(threading.enumerate()) - threads or _descriptors() - descriptors):
+        return
+    gc.collect()  # what nobody refers to any more is let go; only now, as it takes its time
+    deadline = time.monotonic() + GRACE
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = set(threading.enumerate()) - threads
+    assert not left, f"threads left behind: {left}"
+    while (more := _descriptors() - descriptors) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert not more, f"descriptors left behind: {sorted(more)}"
+
+
+@pytest.fixture(autouse=True)
+def no_canary_in_the_log() -> Iterator[None]:
+    """Fail a test in which a log record (message, arguments, traceback, extra) held a canary."""
+    handler = _LeakHandler()
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+    assert not handler.leaking, f"a canary in records of {handler.leaking}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Fail a test whose captured output or log holds a canary."""
+    report = yield
+    if leaking := [title for title, text in report.sections if LEAK.search(text)]:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a canary in {', '.join(leaking)}"
+    return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Warnings(), "canary-in-warnings")
+
+
+class _Warnings:
+    """Fail the session if a warning held a canary: pytest collects them after the test has been reported."""
+
+    def __init__(self) -> None:
+        self._leaking: list[str] = []
+
+    def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
+        if LEAK.search(str(warning_message.message)):
+            self._leaking.append(nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._leaking:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for nodeid in self._leaking:
+            terminalreporter.write_line(f"FAILED {nodeid}: a canary in a warning", red=True)
+
+
+class _LeakHandler(logging.Handler):
+    """Notes the names of the loggers that let a canary through; never the record itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaking: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if LEAK.search(self.format(record)) or LEAK.search(repr(vars(record))):
+            self.leaking.append(record.name)
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    """Every open descriptor with what it leads to."""
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that listed the folder is closed by now
+            found.add((descriptor, os.readlink(f"/proc/self/fd/{descriptor}")))
+    return found
+
+
+@pytest.fixture
+def load() -> Iterator[Any]:
+    """A function that loads settings and closes them after the test."""
+    with ExitStack() as opened:
+
+        def load(cls: Any, **overrides: Any) -> Any:
+            settings = cls.load(**overrides)
+            opened.callback(settings.live.close)
+            return settings
+
+        yield load

@@ -1,0 +1,483 @@
+"""Coroutine subscribers run on the right loop, and lose nothing when that goes (P5)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import gc
+import logging
+import threading
+import weakref
+
+import pytest
+
+PATIENCE = 20.0
+
+
+def swap(settings, volume, **values):
+    volume.update({name: str(value) for name, value in values.items()})
+    assert settings.live.reload()
+
+
+async def aswap(settings, volume, **values):
+    await asyncio.to_thread(swap, settings, volume, **values)
+
+
+class Inbox:
+    """A coroutine callback that keeps what it is given; ``act`` is what it awaits besides."""
+
+    def __init__(self, act=None):
+        self.events = []
+        self.loops = []
+        self._act = act
+        self._news = threading.Condition()
+
+    async def __call__(self, event):
+        with self._news:
+            self.events.append(event)
+            self.loops.append(asyncio.get_running_loop())
+            self._news.notify_all()
+        if self._act is not None:
+            await self._act(event)
+
+    async def wait(self, count):
+        await asyncio.to_thread(self.wait_here, count)
+        return self.events
+
+    def wait_here(self, count):
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.events) >= count, PATIENCE), self.events
+
+    @property
+    def news(self):
+        return [event.new for event in self.events]
+
+
+@pytest.fixture
+def other_loop():
+    """A loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(loop.stop)
+    thread.join(PATIENCE)
+    loop.close()
+
+
+def run(loop, coroutine):
+    """The result of a coroutine that runs on a loop in another thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(PATIENCE)
+
+
+class TestLoops:
+    def test_where_it_was_subscribed(self, settings, volume, other_loop):
+        """A coroutine runs on the loop that was running when it was subscribed, whichever thread reloads."""
+        inbox = Inbox()
+
+        async def subscribe():
+            settings.live.on_change("message")(inbox)
+
+        run(other_loop, subscribe())
+        swap(settings, volume, message="two")
+        inbox.wait_here(1)
+        assert inbox.loops == [other_loop]
+
+    @pytest.mark.parametrize("form", ["function", "method", "partial", "object"])
+    def test_forms(self, settings, volume, form):
+        """Functions, methods, partials and objects are known as coroutines."""
+        inbox = Inbox()
+
+        class Service:
+            async def method(self, event):
+                await inbox(event)
+
+        async def function(event):
+            await inbox(event)
+
+        async def more(_, event):
+            await inbox(event)
+
+        forms = {
+            "function": function,
+            "method": Service().method,
+            "partial": functools.partial(more, 1),
+            "object": inbox,
+        }
+
+        async def main():
+            settings.live.on_change("message")(forms[form])
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+
+        asyncio.run(main())
+        assert inbox.news == ["two"]
+
+    def test_before_any_loop(self, settings, volume, caplog):
+        """One subscribed before any loop runs waits for `async with`, gets one merged change, and is warned of once."""
+        inbox = Inbox()
+        settings.live.on_change("message")(inbox)
+        assert not caplog.records
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three")
+        assert [r.levelno for r in caplog.records if "coroutine" in r.getMessage()] == [logging.WARNING]
+
+        async def main():
+            async with settings.live:
+                await inbox.wait(1)
+                await aswap(settings, volume, message="four")
+                await inbox.wait(2)
+
+        asyncio.run(main())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "three"), ("three", "four")]
+
+    def test_closed_loop(self, settings, volume, recorder, caplog):
+        """E15: its loop closed, then swaps: one warning, the others are told, and the next loop gets what it missed."""
+        inbox, plain = Inbox(), recorder()
+
+        async def first():
+            settings.live.on_change("message")(inbox)
+            settings.live.on_change("message")(plain)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+
+        asyncio.run(first())
+        swap(settings, volume, message="three")
+        swap(settings, volume, message="four")
+        assert [r.levelno for r in caplog.records if "coroutine" in r.getMessage()] == [logging.WARNING]
+        assert plain.news == ["two", "three", "four"]
+        assert settings.live.status().watcher != "off"
+
+        async def second():
+            async with settings.live:
+                await inbox.wait(2)
+
+        asyncio.run(second())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("two", "four")]
+
+    def test_loop_ends_with_a_task_pending(self, settings, volume, caplog):
+        """E56: a loop that ends while the coroutine is inside its call: that change is told again on the next one."""
+
+        async def forever(_):
+            await asyncio.Event().wait()
+
+        inbox = Inbox(forever)
+
+        async def first():
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+
+        asyncio.run(first())  # cancels it
+        inbox._act = None
+        swap(settings, volume, count=2)
+
+        async def second():
+            async with settings.live:
+                await inbox.wait(2)
+
+        asyncio.run(second())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("one", "two")]
+
+    def test_loop_closed_without_a_word(self, settings, volume, caplog):
+        """E57: a loop that is closed without cancelling its tasks: one warning, and the change is told on the next."""
+
+        async def forever(_):
+            await asyncio.get_running_loop().create_future()
+
+        inbox = Inbox(forever)
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending" is asyncio's own word
+
+        async def first():
+            settings.live.on_change("message")(inbox)
+            volume.update({"message": "two"})
+            settings.live.reload()
+            while not inbox.events:
+                await asyncio.sleep(0)
+
+        loop.run_until_complete(first())
+        loop.close()
+        inbox._act = None
+        swap(settings, volume, message="three")
+        assert len([r for r in caplog.records if "async with" in r.getMessage()]) == 1
+
+        async def second():
+            async with settings.live:
+                await inbox.wait(2)
+
+        asyncio.run(second())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("one", "three")]
+
+    def test_loop_stops_before_it_starts(self, settings, volume):
+        """E58: a change that was handed to a loop which ends before it can run is told on the next loop."""
+        inbox = Inbox()
+        loop = asyncio.new_event_loop()
+
+        async def first():
+            settings.live.on_change("message")(inbox)
+
+        loop.run_until_complete(first())
+        swap(settings, volume, message="two")  # handed over; nobody runs the loop
+        loop.close()
+        swap(settings, volume, message="three")
+
+        async def second():
+            async with settings.live:
+                await inbox.wait(1)
+
+        asyncio.run(second())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "three")]
+
+    def test_initial(self, settings):
+        """initial=True of a coroutine is told on its loop, and subscribing does not wait for it."""
+        inbox = Inbox()
+
+        async def main():
+            settings.live.on_change("message", initial=True)(inbox)
+            await inbox.wait(1)
+
+        asyncio.run(main())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "one")]
+
+    def test_empty_context(self, settings, volume):
+        """E59: a coroutine runs in an empty context, not in that of whoever subscribed it."""
+        variable = contextvars.ContextVar("request", default="none")
+        seen = []
+
+        async def look(_):
+            seen.append(variable.get())
+
+        inbox = Inbox(look)
+
+        async def main():
+            variable.set("of the subscriber")
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+
+        asyncio.run(main())
+        assert seen == ["none"]
+
+
+class TestSlow:
+    def test_merged(self, settings, volume):
+        """A slow coroutine gets its changes merged, one call at a time."""
+        gate = []
+
+        async def hold(_):
+            gate.append(asyncio.get_running_loop().create_future())
+            await gate[-1]
+
+        inbox = Inbox(hold)
+
+        async def main():
+            settings.live.on_change("count")(inbox)
+            await aswap(settings, volume, count=2)
+            await inbox.wait(1)
+            for count in range(3, 10):
+                await aswap(settings, volume, count=count)
+            assert len(inbox.events) == 1
+            gate[0].set_result(None)
+            await inbox.wait(2)
+            gate[1].set_result(None)
+
+        asyncio.run(main())
+        assert [(c.old, c.new) for c in inbox.events] == [(1, 2), (2, 9)]
+
+    def test_barrier_excepts_it(self, settings, volume, recorder):
+        """reload() on the loop itself does not wait for a coroutine that the same loop must run."""
+        inbox, plain = Inbox(), recorder()
+
+        async def main():
+            settings.live.on_change("message")(inbox)
+            settings.live.on_change("message")(plain)
+            volume.update({"message": "two"})
+            assert settings.live.reload()
+            assert plain.news == ["two"]
+            await inbox.wait(1)
+
+        asyncio.run(main())
+
+    def test_reload_inside(self, settings, volume):
+        """A coroutine that reloads inside neither deadlocks nor loses its own next change."""
+        inbox = Inbox()
+
+        async def again(change):
+            if change.new < 5:
+                volume.update({"count": str(change.new + 1)})
+                settings.live.reload()
+
+        inbox._act = again
+
+        async def main():
+            settings.live.on_change("count")(inbox)
+            await aswap(settings, volume, count=2)
+            await inbox.wait(4)
+
+        asyncio.run(main())
+        assert inbox.news == [2, 3, 4, 5]
+
+    def test_kept_from_the_collector(self, settings, volume):
+        """E60: a coroutine that waits for something nobody else refers to is not collected as garbage."""
+        waiting = []
+
+        async def hold(_):
+            future = asyncio.get_running_loop().create_future()
+            waiting.append(weakref.ref(future))
+            await future
+
+        inbox = Inbox(hold)
+
+        async def main():
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+            await asyncio.sleep(0)
+            gc.collect()
+            future = waiting[0]()
+            assert future is not None
+            future.set_result(None)
+
+        asyncio.run(main())
+
+
+class TestFailing:
+    def test_again(self, settings, volume):
+        """A coroutine that raises stands in status() and is told again after 1 s."""
+        ill = [True]
+
+        async def fail(_):
+            if ill[0]:
+                raise ValueError
+
+        inbox = Inbox(fail)
+
+        async def main():
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+            while settings.live.status().healthy:
+                await asyncio.sleep(0)
+            assert [each.error for each in settings.live.status().subscribers] == ["ValueError"]
+            ill[0] = False
+            await inbox.wait(2)
+
+        asyncio.run(main())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
+
+    def test_wrong_signature(self, settings, volume, caplog):
+        """E61: a coroutine function that cannot be called with one event is logged and stands in status()."""
+
+        async def wrong():
+            pass
+
+        async def main():
+            settings.live.on_change("message")(wrong)
+            await aswap(settings, volume, message="two")
+            async with asyncio.timeout(PATIENCE):
+                while settings.live.status().healthy:
+                    await asyncio.sleep(0)
+
+        asyncio.run(main())
+        assert settings.live.status().subscribers[0].error == "TypeError"
+        assert {record.name for record in caplog.records} == {"liveconfig"}
+
+    def test_cancelled_by_somebody(self, settings, volume):
+        """E62: one that is cancelled while its loop lives on is told again, on that loop."""
+        first = [True]
+
+        async def cancelled(_):
+            if first[0]:
+                first[0] = False
+                raise asyncio.CancelledError
+
+        inbox = Inbox(cancelled)
+
+        async def main():
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(2)
+
+        asyncio.run(main())
+        assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
+
+    def test_unsubscribed_on_the_loop(self, settings, volume):
+        """E63: a coroutine that is cancelled before its loop gets to it is not called."""
+        inbox = Inbox()
+
+        async def main():
+            subscription = settings.live.subscribe("message", inbox)
+            volume.update({"message": "two"})
+            settings.live.reload()  # on the loop: the call is handed over, and cannot have begun
+            subscription.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        asyncio.run(main())
+        assert not inbox.events
+
+    def test_task_factory(self, settings, volume):
+        """E64: a loop whose task factory takes no context still runs the coroutine."""
+        inbox = Inbox()
+
+        async def main():
+            asyncio.get_running_loop().set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+
+        asyncio.run(main())
+        assert inbox.news == ["two"]
+
+    def test_debug_mode(self, settings, volume, canary, caplog):
+        """F22: asyncio's own debug log of slow callbacks shows no value of ours."""
+        inbox = Inbox()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.slow_callback_duration = 0
+            settings.live.on_change("message")(inbox)
+            settings.live.on_reload(Inbox())
+            await aswap(settings, volume, message=canary)
+            await inbox.wait(1)
+
+        asyncio.run(main(), debug=True)
+        assert not [record for record in caplog.records if canary[:12] in record.getMessage()]
+
+
+def test_several_loops(settings, volume, other_loop):
+    """E65: coroutines of two loops each run on their own."""
+    here, there = Inbox(), Inbox()
+
+    async def subscribe():
+        settings.live.on_change("message")(there)
+
+    async def main():
+        settings.live.on_change("message")(here)
+        await aswap(settings, volume, message="two")
+        await here.wait(1)
+        await there.wait(1)
+        assert here.loops == [asyncio.get_running_loop()]
+        assert there.loops == [other_loop]
+
+    run(other_loop, subscribe())
+    asyncio.run(main())
+
+
+def test_async_with_counts(settings):
+    """`async with` counts its entries: the last exit closes, and a closed one is started again."""
+
+    async def main():
+        async with settings.live:
+            async with settings.live as live:
+                assert live is settings.live
+            assert settings.live.status().watcher != "off"
+        assert settings.live.status().watcher == "off"
+        async with settings.live:
+            assert settings.live.status().watcher != "off"
+
+    asyncio.run(main())
+    assert settings.live.status().watcher == "off"

@@ -1,0 +1,514 @@
+"""Who is told what, in which order, and that no subscriber can keep it from another (P5)."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import logging
+import sys
+import threading
+
+import pytest
+
+from liveconfig import Change, LiveConfigError, Rejected, Reloaded, Settings, SettingsConfigDict
+
+PATIENCE = 20.0
+
+
+def swap(settings, volume, **values):
+    """Write, and return when everybody was told."""
+    volume.update({name.replace("__", "."): str(value) for name, value in values.items()})
+    assert settings.live.reload()
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """What a thread that died of an exception said, which must be nothing."""
+    died = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    yield
+    assert not died
+
+
+class TestOrder:
+    def test_order_of_subscription(self, settings, volume):
+        """Subscribers are told in the order in which they subscribed, whatever they subscribed to."""
+        told = []
+        settings.live.on_change(lambda s: s.message)(lambda _: told.append("first"))
+        settings.live.on_reload(lambda _: told.append("second"))
+        settings.live.subscribe("message", lambda _: told.append("third"))
+        swap(settings, volume, message="two")
+        assert told == ["first", "second", "third"]
+
+    def test_chain_of_values(self, settings, volume, recorder):
+        """E08: versions grow, and each old value is the new one before."""
+        changes = recorder()
+        settings.live.on_change("message")(changes)
+        for value in ("two", "three", "four"):
+            swap(settings, volume, message=value)
+        assert [(c.old, c.new) for c in changes.events] == [("one", "two"), ("two", "three"), ("three", "four")]
+        assert [c.version for c in changes.events] == [2, 3, 4]
+
+    def test_versions_from_several_threads(self, settings, volume, recorder):
+        """E30: with several threads that reload at once, versions still come in order and none comes twice."""
+        changes, reloads = recorder(), recorder()
+        settings.live.on_change("count")(changes)
+        settings.live.on_reload(reloads)
+        stop = threading.Event()
+
+        def reload():
+            while not stop.is_set():
+                settings.live.reload()
+
+        threads = [threading.Thread(target=reload) for _ in range(4)]
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            for thread in threads:
+                thread.start()
+            for count in range(2, 120):
+                volume.update({"count": str(count)})
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+            sys.setswitchinterval(interval)
+        settings.live.reload()
+        assert changes.events[-1].new == settings.count == 119
+        for told in (changes.events, reloads.events):
+            versions = [event.version for event in told]
+            assert versions == sorted(set(versions))
+            assert all(before.new == after.old for before, after in zip(told, told[1:], strict=False))
+
+
+class TestIsolation:
+    @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
+    def test_first_raises(self, settings, volume, recorder, silent, error):
+        """E01: the first of three raises: the other two are called, now and next time."""
+
+        def fail(_):
+            raise error
+
+        second, third = recorder(), recorder()
+        for callback in (fail, second, third):
+            settings.live.on_change("message")(callback)
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three")
+        assert second.news == third.news == ["two", "three"]
+
+    @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+    def test_selector_raises_later(self, settings, volume, recorder, silent, caplog, error):
+        """E31: a selector that raises later, even SystemExit, is logged, counts as no change and harms nobody."""
+
+        def select(s):
+            if s.message == "two":
+                raise error
+            return s.message
+
+        chosen, other = recorder(), recorder()
+        settings.live.on_change(select)(chosen)
+        settings.live.on_change("message")(other)
+        swap(settings, volume, message="two")
+        assert other.news == ["two"]
+        assert not chosen.events
+        assert [r.levelno for r in caplog.records if "selector" in r.message] == [logging.ERROR]
+        swap(settings, volume, message="three")
+        assert [(c.old, c.new) for c in chosen.events] == [("one", "three")]
+
+    def test_selector_raises_at_subscription(self, settings):
+        """What a selector raises at subscription is raised to whoever subscribes."""
+        with pytest.raises(ZeroDivisionError):
+            settings.live.subscribe(lambda s: s.count / 0, print)
+        assert not settings.live.status().subscribers
+
+    @pytest.mark.parametrize("error", [ValueError, SystemExit])
+    def test_comparison_raises(self, settings, volume, recorder, silent, error):
+        """E32: what a selector returns may raise when compared: that counts as a difference and harms nobody."""
+
+        class Odd:
+            def __eq__(self, other):
+                raise error
+
+            __hash__ = None
+
+        odd, other = recorder(), recorder()
+        settings.live.on_change(lambda _: Odd())(odd)
+        settings.live.on_change("message")(other)
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three")
+        assert other.news == ["two", "three"]
+
+    def test_log_filter_raises(self, settings, volume, recorder, silent):
+        """E33: a filter on the logger that raises does not end the delivery."""
+
+        def refuse(_):
+            raise RuntimeError
+
+        def fail(_):
+            raise ValueError
+
+        after = recorder()
+        settings.live.on_change("message", retry=False)(fail)
+        settings.live.on_change("message")(after)
+        logger = logging.getLogger("liveconfig")
+        logger.addFilter(refuse)
+        try:
+            volume.update({"message": "two"})
+            settings.live.reload(wait=False)
+            after.wait(1)
+            volume.update({"message": "three"})
+            settings.live.reload(wait=False)
+            after.wait(2)
+        finally:
+            logger.removeFilter(refuse)
+        assert after.news == ["two", "three"]
+
+    def test_no_thread_to_be_had(self, settings, volume, recorder):
+        """E34: where no thread can be started for a while, the change is told as soon as one can."""
+        changes = recorder()
+        settings.live.on_change("message")(changes)
+        start = threading.Thread.start
+
+        def refuse(thread):
+            if "delivery" in thread.name:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            volume.update({"message": "two"})
+            settings.live.reload(wait=False)
+            assert settings.message == "two"
+        volume.update({"message": "three"})
+        settings.live.reload(wait=False)
+        changes.wait_until(lambda change: change.new == "three")
+
+
+class TestInside:
+    def test_reads_settings(self, settings, volume, recorder):
+        """E03: a subscriber that reads the settings sees the new value, everywhere it looks."""
+        seen = recorder()
+
+        @settings.live.on_change("message")
+        def look(change):
+            seen((change.new, settings.message, settings.live.latest().message, settings.live.snapshot().message))
+
+        swap(settings, volume, message="two")
+        assert seen.events == [("two",) * 4]
+
+    def test_reloads(self, settings, volume, recorder):
+        """E04: reload() inside neither deadlocks nor recurses; the other subscriber is told of every change."""
+        depth, deepest, results = [0], [0], []
+
+        @settings.live.on_change("count")
+        def again(change):
+            depth[0] += 1
+            deepest[0] = max(deepest[0], depth[0])
+            if change.new < 6:
+                volume.update({"count": str(change.new + 1)})
+            results.append(settings.live.reload())
+            depth[0] -= 1
+
+        other = recorder()
+        settings.live.on_change("count")(other)
+        swap(settings, volume, count=2)
+        other.wait_until(lambda change: change.new == 6)
+        assert deepest == [1]
+        assert all(results)
+        assert settings.count == 6
+
+    def test_two_settings_reload_each_other(self, open_settings, volume, recorder):
+        """E35: two settings objects that reload each other inside their subscribers do not deadlock."""
+        one, other = open_settings(), open_settings()
+        told = recorder()
+        one.live.on_change("message")(lambda _: other.live.reload())
+        other.live.on_change("message")(lambda _: one.live.reload())
+        one.live.on_change("message")(told)
+        other.live.on_change("message")(told)
+        volume.update({"message": "two"})
+        callers = [threading.Thread(target=each.live.reload) for each in (one, other)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(PATIENCE)
+            assert not caller.is_alive()
+        assert [change.new for change in told.wait(2)] == ["two", "two"]
+
+    def test_unsubscribes_another(self, settings, volume, recorder):
+        """E36: one that is unsubscribed while the others are being told is not told any more."""
+        later = recorder()
+        settings.live.on_change("message")(lambda _: subscription.cancel())
+        subscription = settings.live.subscribe("message", later)
+        last = recorder()
+        settings.live.on_change("message")(last)
+        swap(settings, volume, message="two")
+        assert not later.events
+        assert last.news == ["two"]
+
+    def test_unsubscribes_itself(self, settings, volume, recorder):
+        """A subscriber can unsubscribe itself, twice, and hears no more."""
+        told = recorder(lambda _: (subscription.cancel(), subscription.cancel()))
+        subscription = settings.live.subscribe("message", told)
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three")
+        assert told.news == ["two"]
+        assert not settings.live.status().subscribers
+
+    def test_subscribes_another(self, settings, volume, recorder):
+        """One that is subscribed inside a subscriber is told of the next change, not of this one."""
+        inner = recorder()
+        done = []
+
+        @settings.live.on_change("message")
+        def subscribe(_):
+            if not done:
+                done.append(settings.live.subscribe("message", inner))
+
+        swap(settings, volume, message="two")
+        assert not inner.events
+        swap(settings, volume, message="three")
+        assert [(c.old, c.new) for c in inner.events] == [("two", "three")]
+
+    def test_initial_inside(self, settings, volume, recorder):
+        """E37: initial=True inside a subscriber does not deadlock; it is told once, old is new."""
+        inner = recorder()
+        done = []
+
+        @settings.live.on_change("message")
+        def subscribe(_):
+            if not done:
+                done.append(settings.live.subscribe("message", inner, initial=True))
+
+        swap(settings, volume, message="two")
+        (change,) = inner.wait(1)
+        assert (change.old, change.new, change.version) == ("two", "two", 2)
+
+    def test_closes(self, settings, volume, recorder):
+        """E06: close() inside a subscriber returns, and twice."""
+        closed = recorder(lambda _: (settings.live.close(), settings.live.close()))
+        settings.live.on_change("message")(closed)
+        swap(settings, volume, message="two")
+        closed.wait(1)
+        assert settings.live.status().watcher == "off"
+
+    def test_empty_context(self, settings, volume):
+        """Plain callbacks run in an empty context, on a thread of liveconfig's own."""
+        variable = contextvars.ContextVar("request", default="none")
+        variable.set("of the one who reloads")
+        seen = []
+        settings.live.on_change("message")(lambda _: seen.append((variable.get(), threading.current_thread())))
+        swap(settings, volume, message="two")
+        assert seen[0][0] == "none"
+        assert seen[0][1] is not threading.current_thread()
+
+    def test_context_is_new_each_time(self, settings, volume):
+        """What a callback sets in its context is gone at its next call."""
+        variable = contextvars.ContextVar("call", default=0)
+        seen = []
+
+        @settings.live.on_change("message")
+        def count(_):
+            seen.append(variable.get())
+            variable.set(1)
+
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three")
+        assert seen == [0, 0]
+
+    def test_never_under_a_lock(self, settings, volume, recorder):
+        """While a subscriber runs, every word of the face answers another thread."""
+        answers = recorder()
+
+        def ask():
+            live = settings.live
+            answers(
+                (
+                    live.status().version,
+                    live.latest().message,
+                    live.version,
+                    live.origins()["message"].kind,
+                    live.reload(wait=False),
+                    live.subscribe("count", print).cancel(),
+                    live.wait(lambda s: s.message == "two", 5).message,
+                )
+            )
+
+        @settings.live.on_change("message")
+        def hold(_):
+            threading.Thread(target=ask).start()
+            answers.wait(1)
+
+        swap(settings, volume, message="two")
+        assert answers.wait(1) == [(2, "two", 2, "volume", True, None, "two")]
+
+
+class TestReferences:
+    def test_strong(self, settings, volume):
+        """E07: a lambda, a closure and a bound method are still called after a garbage collection."""
+        told = []
+
+        class Pool:
+            def use(self, change):
+                told.append(("method", change.new))
+
+        def subscribe():
+            word = "closure"
+
+            def closure(change):
+                told.append((word, change.new))
+
+            settings.live.on_change("message")(lambda change: told.append(("lambda", change.new)))
+            settings.live.on_change("message")(closure)
+            settings.live.on_change("message")(Pool().use)
+
+        subscribe()
+        gc.collect()
+        swap(settings, volume, message="two")
+        assert told == [("lambda", "two"), ("closure", "two"), ("method", "two")]
+
+    def test_settings_with_subscribers_live_on(self, volume, recorder):
+        """Settings that nobody refers to, but that have a subscriber, are followed until it is cancelled."""
+
+        class Short(Settings):
+            model_config = SettingsConfigDict(resync=0.2)
+            message: str = ""
+
+        changes = recorder()
+        subscription = Short.load(_volumes=volume.path).live.subscribe("message", changes)
+        gc.collect()
+        volume.update({"message": "two"})
+        assert changes.wait(1)[0].new == "two"
+        subscription.cancel()
+
+
+class TestWhat:
+    def test_selector(self, settings, volume, recorder):
+        """A selector hears only when what it returns differs."""
+        pair = recorder()
+        settings.live.on_change(lambda s: (s.db.user, s.db.port))(pair)
+        swap(settings, volume, message="two")
+        assert not pair.events
+        swap(settings, volume, db__user="admin")
+        (change,) = pair.events
+        assert (change.field, change.old, change.new) == (None, ("web", 5432), ("admin", 5432))
+
+    def test_dotted_field(self, settings, volume, recorder):
+        """A dotted field hears its leaf, and the name of a model hears every leaf below and gets the models."""
+        leaf, model = recorder(), recorder()
+        settings.live.on_change("db.port")(leaf)
+        settings.live.on_change("db")(model)
+        swap(settings, volume, db__user="admin")
+        swap(settings, volume, db__port=1)
+        assert [(c.field, c.old, c.new) for c in leaf.events] == [("db.port", 5432, 1)]
+        assert [(c.field, c.old.user, c.new.user) for c in model.events] == [
+            ("db", "web", "admin"),
+            ("db", "admin", "admin"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("wrong", "right"), [("mesage", "message"), ("db.pasword", "db.password"), ("cuont", "count")]
+    )
+    def test_unknown_field(self, settings, wrong, right):
+        """A field that does not exist is an error at subscription, which names the nearest."""
+        for ask in (settings.live.on_change, settings.live.changes, settings.live.origin):
+            with pytest.raises(LiveConfigError, match=f"{wrong!r}.*{right!r}"):
+                ask(wrong)(print)
+        with pytest.raises(LiveConfigError, match=right):
+            settings.live.verify(wrong)(print)
+
+    def test_initial(self, settings, recorder):
+        """Initial delivers once at subscription, before it returns; old is new."""
+        change = recorder()
+        settings.live.on_change("message", initial=True)(change)
+        assert [(c.old, c.new, c.version) for c in change.events] == [("one", "one", 1)]
+
+    def test_initial_of_the_whole(self, settings, recorder):
+        """Initial of Reloaded gives the present state with no changes; of Rejected it gives nothing."""
+        reloaded, rejected = recorder(), recorder()
+        settings.live.subscribe(Reloaded, reloaded, initial=True)
+        settings.live.subscribe(Rejected, rejected, initial=True)
+        (event,) = reloaded.events
+        assert event.old is event.new
+        assert event.changes == ()
+        assert not rejected.events
+
+    def test_returned_unchanged(self, settings):
+        """Each decorator returns the function as it is."""
+
+        def callback(_):
+            pass
+
+        live = settings.live
+        assert live.on_change("message")(callback) is callback
+        assert live.on_reload(callback) is live.on_reject(callback) is live.on_stale(callback) is callback
+        assert live.verify()(callback) is callback
+
+    def test_no_change_no_event(self, settings, volume, recorder):
+        """Bytes that differ where no field does: no version, no event."""
+        changes, reloads = recorder(), recorder()
+        settings.live.on_change("message")(changes)
+        settings.live.on_reload(reloads)
+        swap(settings, volume, unknown="x")
+        swap(settings, volume, message="one\n")
+        assert not changes.events
+        assert not reloads.events
+        assert settings.live.version == 1
+
+    def test_there_and_back(self, settings, volume, recorder):
+        """Two versions that are taken together and end where they began are no change of the value."""
+        changes = recorder()
+        hold, held = threading.Event(), threading.Event()
+        settings.live.on_change("count")(lambda _: (held.set(), hold.wait(PATIENCE)))
+        settings.live.on_change("message")(changes)
+        volume.update({"count": "2"})
+        settings.live.reload(wait=False)
+        assert held.wait(PATIENCE)
+        for message in ("two", "one"):
+            volume.update({"message": message})
+            settings.live.reload(wait=False)
+        hold.set()
+        settings.live.reload()
+        assert not changes.events
+        assert settings.live.version == 4
+
+
+class TestNotices:
+    def test_each_rejection(self, settings, volume, recorder):
+        """E38: several rejections in a row are each told, before the next barrier is passed."""
+        hold, held = threading.Event(), threading.Event()
+        rejections = recorder()
+        settings.live.on_change("message")(lambda _: (held.set(), hold.wait(PATIENCE)))
+        settings.live.on_reject(rejections)
+        volume.update({"message": "two"})
+        settings.live.reload(wait=False)
+        assert held.wait(PATIENCE)
+        for bad in ("a", "b", "c"):
+            volume.update({"count": bad})
+            settings.live.reload(wait=False)
+        hold.set()
+        settings.live.reload()
+        assert len(rejections.events) == 3
+
+    def test_each_stale_field(self, open_settings, volume, recorder):
+        """E39: fields that become stale at one moment are each told of."""
+        settings = open_settings()
+        stale = recorder()
+        settings.live.on_stale(stale)
+        volume.update({"flag": "true", "db.user": "x", "db.port": "1"})
+        settings.live.reload()
+        volume.write({"message": "two"})
+        settings.live.reload()
+        stale.wait(4)
+        assert sorted(event.field for event in stale.events) == ["count", "db.port", "db.user", "flag"]
+
+
+def test_events_are_records(settings, volume, recorder):
+    """Each kind of subscription is given its own record."""
+    change, reloaded, rejected = recorder(), recorder(), recorder()
+    settings.live.on_change("message")(change)
+    settings.live.on_reload(reloaded)
+    settings.live.on_reject(rejected)
+    swap(settings, volume, message="two")
+    volume.update({"count": "many"})
+    assert not settings.live.reload()
+    assert [type(each.events[0]) for each in (change, reloaded, rejected)] == [Change, Reloaded, Rejected]

@@ -1,0 +1,267 @@
+"""blinker's signals: for any settings object, under the rules that hold for subscribers."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+
+import pytest
+
+from liveconfig import Rejected, Reloaded, Stale, signals
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens():
+    """No receiver stays connected after a test."""
+    yield
+    for signal in (signals.reloaded, signals.rejected, signals.stale):
+        for receiver in list(signal.receivers_for(signals)):
+            signal.disconnect(receiver)
+        signal._clear_state()
+
+
+class Receiver:
+    """A receiver that keeps what it is given."""
+
+    def __init__(self, act=lambda _: None):
+        self.calls = []
+        self._act = act
+
+    def __call__(self, sender, event):
+        self.calls.append((sender, event))
+        self._act(event)
+
+    def method(self, sender, event):
+        self.calls.append((sender, event))
+        self._act(event)
+
+    @property
+    def events(self):
+        return [event for _, event in self.calls]
+
+
+def swap(settings, volume, **values):
+    volume.update({name: str(value) for name, value in values.items()})
+    assert settings.live.reload()
+
+
+def test_all_three(settings, volume):
+    """The receiver is called as receiver(settings, event=event), of each kind of event."""
+    receivers = {signal: Receiver() for signal in (signals.reloaded, signals.rejected, signals.stale)}
+    for signal, receiver in receivers.items():
+        signal.connect(receiver)
+    swap(settings, volume, message="two")
+    volume.update({"count": "many"})
+    settings.live.reload()
+    volume.write({"message": "two"})
+    settings.live.reload()
+    reloaded, rejected, stale = (receiver.calls for receiver in receivers.values())
+    assert [type(event) for _, event in reloaded] == [Reloaded, Reloaded]
+    assert [type(event) for _, event in rejected] == [Rejected]
+    assert [type(event) for _, event in stale] == [Stale]
+    assert all(sender is settings for sender, _ in [*reloaded, *rejected, *stale])
+
+
+def test_sender(open_settings, volume):
+    """Connected to one sender, it hears only that one."""
+    one, other = open_settings(), open_settings()
+    receiver = Receiver()
+    signals.reloaded.connect(receiver, sender=one)
+    volume.update({"message": "two"})
+    one.live.reload()
+    other.live.reload()
+    assert [sender for sender, _ in receiver.calls] == [one]
+
+
+def test_connect_via(settings, volume):
+    """The decorator that Flask's users know works."""
+    calls = []
+
+    @signals.reloaded.connect_via(settings)
+    def tell(sender, event):
+        calls.append((sender, event))
+
+    swap(settings, volume, message="two")
+    assert [(sender is settings, event.version) for sender, event in calls] == [(True, 2)]
+
+
+def test_after_the_subscribers(settings, volume):
+    """Receivers are served after the subscribers."""
+    order = []
+    receiver = Receiver(lambda _: order.append("signal"))
+    signals.reloaded.connect(receiver)
+    settings.live.on_change("message")(lambda _: order.append("subscriber"))
+    swap(settings, volume, message="two")
+    assert order == ["subscriber", "signal"]
+
+
+def test_bound_method(settings, volume):
+    """E76: a bound method of a living object is called at each version, once."""
+    receiver = Receiver()
+    signals.reloaded.connect(receiver.method)
+    swap(settings, volume, message="two")
+    gc.collect()
+    swap(settings, volume, message="three")
+    assert [event.version for event in receiver.events] == [2, 3]
+
+
+def test_receiver_dies(settings, volume):
+    """E77: a receiver that nobody refers to any more is gone, and harms nobody."""
+    kept = Receiver()
+    signals.reloaded.connect(kept)
+    dies = Receiver()
+    calls = dies.calls
+    signals.reloaded.connect(dies)
+    signals.reloaded.connect(dies.method)
+    swap(settings, volume, message="two")
+    del dies
+    gc.collect()
+    swap(settings, volume, message="three")
+    assert len(calls) == 2
+    assert len(kept.calls) == 2
+
+
+def test_isolated(settings, volume):
+    """A receiver that raises, SystemExit too, keeps no other from being told."""
+
+    def fail(_):
+        raise SystemExit
+
+    bad, good = Receiver(fail), Receiver()
+    signals.reloaded.connect(bad)
+    signals.reloaded.connect(good)
+    swap(settings, volume, message="two")
+    swap(settings, volume, message="three")
+    assert [event.version for event in good.events] == [2, 3]
+
+
+def test_failing_is_seen(settings, volume):
+    """E78: a receiver that raises stands in status(), is told again, and the settings are not healthy until then."""
+    ill = [True]
+    again = threading.Event()
+
+    def act(_):
+        if ill[0]:
+            raise ConnectionError
+        again.set()
+
+    receiver = Receiver(act)
+    signals.reloaded.connect(receiver)
+    swap(settings, volume, message="two")
+    status = settings.live.status()
+    assert not status.healthy
+    assert [(each.error, each.version) for each in status.subscribers] == [("ConnectionError", 2)]
+    ill[0] = False
+    assert again.wait(PATIENCE)
+    settings.live.reload()
+    assert settings.live.status().healthy
+
+
+def test_receiver_that_fails_and_dies(settings, volume):
+    """E79: a receiver that raised and is disconnected does not stand in status() for ever."""
+
+    def fail(_):
+        raise ConnectionError
+
+    receiver = Receiver(fail)
+    signals.reloaded.connect(receiver)
+    swap(settings, volume, message="two")
+    assert not settings.live.status().healthy
+    signals.reloaded.disconnect(receiver)
+    assert settings.live.status().healthy
+
+
+def test_slow_receiver(settings, volume, gate):
+    """A slow receiver gets its changes merged, and holds up nobody."""
+    there = threading.Event()
+    slow = Receiver(lambda _: (there.set(), gate.wait(PATIENCE)))
+    fast = Receiver()
+    signals.reloaded.connect(slow)
+    signals.reloaded.connect(fast)
+    volume.update({"message": "two"})
+    settings.live.reload(wait=False)
+    assert there.wait(PATIENCE)
+    for message in ("three", "four"):
+        swap(settings, volume, message=message)
+    assert fast.events[-1].version == 4
+    gate.set()
+    done = threading.Event()
+    settings.live.wait(lambda s: s.message == "four", PATIENCE)
+    while len(slow.events) < 2:
+        assert not done.wait(0.01)
+    assert [(event.old.message, event.new.message) for event in slow.events] == [("one", "two"), ("two", "four")]
+
+
+def test_coroutine_is_skipped(settings, volume, caplog):
+    """A coroutine receiver is logged and skipped, and said once."""
+
+    async def receive(sender, event):
+        raise AssertionError
+
+    good = Receiver()
+    signals.reloaded.connect(receive)
+    signals.reloaded.connect(good)
+    swap(settings, volume, message="two")
+    swap(settings, volume, message="three")
+    assert len(good.calls) == 2
+    assert [r.levelno for r in caplog.records if "receive" in r.getMessage()] == [logging.ERROR]
+
+
+def test_disconnects_inside(settings, volume):
+    """E80: a receiver that disconnects itself inside its call hears no more."""
+    receiver = Receiver(lambda _: signals.reloaded.disconnect(receiver))
+    signals.reloaded.connect(receiver)
+    swap(settings, volume, message="two")
+    swap(settings, volume, message="three")
+    assert len(receiver.calls) == 1
+
+
+def test_connected_later(settings, volume):
+    """One that connects later hears from then on, and old is the version before."""
+    swap(settings, volume, message="two")
+    receiver = Receiver()
+    signals.reloaded.connect(receiver)
+    swap(settings, volume, message="three")
+    (event,) = receiver.events
+    assert (event.old.message, event.new.message) == ("two", "three")
+
+
+def test_muted(settings, volume):
+    """E81: a muted signal tells nobody, as blinker has it."""
+    receiver = Receiver()
+    signals.reloaded.connect(receiver)
+    with signals.reloaded.muted():
+        swap(settings, volume, message="two")
+    swap(settings, volume, message="three")
+    assert [event.version for event in receiver.events] == [3]
+
+
+def test_reloads_inside(settings, volume):
+    """E82: a receiver that reloads inside neither deadlocks nor recurses."""
+
+    def act(event):
+        if event.new.count < 4:
+            volume.update({"count": str(event.new.count + 1)})
+            assert settings.live.reload()
+
+    receiver = Receiver(act)
+    signals.reloaded.connect(receiver)
+    swap(settings, volume, count=2)
+    settings.live.reload()
+    assert [event.new.count for event in receiver.events] == [2, 3, 4]
+
+
+def test_settings_are_let_go(open_settings, volume, settings):
+    """E83: a receiver keeps no settings alive that nobody else refers to."""
+    import weakref
+
+    receiver = Receiver()
+    gone = type(settings).load(_volumes=volume.path)
+    signals.reloaded.connect(receiver, sender=gone)
+    reference = weakref.ref(gone)
+    del gone
+    gc.collect()
+    assert reference() is None

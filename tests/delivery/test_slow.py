@@ -1,0 +1,263 @@
+"""One subscriber that takes its time harms no other, and is told of the newest in the end (P5)."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """A function that moves the monotonic clock on."""
+    offset, real = [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + offset[0])
+
+    def move(seconds):
+        offset[0] += seconds
+
+    return move
+
+
+@pytest.fixture
+def hold(gate):
+    """A function that holds whoever calls it at the gate, once it has said that it is there."""
+
+    def call(_=None):
+        call.there.set()
+        assert gate.wait(PATIENCE)
+
+    call.there = threading.Event()
+    return call
+
+
+def swap(settings, volume, wait=False, **values):
+    volume.update({name.replace("__", "."): str(value) for name, value in values.items()})
+    return settings.live.reload(wait=wait)
+
+
+class TestMerging:
+    def test_fifty_swaps(self, settings, volume, recorder, gate, hold):
+        """E02: one that is inside its call during 50 swaps gets one merged change in the end; reads are fresh at once."""
+        slow, fast = recorder(hold), recorder()
+        settings.live.on_change("count")(slow)
+        settings.live.on_change("count")(fast)
+        for count in range(2, 52):
+            swap(settings, volume, count=count)
+            assert settings.count == count
+            assert hold.there.wait(PATIENCE)
+        fast.wait_until(lambda change: change.new == 51)
+        gate.set()
+        slow.wait(2)
+        assert [(c.old, c.new, c.version) for c in slow.events] == [(1, 2, 2), (2, 51, 51)]
+
+    def test_merged_reload(self, settings, volume, recorder, gate, hold):
+        """What is merged has the first old, the last new, and the generations and times of the newest."""
+        slow = recorder(hold)
+        settings.live.on_reload(slow)
+        swap(settings, volume, count=2)
+        assert hold.there.wait(PATIENCE)
+        swap(settings, volume, message="two")
+        swap(settings, volume, message="three", count=3)
+        newest = volume.generation
+        gate.set()
+        merged = slow.wait(2)[1]
+        assert (merged.old.count, merged.old.message) == (2, "one")
+        assert (merged.new.count, merged.new.message) == (3, "three")
+        assert [change.field for change in merged.changes] == ["message", "count"]
+        assert list(merged.generations.values()) == [newest]
+        assert merged.version == 4
+        assert merged.applied_at == settings.live.status().applied_at
+
+    def test_memory(self, settings, volume, recorder, gate, hold):
+        """E02: while one is inside its call, snapshots do not pile up behind it."""
+        settings.live.on_change("count")(recorder(hold))
+        swap(settings, volume, count=2)
+        assert hold.there.wait(PATIENCE)
+        for count in range(3, 203):
+            swap(settings, volume, count=count)
+        settings.live.reload()
+        gc.collect()
+        assert sum(type(each) is type(settings) for each in gc.get_objects()) < 10
+
+    def test_rejections_are_kept(self, settings, volume, recorder, gate, hold):
+        """Rejections are not merged: a slow one gets each, the newest 16 at most, in order."""
+        slow = recorder(hold)
+        settings.live.on_reject(slow)
+        for number in range(30):
+            swap(settings, volume, count=f"bad {number}")
+            assert hold.there.wait(PATIENCE)
+        generations = volume.generation
+        gate.set()
+        slow.wait(17)
+        settings.live.reload()
+        assert 16 <= len(slow.events) <= 17
+        times = [event.at for event in slow.events]
+        assert times == sorted(times)
+        assert list(slow.events[-1].generations.values()) == [generations]
+
+
+class TestThreads:
+    def test_others_go_on(self, settings, volume, recorder, hold):
+        """One that hangs keeps its thread to itself after a second; those behind it are told of this and the next."""
+        hung, after = recorder(hold), recorder()
+        settings.live.on_change("message")(hung)
+        settings.live.on_change("message")(after)
+        swap(settings, volume, message="two")
+        after.wait(1)
+        swap(settings, volume, message="three")
+        after.wait(2)
+        assert after.news == ["two", "three"]
+        assert hung.threads[0] not in after.threads
+
+    def test_barrier_does_not_wait_for_it(self, settings, volume, recorder, hold):
+        """reload() returns though one hangs, and the others have been told by then."""
+        after = recorder()
+        settings.live.on_change("message")(hold)
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="two")
+        assert after.news == ["two"]
+        assert swap(settings, volume, wait=True, message="three")
+        assert after.news == ["two", "three"]
+
+    def test_several_hang(self, settings, volume, recorder, hold):
+        """E41: several that hang keep a thread each, and the last one is still told."""
+        after = recorder()
+        for _ in range(4):
+            settings.live.on_change("message")(lambda change: hold(change))
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="two")
+        assert after.news == ["two"]
+        assert sum(each.running_since is not None for each in settings.live.status().subscribers) == 4
+
+    def test_other_settings(self, open_settings, volume, recorder, hold):
+        """A subscriber that hangs keeps no new value and no change of other settings from anybody."""
+        hung, free = open_settings(), open_settings()
+        told = recorder()
+        hung.live.on_change("message")(hold)
+        free.live.on_change("message")(told)
+        swap(hung, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        assert swap(free, volume, wait=True, message="three")
+        assert free.message == "three"
+        assert told.news[-1] == "three"
+
+    def test_status_says_so(self, settings, volume, gate, hold):
+        """status() says since when one is inside its call, and no longer when it has returned."""
+        settings.live.on_change("message")(hold)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        (subscriber,) = settings.live.status().subscribers
+        assert subscriber.running_since is not None
+        assert subscriber.version == 1
+        gate.set()
+        settings.live.reload()
+        (subscriber,) = settings.live.status().subscribers
+        assert subscriber.running_since is None
+        assert subscriber.version == 2
+
+    def test_no_threads_when_idle(self, settings, volume, recorder):
+        """Between changes there is no delivery thread."""
+        changes = recorder()
+        settings.live.on_change("message")(changes)
+        swap(settings, volume, wait=True, message="two")
+        changes.threads[0].join(PATIENCE)
+        assert not changes.threads[0].is_alive()
+
+    def test_unsubscribed_while_inside(self, settings, volume, recorder, gate, hold):
+        """E42: one that is cancelled while it is inside its call ends it, and is not told of what came meanwhile."""
+        slow = recorder(hold)
+        subscription = settings.live.subscribe("message", slow)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        swap(settings, volume, message="three")
+        subscription.cancel()
+        gate.set()
+        slow.threads[0].join(PATIENCE)
+        settings.live.reload()
+        assert slow.news == ["two"]
+
+
+class TestHung:
+    @staticmethod
+    def named(caplog):
+        return [record.getMessage() for record in caplog.records if "has been running" in record.getMessage()]
+
+    def test_named_after_thirty_seconds(self, settings, volume, recorder, hold, later, caplog):
+        """E43: one that has run for 30 s is named in the log, once."""
+        settings.live.on_change("message")(hold)
+        after = recorder()
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="two")
+        for seconds in (20, 15, 40):
+            later(seconds)
+            swap(settings, volume, wait=True, message=f"after {seconds}")
+            if seconds == 20:
+                assert not self.named(caplog)
+        assert len(self.named(caplog)) == 1
+        assert "hold.<locals>.call" in self.named(caplog)[0]
+
+    def test_not_named_for_many_calls(self, settings, volume, recorder, later, caplog):
+        """E44: one that takes its time at each call, but never 30 s, is not named."""
+        inside, go = threading.Semaphore(0), threading.Semaphore(0)
+        after = recorder()
+
+        @settings.live.on_change("message")
+        def slow(_):
+            inside.release()
+            assert go.acquire(timeout=PATIENCE)
+
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="first")  # after a second, slow has its thread to itself
+        for number in range(6):
+            assert inside.acquire(timeout=PATIENCE)
+            later(10)
+            assert swap(settings, volume, wait=True, message=f"number {number}")  # there is more to tell at once
+            go.release()
+        assert inside.acquire(timeout=PATIENCE)
+        go.release()
+        settings.live.reload()
+        assert not self.named(caplog)
+
+
+class TestClose:
+    def test_bounded(self, settings, volume, recorder, hold):
+        """close() returns though a subscriber hangs."""
+        settings.live.on_change("message")(hold)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        closer = threading.Thread(target=settings.live.close)
+        closer.start()
+        closer.join(PATIENCE)
+        assert not closer.is_alive()
+
+    def test_by_hand_afterwards(self, settings, volume, recorder, hold):
+        """E45: closed while one hangs: reload() by hand still returns, and tells those behind it."""
+        after = recorder()
+        settings.live.on_change("message")(hold)
+        settings.live.on_change("message")(after)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        settings.live.close()
+        volume.update({"message": "three"})
+        reloader = threading.Thread(target=settings.live.reload)
+        reloader.start()
+        reloader.join(PATIENCE)
+        assert not reloader.is_alive()
+        assert after.wait_until(lambda change: change.new == "three")
+
+    def test_started_again(self, settings, volume, recorder, hold):
+        """E46: closed and started again while one hangs: the others are told again."""
+        after = recorder()
+        settings.live.on_change("message")(hold)
+        settings.live.on_change("message")(after)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        settings.live.close()
+        with settings.live:
+            swap(settings, volume, message="three")
+            after.wait_until(lambda change: change.new == "three")

@@ -1,0 +1,251 @@
+"""`changes()` and `reloads()`: the same events, read by `async for`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+
+import pytest
+
+from liveconfig import Change, LiveConfigError, Reloaded
+
+PATIENCE = 20.0
+
+
+def swap(settings, volume, **values):
+    volume.update({name.replace("__", "."): str(value) for name, value in values.items()})
+    assert settings.live.reload()
+
+
+async def aswap(settings, volume, **values):
+    await asyncio.to_thread(swap, settings, volume, **values)
+
+
+async def following(stream):
+    """The next event."""
+    async with asyncio.timeout(PATIENCE):
+        return await anext(stream)
+
+
+def test_subscribed_at_the_call(settings, volume):
+    """A stream holds what came after the call, though nobody read it yet."""
+    stream = settings.live.changes("message")
+    swap(settings, volume, message="two")
+
+    async def main():
+        return await following(stream)
+
+    change = asyncio.run(main())
+    assert isinstance(change, Change)
+    assert (change.field, change.old, change.new, change.version) == ("message", "one", "two", 2)
+
+
+def test_in_order(settings, volume):
+    """Versions grow, and each old value is the new one before."""
+
+    async def main():
+        stream, seen = settings.live.changes(lambda s: s.message), []
+        for value in ("two", "three"):
+            await aswap(settings, volume, message=value)
+            seen.append(await following(stream))
+        return seen
+
+    assert [(c.old, c.new) for c in asyncio.run(main())] == [("one", "two"), ("two", "three")]
+
+
+def test_wakes_a_waiting_consumer(settings, volume):
+    """A consumer that waits is woken by a swap, from whichever thread."""
+
+    async def main():
+        stream = settings.live.reloads()
+        waiting = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+        await aswap(settings, volume, message="two")
+        return await waiting
+
+    event = asyncio.run(main())
+    assert isinstance(event, Reloaded)
+    assert [change.field for change in event.changes] == ["message"]
+
+
+def test_slow_consumer(settings, volume):
+    """A slow consumer gets merged changes: first old, last new."""
+    stream = settings.live.changes("count")
+    for count in (2, 3, 4):
+        swap(settings, volume, count=count)
+
+    async def main():
+        return await following(stream)
+
+    change = asyncio.run(main())
+    assert (change.old, change.new, change.version) == (1, 4, 4)
+
+
+def test_two_streams(settings, volume):
+    """Two consumers get each change, independent of each other."""
+
+    async def main():
+        streams = [settings.live.changes("message") for _ in range(2)]
+        await aswap(settings, volume, message="two")
+        return [(await following(stream)).new for stream in streams]
+
+    assert asyncio.run(main()) == ["two", "two"]
+
+
+def test_two_readers_of_one_stream(settings, volume):
+    """E66: two tasks that read one stream both wake up: each change goes to one of them."""
+
+    async def main():
+        stream = settings.live.changes("message")
+        readers = [asyncio.create_task(following(stream)) for _ in range(2)]
+        await asyncio.sleep(0)
+        await aswap(settings, volume, message="two")
+        first, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+        assert [task.result().new for task in first] == ["two"]
+        await aswap(settings, volume, message="three")
+        async with asyncio.timeout(PATIENCE):
+            return [change.new for change in await asyncio.gather(*readers)]
+
+    assert sorted(asyncio.run(main())) == ["three", "two"]
+
+
+def test_cancelled(settings, volume):
+    """A consumer that is cancelled loses nothing, and leaves nothing behind."""
+
+    async def main():
+        stream = settings.live.changes("message")
+        reader = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        await aswap(settings, volume, message="two")
+        change = await following(stream)
+        reference = weakref.ref(stream)
+        del stream
+        gc.collect()
+        assert reference() is None
+        return change
+
+    assert asyncio.run(main()).new == "two"
+    swap(settings, volume, message="three")
+
+
+def test_ends_with_close(settings, volume):
+    """close() ends the stream, after what was still to be told."""
+
+    async def main():
+        stream, seen = settings.live.changes("message"), []
+        await aswap(settings, volume, message="two")
+
+        async def read():
+            async for change in stream:
+                seen.append(change.new)
+
+        reader = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        await asyncio.to_thread(settings.live.close)
+        async with asyncio.timeout(PATIENCE):
+            await reader
+        return seen
+
+    assert asyncio.run(main()) == ["two"]
+
+
+def test_not_watched(open_settings, volume):
+    """E67: with watch=False too a stream waits for what reload() finds; it does not end at once."""
+    settings = open_settings(_watch=False)
+
+    async def main():
+        stream = settings.live.changes("message")
+        reader = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not reader.done()
+        await aswap(settings, volume, message="two")
+        return await reader
+
+    assert asyncio.run(main()).new == "two"
+
+
+def test_started_again(settings, volume):
+    """E68: a stream of settings that were closed and started again goes on."""
+
+    async def main():
+        settings.live.close()
+        async with settings.live:
+            stream = settings.live.changes("message")
+            await aswap(settings, volume, message="two")
+            return await following(stream)
+
+    assert asyncio.run(main()).new == "two"
+
+
+def test_on_a_later_loop(settings, volume):
+    """E69: a stream that was read on a loop which is closed by now goes on on the next one."""
+    stream = settings.live.changes("message")
+
+    async def main(value):
+        reader = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+        await aswap(settings, volume, message=value)
+        return await reader
+
+    assert asyncio.run(main("two")).new == "two"
+    swap(settings, volume, message="nobody reads")
+    assert asyncio.run(main("three")).new in ("nobody reads", "three")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError])
+def test_selector_raises_later(settings, volume, caplog, error):
+    """E70: a selector that raises later is logged and counts as no change: the stream goes on."""
+
+    def select(s):
+        if s.message == "two":
+            raise error
+        return s.message
+
+    async def main():
+        stream = settings.live.changes(select)
+        reader = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+        await aswap(settings, volume, message="two")
+        await aswap(settings, volume, message="three")
+        return await reader
+
+    change = asyncio.run(main())
+    assert (change.old, change.new) == ("one", "three")
+    assert [r.levelno for r in caplog.records if "selector" in r.getMessage()] == [logging.ERROR]
+
+
+def test_unknown_field(settings):
+    """A field that does not exist is an error at the call, which names the nearest."""
+    with pytest.raises(LiveConfigError, match="message"):
+        settings.live.changes("mesage")
+
+
+def test_from_another_thread(settings, volume):
+    """E71: a stream can be made in one thread and read on the loop of another."""
+    stream, result = settings.live.changes("message"), []
+
+    async def main():
+        result.append(await following(stream))
+
+    reader = threading.Thread(target=asyncio.run, args=(main(),))
+    reader.start()
+    swap(settings, volume, message="two")
+    reader.join(PATIENCE)
+    assert result[0].new == "two"
+
+
+def test_slow_consumer_memory(settings, volume):
+    """A stream that nobody reads holds one old value, not one for each swap."""
+    stream = settings.live.changes("count")
+    for count in range(2, 202):
+        swap(settings, volume, count=count)
+    gc.collect()
+    assert sum(type(each) is type(settings) for each in gc.get_objects()) < 10
+    assert stream is not None

@@ -1,0 +1,149 @@
+"""`wait` and `wait_for`: until a snapshot is what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+PATIENCE = 20.0
+
+
+def swap(settings, volume, **values):
+    volume.update({name: str(value) for name, value in values.items()})
+    assert settings.live.reload()
+
+
+class TestWait:
+    def test_at_once(self, settings):
+        """What holds already is returned at once."""
+        assert settings.live.wait(lambda s: s.message == "one", 0) is settings.live.latest()
+
+    def test_blocks(self, settings, volume):
+        """It blocks until a swap makes it true."""
+        found = []
+        waiting = threading.Thread(target=lambda: found.append(settings.live.wait(lambda s: s.count == 2, PATIENCE)))
+        waiting.start()
+        swap(settings, volume, message="two")
+        swap(settings, volume, count=2)
+        waiting.join(PATIENCE)
+        assert found[0].count == 2
+
+    def test_time_out(self, settings):
+        """TimeoutError when it did not come."""
+        with pytest.raises(TimeoutError):
+            settings.live.wait(lambda s: s.count == 2, 0.01)
+        with pytest.raises(TimeoutError):
+            settings.live.wait(lambda s: s.count == 2, -1)
+
+    def test_predicate_raises(self, settings):
+        """What the predicate raises is raised."""
+        with pytest.raises(ZeroDivisionError):
+            settings.live.wait(lambda s: s.count / 0, 1)
+
+    def test_not_held_up_by_subscribers(self, settings, volume, gate):
+        """E72: it returns at once, however long subscribers take."""
+        there = threading.Event()
+        settings.live.on_change("message")(lambda _: (there.set(), gate.wait(PATIENCE)))
+        found = threading.Event()
+
+        def wait():
+            settings.live.wait(lambda s: s.message == "two", PATIENCE)
+            found.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        volume.update({"message": "two"})
+        settings.live.reload(wait=False)
+        assert there.wait(PATIENCE)
+        assert found.wait(0.5)  # a subscriber is left alone after 1 s: this must not take so long
+        gate.set()
+        waiting.join(PATIENCE)
+
+    def test_inside_a_subscriber(self, settings, volume, recorder):
+        """E73: a subscriber can wait for a later version."""
+        found = recorder()
+        settings.live.on_change("message")(lambda _: found(settings.live.wait(lambda s: s.count == 2, PATIENCE)))
+        volume.update({"message": "two"})
+        settings.live.reload(wait=False)
+        swap(settings, volume, count=2)
+        assert found.wait(1)[0].count == 2
+
+    def test_closed(self, settings, volume):
+        """E74: of a closed one it still ends, by hand or by its time-out."""
+        settings.live.close()
+        with pytest.raises(TimeoutError):
+            settings.live.wait(lambda s: s.count == 2, 0.01)
+        swap(settings, volume, count=2)
+        assert settings.live.wait(lambda s: s.count == 2, 0).count == 2
+
+    def test_inside_the_predicate(self, settings):
+        """The predicate may use everything: it is not called under a lock."""
+        done = threading.Event()
+
+        def look(_):
+            other = threading.Thread(target=lambda: (settings.live.status(), settings.live.reload(), done.set()))
+            other.start()
+            other.join(PATIENCE)
+            return True
+
+        settings.live.wait(look, PATIENCE)
+        assert done.is_set()
+
+
+class TestWaitFor:
+    def test_at_once(self, settings):
+        """What holds already is returned at once."""
+        assert asyncio.run(settings.live.wait_for(lambda s: s.message == "one", 1)) is settings.live.latest()
+
+    def test_later(self, settings, volume):
+        """It waits without blocking the loop."""
+
+        async def main():
+            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(swap, settings, volume, message="two")
+            await asyncio.to_thread(swap, settings, volume, count=2)
+            return await waiting
+
+        assert asyncio.run(main()).count == 2
+
+    def test_time_out(self, settings):
+        """TimeoutError when it did not come."""
+
+        async def main():
+            with pytest.raises(TimeoutError):
+                await settings.live.wait_for(lambda s: s.count == 2, 0.01)
+
+        asyncio.run(main())
+
+    def test_predicate_raises(self, settings):
+        """What the predicate raises is raised."""
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(settings.live.wait_for(lambda s: s.count / 0, 1))
+
+    def test_cancelled(self, settings, volume):
+        """A cancelled wait leaves nothing behind."""
+
+        async def main():
+            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        asyncio.run(main())
+        swap(settings, volume, count=2)
+
+    def test_closed(self, open_settings, volume):
+        """E75: of settings that are not watched it waits for what reload() finds."""
+        settings = open_settings(_watch=False)
+
+        async def main():
+            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(swap, settings, volume, count=2)
+            return await waiting
+
+        assert asyncio.run(main()).count == 2

@@ -1,0 +1,128 @@
+"""Every Python fence of the documentation runs, and prints what its page says it prints.
+
+The fences of a page run in order, in one module called ``app``, in an empty directory. The page finds the fixtures of
+the test kit there by name, and two volumes: ``config``, which it calls ``/etc/config``, and ``secrets``, which it calls
+``/etc/secrets``. A comment ``<!-- setup: ... -->`` runs as well, unseen by readers. Lines ``#> text`` are what their
+fence prints; ``...`` stands for anything, and a long line may be broken. What must not run is no ``python`` fence but
+``text``, ``yaml``, ``console`` and so on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from liveconfig import LiveConfigError, Settings
+from liveconfig.testing import KubeletVolume
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if "_build" not in path.parts
+}
+BLOCK = re.compile(r"^(?:```python|<!-- setup:)\n(?P<code>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+LOOKS_LIKE_PYTHON = re.compile(
+    r"^[ >]*(?:`{3,}|~{3,}|:{3,}) *(?:\{[\w-]*(?:code|source)[\w-]*\} *)?i?py(?:thon3?|con|3)?\b.*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+OUTPUT = re.compile(r"^\s*#> ?(.*)$", re.MULTILINE)
+
+
+def blocks(page: str) -> Iterator[str]:
+    """Yield the code of each fence, moved down so that a traceback names the line of the page."""
+    text = PAGES[page]
+    for match in BLOCK.finditer(text):
+        yield "\n" * text.count("\n", 0, match.start("code")) + match["code"]
+
+
+def replaced(text: str, paths: Mapping[str, str]) -> str:
+    for old, new in paths.items():
+        text = text.replace(old, new)
+    return text
+
+
+def assert_printed(code: str, printed: str) -> None:
+    """Compare words, so that a page may break a long line."""
+    shown = " ".join(" ".join(OUTPUT.findall(code)).split())
+    pattern = re.escape(shown).replace(re.escape("..."), ".*")
+    printed = " ".join(printed.split())
+    assert not shown or re.fullmatch(pattern, printed), f"shown:   {shown}\nprinted: {printed}"
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Undo what a page does to the variables and the loggers of the process."""
+    loggers = [logging.getLogger(), logging.getLogger("liveconfig")]
+    before = [(logger.level, logger.handlers[:]) for logger in loggers]
+    with patch.dict(os.environ):
+        yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Settings]]:
+    """The settings that a page makes; they are closed behind it."""
+    made: list[Settings] = []
+    yield made
+    for settings in made:
+        with contextlib.suppress(LiveConfigError):  # a snapshot has nothing to close
+            settings.live.close()
+
+
+@pytest.fixture
+def names(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kubelet_volume: KubeletVolume,
+    make_kubelet_volume: Callable[..., KubeletVolume],
+) -> dict[str, Any]:
+    """The names that a page finds in its module."""
+    module = ModuleType("app")
+    monkeypatch.setitem(sys.modules, "app", module)
+    vars(module).update(
+        tmp_path=tmp_path,
+        kubelet_volume=kubelet_volume,
+        make_kubelet_volume=make_kubelet_volume,
+        config=make_kubelet_volume("etc-config"),
+        secrets=make_kubelet_volume("etc-secrets"),
+    )
+    return vars(module)
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "\n```python\n" in text])
+def test_the_snippets_of_a_page_run(
+    page: str, names: dict[str, Any], opened: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snippets of a page run in order and print what the page shows."""
+    real = {"/etc/config": str(names["config"].path), "/etc/secrets": str(names["secrets"].path)}
+    shown = {path: name for name, path in real.items()}
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for code in blocks(page):
+            start = printed.tell()
+            exec(compile(replaced(code, real), f"<{page}>", "exec"), names)
+            opened += [value for value in names.values() if isinstance(value, Settings)]
+            assert_printed(code, replaced(printed.getvalue()[start:], shown))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_snippet_escapes(page: str) -> None:
+    """A fence that looks like Python is spelled so that it runs."""
+    assert [line for line in LOOKS_LIKE_PYTHON.findall(PAGES[page]) if line != "```python"] == []

@@ -1,0 +1,225 @@
+"""What `bind` does to an engine: a dialect of SQLite behind a door that asks for a login."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import ArgumentError
+
+from liveconfig import LiveConfigError
+from liveconfig.integrations.sqlalchemy import bind
+
+
+class GuardedDialect(SQLiteDialect_pysqlite):
+    """SQLite with a door in front of it."""
+
+    supports_statement_cache = True
+    door: Any
+
+    def create_connect_args(self, url: Any) -> Any:
+        return [":memory:"], url.translate_connect_args(username="who", password="word", database="unused")
+
+    def connect(self, *cargs: Any, who: str | None = None, word: str | None = None, **_: Any) -> Any:
+        self.door.enter(who, word)
+        return super().connect(*cargs, check_same_thread=False)
+
+
+class ConnectionStringDialect(GuardedDialect):
+    """One that puts the login into a connection string, as pyodbc's do."""
+
+    def create_connect_args(self, url: Any) -> Any:
+        return [f"user={url.username};password={url.password}"], {}
+
+
+registry.impls["sqlite.guarded"] = lambda: GuardedDialect
+registry.impls["sqlite.string"] = lambda: ConnectionStringDialect
+
+
+@pytest.fixture
+def make_engine(door: Any) -> Iterator[Callable[..., Engine]]:
+    engines: list[Engine] = []
+
+    def make(url: str = "sqlite+guarded://", **how: Any) -> Engine:
+        engine = create_engine(url, **how)
+        engine.dialect.door = door  # type: ignore[attr-defined]
+        engines.append(engine)
+        return engine
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+
+
+def swap(volume: Any, settings: Any, password: str, user: str = "app") -> None:
+    volume.write({"db.user": user, "db.password": password})
+    assert settings.live.reload()
+
+
+def use(engine: Engine) -> Any:
+    """One operation: the driver's connection that served it."""
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        return connection.connection.driver_connection
+
+
+def test_a_connection_logs_in_with_the_pair_of_one_snapshot(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """User and password come from the newest snapshot, and go under the driver's own names for them."""
+    engine = make_engine()
+    bind(engine, settings)
+    use(engine)
+    swap(volume, settings, "two", user="other")
+    door.takes = {("other", "two")}
+    use(engine)
+    assert door.tried == [("app", "one"), ("other", "two")]
+
+
+@pytest.mark.parametrize("how", ["no field", "a field that is None"])
+def test_the_url_can_have_the_user(make_engine: Any, settings: Any, volume: Any, door: Any, how: str) -> None:
+    """Where no field, or an empty one, gives the user, the URL's stands."""
+    if how == "a field that is None":
+        volume.write({"db.password": "one"})
+        settings.live.reload()
+    engine = make_engine("sqlite+guarded://of-the-url:old@/")
+    bind(engine, settings, user=None if how == "no field" else "db.user")
+    door.takes = {("of-the-url", "one")}
+    use(engine)
+    assert door.tried == [("of-the-url", "one")]
+
+
+def test_an_idle_connection_with_an_old_login_is_replaced(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """An idle connection gives way to one with the new login when it is checked out; after that it stays."""
+    engine = make_engine()
+    bind(engine, settings)
+    first = use(engine)
+    assert use(engine) is first
+    swap(volume, settings, "two")
+    door.takes = {("app", "two")}
+    second = use(engine)
+    assert second is not first
+    assert use(engine) is second
+
+
+def test_a_busy_connection_is_left_alone(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+    """A connection that is in use goes on when the login changes, and is replaced the next time."""
+    engine = make_engine()
+    bind(engine, settings)
+    with engine.connect() as connection:
+        busy = connection.connection.driver_connection
+        swap(volume, settings, "two")
+        door.takes = {("app", "two")}
+        connection.execute(text("SELECT 1"))
+        assert connection.connection.driver_connection is busy
+    assert use(engine) is not busy
+
+
+def test_connections_stay_while_the_server_does_not_take_the_newest(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """While the server refuses the newest login, one connection a second tries it, and the others stay."""
+    engine = make_engine()
+    bind(engine, settings)
+    with engine.connect(), engine.connect():
+        pass  # two are idle now
+    swap(volume, settings, "two")
+    door.tried.clear()
+    for _ in range(20):
+        use(engine)
+    assert door.tried[:2] == [("app", "two"), ("app", "one")]
+    assert len(door.tried) < 20
+
+
+def test_a_login_that_the_server_has_replaced_is_forgotten(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """Once the server took the newest login, the one before is never tried again."""
+    engine = make_engine()
+    bind(engine, settings, patience=0)
+    swap(volume, settings, "two")
+    door.takes = {("app", "two")}
+    use(engine)
+    engine.dispose()
+    door.takes = set()
+    with pytest.raises(Exception, match="refused"):
+        use(engine)
+    assert ("app", "one") not in door.tried
+
+
+def test_a_login_between_two_that_nobody_used_is_tried(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+    """The server is one login behind, and nobody connected with that one: it is remembered all the same."""
+    engine = make_engine()
+    bind(engine, settings, patience=0)
+    swap(volume, settings, "two")
+    swap(volume, settings, "three")
+    door.takes = {("app", "two")}
+    use(engine)
+    assert door.tried == [("app", "three"), ("app", "two")]
+
+
+def test_a_typing_error_that_was_corrected_does_not_hide_the_login_that_works(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """The volume had a wrong login for a while: the one that works is tried although it is not the last but one."""
+    engine = make_engine()
+    bind(engine, settings, patience=0)
+    use(engine)
+    swap(volume, settings, "tow")
+    swap(volume, settings, "two")
+    door.tried.clear()
+    use(engine)
+    assert door.tried == [("app", "two"), ("app", "tow"), ("app", "one")]
+
+
+def test_other_errors_are_handed_on_at_once(make_engine: Any, settings: Any, door: Any) -> None:
+    """An error that is no refusal is not retried."""
+    engine = make_engine()
+    bind(engine, settings, patience=60)
+    door.broken = OSError("no route to host")
+    with pytest.raises(OSError, match="no route"):
+        use(engine)
+    assert len(door.tried) == 1
+
+
+def test_what_counts_as_a_refusal_can_be_told(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+    """For a driver with other words `refused` says which errors refuse the login."""
+    engine = make_engine()
+    bind(engine, settings, patience=0, refused=lambda error: "1017" in str(error))
+    swap(volume, settings, "two")
+    door.broken = OSError("ORA-01017")
+    with pytest.raises(OSError, match="1017"):
+        use(engine)
+    assert door.tried == [("app", "two"), ("app", "one")]
+
+
+def test_a_driver_that_takes_a_connection_string_is_refused(make_engine: Any, settings: Any) -> None:
+    """A driver to which the login cannot be given by name is an error at once."""
+    with pytest.raises(ArgumentError, match="by name"):
+        bind(make_engine("sqlite+string://"), settings)
+
+
+def test_a_field_that_is_not_there_is_named(make_engine: Any, settings: Any) -> None:
+    """The name of a field that does not exist is an error at once, that names the nearest."""
+    with pytest.raises(LiveConfigError, match=r"db\.password"):
+        bind(make_engine(), settings, password="db.pasword")
+
+
+def test_an_engine_that_is_gone_is_forgotten(settings: Any, door: Any) -> None:
+    """The settings do not keep an engine, nor hear of one, that nobody refers to any more."""
+    engine = create_engine("sqlite+guarded://")
+    engine.dialect.door = door  # type: ignore[attr-defined]
+    bind(engine, settings)
+    assert len(settings.live.status().subscribers) == 1
+    use(engine)
+    engine.dispose()
+    del engine
+    gc.collect()
+    assert settings.live.status().subscribers == ()

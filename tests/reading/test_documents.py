@@ -1,0 +1,514 @@
+"""A key that holds a whole document."""
+
+from __future__ import annotations
+
+import json
+import resource
+import threading
+import time
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr
+
+from liveconfig import AmbiguousKeyError, InvalidSettingsError, Settings, SettingsConfigDict
+
+SECONDS = 10.0  # far more than any document here may take on a slow machine
+KIBIBYTES = 500 * 1024
+
+
+class Pool(BaseModel):
+    min_size: int = 0
+    max_size: int = 0
+
+
+class Database(BaseModel):
+    user: str = "nobody"
+    pool: Pool = Pool()
+    key: bytes = b""
+
+
+class Tree(BaseModel):
+    value: int = 0
+    next: Tree | None = None
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(
+        documents=["application.yaml", "flags.json", "app.toml", ".env", "app.properties", "conf/inner.yml"]
+    )
+    message: str = "none"
+    log_level: str = "none"
+    number: int = 0
+    ratio: float = 0.0
+    tags: list[str] = Field([])
+    labels: dict[str, str] = Field({})
+    db: Database = Database()
+    secret: SecretStr = SecretStr("none")
+    aliased: str = Field("none", alias="theAlias")
+    anything: object = None
+    tree: Tree = Tree()
+
+
+@pytest.fixture
+def read(kubelet_volume, load):
+    """A function that puts documents on a volume and reads it."""
+
+    def read(payload, cls=App):
+        kubelet_volume.write(payload)
+        return load(cls, _volumes=kubelet_volume.path, _watch=False)
+
+    return read
+
+
+@pytest.fixture
+def refusal(read):
+    """A function: the error for a document that is refused, bounded in time and memory, without cause or context."""
+
+    def refusal(payload):
+        began, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(InvalidSettingsError) as caught:
+            read(payload)
+        assert time.monotonic() - began < SECONDS
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < KIBIBYTES
+        assert caught.value.__cause__ is caught.value.__context__ is None
+        return str(caught.value)
+
+    return refusal
+
+
+DOCUMENTS = {
+    "application.yaml": """
+        message: hello
+        Log-Level: debug
+        number: 42
+        tags: [a, b]
+        labels: {some-key: x, Other.Key: y}
+        db:
+          user: shop
+          pool: {min-size: 1, MAX_SIZE: 9}
+        theAlias: found
+    """,
+    "flags.json": """
+        {"message": "hello", "Log-Level": "debug", "number": 42, "tags": ["a", "b"],
+         "labels": {"some-key": "x", "Other.Key": "y"},
+         "db": {"user": "shop", "pool": {"min-size": 1, "MAX_SIZE": 9}}, "theAlias": "found"}
+    """,
+    "app.toml": """
+        message = "hello"
+        Log-Level = "debug"
+        number = 42
+        tags = ["a", "b"]
+        theAlias = "found"
+        [labels]
+        some-key = "x"
+        "Other.Key" = "y"
+        [db]
+        user = "shop"
+        pool = {min-size = 1, MAX_SIZE = 9}
+    """,
+    ".env": """
+        # a comment
+        message="hello"
+        export LOG_LEVEL=debug
+        number=42
+        tags='["a", "b"]'
+        labels={"some-key": "x", "Other.Key": "y"}
+        db.user=shop
+        db={"pool": {"min_size": 1, "max_size": 9}}
+        theAlias=found
+    """,
+    "app.properties": """
+        # a comment
+        ! another
+        message=hello
+        log-level : debug
+        number 42
+        tags=["a", \\
+              "b"]
+        labels.some-key=x
+        labels.Other.Key=y
+        db.user=shop
+        db.pool.min-size=1
+        db.pool.MAX_SIZE=9
+        theAlias=found
+    """,
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_formats(read, name):
+    """YAML, JSON, TOML, dotenv and properties feed the same fields, with names compared as keys are."""
+    settings = read({name: "\n".join(line.removeprefix(" " * 8) for line in DOCUMENTS[name].splitlines())})
+    assert settings.message == "hello"
+    assert settings.log_level == "debug"
+    assert settings.number == 42
+    assert settings.tags == ["a", "b"]
+    assert settings.labels == {"some-key": "x", "Other.Key": "y"}
+    assert settings.db == Database(user="shop", pool=Pool(min_size=1, max_size=9))
+    assert settings.aliased == "found"
+
+
+@pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml", ".env", "app.properties"])
+def test_empty(read, name):
+    """An empty document gives nothing, save in JSON, where empty text is no document."""
+    if name == "flags.json":
+        with pytest.raises(InvalidSettingsError, match="invalid JSON"):
+            read({name: ""})
+    else:
+        assert read({name: ""}).message == "none"
+
+
+def test_under_single_keys(read):
+    """The single keys of a volume go over its documents, part by part."""
+    settings = read(
+        {
+            "application.yaml": "message: document\ndb: {user: document, pool: {min_size: 1}}",
+            "message": "key",
+            "db.pool.max_size": "5",
+        }
+    )
+    assert settings.message == "key"
+    assert settings.db == Database(user="document", pool=Pool(min_size=1, max_size=5))
+
+
+def test_later_document_wins(read):
+    """Of several documents the later one in the list wins, part by part."""
+    settings = read(
+        {
+            "flags.json": '{"message": "json", "db": {"pool": {"min_size": 2}}}',
+            "application.yaml": "message: yaml\nnumber: 1\ndb: {pool: {min_size: 1, max_size: 1}}",
+        }
+    )
+    assert (settings.message, settings.number) == ("json", 1)
+    assert settings.db.pool == Pool(min_size=2, max_size=1)
+
+
+def test_in_a_folder(read):
+    """A document may lie in a folder of the volume."""
+    assert read({"conf/inner.yml": "message: deep"}).message == "deep"
+
+
+def test_not_listed(read):
+    """A key that looks like a document but is not listed is not parsed."""
+    settings = read({"other.yaml": "message: [", "message": "x"})
+    assert settings.message == "x"
+
+
+def test_absent(read):
+    """A listed document that is not there gives nothing."""
+    assert read({"message": "x"}).message == "x"
+
+
+def test_bytes_in_documents(read):
+    """A bytes field gets the UTF-8 of a document's text."""
+    assert read({"application.yaml": "db: {key: 'é'}"}).db.key == "é".encode()
+
+
+def test_origin(read, kubelet_volume):
+    """The origin of what a document gives is the document."""
+    origin = read({"application.yaml": "db: {user: x}"}).live.origin("db.user")
+    assert (origin.kind, origin.name) == ("volume", "application.yaml")
+    assert origin.path == f"{kubelet_volume.path}/application.yaml"
+
+
+def test_unused_names(read):
+    """A name at the top of a document that no field uses stands among the unused keys, with the nearest field."""
+    unused = read({"application.yaml": "mesage: x", ".env": "NUMBR=1"}).live.status().unused_keys
+    assert {(each.key, each.nearest) for each in unused} == {
+        ("application.yaml:mesage", "message"),
+        (".env:NUMBR", "number"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("app.properties", "number=1\nKEY=-----BEGIN PRIVATE KEY-----\n@\n@/x=\n-----END PRIVATE KEY-----\n"),
+        (".env", "number=1\n@\n"),
+        ("application.yaml", "number: 1\n? '@'\n"),
+        ("flags.json", '{"number": 1, "@": "@"}'),
+    ],
+)
+def test_secrets_that_look_like_names(read, canary, name, text):
+    """P4: what stands in a document where a name should be, as a line of a pasted key, is told to nobody."""
+    settings = read({name: text.replace("@", canary)})
+    assert settings.number == 1
+    status = settings.live.status()
+    assert canary not in repr(status) + repr(status.as_dict())
+
+
+def test_many_unused_names(read):
+    """A status stays cheap when thousands of names feed no field."""
+    settings = read({"flags.json": json.dumps({f"anything_{number}": 1 for number in range(20_000)})})
+    began = time.monotonic()
+    settings.live.status()
+    assert time.monotonic() - began < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("application.yaml", "log-level: a\nlog_level: b"),
+        ("application.yaml", "db: {pool: {min-size: 1, min_size: 2}}"),
+        ("flags.json", '{"number": 1, "NUMBER": 2}'),
+        ("app.toml", "log-level = 'a'\nlog_level = 'b'"),
+        (".env", "LOG_LEVEL=a\nlog_level=b"),
+        ("app.properties", "log.level=a\nlog-level=b"),
+    ],
+)
+def test_ambiguous(read, name, text):
+    """Two names of one document that claim one field are refused."""
+    with pytest.raises(AmbiguousKeyError, match="both claim the field"):
+        read({name: text})
+
+
+BROKEN = [
+    ("application.yaml", "message: [\nnumber: 1"),
+    ("application.yaml", "message: hello: world"),
+    ("application.yaml", "\tmessage: x"),
+    ("application.yaml", "message: !!python/object:os.system x"),
+    ("application.yaml", "message: !!python/object/apply:os.system [echo]"),
+    ("application.yaml", "message: !unknown x"),
+    ("application.yaml", "--- \nmessage: a\n--- \nmessage: b"),
+    ("application.yaml", "- a\n- b"),
+    ("application.yaml", "just text"),
+    ("application.yaml", "42"),
+    ("application.yaml", "message: *nowhere"),
+    ("application.yaml", "? [a, b]\n: x"),
+    ("application.yaml", "day: 2026-13-45"),
+    ("application.yaml", "a: !!int x"),
+    ("application.yaml", "a: &a [*a]"),
+    ("application.yaml", "a: &a {b: *a}"),
+    ("flags.json", "{"),
+    ("flags.json", "{'message': 1}"),
+    ("flags.json", "[]"),
+    ("flags.json", "null"),
+    ("flags.json", '{"message": "a"} x'),
+    ("flags.json", '\ufeff{"message": "a"}'),
+    ("app.toml", "message = "),
+    ("app.toml", "message = 'a'\nmessage = 'b'"),
+    ("app.toml", "[db]\n[db]"),
+    (".env", "= x"),
+    (".env", 'message="unclosed'),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), BROKEN)
+def test_invalid(refusal, name, text):
+    """B01, B09: an invalid document is refused by its name and the place, whatever is wrong with it."""
+    assert f"/{name}: " in refusal({name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("application.yaml", "message: a\nmessage: b"),
+        ("application.yaml", "db: {user: a, user: b}"),
+        ("application.yaml", "base: &base {x: 1}\nuse: {<<: *base, y: 1, y: 2}"),
+        ("application.yaml", "yes: 1\ntrue: 2"),
+        ("flags.json", '{"message": "a", "message": "b"}'),
+        ("flags.json", '{"db": {"user": "a", "user": "b"}}'),
+        (".env", "message=a\nmessage=b"),
+        ("app.properties", "message=a\nmessage=b"),
+    ],
+)
+def test_duplicates(refusal, name, text):
+    """B09: a name that stands twice in one mapping is reported, and not silently taken once."""
+    assert "twice" in refusal({name: text})
+
+
+def test_merge_keys(read):
+    """YAML's merge keys work: what stands beside them wins, and is no duplicate."""
+    text = "base: &base {user: base, key: k}\ndb: {<<: *base, user: own}"
+    assert read({"application.yaml": text}).db == Database(user="own", key=b"k")
+
+
+def test_merge_of_a_merged_mapping(read):
+    """A mapping that was merged, and is merged into another one before its own turn comes, holds no duplicate."""
+    text = """
+base: &base {user: base}
+deep:
+  deeper:
+    middle: &middle
+      <<: *base
+      user: middle
+db:
+  <<: *middle
+  key: k
+"""
+    assert read({"application.yaml": text}).db == Database(user="middle", key=b"k")
+
+
+@pytest.mark.parametrize(("name", "text"), [*BROKEN, ("app.properties", "number=@")])
+def test_no_leak(read, canary, name, text):
+    """P4: nothing of an invalid document is in the error, whatever line it broke on."""
+    secret = {"flags.json": f'{{"secret": "{canary}", ', "app.toml": f"secret = '{canary}'\n"}
+    start = secret.get(name, f"secret: {canary}\n" if name.endswith("yaml") else f"secret={canary}\n")
+    for broken in (start + text, text + "\n" + start, text.replace("message", canary), f"{canary} {text}"):
+        try:
+            read({name: broken})
+        except InvalidSettingsError as error:
+            assert canary not in repr(error)
+            assert error.__cause__ is error.__context__ is None
+
+
+@pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml", ".env", "app.properties"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"message: caf\xe9", b"\x80"])
+def test_not_utf8(refusal, name, content):
+    """B06: a document that is not UTF-8 is refused."""
+    assert f"/{name}: not UTF-8" in refusal({name: content})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("flags.json", r'{"message": "\ud800"}'),
+        ("flags.json", r'{"db": {"key": "\ud800"}}'),
+        ("flags.json", r'{"\ud800": "x", "message": "\udfff"}'),
+        ("application.yaml", r'message: "\ud800"'),
+        ("application.yaml", r'db: {key: "\ud800"}'),
+        ("app.properties", r"message=\ud800"),
+        ("app.properties", r"db.key=\udfff\ud800"),
+        ("app.toml", r'message = "\ud800"'),
+    ],
+)
+def test_half_a_character(refusal, name, text):
+    """B06: an escape for half a character is refused, and raises nothing else."""
+    refusal({name: text})
+
+
+def test_properties_escapes(read):
+    """Escapes in properties are Java's: a character beyond the 16 bits is written as two of them."""
+    text = r"message=\u00e9\uD83D\uDE00\t\\ \:\=" + "\nlog\\ level=x\nlog_level=a\\\n    b\\\\\nnumber=1\n"
+    settings = read({"app.properties": text})
+    assert settings.message == "é\U0001f600\t\\ :="
+    assert settings.log_level == "ab\\"
+    assert settings.number == 1
+
+
+def test_properties_comments(read):
+    """A comment in properties does not go on in the next line, whatever it ends in."""
+    settings = read({"app.properties": "# C:\\dir\\\nmessage=x\n! also\\\nnumber=3\n"})
+    assert (settings.message, settings.number) == ("x", 3)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml", ".env", "app.properties"])
+def test_line_ends(read, name, line_end):
+    """B06: CRLF in a document is a line end."""
+    text = "\n".join(line.removeprefix(" " * 8) for line in DOCUMENTS[name].splitlines())
+    settings = read({name: text.replace("\n", line_end).encode()})
+    assert (settings.message, settings.number, settings.db.user) == ("hello", 42, "shop")
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "\n".join(
+    f"a{count}: &a{count} [{', '.join([f'*a{count - 1}'] * 10)}]" for count in range(1, 12)
+)
+MERGES = "a0: &a0 {k: v}\n" + "\n".join(
+    f"a{count}: &a{count} {{<<: [{', '.join([f'*a{count - 1}'] * 10)}]}}" for count in range(1, 12)
+)
+WIDE_MERGES = (
+    "base: &base {" + ", ".join(f"k{count}: 1" for count in range(5000)) + "}\n"
+    "use: {<<: [" + ", ".join(["*base"] * 20_000) + "]}\n"
+)
+
+
+BOMBS = {
+    "aliases": ("application.yaml", LAUGHS),
+    "merges": ("application.yaml", MERGES),
+    "wide merges": ("application.yaml", WIDE_MERGES),
+    "sexagesimal integer": ("application.yaml", "number: 1" + ":1" * 300_000),
+    "sexagesimal float": ("application.yaml", "ratio: 1" + ":1" * 300_000 + ".5"),
+    "flow depth": ("application.yaml", "a: " + "[" * 100_000),
+    "closed flow depth": ("application.yaml", "a: " + "[" * 20_000 + "]" * 20_000),
+    "flow maps": ("application.yaml", "a: " + "{a: " * 50_000),
+    "block depth": ("application.yaml", "\n".join(" " * depth + "a:" for depth in range(2000))),
+    "sequence depth": ("application.yaml", "a:\n" + "- " * 100_000 + "x"),
+    "YAML digits": ("application.yaml", "number: " + "9" * 1_000_000),
+    "many duplicates": ("application.yaml", "a: 1\n" * 100_000),
+    "JSON depth": ("flags.json", '{"a":' * 100_000),
+    "JSON arrays": ("flags.json", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "JSON digits": ("flags.json", '{"number": ' + "9" * 1_000_000 + "}"),
+    "JSON exponent": ("flags.json", '{"number": 1e999999999}'),
+    "TOML depth": ("app.toml", "a = " + "[" * 100_000),
+    "TOML dots": ("app.toml", ".".join(["a"] * 20_000) + " = 1"),
+    "TOML tables": ("app.toml", "[" + ".".join(["a"] * 20_000) + "]"),
+    "TOML digits": ("app.toml", "number = " + "9" * 1_000_000),
+    "TOML strings": ("app.toml", 'message = """' + '"' * 500_000),
+    "dotenv quotes": (".env", "a='" + "\\'" * 200_000),
+    "dotenv spaces": (".env", "a" + " " * 200_000 + "b"),
+    "properties dots": ("app.properties", "number=@\n" + "a." * 500_000 + "b=1"),
+    "properties depth": ("app.properties", "number=@\n" + "tree.next." + "next." * 100_000 + "value=1"),
+    "properties lines": ("app.properties", "number=@\n" + "a" + "\\\n" * 500_000),
+    "properties spaces": ("app.properties", "number=@\n" + "a" + " " * 500_000 + "\\ " * 100_000),
+    "JSON dots": ("flags.json", '{"number": "@", "' + "db." * 300_000 + '": 1}'),
+    "dotenv lines": (".env", "a b\n" * 50_000),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_bombs(refusal, bomb):
+    """B01: a document made to take all time, memory or stack is refused within seconds."""
+    name, text = BOMBS[bomb]
+    refusal({name: text})
+
+
+@pytest.mark.parametrize("bomb", ["flow depth", "closed flow depth", "JSON depth", "JSON arrays", "TOML depth"])
+def test_bombs_in_a_thread(kubelet_volume, load, bomb):
+    """B01: a bomb that arrives later is rejected by the watching thread, whose stack is smaller, and kills nothing."""
+    kubelet_volume.write({"message": "good"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    heard = threading.Event()
+    settings.live.on_reject(lambda _: heard.set())
+    name, text = BOMBS[bomb]
+    kubelet_volume.write({name: text})
+    assert heard.wait(SECONDS)
+    assert settings.message == "good"
+    kubelet_volume.write({"message": "better"})
+    settings.live.wait(lambda s: s.message == "better", timeout=SECONDS)
+
+
+def test_large_but_honest(read):
+    """A large document without tricks is read."""
+    labels = {f"key{number}": "x" * 20 for number in range(20_000)}
+    text = "labels:\n" + "".join(f"  {key}: {value}\n" for key, value in labels.items())
+    assert read({"application.yaml": text}).labels == labels
+    properties = "".join(f"labels.{key}={value}\n" for key, value in labels.items())
+    assert read({"app.properties": properties}).labels == labels
+
+
+def test_unknown_ending(read):
+    """A document whose ending nobody knows is refused with the endings that are known."""
+
+    class Odd(Settings):
+        model_config = SettingsConfigDict(documents=["app.ini"])
+        message: str = "none"
+
+    with pytest.raises(InvalidSettingsError, match=r"app\.ini: the ending is none of .*\.yaml"):
+        read({"app.ini": "x"}, Odd)
+
+
+@pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml"])
+def test_dotted_names(read, name):
+    """A dot in a name of a document reaches into a nested model, as it does in a key."""
+    text = {
+        "application.yaml": "db.user: x\nlog.level: y",
+        "flags.json": '{"db.user": "x", "log.level": "y"}',
+        "app.toml": '"db.user" = "x"\n"log.level" = "y"',
+    }[name]
+    settings = read({name: text})
+    assert (settings.db.user, settings.log_level) == ("x", "y")
+
+
+def test_dotted_over_whole(read):
+    """A dotted name for a part goes over the mapping of the whole, and into no other use of the same anchor."""
+    text = "labels: &one {a: '1'}\nanything: *one\nlabels.b: '2'\ndb.user: x\ndb: {user: y, pool: {min_size: 1}}"
+    settings = read({"application.yaml": text})
+    assert settings.labels == {"a": "1", "b": "2"}
+    assert settings.anything == {"a": "1"}
+    assert settings.db == Database(user="x", pool=Pool(min_size=1))
+
+
+def test_recursive_model(read):
+    """Keys reach into a model that holds itself."""
+    assert read({"tree.next.next.value": "3"}).tree == Tree(next=Tree(next=Tree(value=3)))

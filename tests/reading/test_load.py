@@ -1,0 +1,321 @@
+"""Feeds and all other sources together -> an instance: what pydantic-settings' users know holds here too."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, NewType
+
+import pydantic.dataclasses
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import NoDecode
+
+from liveconfig import InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict, Volume
+
+
+class Database(BaseModel):
+    user: str = "nobody"
+    port: int = 0
+
+
+@pytest.fixture
+def read(kubelet_volume, load):
+    """A function that puts keys on a volume and reads it as a settings class."""
+
+    def read(cls, payload):
+        kubelet_volume.write(payload)
+        return load(cls, _volumes=kubelet_volume.path, _watch=False)
+
+    return read
+
+
+def test_before_validators_may_change_their_data(make_kubelet_volume, load):
+    """What a validator does to the data it is given does not reach what is kept for the next load."""
+
+    class Greedy(Settings):
+        db: Database = Database()
+        words: list[str] = Field([])
+        message: str = "none"
+        other: str = "none"
+
+        @model_validator(mode="before")
+        @classmethod
+        def take(cls, data: dict[str, Any]) -> dict[str, Any]:
+            data["message"] = data.pop("message") + "!"
+            data["db"]["port"] = int(data["db"].pop("port")) + 1
+            data["words"].append("added")
+            return data
+
+    one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
+    one.write({"message": "hello", "db": '{"port": 1}', "words": '["first"]'})
+    other.write({"other": "1"})
+    settings = load(Greedy, _volumes=[one.path, other.path], _watch=False)
+    for number in range(2, 5):
+        other.write({"other": str(number)})
+        assert settings.live.reload()
+        assert (settings.message, settings.db.port, settings.words) == ("hello!", 2, ["first", "added"])
+        assert settings.other == str(number)
+
+
+def test_before_validators_and_the_environment(kubelet_volume, load, monkeypatch):
+    """Nor does it reach what was read of the environment."""
+
+    class Greedy(Settings):
+        db: Database = Database()
+        other: str = "none"
+
+        @field_validator("db", mode="before")
+        @classmethod
+        def take(cls, value: Any) -> Any:
+            return {"port": value.pop("port", 99)} if isinstance(value, dict) else value
+
+    monkeypatch.setenv("DB", '{"port": 1}')
+    kubelet_volume.write({"other": "1"})
+    settings = load(Greedy, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"other": "2"})
+    assert settings.live.reload()
+    assert settings.db.port == 1
+
+
+def test_values_that_a_program_changes(make_kubelet_volume, load):
+    """A mutable value that somebody changed in place is as written again at the next load."""
+
+    class Loose(Settings):
+        model_config = SettingsConfigDict(documents=["app.json"])
+        anything: Any = None
+        other: str = "none"
+
+    one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
+    one.write({"app.json": '{"anything": {"inner": [1]}}'})
+    other.write({"other": "1"})
+    settings = load(Loose, _volumes=[one.path, other.path], _watch=False)
+    settings.anything["inner"].append(2)
+    other.write({"other": "2"})
+    assert settings.live.reload()
+    assert settings.anything == {"inner": [1]}
+
+
+def test_no_decode(read):
+    """A field with NoDecode gets the text, and a validator may take it apart."""
+
+    class Split(Settings):
+        words: Annotated[list[str], NoDecode] = Field([])
+
+        @field_validator("words", mode="before")
+        @classmethod
+        def split(cls, value: Any) -> Any:
+            return value.split(",") if isinstance(value, str) else value
+
+    assert read(Split, {"words": "a,b\n"}).words == ["a", "b"]
+
+
+def test_decoding_disabled(read):
+    """With enable_decoding=False no field takes JSON, as with variables."""
+
+    class Undecoded(Settings):
+        model_config = SettingsConfigDict(enable_decoding=False)
+        words: Any = None
+        numbers: list[int] = Field([])
+
+        @field_validator("numbers", mode="before")
+        @classmethod
+        def split(cls, value: Any) -> Any:
+            return value.split(",") if isinstance(value, str) else value
+
+    assert read(Undecoded, {"numbers": "1,2"}).numbers == [1, 2]
+
+
+@pytest.mark.parametrize(("partial", "user"), [(True, "special"), (False, "nobody")])
+def test_partial_default(read, partial, user):
+    """nested_model_default_partial_update keeps the rest of a default model when a key feeds a part of it."""
+
+    class Partial(Settings):
+        model_config = SettingsConfigDict(nested_model_default_partial_update=partial)
+        db: Database = Database(user="special")
+
+    assert read(Partial, {"db.port": "5"}).db == Database(user=user, port=5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"populate_by_name": True},
+        {"validate_by_name": True},
+        {"validate_by_name": True, "validate_by_alias": False},
+    ],
+)
+@pytest.mark.parametrize("key", ["rootPassword", "root_password", "db/poolSize", "db/pool_size"])
+def test_alias_generator(read, config, key):
+    """A generated alias and the name are both known, at each depth, whichever of them pydantic takes."""
+
+    class Pool(BaseModel):
+        model_config = ConfigDict(alias_generator=to_camel, **config)
+        pool_size: str = "none"
+
+    class Camel(Settings):
+        model_config = SettingsConfigDict(alias_generator=to_camel, **config)
+        root_password: str = "none"
+        db: Pool = Pool()
+
+    settings = read(Camel, {key: "found"})
+    assert "found" in (settings.root_password, settings.db.pool_size)
+    assert settings.live.status().unused_keys == ()
+
+
+def test_strict(read):
+    """In a strict class simple fields take the text of a key, as they take that of a variable."""
+
+    class Strict(Settings):
+        model_config = SettingsConfigDict(strict=True)
+        number: int = 0
+        flag: bool = False
+        text: str = ""
+
+    settings = read(Strict, {"number": "5", "flag": "true", "text": "5"})
+    assert (settings.number, settings.flag, settings.text) == (5, True, "5")
+
+
+@pytest.mark.parametrize("key", ["words/a", "words.a", "words__a"])
+@pytest.mark.parametrize("content", ["5", "true", "null", '{"x": 1}', "[1]", '"quoted"', "word"])
+def test_entries_of_texts(read, key, content):
+    """An entry of a mapping of texts is the text, whatever it would be as JSON."""
+
+    class Words(Settings):
+        model_config = SettingsConfigDict(env_nested_delimiter="__")
+        words: dict[str, str] = Field({})
+        secrets: dict[str, SecretStr] = Field({})
+
+    assert read(Words, {key: f"{content}\n"}).words == {"a": content}
+    assert read(Words, {"secrets/a": content}).secrets["a"].get_secret_value() == content
+
+
+def test_entries_of_other_types(read):
+    """An entry of a mapping of bytes is the bytes; of numbers and models what they take."""
+
+    class Mixed(Settings):
+        raw: dict[str, bytes] = Field({})
+        numbers: dict[str, int] = Field({})
+        models: dict[str, Database] = Field({})
+        anything: dict[str, Any] = Field({})
+
+    settings = read(
+        Mixed,
+        {"raw/a": b"\xff\n", "numbers/a": "5\n", "models/a": '{"port": 5}', "anything/a": "[1]", "anything/b": "x"},
+    )
+    assert settings.raw == {"a": b"\xff\n"}
+    assert settings.numbers == {"a": 5}
+    assert settings.models == {"a": Database(port=5)}
+    assert settings.anything == {"a": [1], "b": "x"}
+
+
+def test_empty_entries_ignored(read):
+    """With env_ignore_empty an empty entry of a mapping counts as absent, as an empty key does."""
+
+    class Ignoring(Settings):
+        model_config = SettingsConfigDict(env_ignore_empty=True)
+        words: dict[str, str] = Field({})
+
+    assert read(Ignoring, {"words/a": "", "words/b": "x"}).words == {"b": "x"}
+
+
+def test_deep_json(read):
+    """A key whose JSON is nested beyond reason is refused, whatever Python's limits are."""
+
+    class Loose(Settings):
+        anything: dict[str, Any] | list[Any] = Field([])
+
+    for depth in (150, 900, 5_000):
+        with pytest.raises(InvalidSettingsError, match="anything"):
+            read(Loose, {"anything": "[" * depth + "]" * depth, "number": "1"})
+
+
+Password = NewType("Password", SecretStr)
+Raw = NewType("Raw", bytes)
+
+
+def test_new_types(read, kubelet_volume, canary):
+    """A NewType counts as what it is made of: bytes are bytes, and a secret that vanishes is rejected."""
+
+    class New(Settings):
+        password: Password = Password(SecretStr("none"))
+        raw: Raw = Raw(b"")
+
+    settings = read(New, {"password": canary, "raw": b"\xff\n"})
+    assert settings.raw == b"\xff\n"
+    kubelet_volume.write({})
+    assert not settings.live.reload()
+    assert settings.live.status().last_rejected.fields == ("password",)
+
+
+@pydantic.dataclasses.dataclass
+class Point:
+    x: int = 0
+    y: int = 0
+
+
+@dataclasses.dataclass
+class Standard:
+    x: int = 0
+
+
+def test_dataclasses(read):
+    """Keys reach into pydantic's dataclasses; the standard library's take JSON."""
+
+    class Shapes(Settings):
+        point: Point = Point()
+        standard: Standard = Standard()
+
+    settings = read(Shapes, {"point.x": "1", "point/y": "2", "standard": '{"x": 3}'})
+    assert settings.point == Point(1, 2)
+    assert settings.standard == Standard(3)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"documents": "app.yaml"}, {"from_environment": "port"}, {"missing_key": "rejct"}],
+)
+def test_senseless_configuration(config):
+    """A text where a list of texts is meant, or a word that is none, is an error when the class is made."""
+    with pytest.raises(LiveConfigError, match=next(iter(config))):
+        type("Senseless", (Settings,), {"model_config": SettingsConfigDict(**config), "__module__": __name__})
+
+
+def test_volume_is_a_value():
+    """A Volume compares, hashes, prints and pickles as the value that it is, and cannot be changed."""
+    volume = Volume("/etc/config", required=True, secret=True)
+    assert volume == Volume("/etc/config", required=True, secret=True) != Volume("/etc/config")
+    assert len({volume, Volume("/etc/config", required=True, secret=True)}) == 1
+    assert pickle.loads(pickle.dumps(volume)) == volume
+    assert repr(volume) == "Volume(path='/etc/config', required=True, secret=True)"
+    with pytest.raises(AttributeError):
+        volume.path = "/other"
+    with pytest.raises(TypeError):
+        Volume("/etc/config", True)
+
+
+def test_many_threads(kubelet_volume, load):
+    """One class can be loaded and reloaded in many threads at once."""
+
+    class Wide(Settings):
+        db: Database = Database()
+        words: dict[str, str] = Field({})
+
+    kubelet_volume.write({"db.port": "1", **{f"words/{number}": "x" for number in range(50)}})
+    start = threading.Barrier(8)
+
+    def run(number):
+        start.wait()
+        for _ in range(10):
+            settings = Wide(_volumes=kubelet_volume.path)
+            assert settings.live.reload()
+            assert len(settings.words) == 50
+            settings.live.close()
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(run, range(8))) == list(range(8))

@@ -1,0 +1,423 @@
+"""`KubeletVolume` against the facts of the kubelet's own writer, step by step."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+import re
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from liveconfig.testing import KubeletVolume
+
+OLD = {"message": "hello", "flag": "on", "db/user": "web"}
+NEW = {"message": "bye", "flag": "on", "db/password": "x", "added": "1"}
+BAD_KEYS = ["", "/etc", "a//b", "a/", "..", ".", "..data", "a/../b", "a b", "ä", "a\n", "k" * 254]
+NAME = re.compile(r"\.\.\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\.\d+")
+
+
+def read(folder):
+    """Every file below a folder, by its relative name."""
+    found = {}
+    for place, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, folder)] = file.read().decode()
+    return found
+
+
+def visible(volume):
+    """The names that a reader sees in the mount directory."""
+    return {name for name in os.listdir(volume.path) if not name.startswith("..")}
+
+
+def hidden(volume):
+    return {name for name in os.listdir(volume.path) if name.startswith("..")}
+
+
+def advance(steps, last):
+    """Do the steps up to and with the first one of this name."""
+    for step in steps:
+        if step == last:
+            return
+    raise AssertionError(f"there was no {last}")
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.fixture
+def volume(kubelet_volume):
+    kubelet_volume.write(OLD)
+    return kubelet_volume
+
+
+@pytest.fixture
+def legacy(make_kubelet_volume):
+    made = make_kubelet_volume("legacy", legacy=True)
+    made.write(OLD)
+    return made
+
+
+class TestLayout:
+    def test_root(self, volume):
+        """A volume holds one generation, the link ..data to it, and one visible link per first path part."""
+        links = {name: os.readlink(volume.path / name) for name in os.listdir(volume.path) if name != volume.generation}
+        assert links == {
+            "..data": volume.generation,
+            "message": "..data/message",
+            "flag": "..data/flag",
+            "db": "..data/db",
+        }
+        assert read(volume.path / volume.generation) == OLD
+
+    def test_name(self, kubelet_volume):
+        """A generation is named after the UTC time in whole seconds, and a random number."""
+        before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        kubelet_volume.write(OLD)
+        after = dt.datetime.now(dt.UTC)
+        assert NAME.fullmatch(kubelet_volume.generation)
+        stamp = kubelet_volume.generation[2:].partition(".")[0]
+        assert before <= dt.datetime.strptime(f"{stamp} +0000", "%Y_%m_%d_%H_%M_%S %z") <= after
+
+    def test_names_are_unique(self, kubelet_volume):
+        """200 swaps, many in the same second, give 200 names."""
+        names = set()
+        for number in range(200):
+            kubelet_volume.write({"key": str(number)})
+            names.add(kubelet_volume.generation)
+        assert len(names) == 200
+
+    def test_modification_time(self, volume, tmp_path):
+        """The folder of a generation carries the time at which it was written, finer than its name."""
+        (tmp_path / "before").touch()
+        volume.write(NEW)
+        (tmp_path / "after").touch()
+        paths = (tmp_path / "before", volume.path / "..data", tmp_path / "after")
+        times = [os.stat(path).st_mtime_ns for path in paths]
+        assert times == sorted(times)
+
+    def test_modes_do_not_depend_on_the_umask(self, kubelet_volume):
+        """A generation has mode 0755 and its files 0644, whatever the umask."""
+        umask = os.umask(0o077)
+        try:
+            kubelet_volume.write({"message": "x"})
+        finally:
+            os.umask(umask)
+        assert mode(kubelet_volume.path / "..data") == 0o755
+        assert mode(kubelet_volume.path / "message") == 0o644
+
+    def test_empty_volume(self, make_kubelet_volume):
+        """A volume that nobody has written to is an empty directory without a generation."""
+        volume = make_kubelet_volume("a/b")
+        assert os.listdir(volume.path) == []
+        assert volume.generation is None
+
+    def test_empty_payload(self, volume):
+        """An empty payload (an optional ConfigMap that was deleted) is a swap to an empty generation."""
+        volume.write({})
+        assert os.listdir(volume.path / "..data") == []
+        assert visible(volume) == set()
+
+
+class TestOrder:
+    def test_events_of_an_update(self, volume, raw_events):
+        """The inotify events of an update come in the kubelet's order."""
+        old, events = volume.generation, raw_events(volume.path)
+        volume.write({"message": "bye", "flag": "on", "added": "1"})
+        assert events() == [
+            f"CREATE,ISDIR {volume.generation}",
+            f"ATTRIB,ISDIR {volume.generation}",
+            "CREATE ..data_tmp",
+            "MOVED_FROM ..data_tmp",
+            "MOVED_TO ..data",
+            "CREATE added",
+            "DELETE db",
+            f"DELETE,ISDIR {old}",
+        ]
+
+    def test_events_of_the_first_write(self, kubelet_volume, raw_events):
+        """The first write has no old generation to remove."""
+        events = raw_events(kubelet_volume.path)
+        kubelet_volume.write({"message": "hello"})
+        assert events() == [
+            f"CREATE,ISDIR {kubelet_volume.generation}",
+            f"ATTRIB,ISDIR {kubelet_volume.generation}",
+            "CREATE ..data_tmp",
+            "MOVED_FROM ..data_tmp",
+            "MOVED_TO ..data",
+            "CREATE message",
+        ]
+
+    def test_events_of_a_legacy_update(self, legacy, raw_events):
+        """A10: a legacy update makes the visible links before the swap."""
+        old, events = legacy.generation, raw_events(legacy.path)
+        legacy.write({"message": "bye", "flag": "on", "added": "1"})
+        assert events() == [
+            f"CREATE,ISDIR {legacy.generation}",
+            f"ATTRIB,ISDIR {legacy.generation}",
+            "CREATE added",
+            "CREATE ..data_tmp",
+            "MOVED_FROM ..data_tmp",
+            "MOVED_TO ..data",
+            "DELETE db",
+            f"DELETE,ISDIR {old}",
+        ]
+
+    @pytest.mark.parametrize("name", ["volume", "legacy"])
+    def test_unchanged_payload(self, name, request, raw_events):
+        """A06: an unchanged payload writes nothing and causes no event, in the generation neither."""
+        volume = request.getfixturevalue(name)
+        before = volume.generation
+        mount, generation = raw_events(volume.path), raw_events(volume.path / before)
+        volume.write(dict(reversed(OLD.items())))
+        assert mount() == generation() == []
+        assert volume.generation == before
+
+    def test_change_of_mode_alone(self, volume, raw_events):
+        """A mode that differs on the disk is no reason to write."""
+        os.chmod(volume.path / "message", 0o600)
+        events = raw_events(volume.path)
+        volume.write(OLD)
+        assert events() == []
+
+    def test_steps(self, volume):
+        """The steps of an update are named after what was done."""
+        steps = list(volume.steps(NEW))
+        assert steps[:9] == ["mkdir", "chmod", *["file"] * 4, "symlink", "rename", "link"]
+        assert sorted(steps[9:]) == [*["remove-file"] * 3, *["remove-folder"] * 2]
+        assert steps[-1] == "remove-folder"
+
+    def test_legacy_steps(self, legacy):
+        """The steps of a legacy update end with the modes of the files."""
+        steps = list(legacy.steps({"message": "bye", "added": "1"}))
+        assert steps[:7] == ["mkdir", "chmod", "file", "file", "link", "symlink", "rename"]
+        assert steps[7:9] == ["unlink", "unlink"]
+        assert steps[-3:] == ["remove-folder", "permit", "permit"]
+
+    def test_order_of_files(self, kubelet_volume, raw_events):
+        """The files of a generation are written in an order that varies."""
+        orders = set()
+        for number in range(50):
+            steps = kubelet_volume.steps(dict.fromkeys("abcdef", str(number)))
+            advance(steps, "mkdir")
+            (folder,) = hidden(kubelet_volume) - {"..data", kubelet_volume.generation}
+            events = raw_events(kubelet_volume.path / folder)
+            advance(steps, "symlink")
+            orders.add(tuple(event for event in events() if event.startswith("CREATE")))
+            list(steps)
+        assert len(orders) > 1
+
+
+class TestWindows:
+    """What a reader sees between two steps."""
+
+    def test_new_generation_is_private_at_first(self, volume):
+        """The folder of a generation is made with mode 0700 and opened to all before the first file."""
+        steps = volume.steps(NEW)
+        advance(steps, "mkdir")
+        (folder,) = hidden(volume) - {"..data", volume.generation}
+        assert mode(volume.path / folder) == 0o700
+        assert next(steps) == "chmod"
+        assert mode(volume.path / folder) == 0o755
+        assert os.listdir(volume.path / folder) == []
+
+    def test_until_the_rename_all_is_old(self, volume):
+        """Until the rename a reader of ..data sees the old payload, from then on the new one, never a mix."""
+        seen = ["old" if read(volume.path / "..data") == OLD else "new"]
+        for step in volume.steps(NEW):
+            now = read(volume.path / "..data")
+            assert now in (OLD, NEW), step
+            seen.append("old" if now == OLD else "new")
+            assert (step == "rename") == (seen[-2:] == ["old", "new"])
+
+    def test_new_key_appears_after_the_swap(self, volume):
+        """Between the swap and its link, a new key is in the generation but has no visible name."""
+        advance(steps := volume.steps(NEW), "rename")
+        assert read(volume.path / "..data")["added"] == "1"
+        assert "added" not in visible(volume)
+        advance(steps, "link")
+        assert "added" in visible(volume)
+
+    def test_removed_key_dangles_after_the_swap(self, volume):
+        """Between the swap and its removal, the visible link of a removed key dangles."""
+        advance(steps := volume.steps({"message": "bye"}), "rename")
+        assert os.path.lexists(volume.path / "flag")
+        assert not os.path.exists(volume.path / "flag")
+        list(steps)
+        assert visible(volume) == {"message"}
+
+    def test_links_are_made_before_others_are_removed(self, volume):
+        """The links of new keys are made before those of removed keys are deleted."""
+        steps = [step for step in volume.steps({"added": "1", "more": "2"}) if step.endswith("link")]
+        assert steps == ["symlink", "link", "link", "unlink", "unlink", "unlink"]
+
+    def test_old_generation_lists_short(self, volume):
+        """Who still holds the old generation sees it lose file by file, and then go."""
+        old = volume.path / volume.generation
+        steps = volume.steps({"message": "bye"})
+        advance(steps, "remove-file")
+        assert 0 < len(read(old)) < len(OLD)
+        list(steps)
+        assert not old.exists()
+
+    def test_legacy_link_dangles_before_the_swap(self, legacy):
+        """A10: in the old order a new key has a visible name that leads nowhere until the swap."""
+        advance(steps := legacy.steps(NEW), "link")
+        assert os.path.lexists(legacy.path / "added")
+        assert not os.path.exists(legacy.path / "added")
+        advance(steps, "rename")
+        assert os.path.exists(legacy.path / "added")
+
+    def test_legacy_files_are_private_at_first(self, legacy):
+        """In the old order the files of the new generation are private for a moment after the swap."""
+        advance(steps := legacy.steps(NEW), "rename")
+        assert {mode(legacy.path / "..data" / key) for key in NEW} == {0o600}
+        list(steps)
+        assert {mode(legacy.path / "..data" / key) for key in NEW} == {0o644}
+
+
+class TestKeys:
+    def test_update(self, volume):
+        """`update` sets the keys it is given and leaves the others."""
+        volume.update({"flag": "off", "db/password": b"\xff"})
+        volume.update({"db/password": "x"})
+        assert read(volume.path / "..data") == {**OLD, "flag": "off", "db/password": "x"}
+
+    def test_remove(self, volume):
+        """`remove` takes keys away; the link of a folder goes with its last key."""
+        volume.remove("flag", "db/user")
+        assert visible(volume) == {"message"}
+
+    def test_remove_one_of_a_folder(self, volume):
+        """The link of a folder stays while a key is left in it."""
+        volume.update({"db/password": "x"})
+        volume.remove("db/user")
+        assert read(volume.path / "db") == {"password": "x"}
+
+    def test_remove_unknown(self, volume):
+        """To remove a key that is not there is a KeyError, and changes nothing."""
+        with pytest.raises(KeyError, match="nonsense"):
+            volume.remove("flag", "nonsense")
+        assert read(volume.path / "..data") == OLD
+
+    def test_bytes(self, kubelet_volume):
+        """Text is written as UTF-8, bytes as they are."""
+        kubelet_volume.write({"text": "grüß\r\n", "binary": b"\x00\xff\r\n", "empty": ""})
+        found = {key: (kubelet_volume.path / key).read_bytes() for key in ("text", "binary", "empty")}
+        assert found == {"text": "grüß\r\n".encode(), "binary": b"\x00\xff\r\n", "empty": b""}
+
+    def test_deep_folders(self, kubelet_volume):
+        """A12: a key may lie in folders of folders, and only the first has a visible link."""
+        kubelet_volume.write({"x/y/z": "1", "x/w": "2"})
+        assert visible(kubelet_volume) == {"x"}
+        assert (kubelet_volume.path / "x/y/z").read_text() == "1"
+
+    @pytest.mark.parametrize("key", [".env", "a.b-c_D9", "a..b", "-", "a/b"])
+    def test_good_keys(self, kubelet_volume, key):
+        """A key is made of letters, digits, '-', '_' and '.'."""
+        kubelet_volume.write({key: "x"})
+        assert (kubelet_volume.path / key).read_text() == "x"
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_bad_keys(self, volume, key, raw_events):
+        """A key that the kubelet refuses is a ValueError that names it, and nothing is written."""
+        events = raw_events(volume.path)
+        with pytest.raises(ValueError, match="no volume can hold the key") as caught:
+            volume.write({"good": "x", key: "y"})
+        assert repr(key) in str(caught.value)
+        assert events() == []
+
+    def test_file_and_folder_at_once(self, volume):
+        """A key cannot be the folder of another key."""
+        with pytest.raises(ValueError, match="'db' cannot be a key and the folder of another key"):
+            volume.update({"db": "x"})
+
+    @pytest.mark.parametrize("value", [True, 1, None, ["x"]])
+    def test_bad_values(self, volume, value):
+        """A value that is neither text nor bytes is a TypeError that names the key and the type."""
+        with pytest.raises(TypeError, match=f"'flag' is of type {type(value).__name__}"):
+            volume.update({"flag": value})
+
+    def test_no_value_in_an_error(self, volume, canary):
+        """No error of a volume, and no repr, holds a value."""
+        with pytest.raises(TypeError) as caught:
+            volume.write({"password": [canary]})
+        assert canary not in str(caught.value)
+        volume.write({"password": canary})
+        assert canary not in repr(volume)
+
+
+class TestContinuing:
+    def test_second_writer(self, volume):
+        """A second volume on the same directory goes on from what is on the disk."""
+        other = KubeletVolume(volume.path)
+        assert other.generation == volume.generation
+        other.update({"flag": "off"})
+        volume.update({"added": "1"})
+        assert read(volume.path / "..data") == {**OLD, "flag": "off", "added": "1"}
+        assert len(hidden(volume)) == 2
+
+    def test_second_process(self, volume):
+        """A writer in another process goes on from what is on the disk, too."""
+        program = (
+            "import sys; from liveconfig.testing import KubeletVolume;"
+            "KubeletVolume(sys.argv[1]).update({'flag': 'off'})"
+        )
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        subprocess.run([sys.executable, "-c", program, volume.path], check=True, env=env, timeout=30)
+        assert read(volume.path / "..data") == {**OLD, "flag": "off"}
+
+    @pytest.mark.parametrize("legacy", [False, True])
+    def test_killed_writer(self, make_kubelet_volume, legacy):
+        """After a writer that was killed at any step, the next one completes the payload."""
+        for killed in range(1, 30):
+            volume = make_kubelet_volume(f"volume-{killed}", legacy=legacy)
+            volume.write(OLD)
+            done = list(itertools.islice(volume.steps(NEW), killed))
+            assert read(volume.path / "..data") == (NEW if "rename" in done else OLD)
+            KubeletVolume(volume.path, legacy=legacy).write(NEW)
+            assert read(volume.path / "..data") == NEW
+            assert {key: (volume.path / key).read_text() for key in NEW} == NEW
+            assert "..data_tmp" not in hidden(volume)
+            if len(done) < killed:
+                return
+        raise AssertionError("an update has fewer steps than this")
+
+    @pytest.mark.parametrize("target", ["/", "../other", "..", "nonsense"])
+    def test_strange_data_link(self, volume, tmp_path, target):
+        """C10: what a ..data of another making points to is neither read nor removed."""
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "precious").touch()
+        os.unlink(volume.path / "..data")
+        os.symlink(target, volume.path / "..data")
+        assert volume.generation is None
+        volume.write(NEW)
+        assert read(volume.path / "..data") == NEW
+        assert (tmp_path / "other" / "precious").exists()
+
+    def test_strange_files(self, volume, tmp_path):
+        """C11: links, FIFOs and folders that a test has put into a generation are replaced, not followed."""
+        (tmp_path / "precious").touch()
+        generation = volume.path / volume.generation
+        os.mkfifo(generation / "fifo")
+        os.symlink(tmp_path, generation / "folder")
+        os.unlink(generation / "message")
+        os.symlink(tmp_path / "precious", generation / "message")
+        volume.update({"message": "back"})
+        assert read(volume.path / "..data") == {**OLD, "message": "back"}
+        assert (tmp_path / "precious").exists()
+
+    def test_ruins(self, volume):
+        """C01: a volume of which everything was removed is written anew."""
+        for name in visible(volume) | {"..data"}:
+            os.unlink(volume.path / name)
+        assert volume.generation is None
+        volume.write(NEW)
+        assert visible(volume) == {"message", "flag", "db", "added"}
