@@ -1,0 +1,57 @@
+"""How Sphinx builds these pages: no network, warnings are errors (``make docs``)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "src"))
+
+from liveconfig._version import __version__  # noqa: E402 - the path has to be set first
+
+project = "liveconfig"
+author = project_copyright = "The liveconfig authors"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+# No intersphinx, which would need the network; so names of pydantic and typing are not links, and not missed.
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+default_role = "py:obj"  # `Change` in a docstring is a link where there is something to link to
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # the attributes of a record as one list
+
+html_theme = "furo"
+html_title = f"liveconfig {release}"
+html_static_path = ["_static"]
+html_css_files = ["liveconfig.css"]
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+
+AWAITED = re.compile(r"^(fastapi|flask|forks|credentials|testing|performance|faults)$\n", re.MULTILINE)
+
+
+def setup(app: Sphinx) -> None:
+    """Leave pages that are not written yet out of the list, so that the list need not change when they come."""
+
+    def only_what_is_there(_: Sphinx, page: str, text: list[str]) -> None:
+        if page == "index":
+            text[0] = AWAITED.sub(lambda name: name[0] if (HERE / f"{name[1]}.md").exists() else "", text[0])
+
+    app.connect("source-read", only_what_is_there)
