@@ -1,0 +1,1 @@
+"""Measurements of liveconfig alone, each a small program that prints one JSON object."""

@@ -1,0 +1,54 @@
+"""A re-check with nothing changed, on the thread that does them: ROUNDS PATH...
+
+There is no public call that does just this, so it reaches inside.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+from benchmarks._stats import median
+from benchmarks._volumes import names
+from liveconfig import Settings, SettingsConfigDict
+from liveconfig._watch import watcher
+
+_opened: list[str] = []
+
+
+def main() -> None:
+    rounds, paths = int(sys.argv[1]), sys.argv[2:]
+    body = {
+        "__annotations__": dict.fromkeys(names(10), str),
+        "model_config": SettingsConfigDict(volumes=paths),
+        "__module__": __name__,
+    }
+    settings = type("AppSettings", (Settings,), body)()
+    times: list[int] = []
+    done = threading.Event()
+
+    def measure() -> None:
+        [registration] = watcher._registrations  # noqa: SLF001
+        for _ in range(rounds):
+            start = time.perf_counter_ns()
+            watcher._recheck(registration)  # noqa: SLF001
+            times.append(time.perf_counter_ns() - start)
+        done.set()
+
+    sys.addaudithook(_note)
+    watcher.worker.post(measure)
+    done.wait(60)
+    keys = [path for path in _opened if path.startswith(tuple(paths))]
+    print(json.dumps({"time": median(times), "opened": len(keys)}))
+    settings.live.close()
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open":
+        _opened.append(str(arguments[0]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""One module a question; `SECTIONS` is their order on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks._bench import Bench
+from benchmarks._result import Section
+from benchmarks.sections import (
+    following,
+    idle,
+    importing,
+    loading,
+    memory,
+    mixed,
+    reading,
+    recheck,
+    subscribers,
+    updates,
+    web,
+)
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "reading": reading.run,
+    "readable": following.readable,
+    "callback": following.callback,
+    "updates": updates.run,
+    "mixed": mixed.run,
+    "loading": loading.run,
+    "idle": idle.run,
+    "memory": memory.run,
+    "import": importing.run,
+    "recheck": recheck.run,
+    "subscribers": subscribers.run,
+    "web": web.run,
+}

@@ -1,0 +1,125 @@
+"""From the rename of ``..data`` to the new value, writer in another process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from benchmarks._bench import Bench, in_turn
+from benchmarks._process import ContenderError, Process
+from benchmarks._result import Promise, Section, Table
+from benchmarks._stats import duration, median, percentile, ratio
+from benchmarks._volumes import Volume
+from benchmarks.contenders import FLOOR, OURS, Contender
+from benchmarks.sections._rows import behind, chart, times_floor
+
+__all__ = ["callback", "readable"]
+
+_KEYS = 10
+_GIVE_UP = 3  # misses in a row
+_BECAUSE = {
+    "habit": "It waits for nothing: it opens the file at each read, and pays for that with each read.",
+}
+
+
+def readable(bench: Bench) -> Section:
+    """Until another thread of the process reads the new value."""
+    times = _both_groups(bench, bench.contenders, "await_value")
+    section = _section(
+        "From the rename to a readable value",
+        "The writer, in another process, renames `..data`; a thread that only looks (every 50 µs, so a twentieth of a "
+        "millisecond is added to everybody) notes when it reads the new value. 10 keys. Contenders that do not watch "
+        "read everything again at each look; that is what they take here.",
+        "readable",
+        times,
+    )
+    section.promises = _promises(times)
+    return section
+
+
+def callback(bench: Bench) -> Section:
+    """Until the callback is entered."""
+    times = _both_groups(bench, [who for who in bench.contenders if who.calls_back], "await_callback")
+    return _section(
+        "From the rename to a callback",
+        "The same swap, until the application's own function is entered with the new value. 10 keys.",
+        "callback",
+        times,
+    )
+
+
+def _both_groups(bench: Bench, contenders: list[Contender], wait: str) -> dict[Contender, tuple[list[float], int]]:
+    """The times seen and the swaps made, by contender; those that debounce or poll get fewer rounds."""
+    quick = [who for who in contenders if who.patience <= 0.5]
+    slow = [who for who in contenders if who.patience > 0.5]
+    return _times(bench, quick, wait, bench.rounds(200)) | _times(bench, slow, wait, bench.rounds(20))
+
+
+def _times(
+    bench: Bench, contenders: list[Contender], wait: str, rounds: int
+) -> dict[Contender, tuple[list[float], int]]:
+    with bench.started(contenders, _KEYS, callback=wait == "await_callback") as pairs:
+        found = in_turn(rounds, pairs, _swap(wait))
+    result = {}
+    for (process, _), times in zip(pairs, found, strict=True):
+        answers = [time for time in times if not isinstance(time, Exception)]
+        result[process.contender] = [time for time in answers if time is not None], len(answers)
+    return result
+
+
+def _swap(wait: str) -> Callable[[tuple[Process, Volume], int], float | None]:
+    misses: dict[Process, int] = {}
+
+    def measure(pair: tuple[Process, Volume], number: int) -> float | None:
+        process, volume = pair
+        if misses.get(process, 0) == _GIVE_UP:
+            raise ContenderError("it does not follow any more")
+        process.send(wait, expected=f"round {number}", timeout=process.contender.patience)
+        process.receive()
+        time.sleep(0.003)  # both at rest
+        renamed_at = volume.set_first(f"round {number}")
+        seen_at = process.receive()
+        misses[process] = 0 if seen_at else misses.get(process, 0) + 1
+        return None if seen_at is None else seen_at - renamed_at
+
+    return measure
+
+
+def _section(title: str, text: str, slug: str, times: dict[Contender, tuple[list[float], int]]) -> Section:
+    values = {who: median(seen) if len(seen) > _GIVE_UP else None for who, (seen, _) in times.items()}
+    rows = [
+        (
+            who.title + (" (reads again)" if who.rereads else ""),
+            duration(median(seen)) if seen else "never",
+            duration(percentile(seen, 0.99)) if seen else "",
+            times_floor(values[who], values),
+            f"{len(seen)} of {swaps}",
+        )
+        for who, (seen, swaps) in times.items()
+    ]
+    return Section(
+        title,
+        text,
+        [Table(("", "median", "99th percentile", "times the floor", "swaps seen"), rows)],
+        [chart(slug, title, values, duration, missing="does not follow")],
+        losses=behind(values, title, duration, _BECAUSE),
+    )
+
+
+def _promises(times: dict[Contender, tuple[list[float], int]]) -> list[Promise]:
+    floor, ours = times[FLOOR][0], times[OURS][0]
+    middle, late, late_floor = median(ours) / median(floor), percentile(ours, 0.99), percentile(floor, 0.99)
+    return [
+        Promise(
+            "rename to readable in another thread, median",
+            "at most 2.5 times the floor (aim: 2.0)",
+            f"{ratio(median(ours), median(floor))} times ({duration(median(ours))})",
+            middle <= 2.5,
+        ),
+        Promise(
+            "rename to readable, 99th percentile",
+            "under 2 ms, or twice the floor's own",
+            f"{duration(late)} (floor: {duration(late_floor)})",
+            late < max(2e6, 2 * late_floor),
+        ),
+    ]

@@ -1,0 +1,71 @@
+"""What ``import`` costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import liveconfig
+from benchmarks._bench import Bench, in_turn
+from benchmarks._result import Chart, Loss, Promise, Section, Table
+from benchmarks._stats import duration, median, ratio
+from benchmarks._svg import Bar
+
+__all__ = ["run"]
+
+_SOURCE = os.path.dirname(os.path.dirname(liveconfig.__file__))
+_BASE = "import pydantic_settings, watchdog.observers, blinker"
+_OURS = "from liveconfig import Settings"
+_BECAUSE = "liveconfig stands on pydantic-settings, watchdog and blinker."
+_PEERS = {
+    "dynamic-config-py": "from dynamic_config import DynamicConfig",
+    "pydantic-settings": "from pydantic_settings import BaseSettings",
+    "dynaconf": "from dynaconf import Dynaconf",
+    "watchfiles + pydantic": "from watchfiles import watch; from pydantic import BaseModel",
+    "LaunchDarkly": "import ldclient; from ldclient.integrations import Files",
+    "flagd provider": "from openfeature import api; from openfeature.contrib.provider.flagd import FlagdProvider",
+}
+
+
+def run(bench: Bench) -> Section:
+    """New interpreters in turn; the time is taken inside, so that the start of Python is not counted."""
+    statements = {"what liveconfig is built on": _BASE, "liveconfig": _OURS, **(_PEERS if bench.peers else {})}
+    python = bench.peers or sys.executable
+    found = in_turn(
+        bench.rounds(30) + 1, list(statements.values()), lambda statement, _: _import(bench, python, statement)
+    )
+    times = {name: median(values[1:]) for name, values in zip(statements, found, strict=True)}
+    base, ours = times["what liveconfig is built on"], times["liveconfig"]
+    rows = [(name, f"`{statements[name]}`", duration(value), ratio(value, base)) for name, value in times.items()]
+    bars = [Bar(name, value, ours=name == "liveconfig") for name, value in list(times.items())[1:]]
+    return Section(
+        "Import",
+        "A new interpreter each time, the time taken inside it; all in the contenders' environment, as the time grows "
+        "with the number of packages that are installed (pydantic looks through them for plugins). The line is what "
+        "liveconfig is built on: pydantic-settings, watchdog and blinker.",
+        [Table(("", "statement", "time", "times the line"), rows)],
+        [Chart("import", "Import", bars, duration, base)],
+        [
+            Promise(
+                "import beside pydantic_settings, watchdog and blinker",
+                "at most 1.25 times",
+                f"{ours / base:.2f} times ({duration(ours)})",
+                ours / base <= 1.25,
+            )
+        ],
+        [
+            Loss("Import", name, duration(value), duration(ours), ratio(ours, value), _BECAUSE)
+            for name, value in list(times.items())[2:]
+            if value * 1.05 < ours
+        ],
+    )
+
+
+def _import(bench: Bench, python: str, statement: str) -> float:
+    code = f"import time; start = time.perf_counter_ns()\n{statement}\nprint(time.perf_counter_ns() - start)"
+    # Bytecode is kept for all of them alike, as it is where a package was installed; the first round writes it.
+    environment = {**os.environ, "PYTHONPATH": _SOURCE, "PYTHONPYCACHEPREFIX": str(bench.directory / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run([python, "-c", code], capture_output=True, check=True, env=environment)
+    return float(done.stdout)

@@ -1,0 +1,152 @@
+"""First load and reload, from 10 to 10,000 keys."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks._bench import Bench, in_turn
+from benchmarks._process import ContenderError, Process
+from benchmarks._result import Promise, Section, Table
+from benchmarks._stats import duration, median
+from benchmarks._volumes import Volume
+from benchmarks.contenders import FLOOR, OURS, Contender
+from benchmarks.sections._rows import behind, chart, times_floor
+
+__all__ = ["run"]
+
+_ROUNDS = {10: 60, 100: 40, 1_000: 12, 10_000: 3}
+_PATIENCE = 10.0
+_TARGETS = {
+    ("first load", 100): 2.5,
+    ("first load", 1_000): 1.5,
+    ("reload", 100): 2.0,
+    ("reload", 1_000): 1.5,
+}
+_BECAUSE = {
+    "dynamic_config": "It parses one document in Rust.",
+    "dynamic_config_secrets": "It reads in Rust.",
+    "watchfiles_pydantic": "It reads and validates, and nothing else.",
+    "flagd": "It checks no types.",
+    "habit": "It checks nothing.",
+}
+Times = dict[Contender, float | None]
+
+
+def run(bench: Bench) -> Section:
+    """One process a contender; a new class for each first load; one key changed before each reload."""
+    first: dict[int, Times] = {}
+    again: dict[int, Times] = {}
+    watching: dict[int, Times] = {}
+    out: set[Contender] = set()
+    counts = [count for count in _ROUNDS if count < 10_000 or not bench.quick]
+    for count in counts:
+        who = [contender for contender in bench.contenders if contender not in out]
+        first[count], again[count] = _measure(bench, who, count)
+        watching[count] = _first(bench, [FLOOR, OURS], count, "start")
+        out |= {contender for contender, value in first[count].items() if value is None}
+    section = Section(
+        "Loading",
+        "A first load, with a class or schema that was just made (making it is not counted), without starting to "
+        f"watch; then a reload after one key has changed. Given up after {_PATIENCE:.0f} s. The floor reads all keys "
+        "through the directory and validates them with pydantic. The file contenders read one document, not a "
+        "thousand keys; flagd's and LaunchDarkly's client starts threads, and has no call to load again.",
+        [_table(first, "first load"), _table(again, "reload"), _table(watching, "first load, watch started")],
+        [
+            chart("load", "First load of 1,000 keys", first[1_000], duration, f"over {_PATIENCE:.0f} s"),
+            chart("reload", "Reload of 1,000 keys", again[1_000], duration),
+        ],
+        _promises(first, again),
+    )
+    for count in counts:
+        section.losses += behind(first[count], f"First load, {count:,} keys", duration, _BECAUSE)
+        section.losses += behind(again[count], f"Reload, {count:,} keys", duration, _BECAUSE)
+    return section
+
+
+def _measure(bench: Bench, contenders: list[Contender], count: int) -> tuple[Times, Times]:
+    volumes = {shape: bench.volume(shape, count) for shape in {who.shape for who in contenders}}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(bench.process(who)) for who in contenders]
+        first = in_turn(bench.rounds(_ROUNDS[count]) + 1, processes, _load(volumes, "load"))
+        left = [
+            process
+            for process, times in zip(processes, first, strict=True)
+            if process.contender.reloads and not isinstance(times[-1], Exception)
+        ]
+        again: list[list[Any]] = [[] for _ in left]
+        for number in range(bench.rounds(_ROUNDS[count])):
+            for volume in volumes.values():
+                volume.set_first(f"reload {number}")
+            for times, more in zip(again, in_turn(1, left, lambda process, _: process.ask("reload")), strict=True):
+                times.extend(more)
+    return _medians(processes, first), _medians(left, again)
+
+
+def _first(bench: Bench, contenders: list[Contender], count: int, how: str) -> Times:
+    volumes = {"keys": bench.volume("keys", count)}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(bench.process(who)) for who in contenders]
+        return _medians(processes, in_turn(bench.rounds(_ROUNDS[count]) + 1, processes, _load(volumes, how)))
+
+
+def _load(volumes: dict[str, Volume], how: str) -> Any:
+    def measure(process: Process, _round: int) -> float:
+        volume = volumes[process.contender.shape]
+        process.ask("prepare", path=volume.path, names=volume.names)
+        return float(process.ask(how, timeout=_PATIENCE))
+
+    return measure
+
+
+def _medians(processes: list[Process], found: list[list[Any]]) -> Times:
+    """Without the first, which warms up; None for one that failed or was too slow."""
+    medians: Times = {}
+    for process, times in zip(processes, found, strict=True):
+        if isinstance(times[-1], ContenderError):
+            raise times[-1]
+        medians[process.contender] = None if isinstance(times[-1], Exception) else median(times[1:] or times)
+    return medians
+
+
+def _table(values: dict[int, Times], what: str) -> Table:
+    contenders = list(values[10])
+    rows = [
+        [who.title, *(_cell(values[count].get(who), values[count]) if who in values[count] else "" for count in values)]
+        for who in contenders
+    ]
+    return Table((what, *(f"{count:,} keys" for count in values)), rows)
+
+
+def _cell(value: float | None, values: Times) -> str:
+    if value is None:
+        return f"over {_PATIENCE:.0f} s"
+    return f"{duration(value)} ({times_floor(value, values)})"
+
+
+def _promises(first: dict[int, Times], again: dict[int, Times]) -> list[Promise]:
+    promises = []
+    for (what, count), target in _TARGETS.items():
+        values = (first if what == "first load" else again)[count]
+        ours, floor = values[OURS], values[FLOOR]
+        assert ours
+        assert floor
+        promises.append(
+            Promise(
+                f"{what} of {count:,} keys beside raw read and validation",
+                f"at most {target} times",
+                f"{ours / floor:.2f} times ({duration(ours)})",
+                ours / floor <= target,
+            )
+        )
+    *_, few, many = first
+    growth, floor_growth = ((first[many][who] or 0) / (first[few][who] or 1) for who in (OURS, FLOOR))
+    promises.append(
+        Promise(
+            f"first load grows in proportion, from {few:,} to {many:,} keys",
+            f"as the floor grows ({floor_growth:.1f} times)",
+            f"{growth:.1f} times",
+            growth <= 1.25 * floor_growth,
+        )
+    )
+    return promises

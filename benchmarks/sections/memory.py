@@ -1,0 +1,56 @@
+"""Memory, threads and descriptors for one settings object and for many."""
+
+from __future__ import annotations
+
+from benchmarks._bench import Bench
+from benchmarks._process import ContenderError, TooSlowError
+from benchmarks._result import Section, Table
+from benchmarks._stats import bytes_
+from benchmarks._usage import Usage
+from benchmarks.contenders import Contender
+from benchmarks.sections._rows import behind, chart
+
+__all__ = ["run"]
+
+_COUNTS = (1, 10, 100)
+_PATIENCE = 20.0
+_BECAUSE = {"dynamic_config_secrets": "It does not watch."}
+
+
+def run(bench: Bench) -> Section:
+    """One process a contender, which makes more and more objects over one volume."""
+    used = {who: _grow(bench, who) for who in bench.contenders if not who.rereads}
+    rows = []
+    for who, usages in used.items():
+        cells = [f"{bytes_(usage.memory)}, {usage.threads}, {usage.descriptors}" for usage in usages]
+        rows.append((who.title, *cells, *[f"gave up after {_PATIENCE:.0f} s"] * (len(_COUNTS) - len(cells))))
+    each = {who: _each(usages) for who, usages in used.items()}
+    return Section(
+        "Memory and threads",
+        "Beyond what the process had after its imports, once 1, 10 and 100 settings objects of 10 fields each follow "
+        "one volume: private memory, threads, descriptors.",
+        [Table(("", *(f"{count} object{'s' * (count > 1)}" for count in _COUNTS)), rows)],
+        [chart("memory", "Memory for each further settings object", each, bytes_)],
+        losses=behind(each, "Memory for a further settings object", bytes_, _BECAUSE),
+    )
+
+
+def _each(usages: list[Usage]) -> float:
+    """What one more object takes, from the first to the most that there were."""
+    return (usages[-1].memory - usages[0].memory) / (_COUNTS[len(usages) - 1] - _COUNTS[0])
+
+
+def _grow(bench: Bench, contender: Contender) -> list[Usage]:
+    usages = []
+    volume = bench.volume(contender.shape, 10)
+    with bench.process(contender) as process:
+        process.ask("prepare", path=volume.path, names=volume.names)
+        before = Usage.of(process.pid)
+        process.ask("start")
+        for count in _COUNTS:
+            try:
+                process.ask("grow", timeout=_PATIENCE, count=count)
+            except (ContenderError, TooSlowError):
+                break
+            usages.append(Usage.of(process.pid) - before)
+    return usages

@@ -1,0 +1,75 @@
+"""What it costs to read one setting, as each one's documentation has it."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from pathlib import Path
+
+from benchmarks._bench import Bench, in_turn
+from benchmarks._process import Process
+from benchmarks._result import Promise, Section, Table
+from benchmarks._script import script
+from benchmarks._stats import duration, median
+from benchmarks._volumes import Volume
+from benchmarks.sections._rows import behind, chart, times_floor
+
+__all__ = ["run"]
+
+_EXPRESSIONS = {
+    "floor": "model.key",
+    "liveconfig": "settings.key",
+    "liveconfig_document": "settings.key",
+    "dynamic_config": "config.current().key",
+    "dynamic_config_secrets": "config.current().key",
+    "pydantic_settings_new": "AppSettings().key",
+    "dynaconf_fresh": 'settings.get_fresh("KEY")',
+    "watchfiles_pydantic": "settings.key",
+    "launchdarkly": 'client.variation("key", context, "")',
+    "flagd": 'client.get_string_value("key", "")',
+    "habit": "open(path).read()",
+}
+
+
+def run(bench: Bench) -> Section:
+    """Every contender's own expression, then ours against a plain model within one process."""
+
+    def measure(pair: tuple[Process, Volume], _round: int) -> float:
+        return float(pair[0].ask("time_reads", seconds=0.01))
+
+    with bench.started(bench.contenders, 10) as pairs:
+        found = in_turn(bench.rounds(40), pairs, measure)
+    values = {pair[0].contender: median(times) for pair, times in zip(pairs, found, strict=True)}
+    rows = [
+        (who.title, f"`{_EXPRESSIONS[who.module]}`", duration(value), times_floor(value, values))
+        for who, value in values.items()
+    ]
+    return Section(
+        "Reading a setting",
+        "One read of the newest value, written as the documentation of each contender has it, 10 fields. The floor is "
+        "a plain frozen pydantic model. dynaconf's plain `settings.KEY` is cheaper than `get_fresh`, and never new.",
+        [Table(("", "read", "time", "times the floor"), rows)],
+        [chart("reading", "One read of the newest value", values, duration)],
+        _promises(bench),
+        behind(values, "Reading a setting", duration),
+    )
+
+
+def _promises(bench: Bench) -> list[Promise]:
+    promises = []
+    for python in [sys.executable, *_others()]:
+        found = script("attribute", bench.volume("keys", 10).path, str(bench.rounds(200)), python=python)
+        promises.append(
+            Promise(
+                f"`settings.x` beside the same read of a plain frozen model, Python {found['python']}",
+                "at most 1.05 times",
+                f"{found['ratio']:.3f} times",
+                found["ratio"] <= 1.05,
+            )
+        )
+    return promises
+
+
+def _others() -> list[str]:
+    """Interpreters of other versions that `make test-all` has made ready."""
+    return sorted(glob.glob(str(Path(__file__).parents[2] / ".venv-3.*" / "bin" / "python")))

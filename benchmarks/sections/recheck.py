@@ -1,0 +1,44 @@
+"""What looking again costs while nothing has changed."""
+
+from __future__ import annotations
+
+from benchmarks._bench import Bench
+from benchmarks._result import Promise, Section, Table
+from benchmarks._script import script
+from benchmarks._stats import duration
+
+__all__ = ["run"]
+
+
+def run(bench: Bench) -> Section:
+    """One volume and ten, and what was opened meanwhile."""
+    found = {count: _recheck(bench, count) for count in (1, 10)}
+    rows = [
+        (
+            f"{count} volume{'s' * (count > 1)}",
+            duration(times["time"]),
+            duration(times["time"] / count),
+            times["opened"],
+        )
+        for count, times in found.items()
+    ]
+    each = found[10]["time"] / 10
+    return Section(
+        "A re-check with nothing changed",
+        "liveconfig alone. Done every 30 s in case an event was lost: a readlink and a stat for each volume.",
+        [Table(("", "time", "each volume", "files opened"), [[str(cell) for cell in row] for row in rows])],
+        promises=[
+            Promise("re-check with nothing changed, each volume", "at most 10 µs", duration(each), each <= 10_000),
+            Promise(
+                "keys opened by a re-check with nothing changed",
+                "none",
+                str(found[10]["opened"]),
+                not found[10]["opened"],
+            ),
+        ],
+    )
+
+
+def _recheck(bench: Bench, count: int) -> dict[str, float]:
+    paths = [bench.volume("keys", 10).path for _ in range(count)]
+    return script("recheck", str(bench.rounds(2_000)), *paths)

@@ -1,0 +1,67 @@
+"""What the web guests cost a request, and when every worker of a server has a new value. Of liveconfig alone."""
+
+from __future__ import annotations
+
+from benchmarks._bench import Bench
+from benchmarks._result import Promise, Section, Table
+from benchmarks._script import script
+from benchmarks._stats import duration
+
+__all__ = ["run"]
+
+
+def run(bench: Bench) -> Section:
+    """A request with and without a pin; a swap until 4 workers have heard."""
+    costs = script("web", str(bench.directory), str(bench.rounds(300)))
+    swaps = str(bench.rounds(100))
+    workers = {
+        kind: script("workers", str(bench.directory / f"preload-{preload}"), swaps, preload)
+        for kind, preload in (("--preload", "1"), ("each its own", "0"))
+    }
+    return Section(
+        "Web applications",
+        "liveconfig alone. Processor time of one request, of an application beside itself: medians of interleaved "
+        "rounds, and of what was added in a round. Then 4 gunicorn workers, from the rename to the call of a "
+        f"subscriber, median of {swaps} swaps.",
+        [_costs(costs), _workers(workers)],
+        promises=_promises(costs["added"], workers),
+    )
+
+
+def _costs(costs: dict[str, dict[str, float]]) -> Table:
+    rows = [
+        ("FastAPI, no dependency", "fastapi", "alone"),
+        ("`Depends(get_settings)`, a plain function, as in FastAPI's tutorial", "fastapi", "cached"),
+        ("a dependency with `yield` that does nothing", "fastapi", "nothing"),
+        ("`Depends(pinned(settings))`", "fastapi", "pinned"),
+        ("`PinnedMiddleware`", "fastapi", "middleware"),
+        ("Flask, no extension", "flask", "alone"),
+        ("`LiveConfig(settings)`", "flask", "extension"),
+    ]
+    added = {name: duration(max(time, 0)) for name, time in costs["added"].items()}
+    cells = [(what, duration(costs[framework][name]), added.get(name, "")) for what, framework, name in rows]
+    return Table(("", "a request", "added"), cells)
+
+
+def _workers(found: dict[str, dict[str, float]]) -> Table:
+    rows = [
+        (kind, duration(times["each"]), duration(times["last"]), duration(times["worst"]))
+        for kind, times in found.items()
+    ]
+    return Table(("4 workers of gunicorn", "one worker", "the last of 4", "the slowest swap"), rows)
+
+
+def _promises(added: dict[str, float], workers: dict[str, dict[str, float]]) -> list[Promise]:
+    costs = {
+        "FastAPI: `pinned`, over a dependency with `yield` that does nothing": added["pin"],
+        "FastAPI: `PinnedMiddleware`, over the application without it": added["middleware"],
+        "Flask: the extension, over the application without it": added["extension"],
+    }
+    slowest = max(times["last"] for times in workers.values())
+    return [
+        *(
+            Promise(what, "at most 5 µs a request", duration(max(time, 0)), time <= 5_000)
+            for what, time in costs.items()
+        ),
+        Promise("every one of 4 workers has the new value", "within 50 ms", duration(slowest), slowest <= 50e6),
+    ]
