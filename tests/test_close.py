@@ -285,6 +285,54 @@ class TestLetGo:
         gc.collect()
         gone()
 
+    @pytest.mark.parametrize("closed", [True, False])
+    def test_while_no_thread_can_start(self, volume, closed):
+        """E153: settings are collected while the lock is held without which no thread starts, and nobody waits.
+
+        The garbage collector may run inside `threading.enumerate`, which holds it.
+        """
+        settings = App.load(_volumes=volume.path)
+        settings.__dict__["me"] = settings  # only the garbage collector finds it
+        if closed:
+            settings.live.close()
+        reference = weakref.ref(settings)
+        del settings
+
+        def collect():
+            with threading._active_limbo_lock:
+                gc.collect()
+
+        in_time(collect)
+        assert reference() is None
+        gone()
+
+    def test_cancelled_by_a_finalizer(self, volume):
+        """E154: a subscription is cancelled by a finalizer while another thread delivers, and nobody waits."""
+        settings = App.load(_volumes=volume.path)
+        subscription = settings.live.subscribe("message", lambda _: None)
+        hub = settings.live._core.hub
+        held, release = threading.Event(), threading.Event()
+
+        def deliver():
+            with hub.lock:
+                held.set()
+                release.wait(2 * PATIENCE)
+
+        delivering = threading.Thread(target=deliver, name="delivering")
+        delivering.start()
+        assert held.wait(PATIENCE)
+        try:
+            in_time(subscription.cancel)
+        finally:
+            release.set()
+            delivering.join()
+        assert settings.live.status().subscribers == ()
+        reference = weakref.ref(settings)
+        del settings, subscription, hub
+        gc.collect()
+        assert reference() is None
+        gone()
+
 
 class TestCopies:
     def test_pickle(self, settings):

@@ -157,7 +157,7 @@ class Core(Generic[S]):
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
-        used = bool(self.hub.subscribers or self.engine.bench.verifiers)
+        used = self.hub.has_subscribers() or bool(self.engine.bench.verifiers)
         self._kept = self._instance() if used else None
         if self.registration is not None:
             self.registration.anchor = self if used else None

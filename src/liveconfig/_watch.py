@@ -43,6 +43,7 @@ class Registration:
         self.resync = resync
         self.timer: Timer | None = None
         self.anchor: Watching | None = None
+        self.finalizer: weakref.finalize[..., Watching] | None = None
 
     def look(self) -> None:
         """Pass a hint on."""
@@ -71,10 +72,11 @@ class Watcher:
         """Wake ``watching`` from now on, until `remove` or until nobody refers to it any more."""
         renew_in_child(self)
         registration = Registration(watching, paths, resync)
-        weakref.finalize(watching, self._forgotten, registration).atexit = False
+        registration.finalizer = weakref.finalize(watching, self._forgotten, registration)
+        registration.finalizer.atexit = False
         with self._lock:
-            self._registrations.append(registration)
             self.worker.keep()
+            self._registrations.append(registration)
             self._watches.ensure(registration.paths)
         self._schedule(registration)
         return registration
@@ -85,6 +87,8 @@ class Watcher:
             if registration not in self._registrations:
                 return
             self._registrations.remove(registration)
+            if registration.finalizer is not None:
+                registration.finalizer.detach()
             if registration.timer is not None:
                 self.worker.cancel(registration.timer)
             self._watches.keep_only({path for other in self._registrations for path in other.paths})
@@ -104,8 +108,9 @@ class Watcher:
         return self.worker.is_alive() and self._watches.is_alive()
 
     def _forgotten(self, registration: Registration) -> None:
-        # Called by the garbage collector, in any thread and under any lock: only leave a note.
-        self.worker.post(lambda: self.remove(registration))
+        # Called by the garbage collector, in any thread and under any lock (that of threading.enumerate, without which
+        # no thread starts): only leave a note. The worker runs, the registration itself keeps it.
+        self.worker.note(lambda: self.remove(registration))
 
     # Re-checks
 

@@ -6,6 +6,7 @@ calls short functions of ours only, never a user's. It ends when nothing is left
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -81,7 +82,12 @@ class Worker:
         """Have something called by the worker as soon as may be. Takes no lock while the worker is kept."""
         self._mailbox.put(call)
         if not self._kept:
-            self._start()
+            with contextlib.suppress(RuntimeError):  # out of threads: it waits for the next who wants something
+                self._start()
+
+    def note(self, call: Call) -> None:
+        """Have something called if the worker runs. Takes no lock and starts nothing, so a finalizer may do it."""
+        self._mailbox.put(call)
 
     def call_later(self, delay: float, call: Call) -> Timer:
         """Have something called ``delay`` seconds from now."""
@@ -99,10 +105,14 @@ class Worker:
             self._mailbox.put(None)  # it may have been all that the thread lived for
 
     def keep(self) -> None:
-        """Keep the thread alive until `release`, even with nothing to wait for."""
+        """Keep the thread alive until `release`, even with nothing to wait for.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
         with self._lock:
+            self._start()
             self._kept += 1
-        self._start()
 
     def release(self) -> None:
         """Undo one `keep`; the thread ends when it has nothing left to do."""
@@ -133,7 +143,11 @@ class Worker:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="liveconfig", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # out of threads, for now
+                    self._thread = None
+                    raise
 
     def _add(self, timer: Timer) -> None:
         heapq.heappush(self._timers, (timer.due, next(self._counter), timer))

@@ -102,6 +102,8 @@ class Hub:
     def everybody(self) -> tuple[Subscriber, ...]:
         """The subscribers, and the receivers of signals that listen now."""
         with self.lock:
+            if any(subscriber.cancelled for subscriber in self.subscribers):
+                self._drop_cancelled()
             self._other_subscribers = self._others(self._reached)
             return (*self.subscribers, *self._other_subscribers)
 
@@ -145,12 +147,21 @@ class Hub:
                 self.barrier()
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Tell it no more."""
-        with self.lock:
-            subscriber.cancelled = True
-            if subscriber in self.subscribers:
-                self.subscribers.remove(subscriber)
+        """Tell it no more. Waits for no lock: a finalizer may call this, whatever lock its thread holds."""
+        subscriber.cancelled = True
         self._calls.forget(subscriber)
+        if self.lock.acquire(blocking=False):
+            try:
+                self._drop_cancelled()
+            finally:
+                self.lock.release()
+
+    def has_subscribers(self) -> bool:
+        """Whether anybody is subscribed; receivers of signals are not."""
+        return any(not subscriber.cancelled for subscriber in self.subscribers)
+
+    def _drop_cancelled(self) -> None:
+        self.subscribers = [subscriber for subscriber in self.subscribers if not subscriber.cancelled]
 
     def wake_with_versions(self, waker: Waker) -> None:
         """Wake it at each version while somebody refers to it."""
