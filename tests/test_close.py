@@ -46,8 +46,18 @@ def settings(volume):
     settings.live.close()
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_of_others():
+    """The threads of servers that tests of the whole session use are none of ours."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith(("liveconfig", "Thread-"))]
+    return [thread for thread in threading.enumerate() if thread not in OTHERS]
 
 
 def gone():
@@ -533,30 +543,31 @@ class TestSignals:
                 live.status()
             elif what == "close":
                 live.close()
-                live.__enter__()
             elif what == "subscribe":
                 live.subscribe("message", done.append).cancel()
             else:
                 live.latest()
             done.append(what)
-            signal.setitimer(signal.ITIMER_REAL, 0.0007)  # not inside itself
+            if not finished.is_set():
+                signal.setitimer(signal.ITIMER_REAL, 0.0007)  # not inside itself
 
+        finished = threading.Event()
         before = signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.0007)
-        finished = threading.Event()
         try:
             watchdog = threading.Timer(PATIENCE * 2, lambda: finished.is_set() or os.abort())
             watchdog.daemon = True
             watchdog.start()
             for number in range(60):
                 volume.write({"message": str(number)})
+                settings.live.__enter__()  # where the handler closes, it is started again
                 settings.live.reload()
                 settings.live.status()
                 settings.live.subscribe("message", lambda _: None).cancel()
         finally:
+            finished.set()
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-            finished.set()
             watchdog.cancel()
             watchdog.join(PATIENCE)
         assert done
@@ -688,7 +699,7 @@ def test_required_volume(tmp_path):
 
 
 def test_watch_false_has_no_thread(volume):
-    """watch=False: read once, no thread, reload() by hand."""
+    """watch=False: read once, no thread that stays, reload() by hand."""
 
     class Once(Settings):
         model_config = SettingsConfigDict(watch=False)
@@ -697,6 +708,7 @@ def test_watch_false_has_no_thread(volume):
     settings = Once.load(_volumes=volume.path)
     volume.write({"message": "two"})
     assert settings.message == "one"
+    assert not threads()
     assert settings.live.reload()
     assert settings.message == "two"
-    assert not threads()
+    gone()

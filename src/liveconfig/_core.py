@@ -105,6 +105,9 @@ class Core(Generic[S]):
                 paths = [volume.path for volume in self.loader.volumes]
                 self.registration = watcher.add(self, paths, float(self.config.get("resync", 30.0)))
                 self._keep()
+        if self._closed:  # meanwhile, by a signal handler, that could not see the registration yet
+            self.close()
+            return
         if self.registration is not None:
             self.look()
         self.hub.resume()

@@ -166,6 +166,10 @@ class Engine(Generic[S]):
 
     # Turns
 
+    def in_turn(self) -> bool:
+        """Whether the caller is in the middle of a turn, as a validator is: what waits for the turn waits for it."""
+        return self._turns.mine()
+
     def _look(self, *, insist: bool) -> float | None:
         """Take a turn, or share one; then publish. Returns after how many seconds to look again."""
         if self._turns.mine():

@@ -24,19 +24,22 @@ class Forked(Protocol):
 
 class _Registry:
     def __init__(self) -> None:
-        self._members: dict[int, weakref.ref[Forked]] = {}
+        self._first: dict[int, weakref.ref[Forked]] = {}
+        self._others: dict[int, weakref.ref[Forked]] = {}
         self._hooked = False
 
-    def add(self, member: Forked) -> None:
-        if id(member) not in self._members:
-            self._members[id(member)] = weakref.ref(member)
-            weakref.finalize(member, self._members.pop, id(member), None).atexit = False
+    def add(self, member: Forked, first: bool) -> None:
+        members = self._first if first else self._others
+        if id(member) not in members:
+            members[id(member)] = weakref.ref(member)
+            weakref.finalize(member, members.pop, id(member), None).atexit = False
         if not self._hooked:
             self._hooked = True
             os.register_at_fork(after_in_child=self._in_child)
 
     def _in_child(self) -> None:
-        members = [member for reference in list(self._members.values()) if (member := reference()) is not None]
+        references = [*self._first.values(), *self._others.values()]
+        members = [member for reference in references if (member := reference()) is not None]
         for member in members:
             member.renew()
         for member in members:
@@ -46,6 +49,11 @@ class _Registry:
 _registry = _Registry()
 
 
-def renew_in_child(member: Forked) -> None:
-    """Have ``member`` renewed and resumed in every child that is forked from now on, while it lives."""
-    _registry.add(member)
+def renew_in_child(member: Forked, *, first: bool = False) -> None:
+    """Have ``member`` renewed and resumed in every child that is forked from now on, while it lives.
+
+    Args:
+        member: It is held weakly.
+        first: Before those that are not: they lean on it.
+    """
+    _registry.add(member, first)

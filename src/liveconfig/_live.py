@@ -83,13 +83,13 @@ class Live(Generic[S]):
         Args:
             wait: Wait until a writer has finished, the verifiers have spoken and each subscriber was given the
                 version current at the call (save coroutines, one that has run for over 1 s, and, when called inside
-                a subscriber, those still to come).
+                a subscriber, those still to come). Called inside a validator, it waits for nobody.
 
         Returns:
             True if what is on disk is applied, now or before; False if it is rejected (`status` says why).
         """
         applied = self._core.engine.reload(wait)
-        if wait:
+        if wait and not self._core.engine.in_turn():
             self._core.hub.barrier()
         return applied
 

@@ -62,7 +62,7 @@ class Staleness:
 
     def renew(self) -> None:
         """A new lock: at the start, and in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come back in
 
     def review(self, causes: Iterable[Cause]) -> None:
         """Take what holds now: say what is new, remind of what lasts, tell what has ended."""

@@ -70,7 +70,7 @@ class Watcher:
 
     def add(self, watching: Watching, paths: Iterable[str], resync: float) -> Registration:
         """Wake ``watching`` from now on, until `remove` or until nobody refers to it any more."""
-        renew_in_child(self)
+        renew_in_child(self, first=True)  # or settings that resume take it for one that polls
         registration = Registration(watching, paths, resync)
         registration.finalizer = weakref.finalize(watching, self._forgotten, registration)
         registration.finalizer.atexit = False

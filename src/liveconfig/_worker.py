@@ -127,7 +127,7 @@ class Worker:
     def join(self, timeout: float) -> None:
         """Wait until the thread has ended, if it is about to, and the caller is not that thread."""
         thread = self._thread
-        if thread is not None and not self._kept and not self.inside():
+        if thread is not None and thread.is_alive() and not self._kept and not self.inside():
             thread.join(timeout)
 
     def is_alive(self) -> bool:
@@ -187,4 +187,5 @@ class Worker:
         try:
             call()
         except BaseException as error:  # noqa: BLE001 - the worker must live; what is told of the error is redacted
-            _log.error("liveconfig: an error of its own, please report it: %s", trace(error))
+            with contextlib.suppress(BaseException):  # of a log handler
+                _log.error("liveconfig: an error of its own, please report it: %s", trace(error))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from liveconfig._delivery.calls import Calls
-from liveconfig._delivery.lanes import Job, Lanes
+from liveconfig._delivery.lanes import SLOW, Job, Lanes
 from liveconfig._delivery.subjects import Every, Notices, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._worker import Timer, Timers, Worker
@@ -72,6 +74,7 @@ class Hub:
         self.lock = threading.RLock()
         self.moved = threading.Condition(self.lock)
         self._lanes = Lanes(self, self.lock, self._timers)
+        self._news: deque[Callable[[], None]] = deque()
         self._pass: _Pass | None = None
         self._wanted = self._covered = 0
 
@@ -111,29 +114,53 @@ class Hub:
 
     def publish(self, version: Version) -> None:
         """Tell everybody of a new version; one that comes late, after a newer one, is passed over."""
-        with self.lock:
-            if version.number <= self.newest.number:
-                return
-            self._every.put((self.newest, version))
-            self.newest = version
-            for waker in self._wakers:
-                waker.wake()
-            self.moved.notify_all()
-            self._kick()
+        self._bring(partial(self._publish, version))
 
     def reject(self, rejected: Any) -> None:
         """Tell our own log of a rejection, and those who listen."""
-        with self.lock:
-            self._every.put(rejected)
-            self.post(rejected)
+        self._bring(partial(self._every.put, rejected), partial(self._post, rejected))
 
     def post(self, notice: Any) -> None:
-        """Tell those who listen of a rejection or a stale field."""
-        with self.lock:
-            for subscriber in self.everybody():
-                if isinstance(subscriber.subject, Notices):
-                    subscriber.subject.put(notice)
-            self._kick()
+        """Tell those who listen of a stale field."""
+        self._bring(partial(self._post, notice))
+
+    def _bring(self, *news: Callable[[], None]) -> None:
+        """Take news in. Who brings it has a turn, and waits for the lock a second at most.
+
+        In the main thread a signal handler may have come in the middle of what is done under the lock, and wait for
+        that turn.
+        """
+        self._news.extend(news)
+        if threading.current_thread() is threading.main_thread():
+            with self.lock:
+                self._take_in()
+        elif self.lock.acquire(timeout=SLOW):
+            try:
+                self._take_in()
+            finally:
+                self.lock.release()
+        else:
+            self._timers.later(SLOW, self._bring)
+
+    def _take_in(self) -> None:
+        while self._news:
+            self._news.popleft()()
+
+    def _publish(self, version: Version) -> None:
+        if version.number <= self.newest.number:
+            return
+        self._every.put((self.newest, version))
+        self.newest = version
+        for waker in self._wakers:
+            waker.wake()
+        self.moved.notify_all()
+        self._kick()
+
+    def _post(self, notice: Any) -> None:
+        for subscriber in self.everybody():
+            if isinstance(subscriber.subject, Notices):
+                subscriber.subject.put(notice)
+        self._kick()
 
     def add(self, subscriber: Subscriber) -> None:
         """Tell it from now on."""
@@ -191,7 +218,8 @@ class Hub:
             wanted = self._wanted
             if self._covered < wanted:
                 self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
-            self.moved.wait_for(lambda: self._covered >= wanted)
+            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW):
+                self._lanes.see()
 
     def close(self) -> None:
         """Wait no more for anything, and, for a moment, for the lane to end."""
