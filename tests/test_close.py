@@ -320,11 +320,11 @@ class TestLetGo:
         """E154: a subscription is cancelled by a finalizer while another thread delivers, and nobody waits."""
         settings = App.load(_volumes=volume.path)
         subscription = settings.live.subscribe("message", lambda _: None)
-        hub = settings.live._core.hub
+        lock = settings.live._core.hub.lock
         held, release = threading.Event(), threading.Event()
 
         def deliver():
-            with hub.lock:
+            with lock:
                 held.set()
                 release.wait(2 * PATIENCE)
 
@@ -338,7 +338,7 @@ class TestLetGo:
             delivering.join()
         assert settings.live.status().subscribers == ()
         reference = weakref.ref(settings)
-        del settings, subscription, hub
+        del settings, subscription
         gc.collect()
         assert reference() is None
         gone()

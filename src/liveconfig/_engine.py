@@ -176,7 +176,8 @@ class Engine(Generic[S]):
             return 0.01
         number = self._turns.draw()
         with self._publishing():
-            if not self._turns.covered(number):
+            wanted = insist or not self.resting  # a hint that comes late, to settings that were closed, is not
+            if wanted and not self._turns.covered(number):
                 covers = self._turns.drawn(number)
                 self._delay = self._take_turn(insist)
                 self._turns.cover(covers)

@@ -97,12 +97,8 @@ def test_no_threads(child, open_folder):
 
 
 def test_touches(child, open_folder):
-    """D07: 100,000 touches of files beside the link cause no reload, no reading and next to no work."""
-    scene = child("touches", open_folder)
-    report = scene.report()
-    assert report["version"] == 1
-    assert report["opened"] == 0
-    assert report["cpu"] < 1.0
+    """D07: 100,000 touches of files beside the link, 20,000 renames among them, cause no look and no reading."""
+    assert child("touches", open_folder).report() == {"version": 1, "opened": 0, "looks": 0}
 
 
 @pytest.mark.parametrize("days", [1, -1])
