@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
-
-from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
@@ -43,15 +40,3 @@ html_show_sphinx = False
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
-
-AWAITED = re.compile(r"^(fastapi|flask|forks|credentials|testing|performance|faults)$\n", re.MULTILINE)
-
-
-def setup(app: Sphinx) -> None:
-    """Leave pages that are not written yet out of the list, so that the list need not change when they come."""
-
-    def only_what_is_there(_: Sphinx, page: str, text: list[str]) -> None:
-        if page == "index":
-            text[0] = AWAITED.sub(lambda name: name[0] if (HERE / f"{name[1]}.md").exists() else "", text[0])
-
-    app.connect("source-read", only_what_is_there)

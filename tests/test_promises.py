@@ -1,13 +1,14 @@
-"""The promises P1, P2, P3, P8 and P10 of the reading half, each in its plainest form; tests/faults goes further."""
+"""The promises P1, P2, P3, P8, P9 and P10, each in its plainest form; tests/faults goes further."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 
 import pytest
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.polling import PollingObserver
 
@@ -226,3 +227,82 @@ def test_reading_is_plain(kubelet_volume, load):
     assert calls(lambda: (settings.message, settings.number)) == expected
     assert type(settings).__getattribute__ is Plain.__getattribute__ is object.__getattribute__
     assert "message" not in vars(type(settings))
+
+
+class Gate:
+    """Where a thread of liveconfig is held up, in the middle of a user's code."""
+
+    def __init__(self):
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def pass_through(self):
+        self.reached.set()
+        assert self.open.wait(PATIENCE)
+
+
+gates: dict[str, Gate] = {}
+
+
+class Gated(Verified):
+    @field_validator("number")
+    @classmethod
+    def hold(cls, number):
+        if number and "validator" in gates:
+            gates["validator"].pass_through()
+        return number
+
+
+@pytest.mark.parametrize("place", ["validator", "verifier", "subscriber"])
+def test_readers_wait_for_nobody(kubelet_volume, load, monkeypatch, place):
+    """E09: 16 threads read on, in every way there is, while a validator, a verifier or a subscriber does not return."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(Gated, _volumes=kubelet_volume.path)
+    gate = Gate()
+    monkeypatch.setitem(gates, place, gate)
+    if place == "verifier":
+        settings.live.verify()(lambda _: gate.pass_through())
+    if place == "subscriber":
+        settings.live.on_reload(lambda _: gate.pass_through())
+    kubelet_volume.write({"message": "two", "number": "1"})
+    assert gate.reached.wait(PATIENCE)
+    expected = {"two"} if place == "subscriber" else {"one"}
+    seen = set()
+
+    def read():
+        for _ in range(200):
+            with settings.live.pinned() as pinned:
+                snapshots = settings, pinned, settings.live.snapshot(), settings.live.latest()
+                seen.update(each.message for each in snapshots)
+            assert settings.live.version == 1 + (place == "subscriber")
+
+    readers = [threading.Thread(target=read) for _ in range(16)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(PATIENCE)
+    assert not any(reader.is_alive() for reader in readers)
+    gate.open.set()
+    assert seen == expected
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+
+
+def test_close_leaves_nothing(kubelet_volume):
+    """P9: close() leaves no thread, no descriptor and no inotify watch, and is harmless a second time."""
+    before = set(threading.enumerate()), set(os.listdir("/proc/self/fd")), inotify_watches()
+    kubelet_volume.write({"message": "one"})
+    settings = App.load(_volumes=kubelet_volume.path)
+    assert inotify_watches() == before[2] + 1
+    settings.live.close()
+    settings.live.close()
+    assert (set(threading.enumerate()), set(os.listdir("/proc/self/fd")), inotify_watches()) == before
+    kubelet_volume.write({"message": "two"})
+    assert (settings.message, settings.live.reload(), settings.message) == ("one", True, "two")
+
+
+def inotify_watches():
+    """How many there are in this process, by what the kernel says of its descriptors: proc_pid_fdinfo(5)."""
+    found = 0
+    for descriptor in os.listdir("/proc/self/fdinfo"):
+        with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{descriptor}") as lines:
+            found += sum(line.startswith("inotify wd:") for line in lines)
+    return found

@@ -30,6 +30,19 @@ def test_the_picture_of_the_flow_is_the_one_its_script_draws() -> None:
     assert flow.TARGET.read_text("utf-8") == flow.draw()
 
 
+def test_the_faults_are_those_that_the_tests_state() -> None:
+    """docs/faults.md lists each test that names a fault, as docs/list_faults.py writes it."""
+    faults = script(ROOT / "docs" / "list_faults.py")
+    assert faults.TARGET.read_text("utf-8") == faults.draw()
+
+
+def test_each_fault_that_a_promise_names_has_a_test() -> None:
+    """No id that docs/list_faults.py holds against a promise is without a test."""
+    faults = script(ROOT / "docs" / "list_faults.py")
+    stated = {each for row in faults.rows() for each in row.ids}
+    assert {each.partition("-")[0] for ids in faults.KEPT_BY.values() for each in ids.split()} <= stated
+
+
 def test_the_readme_is_short_and_begins_with_an_example() -> None:
     """README.md has 120 lines at most, and its example begins by line 20."""
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
