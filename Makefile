@@ -14,6 +14,7 @@ help:
 	@echo "make check        ruff, mypy --strict, pyright"
 	@echo "make test-all     the tests on every Python >= 3.11 that is found"
 	@echo "make test-lowest  the tests with the lowest dependencies that the package declares"
+	@echo "make test-wheel   the tests against the built wheel, without src/"
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make bench        the numbers, measured side by side in one run"
 	@echo "make soak         ten minutes of random swaps, faults and forks"
@@ -52,6 +53,9 @@ test-all:
 
 test-lowest:
 	@sh tools/lowest.sh "$(PYTHON)" "$(ARGS)"
+
+test-wheel: $(VENV)/.developer
+	@sh tools/wheel.sh "$(BIN)" "$(PYTHON)" "$(ARGS)"
 
 docs: $(VENV)/.developer
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html

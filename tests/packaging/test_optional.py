@@ -1,0 +1,71 @@
+"""Each optional dependency, missing by itself: what needs it says so, and nothing else breaks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import liveconfig.integrations
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path.stem for path in Path(liveconfig.integrations.__path__[0]).glob("[a-z]*.py"))
+NEEDS = {
+    "asgi": set(),
+    "fastapi": {"fastapi", "starlette"},
+    "flask": {"flask"},
+    "httpx": {"httpx"},
+    "psycopg": {"psycopg", "psycopg_pool"},
+    "redis": {"redis"},
+    "sqlalchemy": {"sqlalchemy"},
+    "tls": set(),
+}
+OPTIONAL = sorted({"yaml"}.union(*NEEDS.values()))
+
+PROGRAM = """
+import importlib, sys
+missing, modules = sys.argv[1], sys.argv[2:]
+sys.modules[missing] = None  # as the import system has it for what cannot be found
+import liveconfig, liveconfig.testing, liveconfig.cli
+for module in modules:
+    try:
+        importlib.import_module(f"liveconfig.integrations.{module}")
+    except ImportError as error:
+        print(module, error.name)
+"""
+
+
+@pytest.mark.parametrize("missing", OPTIONAL)
+def test_only_what_needs_it_fails(missing):
+    """Without one optional dependency all imports work but that of its integration, which names it."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, missing, *MODULES]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.split("\n")[:-1] == [f"{module} {missing}" for module in MODULES if missing in NEEDS[module]]
+
+
+def test_each_integration_is_listed_here():
+    """Each integration says what it needs, here and as an extra that is named after it."""
+    assert set(MODULES) == set(NEEDS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(extras) == {module for module, needs in NEEDS.items() if needs} | {"yaml"}
+
+
+def test_yaml_says_which_extra_it_needs(kubelet_volume, tmp_path):
+    """Without PyYAML a document in YAML is refused at the start, and the error names the extra."""
+    kubelet_volume.write({"app.yaml": "message: one"})
+    program = (
+        "import sys; sys.modules['yaml'] = None\n"
+        "from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict\n"
+        "class App(Settings):\n"
+        "    model_config = SettingsConfigDict(volumes=[sys.argv[1]], documents=['app.yaml'])\n"
+        "    message: str = ''\n"
+        "try:\n    App.load(_watch=False)\n"
+        "except InvalidSettingsError as error:\n    print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(kubelet_volume.path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path)
+    assert "pip install 'kube-liveconfig[yaml]'" in ran.stdout
