@@ -14,7 +14,7 @@ SOURCES = {
 }
 ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.*?) \|$", re.MULTILINE)
 
-LONGEST = 345
+LONGEST = 300
 """Lines at most in one module."""
 
 

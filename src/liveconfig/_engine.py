@@ -8,7 +8,6 @@ delivery.
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,27 +19,19 @@ from liveconfig import _clock
 from liveconfig._candidate import Bench, Candidate
 from liveconfig._delivery.subjects import Version
 from liveconfig._instance import equal, swap
-from liveconfig._reading.intake import Fault, Intake, Taken, changed_fields, differing, named, vanished
-from liveconfig._reading.load import Feeds, Invalid, Loaded, Loader
+from liveconfig._judging import judge
+from liveconfig._reading.intake import Intake, Taken, named, new_generations
+from liveconfig._reading.load import Feeds, Loaded, Loader
 from liveconfig._rejections import WHOLE, Rejections
 from liveconfig._turns import Turns
 from liveconfig._verify import Attempt, Verdict
-from liveconfig._worker import Timer, Worker
+from liveconfig._worker import Postponed, Worker
 from liveconfig.events import Rejected
 
 S = TypeVar("S", bound=BaseSettings)
 
 RESTLESS_PAUSE = 1.0
 """Seconds until a volume is looked at again that does not come to rest."""
-
-
-class NotLoaded(Exception):  # noqa: N818 - caught inside, never seen by users
-    """The first load failed."""
-
-    def __init__(self, faults: tuple[Fault, ...], invalid: Invalid | None = None) -> None:
-        super().__init__()
-        self.faults = faults
-        self.invalid = invalid
 
 
 class Engine(Generic[S]):
@@ -64,13 +55,13 @@ class Engine(Generic[S]):
         self.candidate: Candidate | None = None
         self.rejections = Rejections()
         self._worker = worker
-        self._again: Timer | None = None
+        self._again = Postponed(worker, self.look)
         self._restless = False
         self._tried: Feeds | None = None  # what stands rejected, or before the verifiers
         self.resting = True  # until somebody watches
         self.renew()
         began = _clock.monotonic()
-        self.applied = self._first_load()
+        self.applied = self.intake.first_load()
         self.version = _version(self.applied, 1, began)
         self.loaded_at = self.version.applied_at
 
@@ -78,7 +69,7 @@ class Engine(Generic[S]):
         """A new lock and nobody's turn: at the start, and in a forked child."""
         self._turns = Turns()
         self._delay: float | None = None
-        self._again = None
+        self._again.forget()
         # An attempt runs in the parent: the child looks for itself.
         self.candidate = None
 
@@ -96,15 +87,6 @@ class Engine(Generic[S]):
         if self.version.snapshot is self.applied.snapshot:
             self.publish(self.version)
 
-    def _first_load(self) -> Loaded[S]:
-        taken = self.intake.first()
-        if taken.faults:
-            raise NotLoaded(tuple(taken.faults.values()))
-        loaded = self.loader.load(taken.feeds)
-        if isinstance(loaded, Invalid):
-            raise NotLoaded((), loaded)
-        return loaded
-
     # Looking
 
     def look(self) -> None:
@@ -113,7 +95,7 @@ class Engine(Generic[S]):
         if delay is None and self._restless:
             delay = RESTLESS_PAUSE
         if delay is not None and not self.resting:
-            self._look_again(delay)
+            self._again.later(delay)
 
     def reload(self, wait: bool) -> bool:
         """Look now; with ``wait`` until a writer has finished and the verifiers have spoken.
@@ -125,7 +107,7 @@ class Engine(Generic[S]):
         while (delay := self._look(insist=True)) is not None:
             if not wait or self._turns.mine():
                 if not self.resting:
-                    self._look_again(delay)
+                    self._again.later(delay)
                 break
             pause.wait(delay)
         candidate = self.candidate
@@ -133,29 +115,10 @@ class Engine(Generic[S]):
             candidate.running.wait()
         return not self.rejections.faults and self.candidate is None
 
-    def _look_again(self, delay: float) -> None:
-        if self._again is not None:
-            return
-        this = weakref.ref(self)
-
-        def again() -> None:
-            engine = this()
-            if engine is not None:
-                engine.look_once_more()
-
-        self._again = self._worker.call_later(delay, again)
-
-    def look_once_more(self) -> None:
-        """The look that was put off because somebody was writing."""
-        self._again = None
-        self.look()
-
     def rest(self) -> None:
         """Look no more by itself; a candidate is dropped, the next look makes a new one of it."""
         self.resting = True
-        again, self._again = self._again, None
-        if again is not None:
-            self._worker.cancel(again)
+        self._again.cancel()
         if self._turns.free_within(1.0):  # a validator that hangs must not keep close() from returning
             with self._turns.taken():
                 self._drop_candidate()
@@ -232,7 +195,7 @@ class Engine(Generic[S]):
             return
         self._tried = feeds
         loaded = self.loader.load(feeds)
-        fault = self._judge(loaded, feeds)
+        fault = judge(self.loader, self.applied, feeds, loaded)
         if fault is not None:
             self.rejections.reject(WHOLE, fault)
         elif isinstance(loaded, Loaded):
@@ -242,28 +205,6 @@ class Engine(Generic[S]):
         same = all(new.values is old.values for old, new in zip(self.applied.feeds, feeds, strict=True))
         return same and self.loader.overrides is self.applied.overrides
 
-    # Judging
-
-    def _judge(self, loaded: Loaded[S] | Invalid, feeds: Feeds) -> Fault | None:
-        if isinstance(loaded, Invalid):
-            return self._invalid(str(loaded), loaded.fields, feeds)
-        refused = tuple(name for name in vanished(self.applied.feeds, feeds) if self._may_not_vanish(name))
-        if refused:
-            return self._invalid(f"the key vanished of {', '.join(refused)}, which missing_key rejects", refused, feeds)
-        return None
-
-    def _invalid(self, reason: str, fields: tuple[str, ...], feeds: Feeds) -> Fault:
-        held = tuple(name for name in changed_fields(self.applied.feeds, feeds) if name not in fields)
-        return Fault("validate", reason, fields, self._generations(feeds), held)
-
-    def _may_not_vanish(self, name: str) -> bool:
-        config: Mapping[str, Any] = self.loader.cls.model_config
-        rule = config.get("missing_key")
-        return rule == "reject" or (rule is None and self.loader.is_secret(name, self.applied.feeds))
-
-    def _generations(self, feeds: Feeds) -> dict[str, str]:
-        return named(after.revision for _, after in differing(self.applied.feeds, feeds))
-
     # Accepting and rejecting
 
     def _accept(self, loaded: Loaded[S], began: float) -> None:
@@ -271,7 +212,8 @@ class Engine(Generic[S]):
             self._adopt(Loaded(self.applied.snapshot, loaded.feeds, loaded.overrides))
         elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
             self.rejections.clear(WHOLE)
-            self.candidate = Candidate(loaded, self._generations(loaded.feeds), began)
+            generations = new_generations(self.applied.feeds, loaded.feeds)
+            self.candidate = Candidate(loaded, generations, began)
             self.bench.ask(self.candidate, self.applied.snapshot)
         else:
             self._apply(loaded, began)

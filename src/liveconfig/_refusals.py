@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._engine import NotLoaded
+from liveconfig._reading.intake import NotLoaded
 from liveconfig._reading.load import Invalid
 from liveconfig._reading.names import Node, names_of
 from liveconfig._reading.sources import Sources

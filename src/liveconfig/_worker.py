@@ -12,6 +12,7 @@ import itertools
 import logging
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 
 from liveconfig import _clock
@@ -189,3 +190,38 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - the worker must live; what is told of the error is redacted
             with contextlib.suppress(BaseException):  # of a log handler
                 _log.error("liveconfig: an error of its own, please report it: %s", trace(error))
+
+
+class Postponed:
+    """One call that is put off; while it waits it is not put off a second time.
+
+    Args:
+        worker: Calls it.
+        call: A bound method; its owner is held weakly.
+    """
+
+    def __init__(self, worker: Worker, call: Call) -> None:
+        self._worker = worker
+        self._call: Callable[[], Call | None] = weakref.WeakMethod(call)
+        self._timer: Timer | None = None
+
+    def later(self, delay: float) -> None:
+        """Have it called ``delay`` seconds from now, or when it was to be called already."""
+        if self._timer is None:
+            self._timer = self._worker.call_later(delay, self._now)
+
+    def cancel(self) -> None:
+        """Do not have it called."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._worker.cancel(timer)
+
+    def forget(self) -> None:
+        """In a forked child: the timer is the parent's."""
+        self._timer = None
+
+    def _now(self) -> None:
+        self._timer = None
+        call = self._call()
+        if call is not None:
+            call()

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from liveconfig._core import Core
-from liveconfig._engine import NotLoaded
 from liveconfig._instance import MASKED, copy_of, field_hash, mask, masked, swap
 from liveconfig._live import Live
 from liveconfig._process import declared_volumes
+from liveconfig._reading.intake import NotLoaded
 from liveconfig._reading.sources import Sources, source_options
 from liveconfig._reading.types import classes_in
 from liveconfig._reading.volume import Volume

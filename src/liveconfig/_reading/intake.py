@@ -8,12 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
+
+from pydantic_settings import BaseSettings
 
 from liveconfig._reading.feed import Feed, Unfit
-from liveconfig._reading.load import Feeds, Loader
+from liveconfig._reading.load import Feeds, Invalid, Loaded, Loader
 from liveconfig._reading.volume import NotYet, Revision, Unreadable, VolumeReader
 from liveconfig.events import Stage
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +67,42 @@ class Taken:
         return bool(self.waiting) and all(tried[at] == self.feeds[at] for at in others)
 
 
-class Intake:
+class NotLoaded(Exception):  # noqa: N818 - caught inside, never seen by users
+    """There is nothing to begin with."""
+
+    def __init__(self, faults: tuple[Fault, ...], invalid: Invalid | None = None) -> None:
+        super().__init__()
+        self.faults = faults
+        self.invalid = invalid
+
+
+class Intake(Generic[S]):
     """The readers of all volumes, and their parsing."""
 
-    def __init__(self, loader: Loader[Any]) -> None:
+    def __init__(self, loader: Loader[S]) -> None:
         self._loader = loader
         self.readers = tuple(VolumeReader(volume.path) for volume in loader.volumes)
 
-    def first(self) -> Taken:
-        """The first reading of all volumes; waits for writers."""
+    def first_load(self) -> Loaded[S]:
+        """What the volumes and all else give at the start; waits for writers.
+
+        Raises:
+            NotLoaded: Something cannot be read, parsed or validated.
+        """
         feeds: list[Feed] = []
-        faults: dict[int, Fault] = {}
+        faults: list[Fault] = []
         for index, reader in enumerate(self.readers):
             taken = self._one(index, _patiently(reader), None)
             if isinstance(taken, Fault):
-                faults[index] = taken
+                faults.append(taken)
             else:
                 feeds.append(taken)
-        return Taken(tuple(feeds), faults, (), None)
+        if faults:
+            raise NotLoaded(tuple(faults))
+        loaded = self._loader.load(tuple(feeds))
+        if isinstance(loaded, Invalid):
+            raise NotLoaded((), loaded)
+        return loaded
 
     def look(self, known: Feeds) -> Taken:
         """What is there now, beside what is known; waits for nobody."""
@@ -140,6 +162,11 @@ def named(revisions: Iterable[Revision]) -> dict[str, str]:
 def differing(old: Feeds, new: Feeds) -> list[tuple[Feed, Feed]]:
     """The feeds that are not the same in both."""
     return [(before, after) for before, after in zip(old, new, strict=True) if before != after]
+
+
+def new_generations(old: Feeds, new: Feeds) -> dict[str, str]:
+    """The names of the generations in ``new`` that are not those in ``old``, by volume path."""
+    return named(after.revision for _, after in differing(old, new))
 
 
 def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
