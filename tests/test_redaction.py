@@ -108,6 +108,11 @@ def _cause(value: Any) -> Any:
         return failure
 
 
+def _tag(value: Any) -> str:
+    """The tag of a cat; of anything else the thing itself."""
+    return "c" if value == {"kind": "cat"} or isinstance(value, Cat) else str(value)
+
+
 KINDS = {
     "int": model(int),
     "float": model(float),
@@ -125,7 +130,7 @@ KINDS = {
     "dict": model(dict[str, int]),
     "union": model(int | float),
     "discriminated": model(Annotated[Cat | Dog, Field(discriminator="kind")]),
-    "tagged": model(Annotated[Annotated[Cat, Tag("c")] | Annotated[Dog, Tag("d")], Discriminator(lambda v: str(v))]),
+    "tagged": model(Annotated[Annotated[Cat, Tag("c")] | Annotated[Dog, Tag("d")], Discriminator(_tag)]),
     "value-error": model(str, check=_raise(lambda value: ValueError(f"{value} is no good"))),
     "value-error-with-cause": model(str, check=_raise(_cause)),
     "assertion": model(str, check=_raise(AssertionError)),
@@ -348,10 +353,8 @@ class TestReload:
             "int": "1", "float": "1", "bool": "true", "decimal": "1", "uuid": str(uuid.uuid4()),
             "dsn": "postgres://db/x", "literal": "a", "enum": "red", "long-secret": "a", "long-secret-bytes": "a",
             "pattern": "a", "json": "1", "list": "[1]", "dict": '{"a": 1}', "union": "1",
-            "discriminated": '{"kind": "cat"}', "tagged": None,
+            "discriminated": '{"kind": "cat"}', "tagged": '{"kind": "cat"}',
         }.get(kind, "fine")  # fmt: skip
-        if good is None:
-            pytest.skip("there is no good value of this kind")
         kubelet_volume.write({"value": good})
         settings = KINDS[kind](_volumes=kubelet_volume.path, _watch=False)
         with recorded(settings) as events:

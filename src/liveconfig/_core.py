@@ -68,17 +68,19 @@ class Core(Generic[S]):
         self._seen: tuple[object, ...] = ()
         self._entries = 0
         self._closed = False
-        self.renew()
+        self._set_up()
 
-    def renew(self) -> None:
-        """New locks: at the start, and in a forked child."""
+    def _set_up(self) -> None:
         self._lock = threading.RLock()
         self._reviewing = threading.RLock()
-        if hasattr(self, "registration"):
-            self.engine.renew()
-            self.engine.show()
-            self.hub.renew()
-            self.staleness.renew()
+
+    def renew(self) -> None:
+        """In a forked child: new locks, and nobody busy."""
+        self._set_up()
+        self.engine.renew()
+        self.engine.show()
+        self.hub.renew()
+        self.staleness.renew()
 
     def resume(self) -> None:
         """In a forked child: deliver what is still to be delivered there."""

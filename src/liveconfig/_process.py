@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,13 @@ def started_at() -> datetime:
     """When the process started: as old are the variables of its environment.
 
     On Linux from field 22 of /proc/self/stat, proc_pid_stat(5), in clock ticks since boot; elsewhere the
-    moment of import.
+    moment of import. Found out once a process, so that a wall clock that is set later does not move it.
     """
+    return _started_at(os.getpid())
+
+
+@functools.cache
+def _started_at(_pid: int) -> datetime:
     try:
         with open("/proc/self/stat", "rb") as stat, open("/proc/uptime", "rb") as uptime:
             ticks = int(stat.read().rpartition(b")")[2].split()[19])

@@ -192,11 +192,18 @@ class Plan:
         try:
             return self._resolved[key]
         except KeyError:
-            found = None if len(key) > LONGEST else self._find_folders(self.roots, key.split("/"))
+            found = None if self._leads_nowhere(key) else self._find_folders(self.roots, key.split("/"))
         if len(self._resolved) > 50_000:  # keys come from outside: never grow without end
             self._resolved.clear()
         self._resolved[key] = found
         return found
+
+    def _leads_nowhere(self, key: str) -> bool:
+        """Whether it is plain that no field answers to a key, as it is for nearly all variables of an environment."""
+        if len(key) > LONGEST:
+            return True
+        inside = "." in key or "/" in key or (self.rules.delimiter is not None and self.rules.delimiter in key)
+        return not inside and self.rules.canonical(key) not in self.roots.labels
 
     def find(self, level: Mapping[str, Node], name: str) -> Found | None:
         """The field, among those of one level or inside them, that a name in a document feeds."""

@@ -118,13 +118,17 @@ class Sources:
 
     def _variables(self, source: EnvSettingsSource) -> dict[str, str]:
         prefix = self.rules.canonical(self.rules.prefix)
-        spelled = {self.rules.canonical(name): name for name in os.environ}
         found: dict[str, str] = {}
         for variable in source.env_vars:
             resolved = self.plan.resolve(variable)
             if resolved and (variable.startswith(prefix) or resolved[0][0].field.validation_alias):
-                found.setdefault(resolved[0][-1].dotted, spelled.get(self.rules.canonical(variable), variable))
-        return found
+                found.setdefault(resolved[0][-1].dotted, variable)
+        return self._as_spelled(found) if found else found
+
+    def _as_spelled(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The variables as they are written in the environment; a source may hold them in lower case."""
+        spelled = {self.rules.canonical(name): name for name in os.environ}
+        return {dotted: spelled.get(self.rules.canonical(name), name) for dotted, name in variables.items()}
 
 
 def rules_of(environment: EnvSettingsSource) -> Rules:
