@@ -96,7 +96,7 @@ def _shadowed(scene: Scene) -> Iterator[Cause]:
         (name, origin)
         for name in unmeant
         if (origin := scene.origin(name)).kind == "volume"
-        if any(other.kind == "environment" for other in origin.shadows) and _differs(scene, name)
+        if any(other.kind == "environment" for other in origin.shadows) and differs(scene, name)
     ]
     if found:
         yield Cause(
@@ -108,14 +108,15 @@ def _shadowed(scene: Scene) -> Iterator[Cause]:
         )
 
 
-def _differs(scene: Scene, name: str) -> bool:
-    """Whether the volumes and the environment give a field different data."""
+def differs(scene: Scene, name: str) -> bool:
+    """Whether the volumes and the environment would give a field different values: ``8000`` is ``"8000"`` for an int."""
     fed: Any = None
     for each in scene.feeds:
         value = scene.loader.value_in(each.values, name)
         fed = value if value is not None else fed
     layers = (layer for layer in scene.loader.sources.layers if layer.kind == "environment")
-    return any(scene.loader.value_in(layer.values, name) not in (None, fed) for layer in layers)
+    held = [value for layer in layers if (value := scene.loader.value_in(layer.values, name)) is not None]
+    return any(not scene.loader.alike(name, fed, value) for value in held)
 
 
 def _vanished(scene: Scene) -> Iterator[Cause]:
@@ -127,6 +128,7 @@ def _vanished(scene: Scene) -> Iterator[Cause]:
             f"{' and '.join(sorted({_kind(origin) for _, origin in fields}))}: {{names}}",
             stale=tuple((name, origin, "vanished") for name, origin in fields),
             since=min(scene.vanished.values()),
+            began=scene.vanished,
         )
 
 

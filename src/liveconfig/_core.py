@@ -6,13 +6,14 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
-from liveconfig._causes import Frozens, Scene, causes
+from liveconfig._causes import Frozens, Scene, causes, differs
 from liveconfig._delivery.hub import Hub
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.subjects import Version
@@ -198,7 +199,10 @@ class Core(Generic[S]):
         if stale or _log.isEnabledFor(logging.INFO):
             names = [str(change.field) for change in diff(old.snapshot, new.snapshot, new.number)]
             _log.info("version %d applied: %s (%s)", new.number, ", ".join(names), _generations(new.generations))
-            again = ", ".join(name for name in names if name in stale and self.origin(name).kind == "volume")
+            scene = self.scene()
+            again = ", ".join(
+                name for name in names if name in stale and self.origin(name).kind == "volume" and differs(scene, name)
+            )
             if again:
                 _log.warning("the volume changed %s; the environment still holds an older value", again)
         with self._reviewing:
@@ -251,7 +255,9 @@ class Core(Generic[S]):
 
     def origin(self, name: str) -> Origin:
         """The origin of one field."""
-        return self.loader.origin(name, self.engine.applied.feeds, self.frozen)
+        origin = self.loader.origin(name, self.engine.applied.feeds, self.frozen)
+        since = self.vanished.get(name)
+        return origin if since is None or origin.kind == "volume" else replace(origin, since=since)
 
 
 def _fed(feeds: Feeds) -> set[str]:

@@ -91,6 +91,7 @@ class Live(Generic[S]):
         applied = self._core.engine.reload(wait)
         if wait and not self._core.engine.in_turn():
             self._core.hub.barrier()
+            self._core.review()
         return applied
 
     def close(self) -> None:

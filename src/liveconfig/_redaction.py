@@ -7,6 +7,7 @@ are told, unless the author vouched for the message with a `Refusal`.
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -81,6 +82,14 @@ def verdict(error: BaseException) -> str:
         return f"refused: {error}"
     place = next(iter(reversed(list(frames(error)))), None)
     return type(error).__name__ + (f" at {place}" if place else "")
+
+
+_UNPARSABLE = re.compile(r'error (?:parsing|getting) value for field "[^"]*" from source "\w+"')
+
+
+def settings_error(error: BaseException) -> str:
+    """What may be told of pydantic-settings' error: that of a command line quotes it, that of a class is its author's."""
+    return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {verdict(error)}"
 
 
 def frames(error: BaseException) -> Iterator[str]:

@@ -108,8 +108,11 @@ def _unused(core: Core[Any]) -> Iterator[UnusedKey]:
     for count, (path, key) in enumerate(unused):
         document, _, name = key.rpartition(":")
         close = nearest(canonical(name), names) if count < _COMPARED else None
+        if document and close and len(name) > len(close) + _TYPING_ERROR:
+            close = None  # the field's name with a secret behind it, without a separator
         if close or not document:
             yield UnusedKey(path, key, core.loader.plan.roots[close].dotted if close else None)
 
 
 _COMPARED = 200
+_TYPING_ERROR = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +35,7 @@ class Cause:
     stale: tuple[tuple[str, Origin, StaleReason], ...] = ()
     reminded: bool = True
     since: datetime | None = None
+    began: Mapping[str, datetime] | None = None
     problem: bool = False
 
 
@@ -82,12 +83,20 @@ class Staleness:
         known = self._standing.get(cause.key)
         since = known.since if known else cause.since or _clock.now()
         before = known.fields if known else {}
-        fields = {name: before.get(name) or Stale(name, origin, reason, since) for name, origin, reason in cause.stale}
+        began = cause.began or {}
+        new_since = cause.since or _clock.now()
+        fields = {
+            name: before.get(name) or Stale(name, origin, reason, began.get(name, new_since))
+            for name, origin, reason in cause.stale
+        }
+        gone = [stale for name, stale in before.items() if name not in fields]
+        if gone:
+            lines.append(_over(cause, gone))
         fresh = [stale for name, stale in fields.items() if name not in before]
         said_at = known.said_at if known else _clock.monotonic()
         if known is None or fresh or cause.level > known.cause.level:
             fresh = fresh or list(fields.values())
-            lines.append((cause.level, _sentence(cause, fresh, since)))
+            lines.append((cause.level, _sentence(cause, fresh, min((each.since for each in fresh), default=since))))
         elif self._is_due(cause, said_at):
             said_at = _clock.monotonic()
             lines.append((cause.level, f"still: {_sentence(cause, list(fields.values()), since)}"))
@@ -124,6 +133,11 @@ def _served(stale: Stale) -> str:
     if stale.reason == "shadowed-environment":
         name = next((shadow.name for shadow in stale.origin.shadows if shadow.kind == "environment"), None)
     return stale.field if name is None or name == stale.field else f"{stale.field} ({name})"
+
+
+def _over(cause: Cause, gone: list[Stale]) -> tuple[int, str]:
+    age = _clock.now() - min(stale.since for stale in gone)
+    return logging.INFO, f"over after {_clock.in_words(age)}: {cause.key[0]} ({', '.join(s.field for s in gone)})"
 
 
 def _ended(standing: _Standing) -> tuple[int, str]:

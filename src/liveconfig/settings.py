@@ -20,7 +20,7 @@ from liveconfig._reading.intake import NotLoaded
 from liveconfig._reading.sources import Sources, source_options
 from liveconfig._reading.types import classes_in
 from liveconfig._reading.volume import Volume
-from liveconfig._redaction import verdict
+from liveconfig._redaction import settings_error, verdict
 from liveconfig._refusals import explain
 from liveconfig.exceptions import LiveConfigError, VolumeError
 
@@ -185,7 +185,8 @@ class Settings(BaseSettings):
         # What a Volume(secret=True) feeds is a secret, whatever its type. pydantic prints by way of this everywhere.
         hidden = masked(self)
         for name, value in super().__repr_args__():
-            yield name, SecretStr("hidden") if name in hidden else value
+            derived = bool(hidden) and name in type(self).model_computed_fields
+            yield name, SecretStr("hidden") if derived or name in hidden else value
 
 
 _SLOT = "__liveconfig_live__"
@@ -213,7 +214,7 @@ def _begin(cls: type[Settings], values: dict[str, Any]) -> tuple[Core[Any] | Non
         sources = Sources(cls, dict(values), options)
         core = Core(cls, volumes, sources, replaced=replaced)
     except SettingsError as error:
-        reason = str(error)
+        reason = settings_error(error)
     except NotLoaded as error:
         reason = error
     except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from liveconfig._delivery.lanes import Job
@@ -126,7 +126,7 @@ class Calls:
             return  # of a loop that was closed; it has another one by now
         if task.cancelled():  # by somebody, or because its loop is being closed: the second call will find out
             self._later(job, asyncio.CancelledError())
-        elif (error := task.exception()) is None:
+        elif (error := task.exception() or task.result()) is None:
             subscriber.succeeded(job.target, job.event)
         else:
             self._failed(job, error)
@@ -139,9 +139,20 @@ class Calls:
 
 def _task(callback: Callable[[Any], Any], event: Any) -> asyncio.Task[Any]:
     """In an empty context, that the task copies: a task factory need not know of contexts."""
-    coroutine = callback(event)
+    coroutine = _outcome(callback(event))
     try:
         return asyncio.get_running_loop().create_task(coroutine)
     except BaseException:
         coroutine.close()
         raise
+
+
+async def _outcome(coroutine: Awaitable[Any]) -> BaseException | None:
+    """What it raised, as a result: asyncio has words of its own, with the message, for a task that raised."""
+    try:
+        await coroutine
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a user's callback; sys.exit() must not end the loop
+        return error
+    return None

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings
 
-from liveconfig._instance import build, leaves, mask
+from liveconfig._instance import build, leaves, mask, same
 from liveconfig._origin import Origin
 from liveconfig._reading.feed import Decoder, Feed, feed, fresh, merge
 from liveconfig._reading.names import Node
@@ -92,8 +92,16 @@ class Loader(Generic[S]):
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # a person's, not a validator's
             return Invalid((("", f"a validator raised {verdict(error)}"),))
-        mask(snapshot, frozenset(name.partition(".")[0] for each in feeds if each.secret for name in each.keys))
+        mask(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, self.overrides)
+
+    def _masked(self, feeds: Feeds) -> frozenset[str]:
+        secret = [each for each in feeds if each.secret]
+        if not secret:
+            return frozenset()
+        given = {name for each in secret for name in each.values}  # also where a key fed what is no field of ours
+        by_value = {node.label for node in self.plan.fields.values() if node.key in given}
+        return frozenset(by_value | {name.partition(".")[0] for each in secret for name in each.keys})
 
     # Origins: one store per key while loading (in the feeds); all the rest here, when somebody asks.
 
@@ -128,7 +136,7 @@ class Loader(Generic[S]):
             if key is None:
                 continue
             still = frozen.get(index, {})
-            live = "" not in still and key not in still and key.split("/")[0] not in still
+            live = "" not in still and not any(f"{key}/".startswith(f"{part}/") for part in still)
             yield Origin("volume", key, f"{each.revision.path}/{key}", live, each.revision.written_at)
 
     def _from_layer(self, dotted: str, layer: Layer) -> Origin:
@@ -156,9 +164,24 @@ class Loader(Generic[S]):
             data = data.get(node.key, data.get(node.label))
         return data
 
+    def alike(self, dotted: str, one: Any, other: Any) -> bool:
+        """Whether two inputs of a field mean the same value; text is compared without the line end that files have."""
+        if one == other:
+            return True
+        try:
+            field = self._path(dotted)[-1].field
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
+            return same(*(adapter.validate_python(_trimmed(given)) for given in (one, other)))
+        except Exception:  # noqa: BLE001 - what cannot be validated alone is not known to be alike
+            return False
+
     def leaf_names(self, snapshot: BaseModel) -> list[str]:
         """The dotted names of all leaves of a snapshot."""
         return [name for name, _ in leaves(snapshot)]
+
+
+def _trimmed(given: Any) -> Any:
+    return given.rstrip(b"\r\n") if isinstance(given, bytes) else given
 
 
 def _longest(dotted: str, keys: Mapping[str, str]) -> str | None:

@@ -74,10 +74,14 @@ def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, 
     inside = path.rstrip("/") + "/"
     holder, parts = ("", ""), {}
     for mount_point, root in all_mounts:
+        # Later ones lie above earlier ones, and hide what was mounted at or below their mount point.
         if path == mount_point or inside.startswith(mount_point.rstrip("/") + "/"):
-            holder = max(holder, (mount_point, root), key=lambda mount: len(mount[0]))
-        elif mount_point.startswith(inside) and (frozen := _judge(mount_point, root)):
-            parts[mount_point[len(inside) :]] = frozen
+            holder, parts = (mount_point, root), {}
+        elif mount_point.startswith(inside):
+            part = mount_point[len(inside) :]
+            parts = {name: old for name, old in parts.items() if not f"{name}/".startswith(f"{part}/")}
+            if frozen := _judge(mount_point, root):
+                parts[part] = frozen
     # The root directory's own mount says nothing of a volume: an overlay's root can look like anything.
     if holder[0] not in ("", "/") and (frozen := _judge(*holder)):
         parts[""] = frozen

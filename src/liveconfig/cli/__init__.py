@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 _COMMANDS = (demo, watch, explain)
 _INTERRUPTED = 130
+_PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough; docs.python.org, "Note on SIGPIPE"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _PIPE
     return code
 
 
