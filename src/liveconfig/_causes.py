@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from liveconfig import _clock
 from liveconfig._origin import Origin
 from liveconfig._process import VOLUMES_VARIABLE, green_threads, in_pod
-from liveconfig._reading.load import Feeds, Loader
+from liveconfig._reading.load import Feeds, Loaded, Loader
 from liveconfig._reading.mounts import Frozen
+from liveconfig._reading.names import nearest
+from liveconfig._reading.origins import Frozens, Origins
 from liveconfig._staleness import Cause
-
-Frozens = Mapping[int, Mapping[str, Frozen]]
+from liveconfig.events import Stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Scene:
 
     Attributes:
         loader: With the class, its names and its volumes.
-        feeds: The applied ones.
-        origin: The origin of a leaf.
+        origins: Tells where values came from.
+        applied: What is in use.
         variables: The leaves that a variable of the environment or of ``.env`` holds too.
         frozen: By index of a volume, its parts that can never change.
         vanished: Since when, by field whose key vanished and that fell back.
@@ -36,8 +38,8 @@ class Scene:
     """
 
     loader: Loader[Any]
-    feeds: Feeds
-    origin: Callable[[str], Origin]
+    origins: Origins
+    applied: Loaded[Any]
     variables: tuple[str, ...]
     frozen: Frozens
     vanished: Mapping[str, datetime]
@@ -45,15 +47,31 @@ class Scene:
     started_at: datetime
     replaced: bool
 
+    @property
+    def feeds(self) -> Feeds:
+        """What each volume gives."""
+        return self.applied.feeds
+
+    def origin(self, name: str) -> Origin:
+        """The origin of a leaf."""
+        return self.origins.of(name, self.applied, self.frozen)
+
+    def unmeant(self) -> list[str]:
+        """The leaves that the environment holds too, save those that are meant to come from there."""
+        meant = expected_from_environment(self)
+        return [name for name in self.variables if not {name, name.split(".")[0]} & meant]
+
 
 def causes(scene: Scene) -> Iterator[Cause]:
     """Everything that should be said of the present state."""
-    if scene.loader.volumes and scene.loader.sources.has_volumes:
+    if scene.loader.volumes:
         yield from _environment(scene)
         yield from _shadowed(scene)
         yield from _vanished(scene)
         yield from _frozen(scene)
         yield from _supplied_twice(scene)
+        yield from _left_out(scene)
+    yield from _unknown_names(scene)
     yield from _missing(scene)
     yield from _polling(scene)
     yield from _replaced(scene)
@@ -65,58 +83,73 @@ def expected_from_environment(scene: Scene) -> frozenset[str]:
     return frozenset(scene.loader.cls.model_config.get("from_environment", ()))
 
 
+Served = list[tuple[str, Origin]]
+
+
 def _environment(scene: Scene) -> Iterator[Cause]:
-    meant = expected_from_environment(scene)
-    unmeant = [name for name in scene.variables if not {name, name.split(".")[0]} & meant]
-    found = [
-        (name, origin)
-        for name in unmeant
-        if (origin := scene.origin(name)).kind in ("environment", "dotenv") and name not in scene.vanished
+    origins = [(name, scene.origin(name)) for name in scene.unmeant() if name not in scene.vanished]
+    served = [(name, origin) for name, origin in origins if origin.kind in ("environment", "dotenv")]
+    above = [(name, origin) for name, origin in served if any(lost.kind == "volume" for lost in origin.shadows)]
+    variables = [each for each in served if each[1].kind == "environment" and each not in above]
+    partly = [
+        (name, origin) for name, origin in origins if origin.kind == "volume" and scene.origins.adds(name, scene.feeds)
     ]
+    volumes = ", ".join(volume.path for volume in scene.loader.volumes)
+    yield from _served(
+        variables,
+        "served by the environment",
+        "served by the environment, with the value that it had when this process started, {age} ago: {names}. "
+        f"It never changes while the process runs. Mount the key {_key(variables)} on a volume ({volumes}), or name "
+        "the field in from_environment if it is meant to be so",
+        scene.started_at,
+    )
+    yield from _served(
+        [each for each in served if each[1].kind == "dotenv" and each not in above],
+        "served by a .env file",
+        "served by a .env file, as it was when these settings were loaded, {age} ago: {names}. It is not read again. "
+        f"Mount the key on a volume ({volumes}), or name the field in from_environment if it is meant to be so",
+    )
+    yield from _served(
+        above,
+        "served by the environment above a volume",
+        "served by the environment, which this class puts above its volumes, with a value that is {age} old: {names}. "
+        "It never changes while the process runs, whatever the volume holds",
+    )
+    yield from _served(
+        partly,
+        "entries from the environment",
+        "the environment adds entries to what the volume holds: {names}. They are as they were when this process "
+        "started, {age} ago, and never change while it runs",
+        scene.started_at,
+    )
+
+
+def _served(found: Served, key: str, text: str, since: datetime | None = None) -> Iterator[Cause]:
     if found:
-        yield Cause(
-            ("served by the environment",),
-            "served by the environment, with the value that it had when this process started, {age} ago: {names}. "
-            f"It never changes while the process runs. Mount the key {_key(found[0][0])} on a volume "
-            f"({', '.join(volume.path for volume in scene.loader.volumes)}), or name the field in from_environment if "
-            "it is meant to be so",
-            stale=tuple((name, origin, "environment") for name, origin in found),
-            since=scene.started_at,
-        )
+        times = {name: since or origin.since or _clock.now() for name, origin in found}
+        stale = tuple(Stale(name, origin, "environment", times[name]) for name, origin in found)
+        yield Cause((key,), text, stale=stale)
 
 
-def _key(name: str) -> str:
-    return name.replace(".", "/").replace("_", "-")
+def _key(found: Served) -> str:
+    return found[0][0].replace(".", "/").replace("_", "-") if found else ""
 
 
 def _shadowed(scene: Scene) -> Iterator[Cause]:
-    meant = expected_from_environment(scene)
-    unmeant = [name for name in scene.variables if not {name, name.split(".")[0]} & meant]
     found = [
         (name, origin)
-        for name in unmeant
+        for name in scene.unmeant()
         if (origin := scene.origin(name)).kind == "volume"
-        if any(other.kind == "environment" for other in origin.shadows) and differs(scene, name)
+        if any(other.kind == "environment" for other in origin.shadows) and scene.origins.differs(name, scene.feeds)
     ]
     if found:
         yield Cause(
             ("variable differs from the volume",),
             "the environment holds another value than the volume for: {names}. The volume wins, by design, because "
             "only it can be fresh; the variable is stale, which matters to child processes and other readers",
-            stale=tuple((name, origin, "shadowed-environment") for name, origin in found),
+            stale=tuple(Stale(name, origin, "shadowed-environment", _clock.now()) for name, origin in found),
             reminded=False,
         )
-
-
-def differs(scene: Scene, name: str) -> bool:
-    """Whether the volumes and the environment would give a field different values: ``8000`` is ``"8000"`` for an int."""
-    fed: Any = None
-    for each in scene.feeds:
-        value = scene.loader.value_in(each.values, name)
-        fed = value if value is not None else fed
-    layers = (layer for layer in scene.loader.sources.layers if layer.kind == "environment")
-    held = [value for layer in layers if (value := scene.loader.value_in(layer.values, name)) is not None]
-    return any(not scene.loader.alike(name, fed, value) for value in held)
 
 
 def _vanished(scene: Scene) -> Iterator[Cause]:
@@ -126,10 +159,30 @@ def _vanished(scene: Scene) -> Iterator[Cause]:
             ("key vanished",),
             "the key vanished from its volume, {age} ago, and the field fell back to "
             f"{' and '.join(sorted({_kind(origin) for _, origin in fields}))}: {{names}}",
-            stale=tuple((name, origin, "vanished") for name, origin in fields),
-            since=min(scene.vanished.values()),
-            began=scene.vanished,
+            stale=tuple(Stale(name, origin, "vanished", scene.vanished[name]) for name, origin in fields),
         )
+
+
+def _left_out(scene: Scene) -> Iterator[Cause]:
+    if not scene.loader.sources.has_volumes:
+        yield Cause(
+            ("volumes are left out",),
+            f"the settings_customise_sources of {scene.loader.cls.__name__} leaves file_secret_settings out, which "
+            f"stands for its volumes: nothing is taken from {', '.join(each.path for each in scene.loader.volumes)}",
+        )
+
+
+def _unknown_names(scene: Scene) -> Iterator[Cause]:
+    plan = scene.loader.plan
+    for name in sorted(expected_from_environment(scene)):
+        if plan.node(name) is None:
+            close = nearest(name, plan.fields)
+            hint = f"; did you mean {close!r}?" if close else ""
+            yield Cause(
+                ("from_environment names no field", name),
+                f"from_environment of {scene.loader.cls.__name__} names {name!r}, which is no field{hint}",
+                reminded=False,
+            )
 
 
 def _kind(origin: Origin) -> str:
@@ -142,8 +195,10 @@ def _frozen(scene: Scene) -> Iterator[Cause]:
         for part, frozen in parts.items():
             where = f"{path}/{part}" if part else path
             fed = ((name, scene.origin(name)) for name in scene.feeds[index].keys)
-            fields = tuple((name, origin, frozen.reason) for name, origin in fed if _is_from(origin, where))
-            yield _mount_cause(where, frozen, fields)
+            stale = (
+                Stale(name, origin, frozen.reason, _clock.now()) for name, origin in fed if _is_from(origin, where)
+            )
+            yield _mount_cause(where, frozen, tuple(stale))
 
 
 def _is_from(origin: Origin, where: str) -> bool:
@@ -151,7 +206,8 @@ def _is_from(origin: Origin, where: str) -> bool:
     return origin.kind == "volume" and not origin.live and (path == where or path.startswith(where + "/"))
 
 
-def _mount_cause(where: str, frozen: Frozen, fields: tuple[Any, ...]) -> Cause:
+def _mount_cause(where: str, frozen: Frozen, fields: tuple[Stale, ...]) -> Cause:
+    remedy = ". Mount the whole volume instead" if frozen.reason == "subpath" else ""
     if frozen.reason == "stale-mount":
         text = f"{where} is a stale mount: its directory was deleted on the node, nothing that is written arrives here"
     elif frozen.stale:
@@ -160,15 +216,11 @@ def _mount_cause(where: str, frozen: Frozen, fields: tuple[Any, ...]) -> Cause:
         text = f"{where} is a subPath mount: the kubelet never updates those (kubernetes#50345)"
     return Cause(
         (frozen.reason, where),
-        text + ". Until the container restarts it stays as it is. Mount the whole volume instead" + _fields(fields),
+        f"{text}. Until the container restarts it stays as it is{remedy}" + (". Fields: {names}" if fields else ""),
         logging.ERROR if frozen.stale else logging.WARNING,
         fields,
         problem=frozen.stale,
     )
-
-
-def _fields(fields: tuple[Any, ...]) -> str:
-    return ". Fields: {names}" if fields else ""
 
 
 def _supplied_twice(scene: Scene) -> Iterator[Cause]:
@@ -178,7 +230,7 @@ def _supplied_twice(scene: Scene) -> Iterator[Cause]:
     for name in (name for name, count in counted.items() if count > 1):
         origin = scene.origin(name)
         losers = [other for other in origin.shadows if other.kind == "volume"]
-        if origin.kind == "volume" and losers and scene.loader.is_secret(name, scene.feeds):
+        if origin.kind == "volume" and losers and scene.origins.is_secret(name, scene.feeds):
             yield Cause(
                 ("secret supplied twice", name),
                 f"the secret {name} is supplied by {origin.path} and by {losers[0].path}: the first of them wins",

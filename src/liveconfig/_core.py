@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
-from liveconfig._causes import Frozens, Scene, causes, differs
+from liveconfig._causes import Scene, causes
 from liveconfig._delivery.hub import Hub
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.subjects import Version
@@ -21,11 +21,14 @@ from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._diff import diff
 from liveconfig._engine import Engine
 from liveconfig._fork import renew_in_child
-from liveconfig._instance import leaves
+from liveconfig._instance import has_place, leaves
+from liveconfig._judging import fallen_back
 from liveconfig._origin import Origin
 from liveconfig._process import green_threads, started_at
-from liveconfig._reading.load import Feeds, Loader
+from liveconfig._reading.intake import beside
+from liveconfig._reading.load import Loaded, Loader
 from liveconfig._reading.mounts import frozen_parts, identity, mounts
+from liveconfig._reading.origins import Frozens, Origins
 from liveconfig._reading.sources import Sources
 from liveconfig._reading.volume import Volume
 from liveconfig._staleness import Staleness
@@ -54,19 +57,20 @@ class Core(Generic[S]):
     def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources, *, replaced: bool) -> None:
         self.config: Mapping[str, Any] = {**cls.model_config}
         self.environment_since = started_at()  # a forked child inherits it with the environment
-        self.loader = Loader(cls, volumes, sources, self.environment_since)
-        self.engine = Engine(self.loader, watcher.worker)
+        self.loader = Loader(cls, volumes, sources)
+        self._origins = Origins(sources, self.environment_since)
+        self.engine = Engine(self.loader, self._origins, watcher.worker)
         self.hub = Hub(self.engine.version, watcher.worker, self._tell_log, SignalSubscribers(self._instance))
         self.engine.publish, self.engine.post = self.hub.publish, self.hub.reject
         self.staleness = Staleness(self.config["stale_reminder"], self.hub.post)
         self.frozen: Frozens = {}
         self.vanished: dict[str, datetime] = {}
-        self._fed = _fed(self.engine.applied.feeds)
+        self._said: Loaded[S] = self.engine.applied  # what the words on staleness are about
         self.registration: Registration | None = None
         self._replaced = replaced
         self._instance_ref: Callable[[], S | None] = lambda: None
         self._kept: S | None = None
-        self._seen: tuple[object, ...] = ()
+        self._places: tuple[object, ...] = ()
         self._entries = 0
         self._closed = False
         self._set_up()
@@ -153,13 +157,19 @@ class Core(Generic[S]):
     def recheck(self) -> None:
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
         self.engine.look()
-        if self._seen != self._sight() or self.staleness.stands():
-            self.review()
+        self.see()
 
-    def _sight(self) -> tuple[object, ...]:
-        """All that what is said of staleness depends on, at the price of one stat a volume."""
-        places = [identity(volume.path) for volume in self.loader.volumes]
-        return id(self.engine.applied), watcher.mode(self.registration), places
+    def see(self) -> None:
+        """See what is stale, if anything has changed since the last time on which that depends."""
+        if self._places != self._whereabouts() or self.staleness.stands():
+            self.review()
+        elif self._said is not self.engine.applied:
+            with self._reviewing:
+                self._say()
+
+    def _whereabouts(self) -> tuple[object, ...]:
+        """All that what is frozen depends on, at the price of one stat a volume."""
+        return watcher.mode(self.registration), [identity(volume.path) for volume in self.loader.volumes]
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
@@ -195,16 +205,17 @@ class Core(Generic[S]):
             self._applied(*event)
 
     def _applied(self, old: Version, new: Version) -> None:
-        stale = {stale.field for stale in self.staleness.standing() if stale.reason == "shadowed-environment"}
-        if stale or _log.isEnabledFor(logging.INFO):
+        shadowed = {stale.field for stale in self.staleness.standing() if stale.reason == "shadowed-environment"}
+        if shadowed or _log.isEnabledFor(logging.INFO):
             names = [str(change.field) for change in diff(old.snapshot, new.snapshot, new.number)]
             _log.info("version %d applied: %s (%s)", new.number, ", ".join(names), _generations(new.generations))
-            scene = self.scene()
-            again = ", ".join(
-                name for name in names if name in stale and self.origin(name).kind == "volume" and differs(scene, name)
-            )
+            again = [
+                name for name in names if name in shadowed and self._origins.differs(name, self.engine.applied.feeds)
+            ]
             if again:
-                _log.warning("the volume changed %s; the environment still holds an older value", again)
+                _log.warning("the volume changed %s; the environment still holds an older value", ", ".join(again))
+        if self.registration is not None:
+            watcher.attend(self.registration)  # of a volume that has appeared nothing is heard before
         with self._reviewing:
             self._say()
 
@@ -219,28 +230,31 @@ class Core(Generic[S]):
             seen = mounts()
             parts = ((index, frozen_parts(volume.path, seen)) for index, volume in enumerate(self.loader.volumes))
             self.frozen = {index: frozen for index, frozen in parts if frozen}
-            self._seen = self._sight()
+            self._places = self._whereabouts()
             self._say()
 
     def _say(self) -> None:
         # The mounts are not looked at here: a swap does not change them, and they take longer than all the rest.
-        fed = _fed(self.engine.applied.feeds)
-        if fed != self._fed:
-            self._note_vanished(self._fed - fed, fed)
-            self._fed = fed
-        self.staleness.review(causes(self.scene()))
+        applied = self.engine.applied
+        if applied is not self._said:
+            self._note_vanished(applied)
+            self._said = applied
+        self.staleness.review(causes(self.scene(applied)))
 
-    def _note_vanished(self, gone: set[str], fed: set[str]) -> None:
-        self.vanished = {name: since for name, since in self.vanished.items() if name not in fed}
-        self.vanished.update((name, _clock.now()) for name in gone if name not in self.vanished)
+    def _note_vanished(self, applied: Loaded[S]) -> None:
+        fed = {name for each in applied.feeds for name in each.keys}
+        there = {name: since for name, since in self.vanished.items() if has_place(applied.snapshot, name)}
+        self.vanished = {name: since for name, since in there.items() if name not in fed and not beside(name, fed)}
+        for name in fallen_back(self._origins, self._said, applied):
+            self.vanished.setdefault(name, _clock.now())
 
-    def scene(self) -> Scene:
+    def scene(self, applied: Loaded[S]) -> Scene:
         """The present state, as far as origins and causes are concerned."""
         return Scene(
             self.loader,
-            self.engine.applied.feeds,
-            self.origin,
-            self.loader.sources.variables(self.engine.applied.snapshot),
+            self._origins,
+            applied,
+            self.loader.sources.variables(applied.snapshot),
             self.frozen,
             dict(self.vanished),
             watcher.mode(self.registration),
@@ -248,20 +262,15 @@ class Core(Generic[S]):
             self._replaced,
         )
 
-    def origins(self) -> dict[str, Origin]:
+    def origins(self, applied: Loaded[S]) -> dict[str, Origin]:
         """The origin of every leaf."""
-        applied = self.engine.applied
-        return {name: self.origin(name) for name, _ in leaves(applied.snapshot)}
+        return {name: self.origin(name, applied) for name, _ in leaves(applied.snapshot)}
 
-    def origin(self, name: str) -> Origin:
+    def origin(self, name: str, applied: Loaded[S]) -> Origin:
         """The origin of one field."""
-        origin = self.loader.origin(name, self.engine.applied.feeds, self.frozen)
+        origin = self._origins.of(name, applied, self.frozen)
         since = self.vanished.get(name)
         return origin if since is None or origin.kind == "volume" else replace(origin, since=since)
-
-
-def _fed(feeds: Feeds) -> set[str]:
-    return {name for each in feeds for name in each.keys}
 
 
 def _generations(generations: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ delivery.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -18,10 +18,11 @@ from pydantic_settings import BaseSettings
 from liveconfig import _clock
 from liveconfig._candidate import Bench, Candidate
 from liveconfig._delivery.subjects import Version
-from liveconfig._instance import equal, swap
+from liveconfig._instance import equal, mask, masked, swap
 from liveconfig._judging import judge
 from liveconfig._reading.intake import Intake, Taken, named, new_generations
-from liveconfig._reading.load import Feeds, Loaded, Loader
+from liveconfig._reading.load import Feeds, Loaded, Loader, Overrides
+from liveconfig._reading.origins import Origins
 from liveconfig._rejections import WHOLE, Rejections
 from liveconfig._turns import Turns
 from liveconfig._verify import Attempt, Verdict
@@ -39,14 +40,16 @@ class Engine(Generic[S]):
 
     Args:
         loader: Makes instances.
+        origins: Tells whether a key that vanished mattered.
         worker: Looks again later.
 
     Raises:
         NotLoaded: There is nothing to begin with.
     """
 
-    def __init__(self, loader: Loader[S], worker: Worker) -> None:
+    def __init__(self, loader: Loader[S], origins: Origins, worker: Worker) -> None:
         self.loader = loader
+        self.origins = origins
         self.intake = Intake(loader)
         self.bench = Bench(self, worker)
         self.instance: Callable[[], S | None] = lambda: None
@@ -59,11 +62,22 @@ class Engine(Generic[S]):
         self._restless = False
         self._tried: Feeds | None = None  # what stands rejected, or before the verifiers
         self.resting = True  # until somebody watches
+        self._unlooked = False  # a candidate was dropped by `rest`: what is on disk is neither applied nor rejected
         self.renew()
         began = _clock.monotonic()
-        self.applied = self.intake.first_load()
-        self.version = _version(self.applied, 1, began)
+        loaded = self.intake.first_load()
+        self.state = (loaded, _version(loaded, 1, began))
         self.loaded_at = self.version.applied_at
+
+    @property
+    def applied(self) -> Loaded[S]:
+        """What is in use."""
+        return self.state[0]
+
+    @property
+    def version(self) -> Version:
+        """The same as a version, which is published. Both are one store: who reads `state` has a pair."""
+        return self.state[1]
 
     def renew(self) -> None:
         """A new lock and nobody's turn: at the start, and in a forked child."""
@@ -80,12 +94,8 @@ class Engine(Generic[S]):
             swap(instance, self.applied.snapshot)
 
     def resume(self) -> None:
-        """In a forked child: publish what another thread of the parent had applied and not published yet.
-
-        A version without its configuration needs nothing: the child's own look applies it.
-        """
-        if self.version.snapshot is self.applied.snapshot:
-            self.publish(self.version)
+        """In a forked child: publish what another thread of the parent had applied and not published yet."""
+        self.publish(self.version)
 
     # Looking
 
@@ -110,10 +120,22 @@ class Engine(Generic[S]):
                     self._again.later(delay)
                 break
             pause.wait(delay)
-        candidate = self.candidate
-        if wait and candidate is not None and candidate.running is not None:
-            candidate.running.wait()
-        return not self.rejections.faults and self.candidate is None
+        if wait:
+            self._wait_for_verdicts()
+        return self.is_settled()
+
+    def is_settled(self) -> bool:
+        """Whether what was on disk at the last look is applied."""
+        return not self.rejections.faults and self.candidate is None and not self._unlooked
+
+    def _wait_for_verdicts(self) -> None:
+        """Until no attempt is under way: newer content puts the candidate aside, and may make another."""
+        waited = None
+        while (candidate := self.candidate) is not None:
+            running = candidate.running
+            if running is None or running is waited or not running.wait():
+                break
+            waited = running
 
     def rest(self) -> None:
         """Look no more by itself; a candidate is dropped, the next look makes a new one of it."""
@@ -121,6 +143,7 @@ class Engine(Generic[S]):
         self._again.cancel()
         if self._turns.free_within(1.0):  # a validator that hangs must not keep close() from returning
             with self._turns.taken():
+                self._unlooked = self._unlooked or self.candidate is not None
                 self._drop_candidate()
 
     def wake(self) -> None:
@@ -164,14 +187,14 @@ class Engine(Generic[S]):
         began = _clock.monotonic()
         taken = self.intake.look(self.applied.feeds)
         self._note(taken)
-        self._restless = taken.restless
+        self._restless, self._unlooked = taken.restless, False
         if self._tried is not None and taken.tells_nothing_beside(self._tried):
             return taken.delay
         self._tried = None
         if not self._is_news(taken.feeds):
             self._drop_candidate()
             self.rejections.clear(WHOLE)
-        elif self.candidate is None or self.candidate.loaded.feeds != taken.feeds:
+        elif self.candidate is None or not self._would_be(self.candidate.loaded, taken.feeds):
             self._drop_candidate()
             self._try(taken.feeds, began)
         else:
@@ -187,15 +210,19 @@ class Engine(Generic[S]):
             self.rejections.reject(index, fault)
 
     def _is_news(self, feeds: Feeds) -> bool:
-        return feeds != self.applied.feeds or self.loader.overrides is not self.applied.overrides
+        return not self._would_be(self.applied, feeds)
+
+    def _would_be(self, loaded: Loaded[S], feeds: Feeds) -> bool:
+        """Whether the same would be loaded now."""
+        return feeds == loaded.feeds and self.loader.overrides is loaded.overrides
 
     def _try(self, feeds: Feeds, began: float) -> None:
         if self._same_bytes(feeds):
             self._adopt(Loaded(self.applied.snapshot, feeds, self.applied.overrides))
             return
         self._tried = feeds
-        loaded = self.loader.load(feeds)
-        fault = judge(self.loader, self.applied, feeds, loaded)
+        loaded = self.loader.load(feeds, self.applied.snapshot)
+        fault = judge(self.loader, self.origins, self.applied, feeds, loaded)
         if fault is not None:
             self.rejections.reject(WHOLE, fault)
         elif isinstance(loaded, Loaded):
@@ -209,6 +236,7 @@ class Engine(Generic[S]):
 
     def _accept(self, loaded: Loaded[S], began: float) -> None:
         if equal(self.applied.snapshot, loaded.snapshot):
+            mask(self.applied.snapshot, masked(loaded.snapshot))
             self._adopt(Loaded(self.applied.snapshot, loaded.feeds, loaded.overrides))
         elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
             self.rejections.clear(WHOLE)
@@ -222,13 +250,15 @@ class Engine(Generic[S]):
         """Other bytes or another generation, and no field differs: no version, no event."""
         self._tried = None
         self.rejections.clear(WHOLE)
-        self.applied = loaded
+        self.state = (loaded, self.version)
 
     def _apply(self, loaded: Loaded[S], began: float) -> None:
         self._tried = None
         self.rejections.clear(WHOLE)
-        self.version = _version(loaded, self.version.number + 1, began)
-        self.applied = loaded
+        self._show(loaded, began)
+
+    def _show(self, loaded: Loaded[S], began: float) -> None:
+        self.state = (loaded, _version(loaded, self.version.number + 1, began))
         instance = self.instance()
         if instance is not None:
             swap(instance, loaded.snapshot)
@@ -270,11 +300,21 @@ class Engine(Generic[S]):
 
     # Overrides
 
-    def override(self, overrides: tuple[Mapping[str, Any], ...]) -> bool:
-        """Put other overrides above all sources, and look. Returns whether the result is applied."""
+    def override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
+        """Put other overrides above all sources, and look."""
         with self._turns.taken():
-            self.loader.overrides = overrides
-        return self.reload(wait=True)
+            self.loader.overrides = change(self.loader.overrides)
+        self.reload(wait=True)
+
+    def revert(self, feeds: Feeds) -> None:
+        """Go back to what the volumes gave before; what they give now was good under an override only.
+
+        It was in use already, so no verifier is asked.
+        """
+        with self._publishing():
+            loaded = self.loader.load(feeds, self.applied.snapshot)
+            if isinstance(loaded, Loaded):
+                self._show(loaded, _clock.monotonic())
 
 
 def _version(loaded: Loaded[Any], number: int, began: float) -> Version:

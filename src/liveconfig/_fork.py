@@ -7,9 +7,14 @@ first, and only then resumed: what resumes may use what was renewed.
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import Protocol
+
+from liveconfig._redaction import trace
+
+_log = logging.getLogger("liveconfig")
 
 
 class Forked(Protocol):
@@ -43,7 +48,10 @@ class _Registry:
         for member in members:
             member.renew()
         for member in members:
-            member.resume()
+            try:
+                member.resume()
+            except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from resuming
+                _log.error("a forked child could not go on with %s: %s", type(member).__name__, trace(error))
 
 
 _registry = _Registry()

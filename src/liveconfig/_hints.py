@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -107,9 +108,15 @@ class Watches:
         self._observer: Any = None
         self._watches: dict[str, _Watch] = {}
         self._real: dict[str, str] = {}
+        self._refused: set[str] = set()
+        self._descriptors: set[int] = set()
 
     def __contains__(self, path: str) -> bool:
         return self._real.get(path) in self._watches
+
+    def is_refused(self, path: str) -> bool:
+        """Whether a watch was wanted there and could not be had."""
+        return self._real.get(path) in self._refused
 
     def is_alive(self) -> bool:
         """Whether the thread that should run does."""
@@ -128,6 +135,7 @@ class Watches:
                 self._unset(real)
             if identity is not None:
                 self._try(real, identity)
+            (self._refused.discard if identity is None or real in self._watches else self._refused.add)(real)
         if wanting:
             self._drop_unused()
 
@@ -142,13 +150,20 @@ class Watches:
 
     def forget(self) -> None:
         """Let go of the observer, untouched: in a forked child, stopping it would remove the parent's watches."""
-        self._observer, self._watches = None, {}
+        self._observer, self._watches, self._refused = None, {}, set()
+
+    def forget_in_child(self) -> None:
+        """The same in a forked child, whose copy of the descriptor nobody reads; closing that touches no watch."""
+        for descriptor in self._descriptors & _inotify_descriptors():
+            os.close(descriptor)
+        self._descriptors = set()
+        self.forget()
 
     def _try(self, real: str, identity: tuple[int, int]) -> None:
         # watchdog swallows EACCES, and watches nothing.
         if not _EVENTS or not os.access(real, os.R_OK):
             return
-        atomic = _atomic(real)
+        atomic, before = _atomic(real), _inotify_descriptors()
         try:
             if self._observer is None:
                 logging.getLogger("watchdog.observers.inotify").addFilter(_no_false_alarm)
@@ -158,7 +173,15 @@ class Watches:
             handle = self._observer.schedule(self._handler, real, event_filter=_SWAP if atomic else _ANY)
         except (OSError, RuntimeError):  # out of instances, watches or threads, or the directory went away
             return
+        finally:
+            self._keep_from_programs(_inotify_descriptors() - before)
         self._watches[real] = _Watch(atomic, identity, handle)
+
+    def _keep_from_programs(self, descriptors: set[int]) -> None:
+        """Watchdog makes its descriptors without IN_CLOEXEC: a program that takes this one's place would keep them."""
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        self._descriptors = (self._descriptors | descriptors) & _inotify_descriptors()
 
     def _unset(self, real: str) -> None:
         self._observer.unschedule(self._watches.pop(real).handle)
@@ -196,6 +219,17 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _inotify_descriptors() -> set[int]:
+    """Those of this process, by what /proc says of them; none where there is no /proc."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # the one that lists is closed by now
+                if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:inotify":
+                    found.add(int(name))
+    return found
 
 
 def _is_swap(event: FileSystemEvent) -> bool:

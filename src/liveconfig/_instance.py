@@ -6,6 +6,7 @@ snapshot: one pointer store, so readers take no lock and pay for a plain attribu
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -26,7 +27,8 @@ def build(cls: type[M], data: Mapping[str, Any]) -> M:
         pydantic.ValidationError: The data does not fit; it holds values, and must not leave liveconfig.
     """
     instance = cls.__new__(cls)
-    instance.__pydantic_validator__.validate_python(data, self_instance=instance)
+    if instance.__pydantic_validator__.validate_python(data, self_instance=instance) is not instance:
+        raise TypeError("a validator gave another object")
     return instance
 
 
@@ -34,7 +36,7 @@ def swap(instance: BaseModel, snapshot: BaseModel) -> None:
     """Make ``instance`` show what ``snapshot`` holds. The dictionary goes first: it is what readers look at."""
     object.__setattr__(instance, "__dict__", _fields_only(snapshot))
     for store in _STORES:
-        object.__setattr__(instance, store, getattr(snapshot, store))
+        object.__setattr__(instance, store, copy.copy(getattr(snapshot, store)))
     mask(instance, masked(snapshot))
 
 
@@ -50,11 +52,19 @@ def masked(instance: BaseModel) -> frozenset[str]:
     return names
 
 
+def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
+    """Let a default that a factory made (an id, a time) be what it was: nothing has changed there."""
+    for name, field in type(instance).__pydantic_fields__.items():
+        made = field.default_factory is not None and not field.default_factory_takes_validated_data
+        if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
+            instance.__dict__[name] = before.__dict__[name]
+
+
 def copy_of(snapshot: M) -> M:
     """Another instance with the same values."""
-    copy = snapshot.__class__.__new__(snapshot.__class__)
-    swap(copy, snapshot)
-    return copy
+    other = snapshot.__class__.__new__(snapshot.__class__)
+    swap(other, snapshot)
+    return other
 
 
 def _fields_only(snapshot: BaseModel) -> dict[str, Any]:
@@ -109,11 +119,24 @@ def leaves(instance: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
-def with_value(snapshot: M, name: str, value: Any) -> M:
-    """A copy in which one field of the first level has another value; nothing is validated."""
-    copy = copy_of(snapshot)
-    object.__setattr__(copy, "__dict__", {**copy.__dict__, name: value})
-    return copy
+def has_place(instance: BaseModel, dotted: str) -> bool:
+    """Whether a field can be there; it cannot where the model around it is another member of a union by now."""
+    value: Any = instance
+    for name in dotted.split("."):
+        if isinstance(value, BaseModel) and name not in type(value).__pydantic_fields__:
+            return False
+        value = getattr(value, "__dict__", {}).get(name)
+    return True
+
+
+def with_leaf_of(other: BaseModel, name: str, snapshot: M) -> M:
+    """A copy of ``snapshot`` in which one leaf is as it is in ``other``; nothing is validated."""
+    label, _, inside = name.partition(".")
+    value = other.__dict__[label]
+    copied = copy_of(snapshot)
+    changed = with_leaf_of(value, inside, snapshot.__dict__[label]) if inside else value
+    object.__setattr__(copied, "__dict__", {**copied.__dict__, label: changed})
+    return copied
 
 
 def field_hash(instance: BaseModel) -> int:

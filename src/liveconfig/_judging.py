@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from liveconfig._reading.intake import Fault, changed_fields, new_generations, vanished
+from liveconfig._instance import has_place
+from liveconfig._reading.intake import Fault, changed_fields, concerned_generations, vanished, vanished_entries
 from liveconfig._reading.load import Feeds, Invalid, Loaded, Loader
+from liveconfig._reading.origins import Origins
 
 
-def judge(loader: Loader[Any], applied: Loaded[Any], feeds: Feeds, loaded: Loaded[Any] | Invalid) -> Fault | None:
+def judge(
+    loader: Loader[Any], origins: Origins, applied: Loaded[Any], feeds: Feeds, loaded: Loaded[Any] | Invalid
+) -> Fault | None:
     """Why it may not; None if it may.
 
     Args:
         loader: What loaded it.
+        origins: Tells what a field was served by.
         applied: What is in use.
         feeds: What the volumes give now.
         loaded: What came of them.
     """
     if isinstance(loaded, Invalid):
         return _invalid(str(loaded), loaded.fields, applied.feeds, feeds)
-    refused = tuple(name for name in vanished(applied.feeds, feeds) if _may_not_vanish(loader, applied, name))
+    refused = tuple(
+        name for name in _missed(origins, applied, loaded) if _may_not_vanish(loader, origins, applied, name)
+    )
     if refused:
         reason = f"the key vanished of {', '.join(refused)}, which missing_key rejects"
         return _invalid(reason, refused, applied.feeds, feeds)
     return None
 
 
+def fallen_back(origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> Iterator[str]:
+    """The fields whose key vanished, and that something else serves by now.
+
+    Not those that the volumes did not serve, and not those whose model is another member of a union by now.
+    """
+    for name in vanished(before.feeds, now.feeds):
+        if has_place(now.snapshot, name) and origins.of(name, before, {}).kind == "volume":
+            yield name
+
+
+def _missed(origins: Origins, applied: Loaded[Any], loaded: Loaded[Any]) -> Iterator[str]:
+    yield from fallen_back(origins, applied, loaded)
+    for name in vanished_entries(applied.feeds, loaded.feeds):
+        if origins.of(name.partition("/")[0], applied, {}).kind == "volume":
+            yield name.partition("/")[0]
+
+
 def _invalid(reason: str, fields: tuple[str, ...], old: Feeds, new: Feeds) -> Fault:
     held = tuple(name for name in changed_fields(old, new) if name not in fields)
-    return Fault("validate", reason, fields, new_generations(old, new), held)
+    return Fault("validate", reason, fields, concerned_generations(old, new, fields), held)
 
 
-def _may_not_vanish(loader: Loader[Any], applied: Loaded[Any], name: str) -> bool:
+def _may_not_vanish(loader: Loader[Any], origins: Origins, applied: Loaded[Any], name: str) -> bool:
     config: Mapping[str, Any] = loader.cls.model_config
     rule = config.get("missing_key")
-    return rule == "reject" or (rule is None and loader.is_secret(name, applied.feeds))
+    return rule == "reject" or (rule is None and origins.is_secret(name, applied.feeds))

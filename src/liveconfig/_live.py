@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -34,12 +35,14 @@ class Subscription:
     """What `Live.subscribe` returns: the way out."""
 
     def __init__(self, core: Core[Any], subscriber: Subscriber) -> None:
-        self._core = core
+        self._core: Core[Any] | None = core  # None once cancelled: who keeps this keeps no settings alive by it
         self._subscriber = subscriber
 
     def cancel(self) -> None:
         """Deliver nothing more; a call that is under way ends as it will. Harmless when called twice."""
-        self._core.cancel(self._subscriber)
+        core, self._core = self._core, None
+        if core is not None:
+            core.cancel(self._subscriber)
 
 
 class Live(Generic[S]):
@@ -91,7 +94,7 @@ class Live(Generic[S]):
         applied = self._core.engine.reload(wait)
         if wait and not self._core.engine.in_turn():
             self._core.hub.barrier()
-            self._core.review()
+            self._core.see()
         return applied
 
     def close(self) -> None:
@@ -115,6 +118,7 @@ class Live(Generic[S]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._core.hub.unbind_loop(asyncio.get_running_loop())
         self._core.leave()
 
     # Subscribing
@@ -174,8 +178,12 @@ class Live(Generic[S]):
     ) -> Subscription: ...
     @overload
     def subscribe(
+        self, what: str, callback: Callback[Change[Any], object], *, initial: bool = ..., retry: bool = ...
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
         self,
-        what: Callable[[S], T] | str,
+        what: Callable[[S], T],
         callback: Callback[Change[T], object],
         *,
         initial: bool = ...,
@@ -203,7 +211,11 @@ class Live(Generic[S]):
         self._core.subscribe(subscriber)
         return Subscription(self._core, subscriber)
 
-    def changes(self, what: Callable[[S], T] | str) -> AsyncIterator[Change[T]]:
+    @overload
+    def changes(self, what: str) -> AsyncIterator[Change[Any]]: ...
+    @overload
+    def changes(self, what: Callable[[S], T]) -> AsyncIterator[Change[T]]: ...
+    def changes(self, what: Any) -> AsyncIterator[Change[Any]]:
         """``async for change in settings.live.changes(what)``: subscribed at the call; ends with `close`.
 
         Raises:
@@ -246,9 +258,11 @@ class Live(Generic[S]):
             timeout: Seconds that it may take.
 
         Raises:
-            LiveConfigError: There is no such field; the message names the nearest.
+            LiveConfigError: There is no such field (the message names the nearest), or the time-out is none.
         """
         select = None if what is None else self._selector(what)
+        if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
+            raise LiveConfigError(f"timeout={timeout!r} is no time: it is the seconds that a verifier may take")
 
         def decorate(check: Callable[[S], T]) -> Callable[[S], T]:
             self._core.verify(Verifier(check, select, timeout))
@@ -272,7 +286,7 @@ class Live(Generic[S]):
     def _known(self, name: str) -> str:
         plan = self._core.loader.plan
         if plan.node(name) is None:
-            close = nearest(name, [*plan.fields, *self._core.origins()])
+            close = nearest(name, [*plan.fields, *self.origins()])
             hint = f"; did you mean {close!r}?" if close else ""
             raise LiveConfigError(f"{type(self._instance).__name__} has no field {name!r}{hint}")
         return name
@@ -285,11 +299,11 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
         """
-        return self._core.origin(self._known(field))
+        return self._core.origin(self._known(field), self._core.engine.applied)
 
     def origins(self) -> dict[str, Origin]:
         """Where each value came from, by dotted field."""
-        return self._core.origins()
+        return self._core.origins(self._core.engine.applied)
 
     def status(self) -> Status:
         """What a health page shows; it holds no value."""

@@ -30,7 +30,7 @@ class Pin(Generic[S]):
         outer: S | None = pinned(self._owner) if pins else None
         self._snapshot = snapshot = self._latest() if outer is None else outer
         self._entered += 1
-        _pins.set((*pins, self))
+        _pins.set((*(pin for pin in pins if pin.is_entered()), self))  # one left in another context stays in this one
         return snapshot
 
     def __exit__(
@@ -43,6 +43,10 @@ class Pin(Generic[S]):
             pins = _pins.get()
             innermost = bool(pins) and pins[-1] is self
             _pins.set(pins[:-1] if innermost else tuple(pin for pin in pins if pin is not self))
+
+    def is_entered(self) -> bool:
+        """Whether it is not left yet."""
+        return self._entered > 0
 
     def held(self, owner: object) -> S | None:
         """The snapshot, if this pin is of ``owner`` and not left yet."""

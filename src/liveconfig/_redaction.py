@@ -14,13 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from liveconfig._reading.names import Node, Plan
+from liveconfig._reading.fields import Node
+from liveconfig._reading.names import Plan
 from liveconfig.exceptions import Refusal
 
 MOST = 20
-
-SHORT = 5
-"""Characters of a value that may stand in a message by accident."""
 
 # Messages that pydantic makes of the type and its constraints alone. Not here: what quotes the input, or what a
 # validator's author wrote (value_error, assertion_error, uuid_*, url_*, union_tag_invalid, custom types).
@@ -39,12 +37,19 @@ _SAFE = frozenset(
 )
 
 
-def problems(error: ValidationError, plan: Plan) -> list[tuple[str, str]]:
-    """What a validation found, as (dotted field, message); the field is ``""`` for the settings as a whole."""
-    return [(_field(detail["loc"], plan), _message(detail)) for detail in error.errors()[:MOST]]
+def problems(error: ValidationError, plan: Plan, schema: object) -> list[tuple[str, str]]:
+    """What a validation found, as (dotted field, message); the field is ``""`` for the settings as a whole.
+
+    Args:
+        error: It holds values, and must not leave liveconfig.
+        plan: The names of the fields.
+        schema: What the class says of them: a message may repeat that.
+    """
+    declared = repr(schema)
+    return [(_field(detail["loc"], plan), _message(detail, declared)) for detail in error.errors()[:MOST]]
 
 
-def _message(detail: Mapping[str, Any]) -> str:
+def _message(detail: Mapping[str, Any], declared: str) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if isinstance(context.get("error"), Refusal):
         return f"refused: {context['error']}"
@@ -53,15 +58,15 @@ def _message(detail: Mapping[str, Any]) -> str:
     # A custom error's type and message are its author's text, whatever they look like; only it has no page of its own.
     if "url" not in detail:
         return "not valid"
-    if kind in _SAFE and not _quotes(detail):
+    if kind in _SAFE and all(_is_declared(value, declared) for value in context.values()):
         return str(detail["msg"])
     return f"not valid ({kind})"
 
 
-def _quotes(detail: Mapping[str, Any]) -> bool:
-    """Whether a validator raised one of pydantic's own errors with the value as its context."""
-    given = detail.get("input")
-    return isinstance(given, str) and len(given) > SHORT and given in detail["msg"]
+def _is_declared(value: object, declared: str) -> bool:
+    """Whether what a message holds comes from the class: a validator may raise pydantic's own errors with a value."""
+    parts = re.split(r", | or ", value) if isinstance(value, str) else [str(value)]
+    return all(part in declared for part in parts)
 
 
 def _field(location: tuple[int | str, ...], plan: Plan) -> str:
@@ -88,7 +93,7 @@ _UNPARSABLE = re.compile(r'error (?:parsing|getting) value for field "[^"]*" fro
 
 
 def settings_error(error: BaseException) -> str:
-    """What may be told of pydantic-settings' error: that of a command line quotes it, that of a class is its author's."""
+    """What may be told of pydantic-settings' error: the text of a command line's, or of a class's own, may quote."""
     return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {verdict(error)}"
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic_settings import BaseSettings
 
+from liveconfig._reading.fields import Node, names_of
 from liveconfig._reading.intake import NotLoaded
 from liveconfig._reading.load import Invalid
-from liveconfig._reading.names import Node, names_of
 from liveconfig._reading.sources import Sources
 from liveconfig._reading.volume import Volume
 from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, VolumeError
@@ -46,11 +45,5 @@ def _looked_for(node: Node, name: str, volumes: Sequence[Volume], sources: Sourc
     names = dict.fromkeys(names_of(node.label, node.field))
     keys = " or ".join(f"{folder}/{each}" if folder else each for each in names)
     where = ", ".join(volume.path for volume in volumes) or "no volume"
-    variable = _variable(name, sources)
-    return f"the key {keys} (with - or _) in {where}; the variable {variable}"
-
-
-def _variable(name: str, sources: Sources) -> str:
-    delimiter: Any = sources.rules.delimiter or "__"
-    text = sources.rules.prefix + name.replace(".", delimiter)
-    return text if sources.rules.case_sensitive else text.upper()
+    variable = sources.variable_for(name)
+    return f"the key {keys} (with - or _) in {where}" + (f"; the variable {variable}" if variable else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,9 @@ from liveconfig import _clock
 from liveconfig._causes import describe_frozen, frozen_fields
 from liveconfig._core import Core
 from liveconfig._delivery.subjects import Version
+from liveconfig._origin import Origin
 from liveconfig._process import started_at
+from liveconfig._reading.load import Feeds
 from liveconfig._reading.names import nearest
 from liveconfig._rejections import WHOLE
 from liveconfig._status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
@@ -20,8 +22,9 @@ from liveconfig._watch import watcher
 
 def status_of(core: Core[Any]) -> Status:
     """What a health page shows of one settings object, at this moment."""
-    engine, scene, origins, now = core.engine, core.scene(), core.origins(), _clock.now()
-    version = engine.version
+    engine, now = core.engine, _clock.now()
+    applied, version = engine.state
+    scene, origins = core.scene(applied), core.origins(applied)
     problems = list(_problems(core))
     return Status(
         pid=os.getpid(),
@@ -29,7 +32,7 @@ def status_of(core: Core[Any]) -> Status:
         version=version.number,
         healthy=not any(fault for _, fault in problems),
         problems=tuple(text for text, _ in problems),
-        volumes=tuple(_volumes(core)),
+        volumes=tuple(_volumes(core, applied.feeds)),
         watcher=watcher.mode(core.registration),
         loaded_at=engine.loaded_at,
         applied_at=version.applied_at,
@@ -39,7 +42,7 @@ def status_of(core: Core[Any]) -> Status:
         frozen=frozen_fields(scene, origins),
         stale=core.staleness.standing(),
         subscribers=tuple(_subscribers(core)),
-        unused_keys=tuple(_unused(core)),
+        unused_keys=tuple(_unused(core, applied.feeds, origins)),
         since_apply=now - version.applied_at,
         written_to_applied=_delay(version),
     )
@@ -57,7 +60,11 @@ def _problems(core: Core[Any]) -> Iterator[tuple[str, bool]]:
         yield f"rejected at stage {fault.stage}: {fault.reason}{held}", True
     if core.engine.candidate is not None and core.engine.candidate.fault is None:
         yield "a new configuration waits for its verifiers", True
+    elif not core.engine.is_settled() and not core.engine.rejections.faults:
+        yield "closed while a new configuration waited for its verifiers: the next look takes it up", True
     for subscriber in core.hub.everybody():
+        if subscriber.parked:
+            yield f"subscriber {subscriber.name} is a coroutine and waits for an event loop", False
         if subscriber.error is not None:
             yield f"subscriber {subscriber.name} raised {subscriber.error} and has not taken the newest version", True
     if core.registration is not None and not watcher.is_alive():
@@ -65,8 +72,8 @@ def _problems(core: Core[Any]) -> Iterator[tuple[str, bool]]:
     yield from core.staleness.problems()
 
 
-def _volumes(core: Core[Any]) -> Iterator[VolumeStatus]:
-    for index, (reader, feed) in enumerate(zip(core.engine.intake.readers, core.engine.applied.feeds, strict=True)):
+def _volumes(core: Core[Any], feeds: Feeds) -> Iterator[VolumeStatus]:
+    for index, (reader, feed) in enumerate(zip(core.engine.intake.readers, feeds, strict=True)):
         revision, fault = feed.revision, core.engine.rejections.faults.get(index)
         on_disk = reader.generation_on_disk()
         yield VolumeStatus(
@@ -96,22 +103,23 @@ def _subscribers(core: Core[Any]) -> Iterator[SubscriberStatus]:
         yield SubscriberStatus(each.name, each.subject.seen, each.error, each.running_since())
 
 
-def _unused(core: Core[Any]) -> Iterator[UnusedKey]:
+def _unused(core: Core[Any], feeds: Feeds, origins: Mapping[str, Origin]) -> Iterator[UnusedKey]:
     """The keys that no field uses.
 
     A name inside a document only if it comes near to a field's: another one may be no name but a secret, a line of a
     private key that was pasted into an ``.env``. And not for ever: looking for the nearest name takes its time.
     """
-    names = list(core.loader.plan.roots)
     canonical = core.loader.plan.rules.canonical
-    unused = ((feed.revision.path, key) for feed in core.engine.applied.feeds for key in feed.unused)
+    roots = {name: node.dotted for name, node in core.loader.plan.roots.items()}
+    fields = {**dict(zip(origins, origins, strict=True)), **roots}
+    unused = ((feed.revision.path, key) for feed in feeds for key in feed.unused)
     for count, (path, key) in enumerate(unused):
         document, _, name = key.rpartition(":")
-        close = nearest(canonical(name), names) if count < _COMPARED else None
+        close = nearest(canonical(name.replace("/", ".")), fields) if count < _COMPARED else None
         if document and close and len(name) > len(close) + _TYPING_ERROR:
-            close = None  # the field's name with a secret behind it, without a separator
+            close = None  # the field's name and a secret behind it, with no separator between
         if close or not document:
-            yield UnusedKey(path, key, core.loader.plan.roots[close].dotted if close else None)
+            yield UnusedKey(path, key, fields[close] if close else None)
 
 
 _COMPARED = 200

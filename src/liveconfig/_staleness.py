@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from liveconfig import _clock
-from liveconfig._origin import Origin
-from liveconfig.events import Stale, StaleReason
+from liveconfig.events import Stale
 
 _log = logging.getLogger("liveconfig")
 
@@ -23,7 +22,7 @@ class Cause:
         key: What makes it the same cause at the next look.
         text: The sentence; ``{names}`` stands for the names that are new, ``{age}`` for how long it has lasted.
         level: Of the log record.
-        stale: The fields it makes stale, with what serves them and why.
+        stale: The fields it makes stale; each is known from when it was first seen.
         reminded: Whether it is said again while it lasts.
         since: When it began, where that is known better than from when it was first seen.
         problem: Whether it makes the settings unhealthy.
@@ -32,10 +31,9 @@ class Cause:
     key: tuple[str, ...]
     text: str
     level: int = logging.WARNING
-    stale: tuple[tuple[str, Origin, StaleReason], ...] = ()
+    stale: tuple[Stale, ...] = ()
     reminded: bool = True
     since: datetime | None = None
-    began: Mapping[str, datetime] | None = None
     problem: bool = False
 
 
@@ -71,7 +69,8 @@ class Staleness:
         lines: list[tuple[int, str]] = []
         fresh: list[Stale] = []
         with self._lock:
-            lines += [_ended(self._standing.pop(key)) for key in list(self._standing) if key not in now]
+            over = [self._standing.pop(key) for key in list(self._standing) if key not in now]
+            lines += [_ended(each.cause, each.fields.values(), each.since) for each in over]
             for cause in now.values():
                 fresh += self._stands(cause, lines)
         for level, text in lines:
@@ -83,25 +82,18 @@ class Staleness:
         known = self._standing.get(cause.key)
         since = known.since if known else cause.since or _clock.now()
         before = known.fields if known else {}
-        began = cause.began or {}
-        new_since = cause.since or _clock.now()
-        fields = {
-            name: before.get(name) or Stale(name, origin, reason, began.get(name, new_since))
-            for name, origin, reason in cause.stale
-        }
-        gone = [stale for name, stale in before.items() if name not in fields]
-        if gone:
-            lines.append(_over(cause, gone))
+        fields = {stale.field: before.get(stale.field, stale) for stale in cause.stale}
         fresh = [stale for name, stale in fields.items() if name not in before]
         said_at = known.said_at if known else _clock.monotonic()
+        if gone := [stale for name, stale in before.items() if name not in fields]:
+            lines.append(_ended(cause, gone, min(stale.since for stale in gone)))
         if known is None or fresh or cause.level > known.cause.level:
-            fresh = fresh or list(fields.values())
-            lines.append((cause.level, _sentence(cause, fresh, min((each.since for each in fresh), default=since))))
+            lines.append((cause.level, _sentence(cause, fresh or list(fields.values()), since)))
         elif self._is_due(cause, said_at):
             said_at = _clock.monotonic()
             lines.append((cause.level, f"still: {_sentence(cause, list(fields.values()), since)}"))
         self._standing[cause.key] = _Standing(cause, since, said_at, fields)
-        return [stale for name, stale in fields.items() if name not in before]
+        return fresh
 
     def _is_due(self, cause: Cause, said_at: float) -> bool:
         return cause.reminded and self._reminder is not None and _clock.monotonic() - said_at >= self._reminder
@@ -124,8 +116,10 @@ class Staleness:
 
 
 def _sentence(cause: Cause, fields: list[Stale], since: datetime) -> str:
+    """In words; the age is that of the fields, where it is about some."""
     names = ", ".join(_served(stale) for stale in fields)
-    return cause.text.replace("{names}", names).replace("{age}", _clock.in_words(_clock.now() - since))
+    age = _clock.now() - min((stale.since for stale in fields), default=since)
+    return cause.text.replace("{names}", names).replace("{age}", _clock.in_words(age))
 
 
 def _served(stale: Stale) -> str:
@@ -135,12 +129,6 @@ def _served(stale: Stale) -> str:
     return stale.field if name is None or name == stale.field else f"{stale.field} ({name})"
 
 
-def _over(cause: Cause, gone: list[Stale]) -> tuple[int, str]:
-    age = _clock.now() - min(stale.since for stale in gone)
-    return logging.INFO, f"over after {_clock.in_words(age)}: {cause.key[0]} ({', '.join(s.field for s in gone)})"
-
-
-def _ended(standing: _Standing) -> tuple[int, str]:
-    names = ", ".join(standing.fields) or standing.cause.key[-1]
-    age: timedelta = _clock.now() - standing.since
-    return logging.INFO, f"over after {_clock.in_words(age)}: {standing.cause.key[0]} ({names})"
+def _ended(cause: Cause, fields: Collection[Stale], since: datetime) -> tuple[int, str]:
+    names = ", ".join(stale.field for stale in fields) or cause.key[-1]
+    return logging.INFO, f"over after {_clock.in_words(_clock.now() - since)}: {cause.key[0]} ({names})"

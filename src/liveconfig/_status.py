@@ -83,9 +83,9 @@ class Status:
 
     Attributes:
         pid: The process.
-        process_started_at: When it started (the environment is as old).
+        process_started_at: When it started. Its environment is as old, or older: a forked child has its parent's.
         version: Of the settings.
-        healthy: Whether the newest state on disk is what is in use, and every subscriber has taken it.
+        healthy: Whether the newest state on disk is what is in use, and no subscriber has failed at it.
         problems: Why not, and what else a person should know, in sentences.
         volumes: Each volume.
         watcher: What wakes it: ``"inotify"``, ``"polling"`` or ``"off"``.
@@ -138,4 +138,6 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str):  # the name of a file need not be UTF-8
+        return value.encode("utf-8", "backslashreplace").decode()
     return value.total_seconds() if isinstance(value, timedelta) else value

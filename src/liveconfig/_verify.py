@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from liveconfig._delivery.subscribers import name_of
 from liveconfig._diff import diff
-from liveconfig._instance import same, with_value
+from liveconfig._instance import same, with_leaf_of
 from liveconfig._redaction import trace, verdict
 from liveconfig._worker import Timer, Worker
 from liveconfig.exceptions import Refusal
@@ -61,7 +61,7 @@ class Verifier:
             return True
         try:
             return not same(self._select(old), self._select(new))
-        except Exception:  # noqa: BLE001 - a user's selector
+        except BaseException:  # noqa: BLE001 - a user's selector
             return True
 
     def fields(self, old: BaseModel, new: BaseModel) -> tuple[str, ...]:
@@ -69,10 +69,10 @@ class Verifier:
         names = [change.field for change in diff(old, new, 0) if change.field]
         if self._select is None:
             return tuple(names)
-        return tuple(name for name in names if self._alone(old, new, name.split(".")[0]))
+        return tuple(name for name in names if self._alone(old, new, name))
 
     def _alone(self, old: BaseModel, new: BaseModel, name: str) -> bool:
-        return self.concerns(old, with_value(old, name, new.__dict__[name]))
+        return self.concerns(old, with_leaf_of(new, name, old))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,9 @@ class Attempt:
             self._worker.cancel(timer)
         self._ended.set()
 
-    def wait(self) -> None:
-        """Return when there is a verdict; at once when called by a verifier of this attempt."""
-        if threading.current_thread() is not self.thread:
-            self._ended.wait()
+    def wait(self) -> bool:
+        """Return when there is a verdict; False, at once, when called by a verifier of this attempt."""
+        return threading.current_thread() is not self.thread and self._ended.wait()
 
     def _run(self) -> None:
         for verifier in self._verifiers:
@@ -161,8 +160,10 @@ class Attempt:
             if self._decided:
                 return
             self._decided = True
-        self._done(verdict)
-        self._ended.set()
+        try:
+            self._done(verdict)
+        finally:
+            self._ended.set()
 
 
 def _call(check: Callable[[Any], Any], candidate: BaseModel) -> Any:

@@ -95,16 +95,30 @@ class Watcher:
         self.worker.release()
         self.worker.join(1.0)
 
+    def attend(self, registration: Registration) -> None:
+        """Watch what has appeared meanwhile, and look again: watch first, then read."""
+        with self._lock:
+            paths = registration.paths
+            heard = all(path in self._watches or not os.path.isdir(path) for path in paths)
+            if heard or registration not in self._registrations:
+                return
+            with contextlib.suppress(Exception):  # watchdog's
+                self._watches.ensure(paths)
+        self._schedule(registration)
+        self.worker.post(registration.look)
+
     def mode(self, registration: Registration | None) -> Mode:
         """How ``registration`` is woken now."""
         with self._lock:  # or one that is being removed looks as if its watches could not be had
             if registration is None or registration not in self._registrations:
                 return "off"
-            watched = all(path in self._watches or not os.path.isdir(path) for path in registration.paths)
-            return "inotify" if watched else "polling"
+            refused = any(self._watches.is_refused(path) for path in registration.paths)
+            return "polling" if refused else "inotify"
 
     def is_alive(self) -> bool:
-        """Whether the threads that should run do."""
+        """Whether the threads that should run do. One that could not be had when it was wanted is tried once more."""
+        if self._registrations and not self.worker.is_alive():
+            self.worker.post(lambda: None)
         return self.worker.is_alive() and self._watches.is_alive()
 
     def _forgotten(self, registration: Registration) -> None:
@@ -159,14 +173,15 @@ class Watcher:
         """In a forked child: forget what is the parent's."""
         self._lock = threading.RLock()
         self._hinted = set()
-        self._watches.forget()
+        self._watches.forget_in_child()
         self.worker.renew()
 
     def resume(self) -> None:
         """Watch again what the parent watches, and look at once: the swap may have been missed in between."""
         for registration in self._registrations:
             self.worker.keep()
-            self._watches.ensure(registration.paths)
+            with contextlib.suppress(Exception):  # watchdog's; the re-check tries again
+                self._watches.ensure(registration.paths)
             self._schedule(registration)
             self.worker.post(registration.look)
 

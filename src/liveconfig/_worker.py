@@ -80,9 +80,9 @@ class Worker:
         self._kept = 0
 
     def post(self, call: Call) -> None:
-        """Have something called by the worker as soon as may be. Takes no lock while the worker is kept."""
+        """Have something called by the worker as soon as may be. Takes no lock while the worker is kept and runs."""
         self._mailbox.put(call)
-        if not self._kept:
+        if not self._kept or self._thread is None:
             with contextlib.suppress(RuntimeError):  # out of threads: it waits for the next who wants something
                 self._start()
 
@@ -108,12 +108,12 @@ class Worker:
     def keep(self) -> None:
         """Keep the thread alive until `release`, even with nothing to wait for.
 
-        Raises:
-            RuntimeError: No thread can be started.
+        If no thread can be had, `is_alive` says so, and the next `post` tries again.
         """
         with self._lock:
-            self._start()
             self._kept += 1
+            with contextlib.suppress(RuntimeError):
+                self._start()
 
     def release(self) -> None:
         """Undo one `keep`; the thread ends when it has nothing left to do."""
@@ -172,7 +172,8 @@ class Worker:
     def _next(self) -> Call | None:
         if self._due():  # before the mail, or a flood of it would hold up what is due
             return heapq.heappop(self._timers)[2].call
-        wait = max(0.0, self._timers[0][0] - _clock.monotonic()) if self._timers else None
+        left = self._timers[0][0] - _clock.monotonic() if self._timers else None
+        wait = None if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)
         try:
             call = self._mailbox.get(timeout=wait)
         except queue.Empty:

@@ -18,7 +18,7 @@ from liveconfig._live import Live
 from liveconfig._process import declared_volumes
 from liveconfig._reading.intake import NotLoaded
 from liveconfig._reading.sources import Sources, source_options
-from liveconfig._reading.types import classes_in
+from liveconfig._reading.types import classes_within
 from liveconfig._reading.volume import Volume
 from liveconfig._redaction import settings_error, verdict
 from liveconfig._refusals import explain
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         core.review()
 
     @classmethod
-    def load(cls, **overrides: Any) -> Self:
+    def load(cls, /, **overrides: Any) -> Self:
         """The same as calling the class, for type checkers that want every required field named there.
 
         Args:
@@ -183,10 +183,12 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         # What a Volume(secret=True) feeds is a secret, whatever its type. pydantic prints by way of this everywhere.
-        hidden = masked(self)
-        for name, value in super().__repr_args__():
-            derived = bool(hidden) and name in type(self).model_computed_fields
-            yield name, SecretStr("hidden") if derived or name in hidden else value
+        # The values and what of them is secret belong together; what is computed may be computed of that.
+        source = self if _face(self) is None else self.live.latest()
+        hidden = masked(source)
+        computed = type(self).model_computed_fields if hidden else {}
+        for name, value in super(Settings, source).__repr_args__():
+            yield name, SecretStr("hidden") if name in hidden or name in computed else value
 
 
 _SLOT = "__liveconfig_live__"
@@ -205,9 +207,12 @@ def _begin(cls: type[Settings], values: dict[str, Any]) -> tuple[Core[Any] | Non
     given, watch = values.pop("_volumes", None), values.pop("_watch", None)
     declared = _volumes(cls.model_config.get("volumes", ()) if given is None else given)
     volumes, replaced = _replaced(declared)
+    if options.get("_secrets_dir") is not None:
+        return None, LiveConfigError(f"{cls.__name__}: _secrets_dir is not followed: name the directory in _volumes")
     absent = [volume.path for volume in volumes if volume.required and not os.path.isdir(volume.path)]
     if absent:
         return None, VolumeError(f"{cls.__name__}: the volume {absent[0]} is required, and there is no such directory")
+    cls.model_rebuild(raise_errors=False)  # of a class that was made before those it names: nothing if it is complete
     sources = core = None
     reason: NotLoaded | str = ""
     try:
@@ -255,7 +260,7 @@ def _misuse(cls: type[Settings]) -> list[str]:
         if config.get(name) == wrong:
             found.append(f"{name}={wrong!r} is not possible: such values would not survive the next swap")
     resync = config.get("resync", 30.0)
-    if not 0 < resync <= threading.TIMEOUT_MAX:
+    if not isinstance(resync, (int, float)) or not 0 < resync <= threading.TIMEOUT_MAX:
         found.append(f"resync={resync!r} is no period: it is the seconds between two re-checks")
     if config.get("missing_key") not in (None, "fallback", "reject"):
         found.append(f"missing_key={config.get('missing_key')!r} is none of 'fallback', 'reject' and None")
@@ -264,6 +269,6 @@ def _misuse(cls: type[Settings]) -> list[str]:
     if config.get("secrets_dir") is not None:
         found.append("secrets_dir is not followed: name the directory in volumes")
     for name, field in cls.model_fields.items():
-        if any(issubclass(member, BaseSettings) for member in classes_in(field.annotation)):
+        if any(issubclass(member, BaseSettings) for member in classes_within(field.annotation)):
             found.append(f"the type of {name!r} would read the world again at every load: make it a BaseModel")
     return found

@@ -291,7 +291,6 @@ BROKEN = [
     ("flags.json", "[]"),
     ("flags.json", "null"),
     ("flags.json", '{"message": "a"} x'),
-    ("flags.json", '\ufeff{"message": "a"}'),
     ("app.toml", "message = "),
     ("app.toml", "message = 'a'\nmessage = 'b'"),
     ("app.toml", "[db]\n[db]"),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from liveconfig._delivery.lanes import Job
-from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._delivery.subscribers import FIRST_RETRY, Subscriber
 from liveconfig._redaction import told
 from liveconfig._worker import Timer, Timers
 
@@ -25,23 +25,33 @@ class Calls:
     Args:
         timers: For calling again what raised, and for looking at what does not return.
         again: Called when a subscriber may be due again.
+        another_loop: An open loop on which the settings are in use, for coroutines whose own is closed; or None.
     """
 
-    def __init__(self, timers: Timers, again: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        timers: Timers,
+        again: Callable[[], None],
+        another_loop: Callable[[], asyncio.AbstractEventLoop | None],
+    ) -> None:
         self._timers = timers
         self._again = again
+        self._another_loop = another_loop
         self.resting = False  # the settings are closed: nothing is called again by itself
 
     def call(self, job: Job) -> None:
         """Tell the subscriber what is new for it. User code is isolated: nothing that it raises leaves here."""
         subscriber = job.subscriber
+        again = subscriber.owed and not subscriber.waits
         try:
             event = job.event = subscriber.take(job.target)
         except BaseException as error:  # noqa: BLE001 - a user's selector
             subscriber.skipped(job.target)
+            if again:  # it is owed an event still
+                self._put_off(subscriber, FIRST_RETRY)
             _log.error("the selector of subscriber %s raised, it hears of no change: %s", subscriber.name, told(error))
             return
-        if event is None:
+        if event is None or subscriber.cancelled:
             subscriber.skipped(job.target)
         elif subscriber.coroutine:
             self._hand_over(job)
@@ -73,9 +83,13 @@ class Calls:
         """Have it called again after its pause, unless it wants no second call."""
         subscriber = job.subscriber
         delay = subscriber.failed(job.target, job.event, error)
+        return None if delay is None else self._put_off(subscriber, delay)
+
+    def _put_off(self, subscriber: Subscriber, delay: float) -> float | None:
         self._timers.cancel(subscriber.again)
-        if delay is not None and not subscriber.cancelled and not self.resting:
-            subscriber.again = self._timers.later(delay, lambda: self._call_again(subscriber))
+        if subscriber.cancelled or self.resting:
+            return None
+        subscriber.again = self._timers.later(delay, lambda: self._call_again(subscriber))
         return delay
 
     def _call_again(self, subscriber: Subscriber) -> None:
@@ -89,14 +103,24 @@ class Calls:
     # Coroutines
 
     def _hand_over(self, job: Job) -> None:
-        subscriber = job.subscriber
-        if subscriber.loop is not None and not subscriber.loop.is_closed():
+        subscriber, loop = job.subscriber, job.subscriber.loop
+        if loop is not None and not loop.is_closed():
             subscriber.on_loop = True
             try:
-                subscriber.loop.call_soon_threadsafe(self._begin, job)
+                loop.call_soon_threadsafe(self._begin, job)
                 return
             except RuntimeError:  # closed just now
                 subscriber.on_loop = False
+        if subscriber.loop is not loop:  # it was given another one meanwhile
+            subscriber.busy = True
+            self._hand_over(job)
+            return
+        other = self._another_loop()
+        if other is not None:
+            subscriber.bind(other)
+            subscriber.busy = True
+            self._hand_over(job)
+            return
         subscriber.parked = True
         _log.warning(
             "subscriber %s is a coroutine and has no running event loop: it gets what it misses at the next "
@@ -126,7 +150,10 @@ class Calls:
             return  # of a loop that was closed; it has another one by now
         if task.cancelled():  # by somebody, or because its loop is being closed: the second call will find out
             self._later(job, asyncio.CancelledError())
-        elif (error := task.exception() or task.result()) is None:
+            if not self.resting:  # what is begun at once would be dropped with that loop
+                self._timers.later(FIRST_RETRY, lambda: self._over(subscriber))
+            return
+        if (error := task.exception() or task.result()) is None:
             subscriber.succeeded(job.target, job.event)
         else:
             self._failed(job, error)

@@ -65,7 +65,8 @@ class Hub:
         self._reached = first  # by the last whole pass
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._timers = Timers(worker)
-        self._calls = Calls(self._timers, self._kick)
+        self._loops: list[asyncio.AbstractEventLoop] = []  # on which the settings were entered and not left
+        self._calls = Calls(self._timers, self._kick, self._another_loop)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -82,6 +83,7 @@ class Hub:
         """In a forked child: a new lock, and nobody busy."""
         forking = self._lanes.forking()
         self._timers.forget()
+        self._loops = []
         self._set_up()
         self._every.forget()
         for waker in self._wakers:
@@ -196,12 +198,22 @@ class Hub:
             self._wakers.add(waker)
 
     def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give a loop to the coroutines that have none, or one that is closed."""
+        """Give a loop to the coroutines that have none, or one that is closed; also later, until `unbind_loop`."""
         with self.lock:
+            self._loops.append(loop)
             for subscriber in self.subscribers:
                 if subscriber.coroutine and (subscriber.parked or not subscriber.has_loop()):
                     subscriber.bind(loop)
             self._kick()
+
+    def unbind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Undo one `bind_loop`; who runs on the loop stays there."""
+        with self.lock:
+            if loop in self._loops:
+                self._loops.remove(loop)
+
+    def _another_loop(self) -> asyncio.AbstractEventLoop | None:
+        return next((loop for loop in self._loops if not loop.is_closed()), None)
 
     def _kick(self) -> None:
         with self.lock:

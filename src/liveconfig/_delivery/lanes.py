@@ -124,7 +124,7 @@ class Lanes:
         if lane is not None and lane.thread is not None and self.here() is None:
             if lane.is_alive():  # or a signal handler came in the middle of its start
                 lane.thread.join(SLOW)
-            self._leave(lane)
+            self._leave(lane, go_on=False)
 
     def _run(self, lane: Lane) -> None:
         look: Timer | None = None
@@ -167,10 +167,11 @@ class Lanes:
             elif lane is self._in_charge:
                 self._timers.later(SLOW - ran, lambda: self._look_at(lane))
 
-    def _leave(self, lane: Lane) -> None:
+    def _leave(self, lane: Lane, *, go_on: bool = True) -> None:
         with self._lock:
             if lane is self._in_charge and lane.job is not None:
                 self._in_charge = None
                 self._left.add(lane)
                 lane.watch = self._work.left(lane.job)
-                self.start()
+                if go_on:
+                    self.start()

@@ -23,7 +23,7 @@ def is_coroutine(callback: Callable[..., Any]) -> bool:
 def name_of(callback: Callable[..., Any]) -> str:
     """How a callback is called in logs and in the status."""
     module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)
-    return f"{module}.{name}" if module and name else type(callback).__qualname__
+    return ".".join(filter(None, (module, name))) if name else type(callback).__qualname__
 
 
 class Subscriber:

@@ -4,6 +4,7 @@
 # pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -35,7 +36,7 @@ def parse(name: str, content: bytes) -> dict[str, Any]:
     """
     data, reason = {}, None
     try:
-        data = _parser(name)(content.decode())
+        data = _parser(name)(content.removeprefix(codecs.BOM_UTF8).decode())
         reason = _shape(data)
     except Unparsable as error:
         reason = str(error)

@@ -6,16 +6,17 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic_settings import EnvSettingsSource
 
+from liveconfig import _clock
 from liveconfig._reading.documents import Unparsable, check_size, is_text, parse
-from liveconfig._reading.names import Node, Plan
+from liveconfig._reading.fields import ABSENT, Node
+from liveconfig._reading.names import Plan
 from liveconfig._reading.types import Kind
 from liveconfig._reading.volume import Revision
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,19 @@ class Feed:
         revision: Where it came from.
         values: The data for pydantic, nested as the models are.
         keys: The key by the dotted name of the field that it feeds.
+        entries: The key by ``dotted/entry``, where a key feeds one entry of a field that is a mapping.
         unused: Keys that feed no field.
         secret: Whether everything from this volume is a secret.
+        since: When each file came to hold what it holds.
     """
 
     revision: Revision
     values: Mapping[str, Any] = field(repr=False)
     keys: Mapping[str, str]
+    entries: Mapping[str, str]
     unused: tuple[str, ...]
     secret: bool
+    since: Mapping[str, datetime] = field(compare=False)
 
 
 class Unfit(Exception):  # noqa: N818 - caught inside, never seen by users
@@ -59,7 +64,7 @@ class Decoder:
         self.verbatim = not self._ignore_empty and self._none is None
 
     def value(self, node: Node, content: bytes, where: str) -> Any:
-        """What pydantic is given for a key's bytes; `_ABSENT` where the rules say that it does not count.
+        """What pydantic is given for a key's bytes; `ABSENT` where the rules say that it does not count.
 
         Raises:
             Unfit: It is not UTF-8, or not the JSON that the field asks for.
@@ -86,7 +91,7 @@ class Decoder:
             problem = f"{where} is not UTF-8 text (byte {error.start})"
         else:
             if not text and self._ignore_empty:
-                return _ABSENT
+                return ABSENT
             if self._none is not None and text == self._none:
                 return None
             return text if kind is Kind.TEXT else self._decoded(node, text, where)
@@ -97,8 +102,8 @@ class Decoder:
             value = self._source.prepare_field_value(node.label, node.field, text, node.nested_path)
             check_size(value)
         except (ValueError, RecursionError, Unparsable):  # the error holds the text
-            value = _ABSENT
-        if value is _ABSENT:
+            value = ABSENT
+        if value is ABSENT:
             raise Unfit(f"{where} is not valid JSON, which the type of {node.dotted!r} asks for", (node.dotted,))
         return value
 
@@ -119,8 +124,18 @@ def fresh(value: Any) -> Any:
     return [fresh(inner) for inner in value] if isinstance(value, list) else value
 
 
-def feed(plan: Plan, decoder: Decoder, revision: Revision, documents: Iterable[str], secret: bool) -> Feed:
+def feed(
+    plan: Plan, decoder: Decoder, revision: Revision, documents: Iterable[str], secret: bool, before: Feed | None
+) -> Feed:
     """What a revision gives: its documents, and over them its single keys.
+
+    Args:
+        plan: The names of the fields.
+        decoder: Text -> value.
+        revision: What to read.
+        documents: The keys that hold documents.
+        secret: Whether everything in it is a secret.
+        before: What the volume gave before.
 
     Raises:
         Unfit: Something cannot be parsed, or two names claim one field.
@@ -130,7 +145,18 @@ def feed(plan: Plan, decoder: Decoder, revision: Revision, documents: Iterable[s
     for name in present:
         layer.document(name, revision.files[name])
     layer.keys_over({key: content for key, content in revision.files.items() if key not in present})
-    return Feed(revision, layer.values, layer.keys, tuple(sorted(layer.unused)), secret)
+    return Feed(
+        revision, layer.values, layer.keys, layer.entries, tuple(sorted(layer.unused)), secret, _since(revision, before)
+    )
+
+
+def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
+    written_at = revision.written_at or _clock.now()
+    if before is None:
+        return dict.fromkeys(revision.files, written_at)
+    old, since = before.revision.files, before.since
+    files = revision.files.items()
+    return {key: since[key] if key in old and old[key] == content else written_at for key, content in files}
 
 
 class _Layer:
@@ -142,6 +168,7 @@ class _Layer:
         self._path = path
         self.values: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
+        self.entries: dict[str, str] = {}
         self.unused: list[str] = []
 
     def document(self, name: str, content: bytes) -> None:
@@ -172,8 +199,7 @@ class _Layer:
                 self.unused.append(prefix + key)
                 continue
             path, entry = found
-            claim = path[-1].dotted if entry is None else f"{path[-1].dotted}/{entry}"
-            claimed = claims.setdefault(claim, key)
+            claimed = claims.setdefault(_claim(path[-1], entry), key)
             if claimed is not key:
                 raise self._ambiguous(path[-1].dotted, claimed, key, prefix)
             nested.append((path, entry, (key, files[key])))
@@ -201,43 +227,54 @@ class _Layer:
         files = " and ".join(f"{self._path}/{prefix}{key}" for key in sorted((one, other)))
         return Unfit(f"{files} both claim the field {dotted!r}", (dotted,), ambiguous=True)
 
-    def _put(self, values: dict[str, Any], node: Node, content: bytes, where: str, name: str) -> None:
+    def _ambiguous_entry(self, dotted: str, document: str) -> Unfit:
+        # The names of entries are somebody's data.
+        where = f"{self._path}/{document}"
+        return Unfit(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
+
+    def _put(self, values: dict[str, Any], path: tuple[Node, ...], content: bytes, where: str, name: str) -> None:
+        node = path[-1]
         value = self._decoder.value(node, content, where)
-        if value is _ABSENT:
+        if value is ABSENT:
             return
+        values = _enter(values, path[:-1])
         if isinstance(value, dict) and node.children:
             value = self._mapping(node.children, value, name, prefix=node.dotted + ".")
             below = values.get(node.key)
             value = merge(value, below) if isinstance(below, dict) else value
         else:
-            self.keys[node.dotted] = name
+            self.keys.update((dotted, name) for dotted in node.served(value))
         values[node.key] = value
 
     def _put_inside(
         self, values: dict[str, Any], path: tuple[Node, ...], entry: str | None, content: bytes, where: str, name: str
     ) -> None:
         if entry is None:
-            self._put(_enter(values, path[:-1]), path[-1], content, where, name)
+            self._put(values, path, content, where, name)
         else:
             value = self._decoder.entry(path[-1], content, where)
-            if value is not _ABSENT:
+            if value is not ABSENT:
                 _enter(values, path)[entry] = value
-                self.keys[path[-1].dotted] = name
+                self._note_entry(path[-1], entry, name)
+
+    def _note_entry(self, node: Node, entry: str, name: str) -> None:
+        self.keys[node.dotted] = self.entries[f"{node.dotted}/{entry}"] = name
 
     def _mapping(self, level: Mapping[str, Node], data: Mapping[Any, Any], name: str, prefix: str) -> dict[str, Any]:
         """A parsed mapping with the names that pydantic knows."""
         values: dict[str, Any] = {}
-        claims: dict[tuple[str, str | None], str] = {}
+        claims: dict[str, str] = {}
         known: list[tuple[tuple[Node, ...], str | None, Any]] = []
         for given, value in data.items():
             found = self._plan.find(level, str(given))
             if found is None:
                 values[str(given)] = value
-                if not prefix:
-                    self.unused.append(f"{name}:{given}")
+                self.unused.append(f"{name}:{prefix}{given}")
                 continue
             path, entry = found
-            if (claimed := claims.setdefault((path[-1].dotted, entry), str(given))) != str(given):
+            if (claimed := claims.setdefault(_claim(path[-1], entry), str(given))) != str(given):
+                if entry is not None:
+                    raise self._ambiguous_entry(path[-1].dotted, name)
                 raise self._ambiguous(path[-1].dotted, claimed, str(given), f"{name}:")
             known.append((path, entry, value))
         for path, entry, value in sorted(known, key=_whole_first):
@@ -245,16 +282,23 @@ class _Layer:
                 _enter(values, path[:-1])[path[-1].key] = self._native(path[-1], value, name)
             else:
                 _enter(values, path)[entry] = value
-                self.keys[path[-1].dotted] = name
+                self._note_entry(path[-1], entry, name)
         return values
 
     def _native(self, node: Node, value: Any, name: str) -> Any:
         if isinstance(value, dict) and node.children:
             return self._mapping(node.children, value, name, prefix=node.dotted + ".")
-        self.keys[node.dotted] = name
+        self.keys.update((dotted, name) for dotted in node.served(value))
         if isinstance(value, dict):
             return dict(value)  # entries may be added, and an alias of YAML may stand elsewhere too
         return value.encode() if node.kind is Kind.BYTES and isinstance(value, str) else value
+
+
+def _claim(node: Node, entry: str | None) -> str:
+    """What two keys of one volume may not both stand for. A key inside of which others look stands for itself."""
+    if entry is not None:
+        return f"{node.dotted}/{entry}"
+    return f"{node.dotted}@{node.key}" if node.nested_path else node.dotted
 
 
 def _whole_first(found: tuple[tuple[Node, ...], str | None, Any]) -> tuple[int, bool]:

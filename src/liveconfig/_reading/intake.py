@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -99,7 +99,7 @@ class Intake(Generic[S]):
                 feeds.append(taken)
         if faults:
             raise NotLoaded(tuple(faults))
-        loaded = self._loader.load(tuple(feeds))
+        loaded = self._loader.load(tuple(feeds), None)
         if isinstance(loaded, Invalid):
             raise NotLoaded((), loaded)
         return loaded
@@ -127,9 +127,9 @@ class Intake(Generic[S]):
         if isinstance(read, Fault):
             return read
         if known is not None and read.files == known.revision.files and read.mode == known.revision.mode:
-            return Feed(read, known.values, known.keys, known.unused, known.secret)
+            return replace(known, revision=read)
         try:
-            return self._loader.feed(index, read)
+            return self._loader.feed(index, read, known)
         except Unfit as unfit:
             return Fault("parse", unfit.reason, unfit.fields, named([read]), ambiguous=unfit.ambiguous)
 
@@ -169,14 +169,35 @@ def new_generations(old: Feeds, new: Feeds) -> dict[str, str]:
     return named(after.revision for _, after in differing(old, new))
 
 
+def concerned_generations(old: Feeds, new: Feeds, fields: tuple[str, ...]) -> dict[str, str]:
+    """Those of them that feed some of the fields, or did; all where that can be said of none."""
+    pairs = differing(old, new)
+    concerned = [
+        after for before, after in pairs if any(_feeds(before, name) or _feeds(after, name) for name in fields)
+    ]
+    return named(each.revision for each in concerned or [after for _, after in pairs])
+
+
+def _feeds(feed: Feed, name: str) -> bool:
+    return name in feed.keys or beside(name, set(feed.keys))
+
+
 def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
     """The fields that some volume fed before and none feeds now, though all volumes are there."""
     fed = {name for each in new for name in each.keys}
     before = dict.fromkeys(name for each in old for name in each.keys)
-    return tuple(name for name in before if name not in fed and not _beside(name, fed))
+    return tuple(name for name in before if name not in fed and not beside(name, fed))
 
 
-def _beside(name: str, names: set[str]) -> bool:
+def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:
+    """The same for entries of mappings, as ``dotted/entry``; not where a key for the whole mapping has come."""
+    entries = {name for each in new for name in each.entries}
+    whole = {name for each in new for name, key in each.keys.items() if key not in each.entries.values()}
+    before = dict.fromkeys(name for each in old for name in each.entries)
+    return tuple(name for name in before if name not in entries and name.partition("/")[0] not in whole)
+
+
+def beside(name: str, names: set[str]) -> bool:
     """Whether a model around the name, or a field inside it, is among the names."""
     around = name.split(".")
     if any(".".join(around[:count]) in names for count in range(1, len(around))):

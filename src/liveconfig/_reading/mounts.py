@@ -72,7 +72,8 @@ def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, 
     """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key."""
     path = os.path.realpath(path)
     inside = path.rstrip("/") + "/"
-    holder, parts = ("", ""), {}
+    holder = ("", "")
+    parts: dict[str, Frozen] = {}
     for mount_point, root in all_mounts:
         # Later ones lie above earlier ones, and hide what was mounted at or below their mount point.
         if path == mount_point or inside.startswith(mount_point.rstrip("/") + "/"):

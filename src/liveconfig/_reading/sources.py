@@ -6,14 +6,16 @@ add and drop them in ``settings_customise_sources``, where the volumes stand in 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
+from dotenv import dotenv_values
 from pydantic import BaseModel
 from pydantic_settings import (
     BaseSettings,
@@ -28,7 +30,8 @@ from pydantic_settings.sources import DefaultSettingsSource
 from liveconfig._instance import leaves
 from liveconfig._origin import OriginKind
 from liveconfig._reading.feed import merge
-from liveconfig._reading.names import Rules, plan_of, value_at
+from liveconfig._reading.fields import Node, Rules, names_of
+from liveconfig._reading.names import plan_of, value_at
 
 
 class VolumesSource(PydanticBaseSettingsSource):
@@ -86,6 +89,9 @@ class Sources:
                 value = value_at(snapshot, dotted)
                 inside = leaves(value, dotted + ".") if isinstance(value, BaseModel) else [(dotted, value)]
                 found.update((name, None) for name, _ in inside)
+        if any("." in name for name in found):  # a variable may be for another member of a union than the one there
+            there = {name for name, _ in leaves(snapshot)}
+            return tuple(name for name in found if name in there)
         return tuple(found)
 
     def _layers(self, sources: tuple[PydanticBaseSettingsSource, ...]) -> Iterator[Layer]:
@@ -93,7 +99,8 @@ class Sources:
         for source in sources:
             if isinstance(source, PydanticBaseSettingsSource):
                 source._set_current_state(state)  # noqa: SLF001 - as pydantic-settings does before each call
-            layer = self._layer(source)
+            given = self._layer(source)
+            layer = dataclasses.replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
             state = merge(layer.values, state)
             yield layer
 
@@ -108,7 +115,7 @@ class Sources:
         variables = self._variables(source)
         if type(source) is EnvSettingsSource:
             # Asked for every field of a large class it takes longer than all the rest; so only for those it can serve.
-            roots = {dotted.partition(".")[0] for dotted in variables}
+            roots = set(self._roots(source))
             fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
             source.settings_cls = cast("type[BaseSettings]", SimpleNamespace(model_fields=fields))
         values = source() if source.env_vars else {}
@@ -116,19 +123,58 @@ class Sources:
             return Layer("dotenv", values, variables, _paths(source.env_file))
         return Layer("environment", values, variables)
 
+    def _roots(self, source: EnvSettingsSource) -> Iterator[str]:
+        """The fields that some variable may serve; what it reaches inside them is for the source to say."""
+        labels, delimiter = self.plan.roots.labels, source.env_nested_delimiter
+        for variable in source.env_vars:
+            name, at = self.rules.canonical(variable), len(variable)
+            while at > 0:
+                label = labels.get(name[:at])
+                if label is not None:
+                    yield label
+                at = variable.rfind(delimiter, 1, at) if delimiter else -1
+
     def _variables(self, source: EnvSettingsSource) -> dict[str, str]:
-        prefix = self.rules.canonical(self.rules.prefix)
         found: dict[str, str] = {}
         for variable in source.env_vars:
             resolved = self.plan.resolve(variable)
-            if resolved and (variable.startswith(prefix) or resolved[0][0].field.validation_alias):
-                found.setdefault(resolved[0][-1].dotted, variable)
-        return self._as_spelled(found) if found else found
+            if resolved and _answers(source, resolved[0][0], variable):
+                found.update((each.dotted, variable) for each in resolved[0][-1].sharers if each.dotted not in found)
+        return self._as_spelled(source, found) if found else found
 
-    def _as_spelled(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """The variables as they are written in the environment; a source may hold them in lower case."""
-        spelled = {self.rules.canonical(name): name for name in os.environ}
+    def _as_spelled(self, source: EnvSettingsSource, variables: Mapping[str, str]) -> dict[str, str]:
+        """The variables as they are written where they stand; a source may hold them in lower case."""
+        spelled = {self.rules.canonical(name): name for name in _names_in(source)}
         return {dotted: spelled.get(self.rules.canonical(name), name) for dotted, name in variables.items()}
+
+    def variable_for(self, dotted: str) -> str | None:
+        """The variable that a field is looked for in; None for one inside a model into which no variable reaches."""
+        path = self.plan.path(dotted)
+        if not path or (len(path) > 1 and self.rules.delimiter is None):
+            return None
+        inner = [names_of(node.label, node.field)[0] for node in path[1:]]
+        name = (self.rules.delimiter or "").join([next(iter(_names_for(self.environment, path[0]))), *inner])
+        return name if self.rules.case_sensitive else name.upper()
+
+
+def _names_for(source: EnvSettingsSource, root: Node) -> dict[str, None]:
+    """The variables in which pydantic-settings looks for a field, in its order."""
+    return dict.fromkeys(name for _, name, _ in source._extract_field_info(root.field, root.label))  # noqa: SLF001
+
+
+def _answers(source: EnvSettingsSource, root: Node, variable: str) -> bool:
+    """Whether pydantic-settings looks in a variable for a field, or for something inside it."""
+    delimiter = source.env_nested_delimiter
+    names = _names_for(source, root)
+    return any(variable == name or (delimiter and variable.startswith(name + delimiter)) for name in names)
+
+
+def _names_in(source: EnvSettingsSource) -> Iterable[str]:
+    if not isinstance(source, DotEnvSettingsSource):
+        return os.environ
+    given: Any = source.env_file
+    files = given if isinstance(given, (list, tuple)) else [given]
+    return [name for file in files if file is not None for name in dotenv_values(file, interpolate=False)]
 
 
 def rules_of(environment: EnvSettingsSource) -> Rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -10,9 +11,10 @@ import pathlib
 import types
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from contextlib import suppress
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
+from pydantic import RootModel, Secret, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
 _BYTES = (bytes, SecretBytes)
@@ -68,6 +70,15 @@ def classes_in(annotation: Any) -> Iterator[type]:
                 yield from classes_in(argument)
 
 
+def classes_within(annotation: Any, seen: frozenset[type] = frozenset()) -> Iterator[type]:
+    """The same, and those that the fields of these classes name, at any depth."""
+    for member in classes_in(annotation):
+        yield member
+        if member not in seen:
+            for inner in _fields_of(member).values():
+                yield from classes_within(inner.annotation, seen | {member})
+
+
 def is_text(annotation: Any) -> bool:
     """Whether it is, without a closer look, one of the types that take text as it is."""
     return isinstance(annotation, type) and annotation in _PLAIN
@@ -84,17 +95,24 @@ def kind_of(annotation: Any) -> Kind:
 
 
 def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
-    """The fields that keys can reach inside a value of this type: those of its models and pydantic dataclasses."""
+    """The fields that keys can reach inside a value of this type: those of its models, dataclasses and the like."""
     found: dict[str, FieldInfo] = {}
     for member in members(annotation):
-        if inspect.isclass(member) and not _is(member, (RootModel,)):
-            found = {**getattr(member, "__pydantic_fields__", {}), **found}
+        found = {**_fields_of(member), **found}
     return found
 
 
-def nested_by_alias(annotation: Any) -> bool:
-    """Whether the models in an annotation take their fields by alias."""
-    return all(by_alias_of(member) for member in members(annotation))
+def _fields_of(member: Any) -> Mapping[str, FieldInfo]:
+    """The fields of a class that has such: a model, a dataclass of either kind, a `TypedDict`, a `NamedTuple`."""
+    known: Mapping[str, FieldInfo] | None = getattr(member, "__pydantic_fields__", None)
+    if _is(member, (RootModel,)):
+        return {}
+    if known is not None or not inspect.isclass(member):
+        return known or {}
+    if dataclasses.is_dataclass(member) or is_typeddict(member) or hasattr(member, "_field_defaults"):
+        with suppress(NameError):  # of a class that is not there yet
+            return {name: FieldInfo.from_annotation(hint) for name, hint in get_type_hints(member).items()}
+    return {}
 
 
 def by_alias_of(model: Any) -> bool:
@@ -103,9 +121,15 @@ def by_alias_of(model: Any) -> bool:
     return config.get("validate_by_alias") is not False
 
 
+def by_name_of(model: Any) -> bool:
+    """Whether a model takes its fields by name too, where they have an alias."""
+    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
+    return bool(config.get("populate_by_name") or config.get("validate_by_name"))
+
+
 def entry_kind(annotation: Any) -> Kind:
     """How an entry of a mapping of this type is read."""
-    for member in members(annotation):
+    for member in _with_roots(annotation):
         arguments = get_args(member)
         if len(arguments) == 2 and _is(get_origin(member), (dict, Mapping)):
             return kind_of(arguments[1])
@@ -114,19 +138,26 @@ def entry_kind(annotation: Any) -> Kind:
 
 def takes_any_key(annotation: Any) -> bool:
     """Whether a value of this type is a mapping, into which every key fits."""
-    return any(_is(get_origin(member) or member, (dict, Mapping)) for member in members(annotation))
+    return any(_is(get_origin(member) or member, (dict, Mapping)) for member in _with_roots(annotation))
+
+
+def _with_roots(annotation: Any) -> Iterator[Any]:
+    """The same as `members`; a `RootModel` is what it holds."""
+    for member in members(annotation):
+        root = getattr(member, "__pydantic_fields__", {}).get("root") if _is(member, (RootModel,)) else None
+        yield from (member,) if root is None else members(root.annotation)
 
 
 def is_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
     """Whether a value of this type can hold a `SecretStr`, a `SecretBytes` or a `Secret` anywhere."""
-    for member in members(annotation):
+    for member in _with_roots(annotation):
         if _is(member, (SecretStr, SecretBytes, Secret)) or _is(get_origin(member), (Secret,)):
             return True
         if any(is_secret(argument, seen) for argument in get_args(member) if get_origin(member) is not Literal):
             return True
-        if _is(member, (BaseModel,)) and member not in seen:
-            fields = member.model_fields.values()
-            if any(is_secret(field.annotation, seen | {member}) for field in fields):
+        if inspect.isclass(member) and member not in seen:
+            inside = seen | {member}
+            if any(is_secret(field.annotation, inside) for field in _fields_of(member).values()):
                 return True
     return False
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from liveconfig._core import Core
-from liveconfig._reading.names import Node, nearest
+from liveconfig._instance import leaves
+from liveconfig._reading.fields import Node
+from liveconfig._reading.load import Overrides
+from liveconfig._reading.names import nearest
 from liveconfig.events import Rejected, Reloaded, Stale
 from liveconfig.exceptions import InvalidSettingsError, LiveConfigError
 from liveconfig.settings import Settings
 
+__all__ = ["override", "recorded"]
+
 
 @contextlib.contextmanager
-def override(settings: Settings, **values: Any) -> Iterator[None]:
+def override(settings: Settings, /, **values: Any) -> Iterator[None]:
     """For the length of a ``with``, let some fields have other values.
 
     A source above all others: it goes through the normal transaction, so it is validated, published to subscribers,
-    seen by the whole process, and survives swaps. Undone in reverse order.
+    seen by the whole process, and survives swaps. Undone in reverse order; if what is on the volumes by then is good
+    under the override only, the settings go back to what they were before it, the last good ones.
 
     Args:
         settings: A live object.
         values: By the name of the field; ``__`` reaches into nested models (``db__password="x"``).
 
     Raises:
-        InvalidSettingsError: The values do not validate; the message holds none of them.
+        InvalidSettingsError: The values are not taken; the message says why, and holds none of them.
         LiveConfigError: There is no such field; the message names the nearest.
     """
     core = settings.live._core  # noqa: SLF001 - the one place that needs more than the face
@@ -41,9 +47,17 @@ def override(settings: Settings, **values: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def recorded(settings: Settings) -> Iterator[list[Reloaded[Any] | Rejected | Stale]]:
-    """For the length of a ``with``, the list of events; filled when ``settings.live.reload()`` returns."""
+    """For the length of a ``with``, the list of events; filled when ``settings.live.reload()`` returns.
+
+    They are told as to any subscriber: events of one kind come in their order, and changes that come while a subscriber
+    is busy are merged.
+    """
     events: list[Reloaded[Any] | Rejected | Stale] = []
-    subscriptions = [settings.live.subscribe(what, events.append) for what in (Reloaded, Rejected, Stale)]
+
+    def record(event: Reloaded[Any] | Rejected | Stale) -> None:
+        events.append(event)
+
+    subscriptions = [settings.live.subscribe(what, record) for what in (Reloaded, Rejected, Stale)]
     try:
         yield events
     finally:
@@ -56,44 +70,47 @@ class _Overrides:
 
     def __init__(self, core: Core[Any]) -> None:
         self._core = core
-        self._data: dict[str, Any] = {}
+        self._before = core.engine.applied.feeds
+        self._layer: Overrides = ()
 
     def put(self, values: dict[str, Any]) -> LiveConfigError | None:
         """Let the values hold. What came in is emptied, so that no frame on the way of an error holds a value."""
-        unknown = next((name for name in values if self._nodes(name) is None), None)
-        for name in list(values) if unknown is None else ():
-            self._place(self._nodes(name) or (), values[name])
+        paths = {name: self._path(name) for name in values}
+        unknown = next((name for name, path in paths.items() if not path), None)
+        if unknown is None:
+            # A whole model first, then the fields inside it, in whatever order they were given.
+            self._layer = tuple(sorted(((paths[name], values[name]) for name in values), key=lambda each: len(each[0])))
         values.clear()
-        if unknown is not None:
-            close = nearest(unknown, self._core.loader.plan.fields)
-            return LiveConfigError(f"no field {unknown!r}" + (f"; did you mean {close!r}?" if close else ""))
-        if self._apply((*self._core.loader.overrides, self._data)):
+        return self._unknown(unknown) if unknown is not None else self._put()
+
+    def _put(self) -> LiveConfigError | None:
+        self._change(lambda layers: (*layers, self._layer))
+        if self._holds():
             return None
         reasons = "; ".join(fault.reason for fault in self._core.engine.rejections.faults.values())
         self.take_away()
-        self._data.clear()
-        return InvalidSettingsError(f"the override is not applied: {reasons}")
+        self._layer = ()
+        return InvalidSettingsError(f"the override is not applied: {reasons or 'another look is under way'}")
+
+    def _unknown(self, name: str) -> LiveConfigError:
+        inside = (dotted.replace(".", "__") for dotted, _ in leaves(self._core.engine.applied.snapshot))
+        close = nearest(name, [*self._core.loader.plan.fields, *inside])
+        return LiveConfigError(f"no field {name!r}" + (f"; did you mean {close!r}?" if close else ""))
 
     def take_away(self) -> None:
         """Let the values hold no more."""
-        self._apply(tuple(layer for layer in self._core.loader.overrides if layer is not self._data))
+        self._change(lambda layers: tuple(layer for layer in layers if layer is not self._layer))
+        if self._holds():
+            self._core.engine.revert(self._before)
+            self._core.hub.barrier()
 
-    def _apply(self, layers: tuple[Any, ...]) -> bool:
-        applied = self._core.engine.override(layers)
+    def _change(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
+        self._core.engine.override(change)
         self._core.hub.barrier()
-        return applied
 
-    def _nodes(self, name: str) -> tuple[Node, ...] | None:
-        labels = name.split("__")
-        nodes = [self._core.loader.plan.node(".".join(labels[: count + 1])) for count in range(len(labels))]
-        found = tuple(node for node in nodes if node is not None)
-        return found if len(found) == len(labels) else None
+    def _holds(self) -> bool:
+        return any(layer is self._layer for layer in self._core.engine.applied.overrides)
 
-    def _place(self, nodes: tuple[Node, ...], value: Any) -> None:
-        data = self._data
-        for node in nodes[:-1]:
-            data = data.setdefault(node.key, {})
-        data[nodes[-1].key] = value
-
-
-__all__ = ["override", "recorded"]
+    def _path(self, name: str) -> tuple[Node, ...]:
+        plan = self._core.loader.plan
+        return plan.path(name) or plan.path(name.replace("__", "."))
