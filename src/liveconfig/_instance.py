@@ -74,14 +74,21 @@ def _fields_only(snapshot: BaseModel) -> dict[str, Any]:
     return held.copy() if len(held) == len(fields) else {name: held[name] for name in fields if name in held}
 
 
+_PLAIN = frozenset((str, int, bool, bytes))
+
+
 def same(old: Any, new: Any) -> bool:
     """Whether two values are of one type and equal, at any depth; what cannot be compared counts as different.
 
     Python's own ``==`` takes 1 for True. What is not equal to itself, as ``nan``, is the same as another such value: or
     it would change at every reload.
     """
+    if old is new:
+        return True
+    if type(old) is type(new) and type(old) in _PLAIN:
+        return bool(old == new)
     try:
-        return old is new or _same(old, new)
+        return _same(old, new)
     except (Exception, SystemExit):  # noqa: BLE001 - a user's __eq__
         return False
 

@@ -100,7 +100,7 @@ def _candidate(core: Core[Any]) -> CandidateStatus | None:
 
 def _subscribers(core: Core[Any]) -> Iterator[SubscriberStatus]:
     for each in core.hub.everybody():
-        yield SubscriberStatus(each.name, each.subject.seen, each.error, each.running_since())
+        yield SubscriberStatus(each.name, each.taken, each.error, each.running_since())
 
 
 def _unused(core: Core[Any], feeds: Feeds, origins: Mapping[str, Origin]) -> Iterator[UnusedKey]:

@@ -57,7 +57,7 @@ class SubscriberStatus:
 
     Attributes:
         name: The callback's qualified name.
-        version: The version it was last given.
+        version: The version that it took last.
         error: The type of the exception it raised last, until it succeeds; None if it did.
         running_since: Since when it has been inside its call; None if it is not.
     """

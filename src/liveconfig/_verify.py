@@ -35,6 +35,7 @@ class Verifier:
         self.timeout = timeout
         self.name = name_of(check)
         self._select = select
+        self._told: str | None = None
         self._inside: dict[threading.Thread, BaseModel] = {}  # the calls that have not returned, and what they look at
 
     def enter(self, candidate: BaseModel) -> str | None:
@@ -54,6 +55,12 @@ class Verifier:
     def leave(self) -> None:
         """The caller's call has returned."""
         self._inside.pop(threading.current_thread(), None)
+
+    def tell(self, text: str | None) -> None:
+        """Log what it raised, once as long as it is the same; None: it raised nothing."""
+        if text is not None and text != self._told:
+            _log.error("verifier %s raised: %s", self.name, text)
+        self._told = text
 
     def concerns(self, old: BaseModel, new: BaseModel) -> bool:
         """Whether what it is about differs; a selector that raises does not let anything slip by."""
@@ -146,10 +153,11 @@ class Attempt:
         except Refusal as refusal:
             return str(refusal)
         except BaseException as error:  # noqa: BLE001 - a user's code
-            _log.error("verifier %s raised: %s", verifier.name, trace(error))
+            verifier.tell(trace(error))
             return f"it raised {verdict(error)}"
         finally:
             verifier.leave()
+        verifier.tell(None)
         return "it returned False" if refused else None
 
     def _time_up(self, verifier: Verifier) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from liveconfig._delivery.hub import Hub
 from liveconfig._delivery.subjects import Subject
@@ -81,6 +81,7 @@ class _Versions:
     """The subject of a wait: every snapshot, the current one included."""
 
     seen = 0
+    several: ClassVar[bool] = False
 
     def news(self, target: Any) -> bool:
         return bool(target.number > self.seen)

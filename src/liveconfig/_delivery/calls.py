@@ -44,7 +44,7 @@ class Calls:
         subscriber = job.subscriber
         again = subscriber.owed and not subscriber.waits
         try:
-            event = job.event = subscriber.take(job.target)
+            event = job.event = subscriber.subject.take(job.target, again=again)
         except BaseException as error:  # noqa: BLE001 - a user's selector
             subscriber.skipped(job.target)
             if again:  # it is owed an event still

@@ -6,10 +6,11 @@ A *pass* brings every subscriber, in their order, to one version. User code is n
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,6 +19,9 @@ from liveconfig._delivery.lanes import SLOW, Job, Lanes
 from liveconfig._delivery.subjects import Every, Notices, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._worker import Timer, Timers, Worker
+
+AT_ONCE = 256
+"""Subscribers that a lane is given at once."""
 
 
 class Waker(Protocol):
@@ -244,31 +248,43 @@ class Hub:
 
     # What the lanes work through
 
-    def next(self, done: Job | None) -> Job | None:
-        """The next job of the pass, or of a new one. The one that was served goes first, until it has all."""
-        if done is not None and not done.subscriber.on_loop:
-            done.subscriber.rest()
-        while True:
-            if self._pass is None and not self._begin():
-                return None
+    def next(self) -> deque[Job]:
+        """The next jobs of the pass, or of a new one."""
+        jobs: deque[Job] = deque()
+        while not jobs and (self._pass is not None or self._begin()):
             assert self._pass is not None
             target = self._pass.target
-            if done is not None and done.subscriber.due(target):
-                return self._job(done.subscriber, target)
             for subscriber in self._pass.rest:
                 if subscriber.due(target):
-                    return self._job(subscriber, target)
-            done = None
-            self._end()
+                    jobs.append(self._job(subscriber, target))
+                    if len(jobs) == AT_ONCE:
+                        return jobs
+            if not jobs:
+                self._end()
+        return jobs
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        """The lane in charge was left to one subscriber: these are the next ones of the pass."""
+        subscribers = [job.subscriber for job in jobs]
+        for subscriber in subscribers:
+            subscriber.rest()
+        if self._pass is not None:
+            self._pass.rest = itertools.chain(subscribers, self._pass.rest)
 
     def more(self, done: Job) -> Job | None:
         """The next job for a subscriber that has a lane to itself."""
-        done.subscriber.rest()
         return self._job(done.subscriber, self.newest) if done.subscriber.due(self.newest) else None
 
     def serve(self, job: Job) -> None:
-        """Call a subscriber."""
-        self._calls.call(job)
+        """Call a subscriber; if it has several events to hear, until it has heard all."""
+        subscriber = job.subscriber
+        if not subscriber.cancelled:
+            self._calls.call(job)
+            if subscriber.subject.several:
+                while not subscriber.on_loop and subscriber.wants(job.target):
+                    self._calls.call(job)
+        if not subscriber.on_loop:
+            subscriber.rest()
 
     def left(self, job: Job) -> Timer | None:
         """It has a lane to itself: say so when it stays inside its call."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -35,14 +37,18 @@ class Job:
 class Work(Protocol):
     """What the lanes work through. All but `serve` is called under the lock."""
 
-    def next(self, done: Job | None) -> Job | None:
-        """The next job for the lane in charge."""
+    def next(self) -> deque[Job]:
+        """The next jobs for the lane in charge, in their order; empty when there is nothing to tell."""
+        ...
 
     def more(self, done: Job) -> Job | None:
         """The next job for the same subscriber, for a lane that was left to it."""
 
     def serve(self, job: Job) -> None:
-        """Call the subscriber."""
+        """Call the subscriber, once or as often as it has something to hear."""
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        """A lane does not come to these: they are the next ones."""
 
     def left(self, job: Job) -> Timer | None:
         """It has a lane to itself by now: say so when it stays inside its call."""
@@ -50,14 +56,35 @@ class Work(Protocol):
 
 
 class Lane:
-    """One delivery thread and what it is with."""
+    """One delivery thread, what it is with, and what it will be with.
 
-    __slots__ = ("job", "thread", "watch")
+    Its jobs are taken one by one without the lock, which would cost each subscriber as much as its call: a deque gives
+    each of them to one taker.
+    """
+
+    __slots__ = ("job", "jobs", "thread", "watch")
 
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
         self.job: Job | None = None
+        self.jobs: deque[Job] = deque()
         self.watch: Timer | None = None
+
+    def take(self) -> Job | None:
+        """The next job, unless another lane has been put in charge of it."""
+        try:
+            self.job = job = self.jobs.popleft()
+        except IndexError:
+            return None
+        return job
+
+    def let_go(self) -> list[Job]:
+        """The jobs that it does not come to any more; it may be taking one of them at this moment."""
+        left = []
+        with contextlib.suppress(IndexError):
+            while True:
+                left.append(self.jobs.popleft())
+        return left
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""
@@ -130,33 +157,33 @@ class Lanes:
         look: Timer | None = None
         while True:
             with self._lock:
-                job = self._job(lane)
-                if job is None:
+                if not self._has_jobs(lane):
                     self._timers.cancel(look)
                     return
                 if look is None:
                     look = self._timers.later(SLOW, lambda: self._look_at(lane))
-                lane.job = job
+            while (job := lane.take()) is not None:
                 job.subscriber.started = _clock.monotonic()
-                if lane in self._left:
-                    lane.watch = self._work.left(job)
-            with contextlib.suppress(BaseException):  # of a log filter: subscribers' own do not come so far
-                self._work.serve(job)
+                try:  # noqa: SIM105
+                    self._work.serve(job)
+                except BaseException:  # noqa: BLE001, S110 - of a log filter; `suppress` costs as much as a call
+                    pass
 
-    def _job(self, lane: Lane) -> Job | None:
+    def _has_jobs(self, lane: Lane) -> bool:
         done, lane.job = lane.job, None
         self._timers.cancel(lane.watch)
         if lane is self._in_charge:
-            job = self._work.next(done)
-            if job is None:
+            lane.jobs = self._work.next()
+            if not lane.jobs:
                 self._in_charge = None
-            return job
-        if lane in self._left and done is not None:
+        elif lane in self._left and done is not None:
             job = self._work.more(done)
             if job is None:
                 self._left.discard(lane)
-            return job
-        return None  # of the parent process: this thread forked inside a subscriber
+            else:
+                lane.jobs.append(job)
+                lane.watch = self._work.left(job)
+        return bool(lane.jobs)  # none too in a child, whose parent's thread forked inside a subscriber
 
     def _look_at(self, lane: Lane) -> None:
         """A second has gone by: if the lane is still with one subscriber, leave it to that one."""
@@ -172,6 +199,7 @@ class Lanes:
             if lane is self._in_charge and lane.job is not None:
                 self._in_charge = None
                 self._left.add(lane)
+                self._work.give_back(lane.let_go())
                 lane.watch = self._work.left(lane.job)
                 if go_on:
                     self.start()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
@@ -44,9 +44,15 @@ class Version:
 
 
 class Subject(Protocol):
-    """What a subscriber is told about."""
+    """What a subscriber is told about.
+
+    Attributes:
+        seen: The version that it has been brought to.
+        several: Whether one version can bring it more than one event.
+    """
 
     seen: int
+    several: ClassVar[bool]
 
     def news(self, target: Version) -> bool:
         """Whether it may have something to tell; cheap, and no code of users."""
@@ -69,6 +75,8 @@ class Subject(Protocol):
 
 class Values:
     """What a selector returns; an event where it differs from the value that was delivered last."""
+
+    several: ClassVar[bool] = False
 
     def __init__(self, select: Callable[[Any], Any], field: str | None, version: Version) -> None:
         self._select = select
@@ -99,6 +107,8 @@ class Values:
 class Reloads:
     """Every applied version, with all its changes."""
 
+    several: ClassVar[bool] = False
+
     def __init__(self, version: Version) -> None:
         self._version = self._tried = version
         self.seen = version.number
@@ -116,7 +126,7 @@ class Reloads:
             target.snapshot,
             diff(self._version.snapshot, target.snapshot, target.number),
             target.number,
-            target.generations,
+            dict(target.generations),
             target.written_at,
             target.applied_at,
             target.duration,
@@ -133,6 +143,8 @@ class Reloads:
 
 class Every:
     """Every version with the one before it, and every rejection, one by one: for our own log, that must miss none."""
+
+    several: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._waiting: deque[Any] = deque(maxlen=MOST_VERSIONS)
@@ -163,6 +175,8 @@ class Every:
 
 class Notices:
     """`Rejected` or `Stale`, one by one; of a slow subscriber's, the newest are kept."""
+
+    several: ClassVar[bool] = True
 
     def __init__(self, event_type: type, version: Version) -> None:
         self._event_type = event_type

@@ -42,6 +42,7 @@ class Subscriber:
         self.cancelled = False
         self.again: Timer | None = None
         self.error: str | None = None
+        self.taken = subject.seen  # the version that it was given last, and took
         self.owed = initial  # an event whatever has changed: it raised, or it asked for one at the start
         self.failures = 0
         self.renew()
@@ -79,9 +80,13 @@ class Subscriber:
 
     def due(self, target: Version) -> bool:
         """Whether it should be called now."""
-        if self.on_loop and not self.has_loop():
+        if self.busy and self.on_loop and not self.has_loop():
             self.rest()  # the loop was closed without a word: what was under way on it never ends
-        if self.busy or self.cancelled or self.parked:
+        return not self.busy and self.wants(target)
+
+    def wants(self, target: Version) -> bool:
+        """The same, whoever is with it now."""
+        if self.cancelled or self.parked:
             return False
         return self.subject.news(target) or (self.owed and not self.waits)
 
@@ -89,20 +94,22 @@ class Subscriber:
         """Whether it will have to be called."""
         return not self.cancelled and (self.owed or self.subject.news(target))
 
-    def take(self, target: Version) -> Any:
-        """The event for it, or None; raises what its selector raises."""
-        return self.subject.take(target, again=self.owed and not self.waits)
-
     def succeeded(self, target: Version, event: Any) -> None:
         """It took the event."""
         self.subject.settle(target, event)
-        self.subject.seen = max(self.subject.seen, target.number)
-        self.error, self.owed, self.waits, self.failures = None, False, False, 0
+        if target.number > self.subject.seen:
+            self.subject.seen = target.number
+        self.taken = self.subject.seen
+        if self.owed or self.error is not None:
+            self.error, self.owed, self.waits, self.failures = None, False, False, 0
 
     def skipped(self, target: Version) -> None:
         """There was nothing to tell, or its selector raised. What it is owed still waits."""
         self.subject.seen = max(self.subject.seen, target.number)
-        self.waits = self.owed
+        if self.owed:
+            self.waits = True
+        else:
+            self.taken = self.subject.seen
 
     def failed(self, target: Version, event: Any, error: BaseException) -> float | None:
         """It raised. Returns after how many seconds it is to be called again; None for never."""

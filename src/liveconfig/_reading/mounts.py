@@ -59,6 +59,12 @@ def _unlinked(path: str) -> bool:
         return False
 
 
+def is_subpath(path: str) -> bool:
+    """Whether the directory at ``path`` is part of some volume's generation, mounted there by itself."""
+    path = os.path.realpath(path)
+    return any(point == path and _GENERATION.search(root) for point, root in mounts())
+
+
 def identity(path: str) -> tuple[int, int, bool] | None:
     """What tells that another directory has come to be at ``path``, or that the one there was deleted on the node."""
     try:

@@ -7,6 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from liveconfig._reading.mounts import is_subpath
+
 LIMIT = 16 * 1024 * 1024
 """Bytes at most in one volume. A ConfigMap or Secret holds 1 MiB; a projected volume holds several of them."""
 
@@ -87,7 +89,7 @@ class _Tree:
     def _folder(self, name: str, path: str, key: str, descriptor: int) -> None:
         inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
         try:
-            if not foreign(inner, descriptor):
+            if not foreign(inner, descriptor, path):
                 self.read(inner, path, key + "/", own=False)
         finally:
             os.close(inner)
@@ -131,10 +133,10 @@ def skipped(name: str) -> bool:
     return name.startswith("..") or name == "lost+found"
 
 
-def foreign(inner: int, outer: int) -> bool:
-    """Whether a nested directory belongs to another volume or file system."""
+def foreign(inner: int, outer: int, path: str) -> bool:
+    """Whether a nested directory belongs to another volume or file system, and is no subPath mount of a folder."""
     if os.fstat(inner).st_dev != os.fstat(outer).st_dev:
-        return True
+        return not is_subpath(path)
     try:
         os.readlink("..data", dir_fd=inner)
     except OSError:
@@ -183,7 +185,8 @@ def _stats(folder: str, prefix: str, device: int) -> Iterator[tuple[object, ...]
             key = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 # As `foreign` has it: what happens on another file system or volume is none of ours.
-                if entry.stat().st_dev == device and not os.path.islink(f"{entry.path}/..data"):
+                own = entry.stat().st_dev == device or is_subpath(entry.path)
+                if own and not os.path.islink(f"{entry.path}/..data"):
                     yield from _stats(entry.path, key + "/", device)
                 continue
             try:
