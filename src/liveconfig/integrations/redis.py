@@ -186,6 +186,11 @@ class _Connections:
             self._known[id(connection)] = connection
         return given
 
+    def in_use(self, _pool: Any) -> bool:
+        """Whether one of them is connected: the client was not closed. Old redis-py's sync connections do not say."""
+        there = [connection for each in self._known.valuerefs() if (connection := each()) is not None]
+        return any(getattr(connection, "is_connected", True) for connection in there)
+
     def spare(self, pool: Any, login: Login) -> Any:
         """A connection beside the pool, that tries a login once."""
         given = _Given(self._username)
@@ -220,7 +225,7 @@ def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
         finally:
             spare.disconnect()
 
-    renewal = Renewal(pool, logins, _drop_idle)
+    renewal = Renewal(pool, logins, _drop_idle, connections.in_use)
 
     def connect(connection: Any) -> None:
         given = connections.given(connection)
@@ -249,7 +254,7 @@ def _async_login(pool: Any, logins: Logins, connections: _Connections) -> Any:
         finally:
             await spare.disconnect()
 
-    renewal = AsyncRenewal(pool, logins, _adrop_idle)
+    renewal = AsyncRenewal(pool, logins, _adrop_idle, connections.in_use)
 
     async def connect(connection: Any) -> None:
         given = connections.given(connection)
