@@ -112,6 +112,10 @@ class PostgreSQL:
         """Let the login have this password and no other; sessions that are there go on."""
         self._execute("ALTER ROLE {} PASSWORD {}", sql.Identifier(self.user), sql.Literal(password))
 
+    def limit(self, connections: int) -> None:
+        """Let the login have that many sessions at a time; -1: as many as it likes."""
+        self._execute("ALTER ROLE {} CONNECTION LIMIT {}", sql.Identifier(self.user), sql.Literal(connections))
+
     def takes(self, password: str) -> bool:
         """Whether one can log in with this password now."""
         try:

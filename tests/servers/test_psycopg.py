@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -64,3 +66,45 @@ def test_an_async_pool_lives_through_rotations(rotation: Any, make_async_load: A
             return before, await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
 
     tell(rotation, make_async_load(client, operate, hold), 0.2)
+
+
+@ON_POSTGRES
+def test_a_pool_that_has_every_connection_of_its_role_moves_too(rotation: Any) -> None:
+    """Where the role may have no connection beside the pool, the server's word on that is enough: it took the login."""
+    rotation.server.limit(3)
+    try:
+        pool = ConnectionPool(**where(rotation) | {"min_size": 3})
+        bind(pool, rotation.settings)
+        with pool:
+            pool.wait()
+            old = rotation.server.sessions()
+            rotation.renew()
+            rotation.in_server()
+            rotation.in_volume()
+            deadline = monotonic() + 10
+            while rotation.server.sessions() & old:
+                assert monotonic() < deadline, "the pool stays on the old login"
+                threading.Event().wait(0.01)
+            pool.wait()
+    finally:
+        rotation.server.limit(-1)
+
+
+@ON_POSTGRES
+def test_six_pools_move_together(rotation: Any) -> None:
+    """Of several pools each is on the new login within 2 s, whatever the others do."""
+    pools = [ConnectionPool(**where(rotation) | {"min_size": 2}) for _ in range(6)]
+    with contextlib.ExitStack() as opened:
+        for pool in pools:
+            bind(pool, rotation.settings)
+            opened.enter_context(pool).wait()
+        old = rotation.server.sessions()
+        rotation.renew()
+        rotation.in_server()
+        rotation.in_volume()
+        deadline = monotonic() + 2
+        while left := rotation.server.sessions() & old:
+            assert monotonic() < deadline, f"{len(left)} connections on the old login after 2 s"
+            threading.Event().wait(0.01)
+        for pool in pools:
+            pool.wait()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -53,3 +54,107 @@ def test_an_async_client_lives_through_rotations(
             return before, await alone.client_id()
 
     tell(rotation, make_async_load(client, lambda client: client.ping(), hold), 0.2)
+
+
+class Moved:
+    """A rotation that is over when the server has no session left of those that were idle before it."""
+
+    def __init__(self, rotation: Any) -> None:
+        self._rotation = rotation
+
+    def __call__(self, idle: set[object]) -> None:
+        self._rotation.renew()
+        self._rotation.in_server()
+        self._rotation.in_volume()
+        deadline = monotonic() + 10
+        while left := self._rotation.server.sessions() & idle:
+            assert monotonic() < deadline, f"{len(left)} idle connections on the old login"
+            threading.Event().wait(0.01)
+
+
+@pytest.fixture
+def rotate(rotation: Any) -> Moved:
+    return Moved(rotation)
+
+
+@ON_REDIS
+def test_a_busy_connection_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
+    """What is between two commands of one connection (SELECT, MULTI, WATCH) outlives a rotation."""
+    with redis.Redis(**rotation.server.where) as client:
+        bind(client, rotation.settings)
+        with client.client() as one, client.pipeline() as pipeline, client.client() as other:
+            busy = one.client_id()
+            one.execute_command("SELECT", 3)
+            other.execute_command("MULTI")
+            pipeline.watch("watched")
+            client.ping()
+            idle = {str(client.client_id())}
+            rotate(idle)
+            assert one.client_info()["db"] == 3
+            assert one.client_id() == busy
+            client.set("watched", "by somebody else")
+            pipeline.multi()
+            pipeline.set("watched", "by us")
+            with pytest.raises(redis.WatchError):
+                pipeline.execute()
+            assert other.execute_command("ECHO", "still here") == b"QUEUED"
+            assert other.execute_command("EXEC") == [b"still here"]
+            assert str(busy) in rotation.server.sessions()
+        assert str(busy) not in rotation.server.sessions()
+
+
+@ON_REDIS
+def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
+    """The same for an asyncio client; the connection is replaced when it is released."""
+
+    async def story() -> None:
+        async with redis.asyncio.Redis(**rotation.server.where) as client:
+            bind(client, rotation.settings)
+            async with client.client() as one:
+                busy = await one.client_id()
+                await one.execute_command("SELECT", 3)
+                await client.ping()
+                await asyncio.to_thread(rotate, {str(await client.client_id())})
+                assert (await one.client_info())["db"] == 3
+                assert await one.client_id() == busy
+            assert str(busy) not in rotation.server.sessions()
+
+    asyncio.run(story())
+
+
+@ON_REDIS
+def test_a_subscription_loses_no_message(rotation: Any, rotate: Moved) -> None:
+    """What is published after a rotation reaches who subscribed before it."""
+    with redis.Redis(**rotation.server.where) as client:
+        bind(client, rotation.settings)
+        with client.pubsub(ignore_subscribe_messages=True) as subscription:
+            subscription.subscribe("news")
+            subscription.get_message(timeout=10)
+            rotate({str(client.client_id())})
+            client.publish("news", "one")
+            message = subscription.get_message(timeout=10)
+    assert message is not None
+    assert message["data"] == b"one"
+
+
+@ON_REDIS
+def test_idle_connections_of_a_blocking_pool_are_dropped(rotation: Any, rotate: Moved) -> None:
+    """On a rotation the idle connections of a blocking pool are dropped at once, those that nobody uses as well."""
+    pool = redis.BlockingConnectionPool(**rotation.server.where)
+    with redis.Redis.from_pool(pool) as client:
+        bind(client, rotation.settings)
+        with client.client() as one, client.client() as other:
+            idle = {str(one.client_id()), str(other.client_id())}
+        rotate(idle)
+        assert client.ping()
+
+
+@ON_REDIS
+@pytest.mark.parametrize("how", ["it was used", "it connects when it is made"])
+def test_a_client_that_is_connected_is_refused(rotation: Any, how: str) -> None:
+    """A client that has a connection already, of which nobody could tell the login, cannot be bound: that is said."""
+    with redis.Redis(**rotation.server.where, single_connection_client="made" in how) as client:
+        if "used" in how:
+            client.connection_pool.release(client.connection_pool.get_connection())
+        with pytest.raises(ValueError, match="connected already"):
+            bind(client, rotation.settings)

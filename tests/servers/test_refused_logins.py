@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from liveconfig import LiveConfigError
 from liveconfig.integrations.psycopg import bind as bind_pool
 from liveconfig.integrations.redis import bind as bind_redis
 from liveconfig.integrations.sqlalchemy import bind as bind_engine
@@ -214,17 +215,48 @@ def test_a_server_ahead_of_its_volume(rotation: Any, kind: str, monkeypatch: pyt
 
 @EACH_KIND
 def test_a_login_that_is_wrong(rotation: Any, kind: str) -> None:
-    """At the end of the patience the client's own error comes, once, and holds no password wherever one looks."""
+    """F50: at the end of the patience the client's own error comes, once, with no password wherever one looks."""
 
     async def body(connect: Connect) -> None:
         rotation.renew()
         rotation.in_server()
         with pytest.raises(KINDS[kind].error) as caught:
             await connect()
-        text = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=False).format())
+        text = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
         assert "CANARY" not in text + reachable(caught.value)
 
     run(rotation, kind, body, patience=0.3)
+
+
+@EACH_KIND
+def test_an_empty_password(rotation: Any, kind: str) -> None:
+    """A password that is empty is a refused one: connections are made with the login before."""
+
+    async def body(connect: Connect) -> None:
+        rotation.volume.write({"db.user": rotation.server.user, "db.password": ""})
+        assert rotation.settings.live.reload()
+        await connect()
+
+    run(rotation, kind, body, patience=0)
+
+
+@pytest.mark.parametrize("on", ["mariadb"], indirect=True)
+def test_a_password_that_the_driver_cannot_encode(rotation: Any, canary: str) -> None:
+    """F52: PyMySQL sends latin-1; a password beyond that is a refused one, and nowhere in the error."""
+
+    async def body(connect: Connect) -> None:
+        rotation.volume.write({"db.user": rotation.server.user, "db.password": f"{canary}€"})
+        assert rotation.settings.live.reload()
+        await connect()
+        rotation.renew()
+        rotation.in_server()
+        with pytest.raises(LiveConfigError, match="cannot send the login") as caught:
+            await connect()
+        frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+        assert canary not in "".join(str(frame.locals) for frame in frames if frame.filename != __file__)
+        assert canary not in reachable(caught.value)
+
+    run(rotation, "engine, pymysql", body, patience=0)
 
 
 def reachable(error: BaseException | None) -> str:

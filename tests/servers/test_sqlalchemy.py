@@ -70,3 +70,47 @@ def test_an_async_engine_lives_through_rotations(
             return before, await connection.scalar(IDENTITY["postgresql"])
 
     tell(rotation, make_async_load(client, operate, hold), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("on", "driver"), [("postgres", "psycopg"), ("postgres", "psycopg2"), ("mariadb", "pymysql")], indirect=["on"]
+)
+def test_what_is_connected_outlives_a_login_that_no_server_takes(rotation: Any, driver: str) -> None:
+    """The server has moved on and the volume got another password: idle connections still work, and stay."""
+    engine = create_engine(rotation.server.url(driver), pool_size=3)
+    identity = IDENTITY[engine.dialect.name]
+    bind(engine, rotation.settings, patience=0)
+    with engine.connect() as one, engine.connect() as other:
+        there = {one.scalar(identity), other.scalar(identity)}
+    lose_the_password(rotation)
+    for _ in range(3):
+        with engine.connect() as connection:
+            assert connection.scalar(identity) in there
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("on", "driver"), [("postgres", "asyncpg"), ("postgres", "psycopg")], indirect=["on"])
+def test_what_an_async_engine_has_outlives_a_login_that_no_server_takes(rotation: Any, driver: str) -> None:
+    """The same for async engines, where the newest login is tried without blocking the event loop."""
+
+    async def story() -> None:
+        engine = create_async_engine(rotation.server.url(driver), pool_size=3)
+        bind(engine, rotation.settings, patience=0)
+        async with engine.connect() as one, engine.connect() as other:
+            there = {await one.scalar(IDENTITY["postgresql"]), await other.scalar(IDENTITY["postgresql"])}
+        await asyncio.to_thread(lose_the_password, rotation)
+        for _ in range(3):
+            async with engine.connect() as connection:
+                assert await connection.scalar(IDENTITY["postgresql"]) in there
+        await engine.dispose()
+
+    asyncio.run(story())
+
+
+def lose_the_password(rotation: Any) -> None:
+    """One password in the server, and another, that it does not take, in the volume."""
+    rotation.renew()
+    rotation.in_server()
+    rotation.renew()
+    rotation.in_volume()
+    assert rotation.settings.live.reload()

@@ -13,14 +13,12 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from operator import attrgetter
 from time import monotonic
 from typing import Any, TypeVar
 
-from pydantic import SecretStr
-
-from liveconfig import Settings
-from liveconfig.integrations._refusal import login_refused, without_secrets
+from liveconfig import LiveConfigError, Settings
+from liveconfig.integrations._fields import Login, login_reader
+from liveconfig.integrations._refusal import login_refused, taken_at_least, without_secrets
 
 T = TypeVar("T")
 
@@ -29,33 +27,6 @@ FIRST_PAUSE = 0.25  # seconds, doubled with each try, in case the server changes
 MEMORY = 2  # logins before the newest that are worth a try
 
 log = logging.getLogger("liveconfig")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Login:
-    """A user and a password from one snapshot; None: what the client's own configuration says."""
-
-    user: SecretStr | None
-    password: SecretStr | None
-
-    def arguments(self, user: str = "user", password: str = "password") -> dict[str, str]:  # noqa: S107 - names
-        """The login in the clear, under the client's own names for it."""
-        given = {user: self.user, password: self.password}
-        return {name: value.get_secret_value() for name, value in given.items() if value is not None}
-
-
-def login_reader(settings: Settings, user: str | None, password: str | None) -> Callable[[Any], Login]:
-    """A function that reads the login from a snapshot, by the dotted names of the fields.
-
-    Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
-    """
-    for field in (user, password):
-        if field is not None:
-            settings.live.origin(field)
-
-    get_user, get_password = (_nothing if field is None else attrgetter(field) for field in (user, password))
-    return lambda snapshot: Login(as_secret(get_user(snapshot)), as_secret(get_password(snapshot)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +99,32 @@ class Logins:
         """The login in the newest snapshot, never in a pinned one."""
         return self._note(self.read(self.live.latest()))
 
-    def outdated(self, login: Login | None) -> bool:
+    def outdated(self, login: Login, probe: Callable[[Login], None]) -> bool:
         """Whether a connection with this login should give way to one with the newest.
 
-        While the server does not take the newest yet, one connection a second is sent to try it.
+        It should once the server takes the newest, and no sooner, as it works and that one may not. Of all who ask
+        meanwhile, one a second tries it.
+
+        Args:
+            login: That of the connection.
+            probe: Connects with a login, beside that connection, and closes what it made.
         """
-        if self._proven == (newest := self.newest()) or login == newest:
-            return login != newest
-        if due := monotonic() - self._asked_at >= ASK_AGAIN:
+        if login == (newest := self.newest()):
+            return False
+        if self._proven != newest and monotonic() - self._asked_at >= ASK_AGAIN:
             self._asked_at = monotonic()
-        return due
+            self._try(newest, probe)
+        return self._proven == newest
+
+    def _try(self, newest: Login, probe: Callable[[Login], None]) -> None:
+        try:
+            with taken_at_least():
+                probe(newest)
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asks has a connection
+            if self._denied(error):
+                self._warn_of(newest)
+        else:
+            self.judge(newest, None)
 
     def superseded(self, login: Login) -> bool:
         """Whether the server took a newer login since."""
@@ -218,13 +205,27 @@ class Logins:
     def judge(self, login: Login, error: Exception | None) -> bool:
         """Take down what the server said to a login; whether the course goes on."""
         if error is not None:
-            return self._refused(error)
+            return self._denied(error)
         if login == (newest := self._history[0]):
             self._proven, self._history = login, (login,)  # what the server has replaced is not kept in memory
-        elif self._warned_of != newest:
+        else:
+            self._warn_of(newest)
+        return False
+
+    def presentable(self, error: Exception) -> Exception:
+        """The refusal as it may be shown."""
+        if isinstance(error, UnicodeEncodeError):  # its message shows a letter of the password, and it holds the rest
+            return LiveConfigError(f"the driver cannot send the login ({self._fields}): a letter that it does not know")
+        return without_secrets(error)
+
+    def _denied(self, error: Exception) -> bool:
+        """Whether the login is at fault: the server refuses it, or the driver cannot even send it."""
+        return isinstance(error, UnicodeEncodeError) or self._refused(error)
+
+    def _warn_of(self, newest: Login) -> None:
+        if self._warned_of != newest:
             self._warned_of = newest
             log.warning("the server refuses the newest login (%s); the one before still works", self._fields)
-        return False
 
     def _note(self, login: Login) -> Login:
         if login != self._history[0]:
@@ -249,19 +250,6 @@ class _Trial:
             if not self._logins.judge(login, error):
                 raise
             if self.refusal is None or login == self._logins.newest():
-                self.refusal = without_secrets(error)
+                self.refusal = self._logins.presentable(error)
         else:
             self._logins.judge(login, None)
-
-
-def _nothing(_snapshot: Any) -> None:
-    return None
-
-
-def as_secret(value: Any) -> SecretStr | None:
-    """A value of a settings field, wrapped until the moment of use."""
-    if hasattr(value, "get_secret_value"):
-        value = value.get_secret_value()
-    if isinstance(value, bytes):
-        value = value.decode(errors="replace")  # strict would put the bytes into the error
-    return None if value is None else SecretStr(str(value))

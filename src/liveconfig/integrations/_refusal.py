@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 MYSQL_REFUSALS = {1045, 1698, 3118, 4151}  # access denied, denied without a password, account locked (MySQL, MariaDB)
 # libpq hands out no SQLSTATE for a connection that failed, so its message has to do; PgBouncer has words of its own
-LIBPQ_REFUSAL = re.compile(r"authentication failed|not permitted to log in|role \S+ does not exist|no such user")
+LIBPQ_REFUSAL = re.compile(
+    r"authentication failed|not permitted to log in|role \S+ does not exist|no password supplied|no such user"
+)
+# what is counted by role, user or database is counted after the password (PostgreSQL miscinit.c, MySQL sql_connect.cc)
+MYSQL_LIMITS = {1203, 1226}
+POSTGRES_LIMIT = re.compile(r"too many connections for (role|database)")
 
 
 def login_refused(error: BaseException) -> bool:
@@ -15,13 +21,31 @@ def login_refused(error: BaseException) -> bool:
     sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if sqlstate and str(sqlstate).startswith("28"):
         return True
+    return _number(error) in MYSQL_REFUSALS or LIBPQ_REFUSAL.search(str(error)) is not None
+
+
+@contextmanager
+def taken_at_least() -> Iterator[None]:
+    """Swallow an error that comes only after the server took the login: that there is no room for one more."""
+    try:
+        yield
+    except Exception as error:
+        if _number(error) not in MYSQL_LIMITS and not POSTGRES_LIMIT.search(str(error)):
+            raise
+
+
+def _number(error: BaseException) -> int | None:
     number = error.args[0] if error.args else None
-    return number in MYSQL_REFUSALS or LIBPQ_REFUSAL.search(str(error)) is not None
+    return number if isinstance(number, int) else None
 
 
 def without_secrets(error: Exception) -> Exception:
-    """The error without the frames, and psycopg's without the finished connection's options, that hold the password."""
-    connection = getattr(error, "pgconn", None)
-    with suppress(AttributeError):
-        connection.password, connection.info = b"", []  # type: ignore[union-attr]
-    return error.with_traceback(None)
+    """The error, and what led to it, without what holds the password: frames, psycopg's options of the connection."""
+    chain: list[BaseException] = [error]
+    for one in chain:
+        chain += [each for each in (one.__cause__, one.__context__) if each is not None and each not in chain]
+        connection = getattr(one, "pgconn", None)
+        with suppress(AttributeError):
+            connection.password, connection.info = b"", []  # type: ignore[union-attr]
+        one.__traceback__ = None
+    return error

@@ -1,21 +1,26 @@
 """What pools share that ask nobody when they hand out a connection: theirs are renewed from outside.
 
-A subscriber first has a connection of its own try the newest login, and only when the server takes it lets the pool
-drop the others: as long as the server is behind the volume, those that are there are better than none. If that takes
-longer than the patience, the client's error ends the subscriber: liveconfig calls it again, with back-off, and the
-settings are not healthy until it succeeds.
+On a change a connection of its own first tries the newest login, and only when the server takes it the pool drops the
+others: as long as the server is behind the volume, those that are there are better than none. All of that goes on
+beside the delivery, as others wait there for their turn. If it takes longer than the patience, the client's error is
+what the subscriber raises: liveconfig calls it again, with back-off, and the settings are not healthy until it is done.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
+import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
-from liveconfig.integrations._login import Login, Logins, Wait
+from liveconfig.integrations._fields import Login
+from liveconfig.integrations._login import Logins, Wait
+from liveconfig.integrations._refusal import taken_at_least, without_secrets
 
 # The server may have taken an older login just before it took the newest: by then that connection is in the pool.
 SETTLE = Wait(0.5, lambda _: False)
@@ -24,78 +29,168 @@ P = TypeVar("P")
 Probe = TypeVar("Probe", bound=Callable[[Login], Any])
 
 
+class _OverError(Exception):
+    """There is nothing to renew any more, or a newer round does it."""
+
+
 class _Renewal(Generic[P, Probe]):
-    _probe: Probe
-
-    def __init__(self, pool: P, logins: Logins, drop: Callable[[P], Any]) -> None:
-        self._pool = weakref.ref(pool)
-        self._logins = logins
-        self._drop = drop
-        self._subscription: Any = None
-        self._process = 0
-        weakref.finalize(pool, self._cancel).atexit = False
-
-    def connected(self, login: Login, probe: Probe) -> None:
-        """Take note of a new connection of the pool, and of how to try a login with one more."""
-        self._probe, self._process = probe, os.getpid()
-        if self._is_first():  # only now, as by now there is something to renew
-            self._subscribe()
-            if login != self._logins.newest():  # the change has been before
-                self._subscribe(initial=True)
-
-    def _subscribe(self, *, initial: bool = False) -> None:
-        self._cancel()
-        self._subscription = self._logins.live.subscribe(self._logins.read, self._renew, initial=initial)
-
-    def _cancel(self) -> None:
-        if self._subscription is not None:
-            self._subscription.cancel()
-
-    def _is_first(self) -> bool:
-        raise NotImplementedError
-
-    def _renewable(self) -> P | None:
-        """The pool, unless it is gone or this is a child that must not touch its parent's connections."""
-        return self._pool() if self._process == os.getpid() else None
-
-    def _renew(self, _change: Any) -> Any:
-        raise NotImplementedError
-
-
-class Renewal(_Renewal[P, Callable[[Login], None]]):
     """Moves the connections of one pool to the newest login.
+
+    There is no lock in here (a fork would inherit it held): the last round that was begun is the one that counts.
 
     Args:
         pool: It is held weakly.
         logins: The logins of the pool.
         drop: Drops the idle connections of the pool at once, and the busy ones when they are returned.
+        in_use: Whether the pool may have connections: it was not closed.
     """
 
-    def __init__(self, pool: P, logins: Logins, drop: Callable[[P], Any]) -> None:
-        super().__init__(pool, logins, drop)
-        self._count = itertools.count()  # its threads connect at the same time, and one of them gets the 0
+    _probe: Probe
 
-    def _is_first(self) -> bool:
-        return next(self._count) == 0
+    def __init__(self, pool: P, logins: Logins, drop: Callable[[P], Any], in_use: Callable[[P], bool]) -> None:
+        self._pool = weakref.ref(pool)
+        self._logins = logins
+        self._drop = drop
+        self._in_use = in_use
+        self._process = 0
+        self._missed = True  # a change for which there was nothing to renew
+        self._failure: Exception | None = None  # why the last round failed
+        self._reporting = False
+        self.round: object = None
+        self._subscription: Any = None
+        self._subscribe()
+        weakref.finalize(pool, self._cancel).atexit = False
+
+    def connected(self, login: Login, probe: Probe) -> None:
+        """Take note of a new connection of the pool, and of how to try a login with one more."""
+        self._probe, self._process = probe, os.getpid()
+        missed, self._missed = self._missed, False
+        if missed and login != self._logins.newest():
+            self._begin()
+
+    def renewable(self) -> P | None:
+        """The pool, unless it is closed or gone, or this is a child that must not touch its parent's connections."""
+        pool = self._pool() if self._process == os.getpid() else None
+        return pool if pool is not None and self._in_use(pool) else None
+
+    def watched(self) -> bool:
+        """Whether the settings follow their volume."""
+        return bool(self._logins.live.status().watcher != "off")
+
+    def ended(self, failure: Exception | None) -> None:
+        """A round is done: have a failure stand in the status, and one that stands there taken back."""
+        before, self._failure = self._failure, failure
+        if (before is None) != (failure is None):
+            self._reporting = failure is not None
+            self._subscribe(initial=self._reporting)  # it was called when this returns
+            self._reporting = False
+
+    def _subscribe(self, *, initial: bool = False) -> None:
+        self._cancel()
+        self._subscription = self._logins.live.subscribe(self._logins.read, self._renew, initial=initial)
+        if self._pool() is None:  # it went while this subscribed
+            self._cancel()
+
+    def _cancel(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.cancel()
 
     def _renew(self, _change: Any) -> None:
-        if (pool := self._renewable()) is not None:
-            self._logins.prove(self._probe)
+        """Called at a change and, while it raises, with back-off."""
+        if self.renewable() is None:
+            self._missed, self._failure = True, None
+            return
+        if not self._reporting:
+            self._begin()
+        if (failure := self._failure) is not None:
+            raise failure.with_traceback(None)
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+
+class _Round(Generic[P]):
+    """One go at it: over when there is nothing to renew, a newer one has begun, or the settings were closed."""
+
+    def __init__(self, renewal: _Renewal[P, Any]) -> None:
+        self._renewal = renewal
+        self._watched = renewal.watched()
+        self._name = renewal.round = object()
+        self.report: Callable[[], None] = lambda: None
+
+    def pool(self) -> P:
+        """The pool, if this is to go on."""
+        pool = self._renewal.renewable()
+        if pool is None or not self._counts() or (self._watched and not self._renewal.watched()):
+            raise _OverError
+        return pool
+
+    def _counts(self) -> bool:
+        return self._renewal.round is self._name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if error is not None and not isinstance(error, Exception):
+            return False
+        if self._counts() and not isinstance(error, _OverError):
+            self.report = partial(self._renewal.ended, error and without_secrets(error))
+        return True
+
+
+class Renewal(_Renewal[P, Callable[[Login], None]]):
+    """As `_Renewal` says, each round on a thread of its own."""
+
+    def _begin(self) -> None:
+        threading.Thread(target=self._work, name="liveconfig-renewal", daemon=True).start()
+
+    def _work(self) -> None:
+        with _Round(self) as this:
+
+            def attempt(login: Login) -> None:
+                this.pool()
+                with taken_at_least():
+                    self._probe(login)
+
+            self._logins.prove(attempt)
             SETTLE.plain(self._logins.live)
-            self._drop(pool)
+            self._drop(this.pool())
+        this.report()
 
 
 class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
-    """As `Renewal`, on the event loop that the pool connects on."""
+    """As `_Renewal` says, each round a task of the event loop that the pool connects on."""
 
     _loop: asyncio.AbstractEventLoop | None = None
+    _task: asyncio.Task[None] | None = None  # the loop itself refers to its tasks weakly
 
-    def _is_first(self) -> bool:
-        before, self._loop = self._loop, asyncio.get_running_loop()
-        return self._loop is not before
+    def connected(self, login: Login, probe: Callable[[Login], Awaitable[None]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        super().connected(login, probe)
 
-    async def _renew(self, _change: Any) -> None:
-        if (pool := self._renewable()) is not None:
-            await self._logins.aprove(self._probe)
+    def renewable(self) -> P | None:
+        """As for any pool; connections of an event loop that is closed are gone with it."""
+        return None if self._loop is None or self._loop.is_closed() else super().renewable()
+
+    def _begin(self) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # it was closed just now
+            self._loop.call_soon_threadsafe(self._begin_here)
+
+    def _begin_here(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        with _Round(self) as this:
+
+            async def attempt(login: Login) -> None:
+                this.pool()
+                with taken_at_least():
+                    await self._probe(login)
+
+            await self._logins.aprove(attempt)
             await SETTLE.awaitable(self._logins.live)
-            await self._drop(pool)
+            await self._drop(this.pool())
+        await asyncio.to_thread(this.report)  # it waits for the subscriber to be called

@@ -8,7 +8,8 @@ from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from liveconfig import Settings
-from liveconfig.integrations._login import Login, Logins
+from liveconfig.integrations._fields import Login
+from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal, Renewal
 
 __all__ = ["bind"]
@@ -37,14 +38,21 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
+        ValueError: The pool is open: it has connections that nobody could tell of.
     """
+    if not pool.closed:
+        raise ValueError("the pool is open already: make it with open=False, bind it, and open it then")
     logins = Logins(settings, user, password, patience)
     if isinstance(pool, AsyncConnectionPool):
-        arenewal = AsyncRenewal(pool, logins, lambda pool: pool.drain())
+        arenewal = AsyncRenewal(pool, logins, lambda pool: pool.drain(), _is_open)
         pool.connection_class = _async_class(pool.connection_class, logins, arenewal)
     else:
-        renewal = Renewal(pool, logins, lambda pool: pool.drain())
+        renewal = Renewal(pool, logins, lambda pool: pool.drain(), _is_open)
         pool.connection_class = _class(pool.connection_class, logins, renewal)
+
+
+def _is_open(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> bool:
+    return not pool.closed
 
 
 def _class(base: type[Connection[Any]], logins: Logins, renewal: Renewal[Any]) -> type[Connection[Any]]:

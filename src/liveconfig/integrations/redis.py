@@ -17,7 +17,8 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError
 
 from liveconfig import Settings
-from liveconfig.integrations._login import Login, Logins, login_reader
+from liveconfig.integrations._fields import Login, login_reader
+from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal, Renewal
 
 __all__ = ["LiveCredentials", "bind"]
@@ -63,12 +64,13 @@ def bind(
     """Let the connections of a client log in with the newest user and password of live settings.
 
     New connections take both from one snapshot. When they change and the server takes the new login, idle connections
-    are dropped at once, busy ones when they are released. A refused login is tried again as the documentation of
-    credentials tells.
+    are dropped at once, busy ones when they are released: what one of them has to remember between two commands (a
+    transaction, a subscription, the database of a ``SELECT``) is never lost to a rotation. A refused login is tried
+    again as the documentation of credentials tells.
 
     Args:
         client: A client that was not used yet; what it knows of a password is forgotten. Over a Unix socket only a
-            sync one.
+            sync one. A sync ``single_connection_client`` connects when it is made, which is too early.
         settings: Live settings.
         user: The dotted name of the field that holds the user; None: the one that the client was given, or Redis'
             default user. A field that is None means the same.
@@ -77,13 +79,21 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
-        ValueError: redis-py's asyncio connections on a Unix socket log in before anybody is asked.
+        TypeError: It is no client with a pool of its own (a cluster).
+        ValueError: The client has connections already, or they are asyncio's on a Unix socket, which log in before
+            anybody is asked.
     """
+    if not isinstance(client, Redis | aredis.Redis):
+        name = type(client).__name__
+        raise TypeError(f"{name} makes its pools itself: give it LiveCredentials as its credential_provider")
     pool = client.connection_pool
+    if _has_connections(pool):
+        raise ValueError("the client is connected already: bind it before its first command")
     if issubclass(pool.connection_class, aredis.UnixDomainSocketConnection):
         raise ValueError("redis-py asks nobody for the login of an asyncio connection on a Unix socket: use TCP")
     logins = Logins(settings, user, password, patience, _refused)
     connections = _Connections(pool.connection_kwargs.pop("username", None))
+    _renew_on_release(pool, logins)
     pool.connection_kwargs.pop("password", None)
     if isinstance(client, aredis.Redis):
         connect = _async_login(pool, logins, connections)
@@ -91,6 +101,27 @@ def bind(
         connect = _login(pool, logins, connections)
     credentials = LiveCredentials(settings, user, password)
     pool.connection_kwargs.update(credential_provider=credentials, redis_connect_func=connect)
+
+
+def _has_connections(pool: Any) -> bool:
+    names = "_available_connections", "_in_use_connections", "_connections"  # the last is a sync blocking pool's
+    return any(getattr(pool, name, None) for name in names)
+
+
+def _renew_on_release(pool: Any, logins: Logins) -> None:
+    """Have a connection with an older login reconnect when it is released, and no sooner.
+
+    Marked while it is busy, redis-py would reconnect it between two commands of a transaction or a subscription.
+    """
+    release, weak = type(pool).release, weakref.ref(pool)
+
+    def release_outdated(connection: Any) -> Any:
+        given = _given_of(connection)
+        if given is not None and logins.superseded(given.login):
+            connection.mark_for_reconnect()
+        return release(weak(), connection)
+
+    pool.release = release_outdated
 
 
 class _Given(CredentialProvider):
@@ -134,6 +165,12 @@ class _Given(CredentialProvider):
         return again
 
 
+def _given_of(connection: Any) -> _Given | None:
+    """What handed the login to a connection; one with a cache is wrapped by redis-py."""
+    provider = getattr(connection, "_conn", connection).credential_provider
+    return provider if isinstance(provider, _Given) else None
+
+
 class _Connections:
     """The connections of one pool, each with the login that it was given last."""
 
@@ -143,17 +180,16 @@ class _Connections:
 
     def given(self, connection: Any) -> _Given:
         """What hands the login to a connection."""
-        provider = connection.credential_provider
-        if not isinstance(provider, _Given):
-            provider = connection.credential_provider = _Given(self._username, connection.retry.get_retries())
+        given = _given_of(connection)
+        if given is None:
+            given = connection.credential_provider = _Given(self._username, connection.retry.get_retries())
             self._known[id(connection)] = connection
-        return provider
+        return given
 
-    def mark(self, newest: Login) -> None:
-        """Have each connection with an older login reconnect when it is released."""
-        for reference in self._known.valuerefs():
-            if (connection := reference()) is not None and connection.credential_provider.login != newest:
-                connection.mark_for_reconnect()
+    def in_use(self, _pool: Any) -> bool:
+        """Whether one of them is connected: the client was not closed. Old redis-py's sync connections do not say."""
+        there = [connection for each in self._known.valuerefs() if (connection := each()) is not None]
+        return any(getattr(connection, "is_connected", True) for connection in there)
 
     def spare(self, pool: Any, login: Login) -> Any:
         """A connection beside the pool, that tries a login once."""
@@ -161,6 +197,21 @@ class _Connections:
         given.login = login
         once = {"credential_provider": given, "redis_connect_func": None, "retry": None}
         return pool.connection_class(**pool.connection_kwargs | once)
+
+
+def _drop_idle(pool: Any) -> None:
+    if isinstance(pool, BlockingConnectionPool):
+        with pool.pool.mutex:  # not `pool.disconnect`: it cuts connections that others have taken out meanwhile
+            for connection in filter(None, pool.pool.queue):
+                connection.disconnect()
+    else:
+        pool.disconnect(inuse_connections=False)
+
+
+async def _adrop_idle(pool: Any) -> None:
+    # not `pool.disconnect`: it cuts connections that others take meanwhile. Nobody comes between without waiting.
+    while there := [each for each in pool._available_connections if each.is_connected]:  # noqa: SLF001
+        await there[0].disconnect(nowait=True)
 
 
 def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
@@ -174,12 +225,7 @@ def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
         finally:
             spare.disconnect()
 
-    def drop(pool: Any) -> None:
-        connections.mark(logins.newest())
-        if not isinstance(pool, BlockingConnectionPool):  # that one could cut a connection that has just been taken out
-            pool.disconnect(inuse_connections=False)
-
-    renewal = Renewal(pool, logins, drop)
+    renewal = Renewal(pool, logins, _drop_idle, connections.in_use)
 
     def connect(connection: Any) -> None:
         given = connections.given(connection)
@@ -192,8 +238,6 @@ def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
             return
         with given.course(connection.retry):
             logins.connect(attempt)
-        if logins.superseded(given.login):
-            connection.mark_for_reconnect()
         renewal.connected(given.login, probe)
 
     return connect
@@ -210,13 +254,7 @@ def _async_login(pool: Any, logins: Logins, connections: _Connections) -> Any:
         finally:
             await spare.disconnect()
 
-    async def drop(pool: Any) -> None:
-        connections.mark(logins.newest())
-        # not `pool.disconnect`: it closes connections that meanwhile others take. Nobody comes between without waiting.
-        while marked := [each for each in pool._available_connections if each.should_reconnect()]:  # noqa: SLF001
-            await marked[0].disconnect(nowait=True)
-
-    renewal = AsyncRenewal(pool, logins, drop)
+    renewal = AsyncRenewal(pool, logins, _adrop_idle, connections.in_use)
 
     async def connect(connection: Any) -> None:
         given = connections.given(connection)
@@ -229,8 +267,6 @@ def _async_login(pool: Any, logins: Logins, connections: _Connections) -> Any:
             return
         with given.course(connection.retry):
             await logins.aconnect(attempt)
-        if logins.superseded(given.login):
-            connection.mark_for_reconnect()
         renewal.connected(given.login, probe)
 
     return connect

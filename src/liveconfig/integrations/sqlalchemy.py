@@ -9,7 +9,8 @@ from sqlalchemy import Engine, event, util
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from liveconfig import Settings
-from liveconfig.integrations._login import Login, Logins, Look, Wait
+from liveconfig.integrations._fields import Login
+from liveconfig.integrations._login import Logins, Look, Wait
 from liveconfig.integrations._refusal import login_refused
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["bind"]
 
 _await = getattr(util, "await_", None) or util.await_only  # SQLAlchemy 2.1's name, and 2.0's
-_LOGIN = "liveconfig.login"
+_MADE = "liveconfig.made"
 _FRESH = "liveconfig.fresh"
 
 
@@ -33,8 +34,9 @@ def bind(
 ) -> None:
     """Let the connections of an engine log in with the newest user and password of live settings.
 
-    New connections take both from one snapshot. Idle ones with an older login are replaced when they are checked out;
-    busy ones finish their work. A refused login is tried again as the documentation of credentials tells.
+    New connections take both from one snapshot. Idle ones with an older login are replaced when they are checked out,
+    once the server takes the newest; busy ones finish their work. A refused login is tried again as the documentation
+    of credentials tells.
 
     Args:
         engine: An engine, sync or async, that makes its own connections (no ``creator``).
@@ -56,16 +58,22 @@ def bind(
     perform = _awaiting(logins) if target.dialect.is_async else None
 
     def connect(dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]) -> Any:
+        def log_in(login: Login) -> Any:
+            return dialect.connect(*cargs, **cparams | login.arguments(**names))
+
         def attempt(login: Login) -> Any:
-            connection = dialect.connect(*cargs, **cparams | login.arguments(**names))
-            record.info.update({_LOGIN: login, _FRESH: True})
+            connection = log_in(login)
+            record.info.update({_MADE: (login, lambda login: log_in(login).close()), _FRESH: True})
             return connection
 
         return logins.connect(attempt, perform)
 
     def replace_outdated(_connection: Any, record: Any, _proxy: Any) -> None:
         # the pool gives up on a checkout that disconnects twice: a connection made for it is good enough
-        if not record.info.pop(_FRESH, False) and logins.outdated(record.info.get(_LOGIN)):
+        if record.info.pop(_FRESH, False):
+            return
+        made = record.info.get(_MADE)
+        if made is None or logins.outdated(*made):  # None: it was there before `bind`
             raise DisconnectionError("the login has changed")
 
     event.listen(target, "do_connect", connect)

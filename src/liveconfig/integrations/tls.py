@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import ssl
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from operator import attrgetter
 from typing import Any
 
 from pydantic import SecretStr
 
 from liveconfig import Change, Settings
-from liveconfig.integrations._login import as_secret
+from liveconfig.integrations._fields import secret_reader
 
 __all__ = ["server_context"]
 
@@ -41,32 +41,41 @@ def server_context(
 
     Returns:
         A context for `asyncio`, uvicorn (``ssl_context_factory``) and whatever else takes one. Its ``sni_callback``
-        is taken.
+        is taken. It follows for as long as somebody refers to it.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
         ssl.SSLError: The first pair does not match, or is no PEM.
         ValueError: The first key is encrypted.
     """
-    for name in (cert, key):
-        settings.live.origin(name)  # says which field is near, where there is none of that name
-    fields = attrgetter(cert), attrgetter(key)
+    readers = [secret_reader(settings, name) for name in (cert, key)]
 
     def read(snapshot: Any) -> Pair:
-        return tuple(as_secret(field(snapshot)) for field in fields)
+        return tuple(reader(snapshot) for reader in readers)
 
-    first = served = _context(read(settings.live.latest()), configure)
+    first = _context(read(settings.live.latest()), configure)
+    served = _Served(first)
+    first.sni_callback = served.choose
+    weak = weakref.ref(served)
 
     def serve(change: Change[Pair]) -> None:
-        nonlocal served
-        served = _context(change.new, configure)
+        if (served := weak()) is not None:
+            served.context = _context(change.new, configure)
 
-    def choose(connection: ssl.SSLObject, _server_name: str | None, _context: ssl.SSLContext) -> None:
-        connection.context = served
-
-    first.sni_callback = choose
-    settings.live.subscribe(read, serve, initial=True)  # initial: it may have changed since it was read
+    subscription = settings.live.subscribe(read, serve, initial=True)  # initial: it may have changed since it was read
+    weakref.finalize(served, subscription.cancel).atexit = False
     return first
+
+
+class _Served:
+    """What the next handshake is served with. Only the context that the server has refers to it."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+
+    def choose(self, connection: ssl.SSLObject, _server_name: str | None, _context: ssl.SSLContext) -> None:
+        """What Python calls in each handshake."""
+        connection.context = self.context
 
 
 def _context(pair: Pair, configure: Callable[[ssl.SSLContext], object]) -> ssl.SSLContext:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -60,3 +62,16 @@ def settings(volume: KubeletVolume) -> Iterator[LoginSettings]:
     one = LoginSettings.load(_volumes=volume.path)
     with one.live:
         yield one
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], bool]:
+    """Whether something holds at last, of which nobody tells."""
+
+    def eventually(holds: Callable[[], object]) -> bool:
+        deadline = monotonic() + 10
+        while not holds() and monotonic() < deadline:
+            threading.Event().wait(0.01)
+        return bool(holds())
+
+    return eventually

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -26,11 +29,14 @@ class Server:
         self.seen: list[str | None] = []
         self.bodies: list[bytes] = []
         self.before: Callable[[], object] = lambda: None
+        self.redirects: dict[str, str] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.seen.append(request.headers.get("authorization"))
         self.bodies.append(request.content)
         self.before()
+        if (target := self.redirects.get(request.method)) is not None:
+            return httpx.Response(303, headers={"Location": target})
         return httpx.Response(200 if self.seen[-1] == f"Bearer {self.token}" else 401)
 
 
@@ -127,6 +133,38 @@ def test_a_body_that_can_be_sent_once_is_not_repeated(settings: TokenSettings, k
     assert wire.sent == b"order"
 
 
+def test_a_request_that_was_redirected_is_not_repeated(
+    post: Callable[..., int], server: Server, kubelet_volume: KubeletVolume
+) -> None:
+    """The 401 of another page, to which the answer to a POST led, does not have the POST sent twice."""
+    server.redirects = {"POST": "http://shop/thanks"}
+    kubelet_volume.write({"api-token": "two"})
+    server.token = "two"
+    assert post(content=b"order", follow_redirects=True) == 401
+    assert server.bodies == [b"order", b""]
+
+
+@pytest.mark.parametrize("what", ["{} ", "{}\nsecond line", "{}\x7f", "{}€"])
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    post: Callable[..., int],
+    server: Server,
+    settings: TokenSettings,
+    kubelet_volume: KubeletVolume,
+    canary: str,
+    what: str,
+) -> None:
+    """F51: a token with a blank at an end, a line break or a letter that is not ASCII is an error that names its field."""
+    kubelet_volume.write({"api-token": what.format(canary)})
+    settings.live.reload()
+    with pytest.raises(LiveConfigError, match="api_token cannot be sent in a header") as caught:
+        post()
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert canary not in "".join(str(frame.locals) for frame in frames if frame.filename != __file__)
+    assert canary not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert server.seen == []
+
+
 def test_the_event_loop_is_not_held_up(settings: TokenSettings, server: Server, kubelet_volume: KubeletVolume) -> None:
     """While the volume is read for one request, others on the event loop go on."""
 
@@ -155,6 +193,42 @@ def test_the_event_loop_is_not_held_up(settings: TokenSettings, server: Server, 
     kubelet_volume.write({"api-token": "two"})
     server.token = "two"
     assert asyncio.run(run()) == 200
+
+
+ON_TRIO = """
+import sys, httpx, trio
+from liveconfig import Settings
+from liveconfig.integrations.httpx import TokenAuth
+
+class TokenSettings(Settings):
+    api_token: str
+
+settings = TokenSettings.load(_volumes=sys.argv[1], _watch=False)
+input("loaded")
+
+def serve(request):
+    return httpx.Response(200 if request.headers["authorization"] == "Bearer two" else 401)
+
+async def run():
+    auth = TokenAuth(settings, "api_token")
+    async with httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(serve)) as client:
+        return (await client.get("http://shop/")).status_code
+
+print(trio.run(run))
+"""
+
+
+def test_a_client_on_trio_reads_the_volume_as_well(kubelet_volume: KubeletVolume) -> None:
+    """On trio, where httpx runs too, a 401 has the volume read beside the event loop (trio keeps its threads for long)."""
+    pytest.importorskip("trio", reason="needs trio: it is in the group of packages called clients")
+    kubelet_volume.write({"api-token": "one"})
+    command = [sys.executable, "-c", ON_TRIO, str(kubelet_volume.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.read(6) == "loaded"
+        kubelet_volume.write({"api-token": "two"})
+        assert program.communicate("\n", timeout=30)[0] == "200\n"
 
 
 def test_other_headers_and_schemes(settings: TokenSettings, server: Server) -> None:

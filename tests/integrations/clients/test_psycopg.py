@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,6 +53,8 @@ def plain_pool(door: Any, drained: Drained) -> ConnectionPool[Any]:
             pass
 
     class Counting(ConnectionPool[Any]):
+        closed: Any = True
+
         def drain(self) -> None:
             drained.note()
 
@@ -74,10 +78,18 @@ def async_pool(door: Any, drained: Drained) -> AsyncConnectionPool[Any]:
             pass
 
     class Counting(AsyncConnectionPool[Any]):
+        closed: Any = True
+
         async def drain(self) -> None:
             drained.note()
 
     return Counting("host=db", connection_class=Guarded, open=False)
+
+
+def bind_and_open(pool: Any, settings: Any, **how: Any) -> None:
+    """No connection is made for it: the pools here have no server."""
+    bind(pool, settings, **how)
+    pool.closed = False
 
 
 @pytest.fixture
@@ -95,7 +107,7 @@ def test_the_pool_is_drained_when_the_server_takes_the_new_login(
 ) -> None:
     """On a change one connection tries the new login; once the server takes it, and no sooner, the pool is drained."""
     pool = plain_pool(door, drained)
-    bind(pool, settings)
+    bind_and_open(pool, settings)
     pool.connection_class.connect("host=db")
     refusals = threading.Semaphore(0)
     enter = door.enter
@@ -119,7 +131,7 @@ def test_the_pool_is_drained_when_the_server_takes_the_new_login(
 def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, door: Any, drained: Drained) -> None:
     """An async pool is drained on the event loop that it connects on now, wherever it was bound."""
     pool = async_pool(door, drained)
-    bind(pool, settings)  # no loop is running here
+    bind_and_open(pool, settings)  # no loop is running here
 
     async def connect() -> None:
         await pool.connection_class.connect("host=db")
@@ -134,20 +146,131 @@ def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, door: Any,
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("make", [plain_pool, async_pool])
 def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(
-    settings: Any, volume: Any, door: Any, drained: Drained
+    settings: Any, volume: Any, door: Any, drained: Drained, eventually: Any, make: Any
 ) -> None:
     """When the patience is at its end, the subscriber fails: the status says so until the server takes the login."""
-    pool = plain_pool(door, drained)
-    bind(pool, settings, patience=0)
-    pool.connection_class.connect("host=db")
+    pool = make(door, drained)
+    bind_and_open(pool, settings, patience=0)
+
+    def story() -> None:
+        swap(volume, settings, "two")
+        assert eventually(lambda: not settings.live.status().healthy)
+        assert "_renewal" in settings.live.status().problems[0]
+        assert drained.count == 0
+        door.takes = {("app", "two")}
+        assert drained.wait_for(1)
+        assert eventually(lambda: settings.live.status().healthy)
+
+    run_with_a_connection(pool, story)
+
+
+def run_with_a_connection(pool: Any, story: Callable[[], None]) -> None:
+    """Tell a story of a pool that has made a connection, whatever its kind."""
+    made = pool.connection_class.connect("host=db")
+    if not inspect.iscoroutine(made):
+        return story()
+
+    async def run() -> None:
+        await made
+        await asyncio.to_thread(story)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("make", [plain_pool, async_pool])
+def test_others_are_told_while_pools_are_renewed(
+    settings: Any, volume: Any, door: Any, drained: Drained, make: Any
+) -> None:
+    """E160: six pools try the new login beside the delivery, so that nobody waits for them."""
+    pools = [make(door, drained) for _ in range(6)]
+    for pool in pools:
+        bind_and_open(pool, settings)
+
+    def story() -> None:
+        door.takes = set()
+        swap(volume, settings, "two")
+        assert [each.name for each in settings.live.status().subscribers if each.running_since] == []
+        door.takes = {("app", "two")}
+        assert drained.wait_for(6)
+
+    def all_connected(rest: list[Any]) -> None:
+        if rest:
+            run_with_a_connection(rest[0], lambda: all_connected(rest[1:]))
+        else:
+            story()
+
+    all_connected(pools)
+
+
+@pytest.mark.parametrize("make", [plain_pool, async_pool])
+def test_a_closed_pool_is_left_alone(settings: Any, volume: Any, door: Any, drained: Drained, make: Any) -> None:
+    """For a pool that was closed nothing is tried, and nothing fails."""
+    closed, other = make(door, drained), plain_pool(door, drained)
+    for pool in (closed, other):
+        bind_and_open(pool, settings)
+
+    def story() -> None:
+        closed.closed = True
+        door.tried.clear()
+        door.takes = {("app", "two")}
+        swap(volume, settings, "two")
+        assert drained.wait_for(1)
+        assert door.tried == [("app", "two")]
+        assert settings.live.status().healthy
+
+    run_with_a_connection(other, lambda: run_with_a_connection(closed, story))
+
+
+def test_a_pool_whose_event_loop_is_gone_is_left_alone(
+    settings: Any, volume: Any, door: Any, drained: Drained, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Connections of an event loop that is closed are gone with it: nothing is tried for them, and nothing promised."""
+    pool = async_pool(door, drained)
+    bind_and_open(pool, settings)
+    run_with_a_connection(pool, lambda: None)
     swap(volume, settings, "two")
-    assert not settings.live.status().healthy
-    assert drained.count == 0
-    door.takes = {("app", "two")}
-    assert drained.wait_for(1)
-    settings.live.reload()
     assert settings.live.status().healthy
+    assert "event loop" not in caplog.text
+    assert door.tried == [("app", "one")]
+
+
+@pytest.mark.parametrize("end", ["the settings are closed", "the pool is closed", "the pool is gone"])
+def test_a_renewal_ends(settings: Any, volume: Any, door: Any, drained: Drained, eventually: Any, end: str) -> None:
+    """E162: a renewal that waits for the server ends when the settings or the pool are closed, or the pool is gone."""
+    threads = set(threading.enumerate())
+    pools = [plain_pool(door, drained)]
+    bind_and_open(pools[0], settings, patience=3600)
+    pools[0].connection_class.connect("host=db")
+    swap(volume, settings, "two")
+    assert eventually(lambda: door.tried.count(("app", "two")) > 1)
+    if end == "the settings are closed":
+        settings.live.close()
+    elif end == "the pool is closed":
+        pools[0].closed = True
+    else:
+        pools.clear()
+        gc.collect()
+    assert eventually(lambda: not [each for each in set(threading.enumerate()) - threads if "renewal" in each.name])
+
+
+@pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
+def test_a_pool_that_is_open_is_refused(settings: Any, kind: Any) -> None:
+    """A pool that is open has connections of which nobody could tell the login: that is said at once."""
+
+    async def run() -> None:
+        pool = kind("host=db", min_size=0, max_size=1, open=False)
+        opened = pool.open()
+        if opened is not None:
+            await opened
+        with pytest.raises(ValueError, match="open already"):
+            bind(pool, settings)
+        closed = pool.close()
+        if closed is not None:
+            await closed
+
+    asyncio.run(run())
 
 
 def test_a_change_before_the_first_connection_is_not_lost(
@@ -155,7 +278,7 @@ def test_a_change_before_the_first_connection_is_not_lost(
 ) -> None:
     """The login changed between the binding and the first connection, which had to take the one before."""
     pool = plain_pool(door, drained)
-    bind(pool, settings)
+    bind_and_open(pool, settings)
     swap(volume, settings, "two")
     pool.connection_class.connect("host=db")
     assert door.tried[:2] == [("app", "two"), ("app", "one")]
@@ -183,7 +306,7 @@ def test_a_field_that_is_not_there_is_named(settings: Any, door: Any, drained: D
 def test_a_pool_that_is_gone_is_forgotten(settings: Any, door: Any, drained: Drained) -> None:
     """The settings do not keep a pool, nor hear of one, that nobody refers to any more."""
     pool = plain_pool(door, drained)
-    bind(pool, settings)
+    bind_and_open(pool, settings)
     pool.connection_class.connect("host=db")
     del pool
     gc.collect()

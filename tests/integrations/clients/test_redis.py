@@ -68,6 +68,12 @@ def test_an_asyncio_client_on_a_unix_socket_is_refused(settings: Any) -> None:
         bind(redis.asyncio.Redis(unix_socket_path="/run/cache"), settings)
 
 
+def test_a_cluster_is_refused(settings: Any) -> None:
+    """A client that makes its pools itself cannot be bound: the error says what can be done with it."""
+    with pytest.raises(TypeError, match=r"RedisCluster .* LiveCredentials"):
+        bind(redis.asyncio.RedisCluster(host="cache"), settings)  # type: ignore[arg-type]
+
+
 def test_a_field_that_is_not_there_is_named(settings: Any) -> None:
     """The name of a field that does not exist is an error at once, that names the nearest."""
     with pytest.raises(LiveConfigError, match=r"db\.password"):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from pydantic import BaseModel, SecretStr
+from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError
 
-from liveconfig import LiveConfigError
+from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations.sqlalchemy import bind
 
 
@@ -78,7 +80,7 @@ def test_a_connection_logs_in_with_the_pair_of_one_snapshot(
     swap(volume, settings, "two", user="other")
     door.takes = {("other", "two")}
     use(engine)
-    assert door.tried == [("app", "one"), ("other", "two")]
+    assert door.tried == [("app", "one"), ("other", "two"), ("other", "two")]  # tried first, then connected with
 
 
 @pytest.mark.parametrize("how", ["no field", "a field that is None"])
@@ -123,19 +125,113 @@ def test_a_busy_connection_is_left_alone(make_engine: Any, settings: Any, volume
 
 
 def test_connections_stay_while_the_server_does_not_take_the_newest(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, door: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the server refuses the newest login, one connection a second tries it, and the others stay."""
+    """While the server refuses the newest login, one connection a second tries it, and those that are there stay."""
     engine = make_engine()
     bind(engine, settings)
-    with engine.connect(), engine.connect():
-        pass  # two are idle now
+    with engine.connect() as one, engine.connect() as other:
+        there = {one.connection.driver_connection, other.connection.driver_connection}
     swap(volume, settings, "two")
     door.tried.clear()
-    for _ in range(20):
-        use(engine)
-    assert door.tried[:2] == [("app", "two"), ("app", "one")]
+    assert {use(engine) for _ in range(20)} <= there
+    assert set(door.tried) == {("app", "two")}
     assert len(door.tried) < 20
+    assert caplog.text.count("the server refuses the newest login") == 1
+
+
+def test_connections_stay_where_the_server_takes_neither_login(
+    make_engine: Any, settings: Any, volume: Any, door: Any
+) -> None:
+    """The server has moved on, and the volume got a wrong login: what is connected still works, and stays."""
+    engine = make_engine()
+    bind(engine, settings, patience=0)
+    there = use(engine)
+    door.takes = set()
+    swap(volume, settings, "a typing error")
+    assert use(engine) is there
+
+
+def test_a_connection_stays_while_no_other_can_be_made(
+    make_engine: Any, settings: Any, volume: Any, door: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that cannot be reached has said nothing of the newest login: what is connected still works, and stays."""
+    engine = make_engine()
+    bind(engine, settings)
+    there = use(engine)
+    swap(volume, settings, "two")
+    door.broken = OSError("no route to host")
+    assert use(engine) is there
+    assert "refuses" not in caplog.text
+
+
+def test_a_connection_gives_way_where_there_is_no_room_for_one_more(
+    make_engine: Any, settings: Any, volume: Any, door: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server took the newest login and has no room for one more of this role: the idle connection makes room."""
+    engine = make_engine()
+    bind(engine, settings)
+    there = use(engine)
+    swap(volume, settings, "two")
+    full = [OSError('too many connections for role "app"')]
+
+    def enter(*_: object) -> None:
+        if full:
+            raise full.pop()
+
+    monkeypatch.setattr(door, "enter", enter)
+    assert use(engine) is not there
+    assert full == []
+
+
+def test_a_connection_from_before_gives_way(make_engine: Any, settings: Any, door: Any) -> None:
+    """A connection that was made before the engine was bound is replaced when it is checked out."""
+    door.takes = {(None, None), ("app", "one")}
+    engine = make_engine()
+    there = use(engine)
+    bind(engine, settings)
+    assert use(engine) is not there
+    assert door.tried == [(None, None), ("app", "one")]
+
+
+def test_a_password_that_the_driver_cannot_send_is_not_shown(
+    make_engine: Any, settings: Any, volume: Any, door: Any, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F52: a password with a letter that the driver cannot encode is a refused one, and nowhere in the error."""
+    engine = make_engine(poolclass=NullPool)
+    bind(engine, settings, patience=0)
+    enter = door.enter
+    monkeypatch.setattr(door, "enter", lambda user, password: enter(user, password.encode("latin-1").decode("latin-1")))
+    swap(volume, settings, f"{canary}€")
+    use(engine)
+    assert door.tried == [("app", "one")]
+    door.takes = set()
+    with pytest.raises(LiveConfigError, match=r"cannot send the login \(db\.user, db\.password\)") as caught:
+        use(engine)
+    assert caught.value.__context__ is None
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert canary not in "".join(str(frame.locals) for frame in frames if frame.filename != __file__)
+
+
+def test_a_model_that_is_none_gives_no_login(make_engine: Any, kubelet_volume: Any, door: Any) -> None:
+    """Where the model that holds user and password is None, the URL's login stands, until there is one."""
+
+    class Db(BaseModel):
+        user: str
+        password: SecretStr
+
+    class MaybeSettings(Settings):
+        db: Db | None = None
+
+    kubelet_volume.write({"other": ""})
+    settings = MaybeSettings.load(_volumes=kubelet_volume.path, _watch=False)
+    engine = make_engine("sqlite+guarded://of-the-url:old@/", poolclass=NullPool)
+    bind(engine, settings)
+    door.takes = {("of-the-url", "old"), ("app", "one")}
+    use(engine)
+    swap(kubelet_volume, settings, "one")
+    use(engine)
+    assert door.tried == [("of-the-url", "old"), ("app", "one")]
 
 
 def test_a_login_that_the_server_has_replaced_is_forgotten(
@@ -174,6 +270,7 @@ def test_a_typing_error_that_was_corrected_does_not_hide_the_login_that_works(
     use(engine)
     swap(volume, settings, "tow")
     swap(volume, settings, "two")
+    engine.dispose()
     door.tried.clear()
     use(engine)
     assert door.tried == [("app", "two"), ("app", "tow"), ("app", "one")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -176,6 +177,20 @@ def test_a_field_that_is_not_there_is_named(settings: TlsSettings) -> None:
     """The name of a field that does not exist is an error at once, that names the nearest."""
     with pytest.raises(LiveConfigError, match="tls_crt"):
         server_context(settings, cert="tls_cert")
+
+
+def test_a_context_that_is_gone_is_forgotten(settings: TlsSettings, kubelet_volume: KubeletVolume) -> None:
+    """E161: the settings do not keep a context, nor hear of a pair for one, that nobody refers to any more."""
+    context = server_context(settings)
+    kubelet_volume.write(B.keys())
+    settings.live.reload()
+    other = server_context(settings)
+    del context
+    gc.collect()
+    assert len(settings.live.status().subscribers) == 1
+    del other
+    gc.collect()
+    assert settings.live.status().subscribers == ()
 
 
 def test_the_files_for_openssl_are_gone_at_once(settings: TlsSettings, kubelet_volume: KubeletVolume) -> None:

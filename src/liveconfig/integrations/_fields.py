@@ -1,0 +1,66 @@
+"""What the credential guests read from a snapshot: a secret, or a login of two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from liveconfig import Settings
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """A user and a password from one snapshot; None: what the client's own configuration says."""
+
+    user: SecretStr | None
+    password: SecretStr | None
+
+    def arguments(self, user: str = "user", password: str = "password") -> dict[str, str]:  # noqa: S107 - names
+        """The login in the clear, under the client's own names for it."""
+        given = {user: self.user, password: self.password}
+        return {name: value.get_secret_value() for name, value in given.items() if value is not None}
+
+
+def login_reader(settings: Settings, user: str | None, password: str | None) -> Callable[[Any], Login]:
+    """A function that reads the login from a snapshot, by the dotted names of the fields.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+    get_user, get_password = (
+        _nothing if field is None else secret_reader(settings, field) for field in (user, password)
+    )
+    return lambda snapshot: Login(get_user(snapshot), get_password(snapshot))
+
+
+def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr | None]:
+    """A function that reads a field from a snapshot; None where the field, or a model above it, is None.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+    settings.live.origin(field)
+    names = field.split(".")
+
+    def read(value: Any) -> SecretStr | None:
+        for name in names:
+            value = None if value is None else getattr(value, name)
+        return _as_secret(value)
+
+    return read
+
+
+def _nothing(_snapshot: Any) -> None:
+    return None
+
+
+def _as_secret(value: Any) -> SecretStr | None:
+    """A value of a settings field, wrapped until the moment of use."""
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")  # strict would put the bytes into the error
+    return None if value is None else SecretStr(str(value))
