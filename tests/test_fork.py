@@ -767,14 +767,8 @@ class TestShortage:
         for each, entered in zip((settings, others), inside, strict=True):
             each.live.reload(wait=False)
             assert entered.wait(PATIENCE)
-        refused = []
-
-        def refuse(thread):
-            if not refused and "delivery" in thread.name:
-                refused.append(thread.name)
-                return MemoryError()
-
-        shortage.append(refuse)
+        errors = [MemoryError()]
+        shortage.append(lambda thread: errors.pop() if errors and "delivery" in thread.name else None)
 
         def child():
             told[1].wait()

@@ -250,8 +250,8 @@ def _store(config: dict[str, Any], keys: Sequence[str]) -> Callable[[Sequence[An
             others = fresh.get(_FALLBACKS) or () if _FALLBACKS in fresh else (*used, *configured)
             fresh[_FALLBACKS] = [each for each in dict.fromkeys((key, *others)) if each]
             fresh["SECRET_KEY"] = key
-        for name, value in fresh.items():  # not `update`: in this order
-            config[name] = value
+        for name, value in fresh.items():
+            config[name] = value  # noqa: PERF403 - one by one, in this order
 
     return store
 
