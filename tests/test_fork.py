@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -49,6 +50,16 @@ def settings(volume):
     settings = App.load(_volumes=volume.path)
     yield settings
     settings.live.close()
+
+
+def inotify_descriptors():
+    """Those of this process, by what /proc says of them."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists is closed by now
+            if "inotify" in os.readlink(f"/proc/self/fd/{name}"):
+                found.add(name)
+    return found
 
 
 class Child:
@@ -685,6 +696,89 @@ class TestState:
         said = lines.read_text().splitlines()
         assert len([line for line in said if line.startswith("parent version 2 applied")]) == 1
         assert len([line for line in said if line.startswith("child version 2 applied")]) <= 1
+
+    def test_descriptors(self, volume):
+        """E198: a forked child, and a child of that child, hold no inotify descriptor of their ancestors."""
+        settings = Events.load(_volumes=volume.path)
+        held = inotify_descriptors()
+        assert held
+
+        def child(below=None):
+            own = len(inotify_descriptors())
+            deeper = Child(below).result() if below else []
+            settings.live.close()
+            return [own, len(inotify_descriptors()), *deeper]
+
+        assert Child(lambda: child(child)).result() == [len(held), 0] * 2
+        assert inotify_descriptors() == held
+        settings.live.close()
+
+
+class TestShortage:
+    """Children that get no thread."""
+
+    @pytest.fixture
+    def shortage(self, monkeypatch):
+        """Has no thread started in a child while it is set, by what a function gives to raise for a thread."""
+        parent, start, why = os.getpid(), threading.Thread.start, []
+
+        def scarce(thread):
+            if os.getpid() != parent and why and (error := why[0](thread)):
+                raise error
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", scarce)
+        return why
+
+    @pytest.mark.parametrize("again", ["status", "reload"])
+    def test_no_thread_for_a_while(self, settings, volume, shortage, again):
+        """E199: a child that gets no thread at the fork is not healthy and says so, and follows again from a status() or reload() on."""
+        shortage.append(lambda _: RuntimeError("can't start new thread"))
+
+        def child():
+            before = settings.live.status()
+            shortage.clear()
+            getattr(settings.live, again)()
+            volume.update({"message": "two"})
+            settings.live.wait(lambda s: s.message == "two", PATIENCE)
+            after = settings.live.status()
+            return before.healthy, any("watcher" in each for each in before.problems), after.healthy
+
+        assert Child(child).result() == [False, True, True]
+
+    def test_one_that_cannot_go_on(self, settings, volume, shortage, caplog):
+        """E200: settings that cannot go on in a child are named in its log, and keep no others from going on there."""
+        others = App.load(_volumes=volume.path)
+        inside, release, parent = [threading.Event(), threading.Event()], threading.Event(), os.getpid()
+        told = [Recorder(), Recorder()]
+
+        def subscribe(live, entered, tell):
+            @live.on_change("message")
+            def hear(change):
+                entered.set()
+                if os.getpid() == parent:
+                    release.wait(PATIENCE)
+                else:
+                    tell(change)
+
+        for each, *rest in zip((settings, others), inside, told, strict=True):
+            subscribe(each.live, *rest)
+        volume.update({"message": "two"})
+        for each, entered in zip((settings, others), inside, strict=True):
+            each.live.reload(wait=False)
+            assert entered.wait(PATIENCE)
+        errors = [MemoryError()]
+        shortage.append(lambda thread: errors.pop() if errors and "delivery" in thread.name else None)
+
+        def child():
+            told[1].wait()
+            return told[0].news, told[1].news, "could not go on" in caplog.text
+
+        try:
+            assert Child(child).result() == [[], ["two"], True]
+        finally:
+            release.set()
+        others.live.close()
 
 
 def _spawned(settings, connection):

@@ -161,6 +161,7 @@ class Core(Generic[S]):
 
     def see(self) -> None:
         """See what is stale, if anything has changed since the last time on which that depends."""
+        watcher.is_alive()  # a thread that could not be had is tried once more, on a reload by hand too
         if self._places != self._whereabouts() or self.staleness.stands():
             self.review()
         elif self._said is not self.engine.applied:

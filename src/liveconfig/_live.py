@@ -59,7 +59,7 @@ class Live(Generic[S]):
 
     def latest(self) -> S:
         """The newest snapshot: an immutable instance of the same class that never changes."""
-        return self._core.engine.applied.snapshot
+        return self._core.engine.state[0].snapshot  # each pin pays for a property
 
     def snapshot(self) -> S:
         """The pinned snapshot inside `pinned`, else the newest."""

@@ -40,6 +40,12 @@ def test_a_child_of_multiprocessing_follows(script: Script, method: str) -> None
     script("fork_multiprocessing.py", method)
 
 
+@pytest.mark.parametrize("method", ["execv", "subprocess"])
+def test_a_program_inherits_no_watch(script: Script, method: str) -> None:
+    """E196: A program that takes this one's place, or is started with all its descriptors, has no inotify descriptor of it."""
+    script("programs.py", method)
+
+
 def test_a_fork_inside_a_subscriber(script: Script) -> None:
     """E11: A child that is forked inside a subscriber is not deadlocked: it reads, reloads and hears."""
     script("fork_in_subscriber.py")

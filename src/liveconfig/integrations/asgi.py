@@ -32,18 +32,22 @@ def lifespan(settings: Settings, inner: Lifespan | None = None) -> Lifespan:
 
     Returns:
         What ``FastAPI(lifespan=...)`` and ``Starlette(lifespan=...)`` take.
+
+    Raises:
+        LiveConfigError: The settings are a snapshot.
     """
+    live = settings.live
 
     @asynccontextmanager
-    async def live(app: Any) -> AsyncIterator[Any]:
-        async with settings.live:
+    async def served(app: Any) -> AsyncIterator[Any]:
+        async with live:
             if inner is None:
                 yield
             else:
                 async with inner(app) as state:
                     yield state
 
-    return live
+    return served
 
 
 class PinnedMiddleware:

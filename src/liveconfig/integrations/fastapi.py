@@ -52,6 +52,9 @@ def pinned(settings: S) -> Dependency[S]:
 
     Returns:
         The same function for the same settings each time, so that ``app.dependency_overrides`` finds it.
+
+    Raises:
+        LiveConfigError: The settings are a snapshot.
     """
     found = _dependencies.get(id(settings))
     return found if found is not None else _dependencies.setdefault(id(settings), _dependency(settings))
@@ -86,7 +89,11 @@ def router(
 
     Returns:
         A router for ``app.include_router()``.
+
+    Raises:
+        LiveConfigError: The settings are a snapshot.
     """
+    live = settings.live  # raises here, where a snapshot is given, and not at the first request
     api = APIRouter(prefix="/liveconfig", tags=["liveconfig"])
 
     @api.get("/ready", responses={503: {"model": Readiness}} if fail_when_unhealthy else {})
@@ -101,6 +108,6 @@ def router(
         @api.get("/status", response_model=_StatusPage, dependencies=status_dependencies)
         def show() -> JSONResponse:
             """What the settings of this process hold, where each value comes from, and what is wrong. No values."""
-            return JSONResponse(settings.live.status().as_dict())
+            return JSONResponse(live.status().as_dict())
 
     return api

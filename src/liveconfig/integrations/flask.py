@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
-from operator import attrgetter
+from functools import partial, reduce, update_wrapper
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
@@ -43,7 +42,8 @@ R = TypeVar("R")
 Callback: TypeAlias = Callable[[Change[T]], R]
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_FALLBACKS = 3
+_FALLBACKS = "SECRET_KEY_FALLBACKS"
+_KEPT = 3  # keys before the newest
 
 
 class _Wish(NamedTuple):
@@ -65,8 +65,9 @@ class LiveConfig(Generic[S]):
     Args:
         settings: The live settings; or give them to `init_app`.
         mirror: Field by key of ``app.config``: the key always holds the newest value, secrets as plain text, as Flask
-            wants them. When ``SECRET_KEY`` is mirrored, its last 3 values go to ``SECRET_KEY_FALLBACKS`` (unless that
-            is mirrored as well), so that sessions survive (Flask 3.1 or newer).
+            wants them, or None below a model that is None. When ``SECRET_KEY`` is mirrored, ``SECRET_KEY_FALLBACKS``
+            holds it too, and its 3 values before (unless the fallbacks are mirrored as well), so that sessions survive
+            (Flask 3.1 or newer).
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
         status_decorators: Put around the status alone, the first one inside: ``[login_required]``.
         fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
@@ -84,7 +85,6 @@ class LiveConfig(Generic[S]):
     ) -> None:
         self._default = settings
         self._mirror = dict(mirror)
-        self._own_fallbacks = "SECRET_KEY_FALLBACKS" in self._mirror
         self._status = status
         self._status_decorators = tuple(status_decorators)
         self._fail_when_unhealthy = fail_when_unhealthy
@@ -107,10 +107,10 @@ class LiveConfig(Generic[S]):
         self._several |= settings is not self._default
         app.extensions["liveconfig"] = self
         app.wsgi_app = _pinned(app.wsgi_app, settings)  # type: ignore[assignment,method-assign]  # as Flask's own docs do
-        app.context_processor(lambda: {"live": self})
+        app.jinja_env.globals["live"] = self  # a context processor would not reach imported templates
         app.register_blueprint(self._blueprint(settings))
-        for key, field in self._mirror.items():
-            _mirror(app, settings, key, field, keep_fallbacks=key == "SECRET_KEY" and not self._own_fallbacks)
+        if self._mirror:
+            _mirror(app, settings, self._mirror)
         for wish in self._wishes:
             _subscribe(app, settings, wish)
 
@@ -200,36 +200,65 @@ def _pinned(application: WSGIApplication, settings: Settings) -> WSGIApplication
 def _subscribe(app: Flask, settings: Settings, wish: _Wish) -> None:
     reference = ref(app)  # an application that a test made and dropped is not kept by its subscribers
 
-    @wraps(wish.callback)
     def deliver(change: Change[Any]) -> None:
         if (target := reference()) is not None:
             with target.app_context():
                 target.ensure_sync(wish.callback)(change)
 
+    update_wrapper(deliver, _named(wish.callback), updated=())  # the log and the status show the user's function
     subscription = settings.live.subscribe(wish.what, deliver, initial=wish.initial, retry=wish.retry)
     finalize(app, subscription.cancel).atexit = False
 
 
-def _mirror(app: Flask, settings: Settings, key: str, field: str, *, keep_fallbacks: bool) -> None:
-    config, value_of = app.config, attrgetter(field)
-    configured = list(config.get("SECRET_KEY_FALLBACKS") or ())
-    used: list[Any] = []  # what this mirror has put there, the newest first; a default such as "dev" is never accepted
+def _named(callback: Any) -> Any:
+    """What a callback has its name from: itself, the function of a partial, or the class of an object."""
+    function = callback.func if isinstance(callback, partial) else callback
+    return function if hasattr(function, "__qualname__") else type(function)
 
-    def put(value: Any) -> None:
-        plain = _plain(value)
-        if used and used[0] == plain:
-            return
-        used.insert(0, plain)
-        del used[_FALLBACKS + 1 :]
-        if keep_fallbacks:
-            config["SECRET_KEY_FALLBACKS"] = [old for old in used[1:] if old] + configured
-        config[key] = plain
 
-    subscription = settings.live.subscribe(field, lambda change: put(change.new))
+def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str]) -> None:
+    """Keep keys of an application's config fresh, by one subscription to all of their fields."""
+    for field in fields.values():
+        settings.live.origin(field)  # says which field is near, where there is none of that name
+    store = _store(app.config, list(fields))
+
+    def select(snapshot: Any) -> tuple[Any, ...]:
+        return tuple(_value(snapshot, field) for field in fields.values())
+
+    def put(change: Change[tuple[Any, ...]]) -> None:
+        store(change.new)
+
+    put.__qualname__ = f"mirror of {', '.join(fields)}"
+    store(select(settings.live.latest()))
+    subscription = settings.live.subscribe(select, put, initial=True)  # it may have changed since it was read
     finalize(app, subscription.cancel).atexit = False
-    snapshot = None
-    while snapshot is not (snapshot := settings.live.latest()):  # what comes meanwhile is not overwritten
-        put(value_of(snapshot))
+
+
+def _store(config: dict[str, Any], keys: Sequence[str]) -> Callable[[Sequence[Any]], None]:
+    """What puts values behind their keys: the fallbacks before ``SECRET_KEY``, and with the key that is about to come.
+
+    Flask reads first the one and then the other, in any thread, while they are replaced.
+    """
+    configured = list(config.get(_FALLBACKS) or ())
+    used: list[Any] = []  # what was put there, the newest first; a default such as "dev" is never accepted
+
+    def store(values: Sequence[Any]) -> None:
+        fresh = dict(zip(keys, map(_plain, values), strict=True))
+        if "SECRET_KEY" in fresh:
+            key = fresh.pop("SECRET_KEY")
+            used[:] = [*dict.fromkeys((key, *used))][: 1 + _KEPT]
+            others = fresh.get(_FALLBACKS) or () if _FALLBACKS in fresh else (*used, *configured)
+            fresh[_FALLBACKS] = [each for each in dict.fromkeys((key, *others)) if each]
+            fresh["SECRET_KEY"] = key
+        for name, value in fresh.items():
+            config[name] = value  # noqa: PERF403 - one by one, in this order
+
+    return store
+
+
+def _value(snapshot: Any, field: str) -> Any:
+    """The value of a dotted field; None below a model that is not there, or another one of a union."""
+    return reduce(lambda value, name: getattr(value, name, None), field.split("."), snapshot)
 
 
 def _plain(value: Any) -> Any:

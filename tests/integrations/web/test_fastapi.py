@@ -4,7 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from liveconfig import Change, Settings
+from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations.fastapi import PinnedMiddleware, lifespan, pinned, router
 from liveconfig.testing import override
 
@@ -108,6 +108,37 @@ def test_a_coroutine_of_the_module_hears_on_the_loop_of_the_application(settings
     assert [message for message, _ in heard] == ["two"]
 
 
+def test_a_coroutine_moves_to_the_application_that_is_left(settings: Settings, swap: Swap) -> None:
+    """E201: when the first of two applications ends, a coroutine function goes on on the loop of the second."""
+    heard: list[tuple[str, asyncio.AbstractEventLoop]] = []
+
+    @settings.live.on_change(lambda s: s.message)
+    async def hear(change: Change[str]) -> None:
+        heard.append((change.new, asyncio.get_running_loop()))
+
+    first, second = (FastAPI(lifespan=lifespan(settings)) for _ in range(2))
+
+    @first.get("/{message}")
+    @second.get("/{message}")
+    async def show(message: str) -> bool:
+        await asyncio.to_thread(swap, message=message)
+        async with asyncio.timeout(10):
+            while message not in dict(heard):
+                await asyncio.to_thread(int)
+        return dict(heard)[message] is asyncio.get_running_loop()
+
+    with TestClient(second) as left:
+        with TestClient(first) as ending:
+            assert ending.get("/two").json() is False  # the one that was entered first has it
+        assert left.get("/three").json() is True
+    with ExitStack() as stack:
+        ending = stack.enter_context(TestClient(first))
+        with TestClient(second) as left:
+            assert ending.get("/four").json() is True
+            stack.close()
+            assert left.get("/five").json() is True
+
+
 # The dependency
 
 
@@ -166,6 +197,13 @@ def app(settings: Any, swap: Swap) -> FastAPI:
     ran: list[str] = []
     app.state.ran = ran
     return app
+
+
+@pytest.mark.parametrize("use", [pinned, router, lifespan])
+def test_a_snapshot_is_refused_at_once(settings: Any, use: Callable[[Any], Any]) -> None:
+    """E202: a snapshot in place of live settings is an error where it is given, and not at the first request."""
+    with pytest.raises(LiveConfigError, match="snapshot"):
+        use(settings.live.latest())
 
 
 @pytest.mark.parametrize("path", ["/async", "/sync", "/dependency"])

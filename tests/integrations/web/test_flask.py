@@ -6,11 +6,21 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from flask import Flask, copy_current_request_context, current_app, render_template_string, session, stream_with_context
-from pydantic import SecretStr
+from flask import (
+    Config,
+    Flask,
+    copy_current_request_context,
+    current_app,
+    render_template_string,
+    session,
+    stream_with_context,
+)
+from jinja2 import DictLoader
+from pydantic import BaseModel, SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations.flask import LiveConfig
@@ -94,6 +104,14 @@ def test_a_template_sees_the_snapshot_of_its_request(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/template").text == "one"
     assert client.get("/template").text == "two"
+
+
+def test_an_imported_template_sees_the_snapshot_of_its_request(app: Flask) -> None:
+    """E195: ``live`` is known in a macro of a template that another one imports."""
+    head = "{% macro head() %}{{ live.snapshot.message }}{% endmacro %}"
+    app.jinja_loader = DictLoader({"head.html": head})
+    app.get("/page")(lambda: render_template_string("{% from 'head.html' import head %}{{ head() }}"))
+    assert app.test_client().get("/page").text == "one"
 
 
 def test_a_request_that_fails_leaves_no_pin(app: Flask) -> None:
@@ -304,33 +322,154 @@ def test_the_key_of_a_developer_is_never_accepted(shop: Flask, swap: Swap) -> No
 
 
 def test_fallbacks_of_the_user_stay(settings: Any, swap: Swap) -> None:
-    """Fallbacks that the user configured stay behind those of the rotation; a mirrored list is left to its volume."""
+    """Fallbacks that the user configured stay behind the present key and those of the rotation."""
     app = Flask(__name__)
     app.config["SECRET_KEY_FALLBACKS"] = ["mine"]
     LiveConfig(settings, mirror={"SECRET_KEY": "key"}).init_app(app)
     first = app.config["SECRET_KEY"]
-    swap(key="CANARY-00000000-1")
     assert app.config["SECRET_KEY_FALLBACKS"] == [first, "mine"]
+    swap(key="CANARY-00000000-1")
+    assert app.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-1", first, "mine"]
 
 
-def test_mirrored_fallbacks_are_left_to_their_volume(kubelet_volume: KubeletVolume, canary: str) -> None:
-    """Where ``SECRET_KEY_FALLBACKS`` is mirrored too, it holds what its field holds and nothing else."""
-
-    class Keys(Settings):
-        key: SecretStr
-        old_keys: list[SecretStr] = []
-
-    kubelet_volume.write({"key": canary})
-    settings = Keys.load(_volumes=[kubelet_volume.path])
+def test_fallbacks_age_with_their_key_alone(settings: Any, swap: Swap) -> None:
+    """E192: a change of another mirrored key takes no key out of the fallbacks."""
     app = Flask(__name__)
-    LiveConfig(settings, mirror={"SECRET_KEY": "key", "SECRET_KEY_FALLBACKS": "old_keys"}).init_app(app)
+    LiveConfig(settings, mirror={"SECRET_KEY": "key", "GREETING": "message"}).init_app(app)
+    for number in range(4):
+        swap(key=f"CANARY-00000000-{number}")
+    before = app.config["SECRET_KEY_FALLBACKS"]
+    swap(message="two")
+    assert app.config["GREETING"] == "two"
+    assert app.config["SECRET_KEY_FALLBACKS"] == before == [f"CANARY-00000000-{number}" for number in (3, 2, 1, 0)]
+
+
+class Keys(Settings):
+    """A key and the ones before it, all on the volume."""
+
+    key: SecretStr
+    old_keys: list[SecretStr] = []
+
+
+@pytest.fixture
+def keys(kubelet_volume: KubeletVolume, canary: str) -> Iterator[Keys]:
+    kubelet_volume.write({"key": canary})
+    keys = Keys.load(_volumes=[kubelet_volume.path])
+    yield keys
+    keys.live.close()
+
+
+BOTH = {"SECRET_KEY": "key", "SECRET_KEY_FALLBACKS": "old_keys"}
+
+
+def test_mirrored_fallbacks_are_left_to_their_volume(keys: Keys, kubelet_volume: KubeletVolume, canary: str) -> None:
+    """Where ``SECRET_KEY_FALLBACKS`` is mirrored too, it holds the present key, what its field holds and nothing else."""
+    app = Flask(__name__)
+    LiveConfig(keys, mirror=BOTH).init_app(app)
     kubelet_volume.write({"key": "CANARY-00000000-1", "old_keys": f'["{canary}"]'})
+    keys.live.reload()
+    assert app.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-1", canary]
+    kubelet_volume.write({"key": "CANARY-00000000-2", "old_keys": '["CANARY-00000000-2"]'})
+    keys.live.reload()
+    assert app.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-2"] == [app.config["SECRET_KEY"]]
+
+
+@pytest.mark.parametrize("mirror", [{"SECRET_KEY": "key"}, BOTH, dict(reversed(BOTH.items()))])
+@pytest.mark.parametrize("between", ["SECRET_KEY_FALLBACKS", "SECRET_KEY"])
+def test_a_rotation_while_flask_reads_the_keys(
+    keys: Keys, kubelet_volume: KubeletVolume, canary: str, mirror: dict[str, str], between: str
+) -> None:
+    """E190: a session survives a rotation that comes right after Flask has read its fallbacks, or its key."""
+    rotations: list[Callable[[], bool]] = []
+
+    class Overtaken(Config):
+        def __getitem__(self, key: str) -> Any:
+            value = super().__getitem__(key)
+            if key == between and rotations:
+                rotations.pop()()
+            return value
+
+    class Shop(Flask):
+        config_class = Overtaken
+
+    def rotate() -> bool:
+        kubelet_volume.write({"key": "CANARY-00000000-1", "old_keys": f'["{canary}"]'})
+        return keys.live.reload()
+
+    app = Shop(__name__)
+    LiveConfig(keys, mirror=mirror).init_app(app)
+    app.get("/in", endpoint="in")(lambda: session.setdefault("user", "ada"))
+    app.get("/who", endpoint="who")(lambda: session.get("user", "nobody"))
+    client = app.test_client()
+    client.get("/in")
+    rotations.append(rotate)
+    assert [client.get("/who").text for _ in range(2)] == ["ada"] * 2
+    assert not rotations
+
+
+@pytest.mark.parametrize("mirror", [BOTH, dict(reversed(BOTH.items()))])
+def test_a_rotation_is_never_half_there(
+    keys: Keys, kubelet_volume: KubeletVolume, canary: str, mirror: dict[str, str]
+) -> None:
+    """E191: at each step of a rotation the old key and the new one are good for whoever reads the fallbacks and then the key."""
+    accepted: list[set[str]] = []
+
+    class Watched(Config):
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, value)
+            if key in BOTH:
+                accepted.append({*(self.get("SECRET_KEY_FALLBACKS") or ()), self["SECRET_KEY"]})
+
+    class Shop(Flask):
+        config_class = Watched
+
+    app = Shop(__name__)
+    LiveConfig(keys, mirror=mirror).init_app(app)
+    accepted.clear()
+    kubelet_volume.write({"key": "CANARY-00000000-1", "old_keys": f'["{canary}"]'})
+    keys.live.reload()
+    assert accepted
+    assert all(each == {canary, "CANARY-00000000-1"} for each in accepted)
+
+
+class Database(BaseModel):
+    password: SecretStr
+
+
+def test_a_mirrored_field_of_a_model_that_is_not_there(kubelet_volume: KubeletVolume, canary: str) -> None:
+    """E193: a mirrored key below an optional model is None while there is no model, and has the value once there is."""
+
+    class Optional(Settings):
+        db: Database | None = None
+
+    kubelet_volume.write({"other": "key"})
+    settings = Optional.load(_volumes=[kubelet_volume.path])
+    app = Flask(__name__)
+    LiveConfig(settings, mirror={"DB_PASSWORD": "db.password"}).init_app(app)
+    assert app.config["DB_PASSWORD"] is None
+    kubelet_volume.write({"db.password": canary})
     settings.live.reload()
-    assert app.config["SECRET_KEY_FALLBACKS"] == [canary]
-    kubelet_volume.write({"key": "CANARY-00000000-2", "old_keys": "[]"})
-    settings.live.reload()
-    assert (app.config["SECRET_KEY"], app.config["SECRET_KEY_FALLBACKS"]) == ("CANARY-00000000-2", [])
+    assert app.config["DB_PASSWORD"] == canary
     settings.live.close()
+
+
+def test_subscribers_have_telling_names(settings: Settings) -> None:
+    """E194: the status names the mirrored keys, and the user's function, also inside a partial, or class."""
+
+    def hear(_: object, change: Change[str]) -> None: ...
+
+    class Listener:
+        def __call__(self, change: Change[str]) -> None: ...
+
+    live = LiveConfig[Any](settings, mirror={"SECRET_KEY": "key", "GREETING": "message"})
+    live.on_change("message")(partial(hear, None))
+    live.on_change("message")(Listener())
+    app = Flask(__name__)
+    live.init_app(app)
+    mirror, function, listener = (each.name for each in settings.live.status().subscribers)
+    assert mirror.endswith("mirror of SECRET_KEY, GREETING")
+    assert function.endswith(".hear")
+    assert listener.endswith(".Listener")
 
 
 # The pages
