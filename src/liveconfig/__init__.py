@@ -15,10 +15,11 @@
 """
 
 from liveconfig import signals
-from liveconfig._live import Live, Subscription
+from liveconfig._live import Live
 from liveconfig._origin import Origin
 from liveconfig._reading.volume import Volume
 from liveconfig._status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
+from liveconfig._subscription import Subscription
 from liveconfig._version import __version__
 from liveconfig.events import Change, Rejected, Reloaded, Stale
 from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError

@@ -83,7 +83,7 @@ class Core(Generic[S]):
         """In a forked child: new locks, and nobody busy."""
         self._set_up()
         self.engine.renew()
-        self.engine.show()
+        self.engine.in_use.show()
         self.hub.renew()
         self.staleness.renew()
 
@@ -94,7 +94,7 @@ class Core(Generic[S]):
 
     def attach(self, instance: S) -> None:
         """Keep ``instance`` showing the newest version, and say what is stale from the start."""
-        self._instance_ref = self.engine.instance = weakref.ref(instance)
+        self._instance_ref = self.engine.in_use.instance = weakref.ref(instance)
         renew_in_child(self)
 
     def _instance(self) -> S | None:

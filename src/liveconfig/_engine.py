@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
+from liveconfig._applied import Applied
 from liveconfig._candidate import Bench, Candidate
 from liveconfig._delivery.subjects import Version
-from liveconfig._instance import equal, mask, masked, swap
+from liveconfig._instance import equal
 from liveconfig._judging import judge
-from liveconfig._reading.intake import Intake, Taken, named, new_generations
+from liveconfig._reading.intake import Intake, Taken, new_generations
 from liveconfig._reading.load import Feeds, Loaded, Loader, Overrides
 from liveconfig._reading.origins import Origins
 from liveconfig._rejections import WHOLE, Rejections
@@ -52,7 +52,6 @@ class Engine(Generic[S]):
         self.origins = origins
         self.intake = Intake(loader)
         self.bench = Bench(self, worker)
-        self.instance: Callable[[], S | None] = lambda: None
         self.publish: Callable[[Version], None] = lambda _: None
         self.post: Callable[[Rejected], None] = lambda _: None
         self.candidate: Candidate | None = None
@@ -65,19 +64,17 @@ class Engine(Generic[S]):
         self._unlooked = False  # a candidate was dropped by `rest`: what is on disk is neither applied nor rejected
         self.renew()
         began = _clock.monotonic()
-        loaded = self.intake.first_load()
-        self.state = (loaded, _version(loaded, 1, began))
-        self.loaded_at = self.version.applied_at
+        self.in_use = Applied(self.intake.first_load(), began)
 
     @property
     def applied(self) -> Loaded[S]:
         """What is in use."""
-        return self.state[0]
+        return self.in_use.loaded
 
     @property
     def version(self) -> Version:
-        """The same as a version, which is published. Both are one store: who reads `state` has a pair."""
-        return self.state[1]
+        """The same as a version."""
+        return self.in_use.version
 
     def renew(self) -> None:
         """A new lock and nobody's turn: at the start, and in a forked child."""
@@ -86,12 +83,6 @@ class Engine(Generic[S]):
         self._again.forget()
         # An attempt runs in the parent: the child looks for itself.
         self.candidate = None
-
-    def show(self) -> None:
-        """In a forked child, before any thread runs: what is applied may not have reached the instance yet."""
-        instance = self.instance()
-        if instance is not None:
-            swap(instance, self.applied.snapshot)
 
     def resume(self) -> None:
         """In a forked child: publish what another thread of the parent had applied and not published yet."""
@@ -236,8 +227,7 @@ class Engine(Generic[S]):
 
     def _accept(self, loaded: Loaded[S], began: float) -> None:
         if equal(self.applied.snapshot, loaded.snapshot):
-            mask(self.applied.snapshot, masked(loaded.snapshot))
-            self._adopt(Loaded(self.applied.snapshot, loaded.feeds, loaded.overrides))
+            self._adopt(loaded)
         elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
             self.rejections.clear(WHOLE)
             generations = new_generations(self.applied.feeds, loaded.feeds)
@@ -247,22 +237,14 @@ class Engine(Generic[S]):
             self._apply(loaded, began)
 
     def _adopt(self, loaded: Loaded[S]) -> None:
-        """Other bytes or another generation, and no field differs: no version, no event."""
         self._tried = None
         self.rejections.clear(WHOLE)
-        self.state = (loaded, self.version)
+        self.in_use.adopt(loaded)
 
     def _apply(self, loaded: Loaded[S], began: float) -> None:
         self._tried = None
         self.rejections.clear(WHOLE)
-        self._show(loaded, began)
-
-    def _show(self, loaded: Loaded[S], began: float) -> None:
-        self.state = (loaded, _version(loaded, self.version.number + 1, began))
-        instance = self.instance()
-        if instance is not None:
-            swap(instance, loaded.snapshot)
-            _clock.give_way()
+        self.in_use.replace(loaded, began)
 
     # The candidate
 
@@ -314,11 +296,4 @@ class Engine(Generic[S]):
         with self._publishing():
             loaded = self.loader.load(feeds, self.applied.snapshot)
             if isinstance(loaded, Loaded):
-                self._show(loaded, _clock.monotonic())
-
-
-def _version(loaded: Loaded[Any], number: int, began: float) -> Version:
-    revisions = [each.revision for each in loaded.feeds]
-    written = [revision.written_at for revision in revisions if revision.written_at is not None]
-    duration = timedelta(seconds=_clock.monotonic() - began)
-    return Version(loaded.snapshot, number, named(revisions), max(written, default=None), _clock.now(), duration)
+                self.in_use.replace(loaded, _clock.monotonic())

@@ -21,6 +21,7 @@ from liveconfig._pin import Pin, pinned
 from liveconfig._reading.names import getter, nearest
 from liveconfig._report import status_of
 from liveconfig._status import Status
+from liveconfig._subscription import Subscription
 from liveconfig._verify import Verifier
 from liveconfig.events import Change, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
@@ -29,20 +30,6 @@ S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")
 R = TypeVar("R")
 Callback = Callable[[T], R]
-
-
-class Subscription:
-    """What `Live.subscribe` returns: the way out."""
-
-    def __init__(self, core: Core[Any], subscriber: Subscriber) -> None:
-        self._core: Core[Any] | None = core  # None once cancelled: who keeps this keeps no settings alive by it
-        self._subscriber = subscriber
-
-    def cancel(self) -> None:
-        """Deliver nothing more; a call that is under way ends as it will. Harmless when called twice."""
-        core, self._core = self._core, None
-        if core is not None:
-            core.cancel(self._subscriber)
 
 
 class Live(Generic[S]):
@@ -59,7 +46,7 @@ class Live(Generic[S]):
 
     def latest(self) -> S:
         """The newest snapshot: an immutable instance of the same class that never changes."""
-        return self._core.engine.state[0].snapshot  # each pin pays for a property
+        return self._core.engine.in_use.state[0].snapshot  # each pin pays for a property
 
     def snapshot(self) -> S:
         """The pinned snapshot inside `pinned`, else the newest."""

@@ -23,7 +23,7 @@ from liveconfig._watch import watcher
 def status_of(core: Core[Any]) -> Status:
     """What a health page shows of one settings object, at this moment."""
     engine, now = core.engine, _clock.now()
-    applied, version = engine.state
+    applied, version = engine.in_use.state
     scene, origins = core.scene(applied), core.origins(applied)
     problems = list(_problems(core))
     return Status(
@@ -34,7 +34,7 @@ def status_of(core: Core[Any]) -> Status:
         problems=tuple(text for text, _ in problems),
         volumes=tuple(_volumes(core, applied.feeds)),
         watcher=watcher.mode(core.registration),
-        loaded_at=engine.loaded_at,
+        loaded_at=engine.in_use.loaded_at,
         applied_at=version.applied_at,
         last_rejected=engine.rejections.newest,
         candidate=_candidate(core),

@@ -10,14 +10,15 @@ import itertools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
 from liveconfig._delivery.calls import Calls
 from liveconfig._delivery.lanes import SLOW, Job, Lanes
+from liveconfig._delivery.loops import Loops, running_loop
 from liveconfig._delivery.subjects import Every, Notices, Version
-from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._delivery.subscribers import Pass, Subscriber
 from liveconfig._worker import Timer, Timers, Worker
 
 AT_ONCE = 256
@@ -32,15 +33,6 @@ class Waker(Protocol):
 
     def renew(self) -> None:
         """In a forked child: whatever waited, waits in the parent."""
-
-
-class _Pass:
-    """One round of all subscribers."""
-
-    def __init__(self, target: Version, subscribers: tuple[Subscriber, ...], covers: int) -> None:
-        self.target = target
-        self.rest: Iterator[Subscriber] = iter(subscribers)
-        self.covers = covers
 
 
 class Hub:
@@ -69,8 +61,8 @@ class Hub:
         self._reached = first  # by the last whole pass
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._timers = Timers(worker)
-        self._loops: list[asyncio.AbstractEventLoop] = []  # on which the settings were entered and not left
-        self._calls = Calls(self._timers, self._kick, self._another_loop)
+        self._loops = Loops()
+        self._calls = Calls(self._timers, self._kick, self._loops.open_one)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -80,14 +72,14 @@ class Hub:
         self.moved = threading.Condition(self.lock)
         self._lanes = Lanes(self, self.lock, self._timers)
         self._news: deque[Callable[[], None]] = deque()
-        self._pass: _Pass | None = None
+        self._pass: Pass | None = None
         self._wanted = self._covered = 0
 
     def renew(self) -> None:
         """In a forked child: a new lock, and nobody busy."""
         forking = self._lanes.forking()
         self._timers.forget()
-        self._loops = []
+        self._loops.forget()
         self._set_up()
         self._every.forget()
         for waker in self._wakers:
@@ -171,7 +163,7 @@ class Hub:
     def add(self, subscriber: Subscriber) -> None:
         """Tell it from now on."""
         if subscriber.coroutine:
-            subscriber.loop = _running_loop()
+            subscriber.loop = running_loop()
         with self.lock:
             self.subscribers.append(subscriber)
         if subscriber.behind(self.newest):
@@ -204,7 +196,7 @@ class Hub:
     def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give a loop to the coroutines that have none, or one that is closed; also later, until `unbind_loop`."""
         with self.lock:
-            self._loops.append(loop)
+            self._loops.enter(loop)
             for subscriber in self.subscribers:
                 if subscriber.coroutine and (subscriber.parked or not subscriber.has_loop()):
                     subscriber.bind(loop)
@@ -213,11 +205,7 @@ class Hub:
     def unbind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Undo one `bind_loop`; who runs on the loop stays there."""
         with self.lock:
-            if loop in self._loops:
-                self._loops.remove(loop)
-
-    def _another_loop(self) -> asyncio.AbstractEventLoop | None:
-        return next((loop for loop in self._loops if not loop.is_closed()), None)
+            self._loops.leave(loop)
 
     def _kick(self) -> None:
         with self.lock:
@@ -297,7 +285,7 @@ class Hub:
     def _begin(self) -> bool:
         if self._covered >= self._wanted:
             return False
-        self._pass = _Pass(self.newest, (self._own, *self.everybody()), self._wanted)
+        self._pass = Pass(self.newest, (self._own, *self.everybody()), self._wanted)
         return True
 
     def _end(self) -> None:
@@ -305,10 +293,3 @@ class Hub:
         self._reached, self._covered = self._pass.target, self._pass.covers
         self._pass = None
         self.moved.notify_all()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

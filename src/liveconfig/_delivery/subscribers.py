@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,3 +122,12 @@ class Subscriber:
         self.subject.tried(target, event)
         self.owed, self.waits, self.failures = True, True, self.failures + 1
         return min(FIRST_RETRY * 2.0 ** min(self.failures - 1, 16), LONGEST_RETRY)
+
+
+class Pass:
+    """One round of all subscribers."""
+
+    def __init__(self, target: Version, subscribers: tuple[Subscriber, ...], covers: int) -> None:
+        self.target = target
+        self.rest: Iterator[Subscriber] = iter(subscribers)
+        self.covers = covers

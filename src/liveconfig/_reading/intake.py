@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._reading.feed import Feed, Unfit
+from liveconfig._reading.decoder import Unfit
+from liveconfig._reading.feed import Feed
 from liveconfig._reading.load import Feeds, Invalid, Loaded, Loader
 from liveconfig._reading.volume import NotYet, Revision, Unreadable, VolumeReader
 from liveconfig.events import Stage

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from liveconfig._instance import build, keep_defaults, mask
-from liveconfig._reading.feed import Decoder, Feed, feed, fresh, merge
+from liveconfig._reading.decoder import Decoder
+from liveconfig._reading.feed import Feed, feed, fresh, merge
 from liveconfig._reading.fields import Node
 from liveconfig._reading.sources import Sources
 from liveconfig._reading.volume import Revision, Volume

@@ -1,0 +1,37 @@
+"""The event loops on which one settings object is in use: where a coroutine can go whose own loop has closed."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Loops:
+    """Those that were entered and not left, the oldest first."""
+
+    def __init__(self) -> None:
+        self._entered: list[asyncio.AbstractEventLoop] = []
+
+    def enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One more ``async with`` on this loop."""
+        self._entered.append(loop)
+
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One less."""
+        if loop in self._entered:
+            self._entered.remove(loop)
+
+    def forget(self) -> None:
+        """In a forked child: they are the parent's."""
+        self._entered = []
+
+    def open_one(self) -> asyncio.AbstractEventLoop | None:
+        """The oldest that is not closed; None if there is none."""
+        return next((loop for loop in self._entered if not loop.is_closed()), None)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread; None if none does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
