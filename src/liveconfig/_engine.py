@@ -315,6 +315,9 @@ class Engine(Generic[S]):
             loaded = self.loader.load(feeds, self.applied.snapshot)
             if isinstance(loaded, Loaded):
                 self._show(loaded, _clock.monotonic())
+                if self.candidate is not None and self._would_be(self.candidate.loaded, feeds):
+                    self._drop_candidate()
+                    self.rejections.clear(WHOLE)
 
 
 def _version(loaded: Loaded[Any], number: int, began: float) -> Version:
