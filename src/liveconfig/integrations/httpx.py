@@ -7,11 +7,14 @@ from collections.abc import AsyncGenerator, Generator
 from http import HTTPStatus
 from operator import attrgetter
 
-import httpx
 from pydantic import SecretStr
 
 from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import as_secret
+
+with extra_of(__name__):
+    import httpx
 
 __all__ = ["TokenAuth"]
 

@@ -1,5 +1,7 @@
 """A ConfigMap's or a Secret's manifest, and the payload that the kubelet would make of it."""
 
+# Where the extra is not installed yaml is None, and no loader is made.
+# pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import base64
