@@ -101,7 +101,8 @@ class KubeletVolume:
         """Replace all keys by those of a ConfigMap or a Secret.
 
         Args:
-            manifest: The path of a file, its text (YAML or JSON), or the object itself.
+            manifest: The path of a file, its text (YAML or JSON), or the object itself. A string is text if it is
+                empty, begins with ``{``, or has a line end or ``": "`` in it.
 
         Raises:
             ValueError: It is not one ConfigMap or Secret that an API server would take.
