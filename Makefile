@@ -23,10 +23,10 @@ $(BIN)/python:
 	@echo "[1/3] making $(VENV) with $(PYTHON)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "liveconfig needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
-	@echo "[2/3] updating pip"
-	@$(PIP) install --quiet --upgrade "pip>=25.1"
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "[2/3] updating pip"
+	@$(PIP) install --quiet --upgrade "pip>=25.1"
 	@echo "[3/3] installing liveconfig and what it needs (some ten seconds)"
 	@$(PIP) install --quiet --editable ".[yaml]"
 	@touch $@

@@ -15,9 +15,10 @@ EXAMPLES = sorted({path.parent.name for path in (ROOT / "examples").glob("*/test
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name: str, tmp_path: Path) -> None:
-    """The tests of an example pass in its folder, and none is skipped."""
+    """The tests of an example pass in its folder with pytest alone, raise no warning, and none is skipped."""
+    options = ["-W", "error", "-p", "no:timeout", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}"]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}"],
+        [sys.executable, "-m", "pytest", "-q", *options],
         cwd=ROOT / "examples" / name,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

@@ -280,8 +280,6 @@ class Engine(Generic[S]):
                 self.candidate.running.abandon()
         self.candidate = None
 
-    # Overrides
-
     def override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
         """Put other overrides above all sources, and look."""
         with self._turns.taken():
@@ -297,3 +295,6 @@ class Engine(Generic[S]):
             loaded = self.loader.load(feeds, self.applied.snapshot)
             if isinstance(loaded, Loaded):
                 self.in_use.replace(loaded, _clock.monotonic())
+                if self.candidate is not None and self._would_be(self.candidate.loaded, feeds):
+                    self._drop_candidate()
+                    self.rejections.clear(WHOLE)

@@ -215,7 +215,9 @@ class Live(Generic[S]):
         return bridge.Stream(self._core.hub, self._subject(Reloaded), self._core.closed)
 
     async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
-        """The first snapshot for which the predicate holds.
+        """The first snapshot for which the predicate holds, of those that are the newest when the loop gets to look.
+
+        A state that lasted shorter can be passed over.
 
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
@@ -224,7 +226,7 @@ class Live(Generic[S]):
         return snapshot
 
     def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
-        """The same as `wait_for`, for plain code: it blocks.
+        """The same as `wait_for`, for plain code: it blocks, and can pass over a state that lasted shorter, too.
 
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.

@@ -14,6 +14,7 @@ import io
 import logging
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ PAGES = {
     if "_build" not in path.parts
 }
 BLOCK = re.compile(r"^(?:```python|<!-- setup:)\n(?P<code>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+GIVEN = ["tmp_path", "kubelet_volume", "make_kubelet_volume", "config", "secrets"]
 LOOKS_LIKE_PYTHON = re.compile(
     r"^[ >]*(?:`{3,}|~{3,}|:{3,}) *(?:\{[\w-]*(?:code|source)[\w-]*\} *)?i?py(?:thon3?|con|3)?\b.*$",
     re.MULTILINE | re.IGNORECASE,
@@ -40,10 +43,10 @@ LOOKS_LIKE_PYTHON = re.compile(
 OUTPUT = re.compile(r"^\s*#> ?(.*)$", re.MULTILINE)
 
 
-def blocks(page: str) -> Iterator[str]:
+def blocks(page: str, kind: re.Pattern[str] = BLOCK) -> Iterator[str]:
     """Yield the code of each fence, moved down so that a traceback names the line of the page."""
     text = PAGES[page]
-    for match in BLOCK.finditer(text):
+    for match in kind.finditer(text):
         yield "\n" * text.count("\n", 0, match.start("code")) + match["code"]
 
 
@@ -126,3 +129,12 @@ def test_the_snippets_of_a_page_run(
 def test_no_snippet_escapes(page: str) -> None:
     """A fence that looks like Python is spelled so that it runs."""
     assert [line for line in LOOKS_LIKE_PYTHON.findall(PAGES[page]) if line != "```python"] == []
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if FENCE.search(text)])
+def test_what_a_reader_sees_defines_the_names_it_uses(page: str) -> None:
+    """The fences of a page, without what is hidden, import or define every name in them but those given to all pages."""
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=F821", f"--config=builtins={GIVEN}", "-"]
+    visible = "".join(code.lstrip("\n") for code in blocks(page, FENCE))
+    checked = subprocess.run(ruff, input=visible, capture_output=True, text=True, check=False, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -16,7 +16,7 @@ MODULES = sorted(path.stem for path in Path(liveconfig.integrations.__path__[0])
 NEEDS = {
     "asgi": set(),
     "fastapi": {"fastapi", "starlette"},
-    "flask": {"flask"},
+    "flask": {"click", "flask"},
     "httpx": {"httpx"},
     "psycopg": {"psycopg", "psycopg_pool"},
     "redis": {"redis"},
@@ -33,18 +33,23 @@ import liveconfig, liveconfig.testing, liveconfig.cli
 for module in modules:
     try:
         importlib.import_module(f"liveconfig.integrations.{module}")
-    except ImportError as error:
-        print(module, error.name)
+    except ModuleNotFoundError as error:
+        print(module, error.name, error, error.__cause__, error.__suppress_context__, sep=" | ")
 """
 
 
 @pytest.mark.parametrize("missing", OPTIONAL)
 def test_only_what_needs_it_fails(missing):
-    """Without one optional dependency all imports work but that of its integration, which names it."""
+    """Without one optional dependency all imports work but that of its integration, which names it and the extra."""
     command = [sys.executable, "-W", "error", "-c", PROGRAM, missing, *MODULES]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.split("\n")[:-1] == [f"{module} {missing}" for module in MODULES if missing in NEEDS[module]]
+    assert ran.stdout.splitlines() == [
+        f"{module} | {missing} | liveconfig.integrations.{module} needs the extra: "
+        f"pip install 'kube-liveconfig[{module}]' | None | True"
+        for module in MODULES
+        if missing in NEEDS[module]
+    ]
 
 
 def test_each_integration_is_listed_here():

@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+import traceback
 
 import pytest
 
@@ -104,14 +105,14 @@ class TestLayout:
         assert times == sorted(times)
 
     def test_modes_do_not_depend_on_the_umask(self, kubelet_volume):
-        """A generation has mode 0755 and its files 0644, whatever the umask."""
+        """A generation and the folders in it have mode 0755, its files 0644, whatever the umask."""
         umask = os.umask(0o077)
         try:
-            kubelet_volume.write({"message": "x"})
+            kubelet_volume.write({"message": "x", "db/login/user": "x", "db/port": "1"})
         finally:
             os.umask(umask)
-        assert mode(kubelet_volume.path / "..data") == 0o755
-        assert mode(kubelet_volume.path / "message") == 0o644
+        assert {mode(kubelet_volume.path / folder) for folder in ("..data", "db", "db/login")} == {0o755}
+        assert {mode(kubelet_volume.path / key) for key in ("message", "db/login/user", "db/port")} == {0o644}
 
     def test_empty_volume(self, make_kubelet_volume):
         """A volume that nobody has written to is an empty directory without a generation."""
@@ -346,10 +347,15 @@ class TestKeys:
             volume.update({"flag": value})
 
     def test_no_value_in_an_error(self, volume, canary):
-        """No error of a volume, and no repr, holds a value."""
-        with pytest.raises(TypeError) as caught:
-            volume.write({"password": [canary]})
-        assert canary not in str(caught.value)
+        """F63: no error of a volume, none of its frames, and no repr, holds a value."""
+        for call in (volume.write, volume.update, volume.steps):
+            for payload in ({"password": [canary]}, {"password": f"{canary}\ud800"}, {"a b": canary}):
+                with pytest.raises((TypeError, ValueError), match=r"password|a b") as caught:
+                    call(payload)
+                said = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+                frames = [frame for frame in said.stack if frame.filename != __file__]
+                assert canary not in "".join(traceback.StackSummary.from_list(frames).format()) + str(said)
+                assert not isinstance(caught.value, UnicodeError)
         volume.write({"password": canary})
         assert canary not in repr(volume)
 

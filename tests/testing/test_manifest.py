@@ -26,6 +26,8 @@ binaryData:
   logo.png: iVBORw==
 """
 
+HEAD = CONFIG_MAP.partition("data:\n  message")[0]
+
 EXPECTED = {
     "message": b"hello world",
     "checkout_enabled": b"true",
@@ -101,7 +103,7 @@ class TestSecret:
 
     def test_wrapped_base64(self, kubelet_volume):
         """Line ends within base64 are skipped, as Go does."""
-        kubelet_volume.apply(f"kind: Secret\ndata:\n  key: |\n    {encoded('x' * 45)}\n    {encoded('yy')}\n")
+        kubelet_volume.apply(secret(data={"key": f"{encoded('x' * 45)}\r\n{encoded('yy')}\n"}))
         assert content(kubelet_volume) == {"key": b"x" * 45 + b"yy"}
 
     @pytest.mark.parametrize("text", ["eA", "eA=", "e A==", "eA==x", "eA==eA==", "eA-_", "ä"])
@@ -127,7 +129,27 @@ class TestRefused:
             (config_map(data=["x"]), "'data' of ConfigMap web-message is of type list, not a mapping"),
             (config_map(data={"a/b": "x"}), "the key 'a/b' in 'data' of ConfigMap web-message holds '/'"),
             (config_map(data={"a b": "x"}), "no volume can hold the key 'a b'"),
-            (config_map(stringData={"a": "x"}), "ConfigMap web-message has 'stringData'"),
+            (
+                config_map(data={"a": "x\ud800"}),
+                "'a' in 'data' of ConfigMap web-message is not text that can be written",
+            ),
+            (config_map(stringData={"a": "x"}), "ConfigMap web-message has 'stringData', and no ConfigMap takes that"),
+            (
+                config_map(dta={"a": "x"}),
+                "ConfigMap web-message has 'dta', and no ConfigMap takes that; did you mean 'data'",
+            ),
+            (config_map(type="Opaque"), "ConfigMap web-message has 'type'"),
+            (config_map(**{"": 1}), "ConfigMap web-message has ''"),
+            ({**config_map(), 1: "x"}, "ConfigMap web-message has 1"),
+            (config_map(apiVersion="v2"), "ConfigMap web-message has no 'apiVersion: v1'"),
+            (config_map(apiVersion=None), "ConfigMap web-message has no 'apiVersion: v1'"),
+            (config_map(metadata={}), "this ConfigMap has no name: 'metadata' needs a 'name'"),
+            (config_map(metadata={"name": 1}), "this ConfigMap has no name"),
+            (config_map(metadata=["web"]), "this ConfigMap has no name"),
+            ({"apiVersion": "v1", "kind": "Secret"}, "this Secret has no name"),
+            (config_map(kind=["ConfigMap"]), "this is an object without a kind web-message"),
+            ("kind: ConfigMap", "ConfigMap has no 'apiVersion: v1'"),
+            ("", "this holds no document"),
             (secret(binaryData={"a": "eA=="}), "Secret app-secrets has 'binaryData'"),
             (config_map(data={"a": "x"}, binaryData={"a": "eA=="}), "'a' is in 'data' and in 'binaryData'"),
             (config_map(data={"a": "x" * (1024 * 1024 + 1)}), "holds 1048577 bytes; an API server takes 1048576"),
@@ -136,6 +158,7 @@ class TestRefused:
             ("just\ntext\n", "this is of type str"),
             ("- a\n- b\n", "this is of type list"),
             ("\n", "this holds no document"),
+            (" ", "this holds no document"),
             (f"{CONFIG_MAP}---\nkind: Service\n", "this holds ConfigMap web-message, Service"),
         ],
     )
@@ -156,12 +179,30 @@ class TestRefused:
         with pytest.raises(ValueError, match="is not valid YAML: see line 2"):
             kubelet_volume.apply("kind: ConfigMap\ndata: !!python/object/apply:os.getcwd []\n")
 
+    @pytest.mark.parametrize("value", ["!!timestamp x", "!!int x", "!!bool x", "!!float x", "{[]: x}", "\x00"])
+    def test_value_that_does_not_fit_its_tag(self, kubelet_volume, value):
+        """E216: what YAML itself cannot make a value of is refused with the line, whatever Python says of it."""
+        with pytest.raises(ValueError, match="is not valid YAML: see line 7") as caught:
+            kubelet_volume.apply(f"{HEAD}data:\n  a: b\n  c: {value}\n")
+        assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize("date", ["2026-11-26", "2026-13-45", "2026-11-26T10:00:00Z"])
+    def test_date(self, kubelet_volume, date):
+        """A date without quotes is text, as it is to Kubernetes, be it a real one or not."""
+        kubelet_volume.apply(f"{HEAD}data:\n  since: {date}\n")
+        assert content(kubelet_volume) == {"since": date.encode()}
+
     def test_not_text(self, kubelet_volume, tmp_path):
         """B06: a file that is not UTF-8 is refused by its name."""
         (tmp_path / "web.yaml").write_bytes(b"kind: \xff\n")
         with pytest.raises(ValueError, match=r"web\.yaml is not UTF-8 text") as caught:
             kubelet_volume.apply(tmp_path / "web.yaml")
         assert caught.value.__context__ is None
+
+    def test_a_path_is_no_text(self, kubelet_volume, tmp_path):
+        """A directory in the place of a manifest is an error that names it."""
+        with pytest.raises(IsADirectoryError, match=tmp_path.name):
+            kubelet_volume.apply(tmp_path)
 
     def test_missing_file(self, kubelet_volume, tmp_path):
         """A path that leads nowhere is a FileNotFoundError."""
@@ -178,14 +219,26 @@ class TestRefused:
             lambda value: f'{{"kind": "Secret", "stringData": {{"password": "{value}',
             lambda value: json.dumps(secret(stringData={"password": value}, data=[value])),
             lambda value: [value],
+            lambda value: secret(stringData={"password": f"{value}\ud800"}),
+            lambda value: json.dumps(secret(stringData={"password": f"{value}\ud800"})),
+            lambda value: f"kind: Secret\nstringData:\n  password: {value}\ud800\n",
+            lambda value: f"kind: Secret\nstringData:\n  password: !!int {value}\n",
+            lambda value: f"kind: Secret\nstringData: {{password: {value}}}\n",
+            lambda value: f"kind: [Secret, {value}]\nmetadata: {{name: [{value}]}}\n",
         ],
     )
     def test_no_value_in_an_error(self, kubelet_volume, canary, manifest):
-        """F01: no error of a manifest holds a value: message, cause, context, traceback."""
+        """F01, F62: no error of a manifest holds a value: message, cause, context, frames, attributes."""
+        manifests = [manifest(canary)]
         with pytest.raises((ValueError, TypeError)) as caught:
-            kubelet_volume.apply(manifest(canary))
+            kubelet_volume.apply(manifests.pop())
         assert caught.value.__cause__ is caught.value.__context__ is None
-        assert canary not in "".join(traceback.format_exception(caught.value))
+        said = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [frame for frame in said.stack if frame.filename != __file__]
+        assert frames
+        assert canary not in str(frames) + "".join(said.format_exception_only()) + repr(vars(caught.value))
+        assert canary not in "".join(traceback.StackSummary.from_list(frames).format())
+        assert not isinstance(caught.value, UnicodeError)
 
 
 class TestWithoutYaml:

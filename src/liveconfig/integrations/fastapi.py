@@ -18,15 +18,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
-from fastapi import APIRouter, Response
-from fastapi.params import Depends
-from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from liveconfig import Settings, Status
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._status_page import Readiness, readiness
 from liveconfig.integrations.asgi import PinnedMiddleware, lifespan
+
+with extra_of(__name__):
+    from fastapi import APIRouter, Response
+    from fastapi.params import Depends
+    from fastapi.responses import JSONResponse
 
 __all__ = ["PinnedMiddleware", "Readiness", "lifespan", "pinned", "router"]
 

@@ -24,12 +24,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
-import click
-from flask import Blueprint, Flask, current_app, has_app_context
-from flask.typing import ResponseReturnValue
-
 from liveconfig import Change, Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._status_page import explained, readiness
+
+with extra_of(__name__):
+    import click
+    from flask import Blueprint, Flask, current_app, has_app_context
+    from flask.typing import ResponseReturnValue
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -7,12 +7,15 @@ from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from http import HTTPStatus
 
-import anyio.to_thread  # httpx's own bridge between asyncio and trio
-import httpx
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import secret_reader
+
+with extra_of(__name__):
+    import anyio.to_thread  # httpx's own bridge between asyncio and trio
+    import httpx
 
 __all__ = ["TokenAuth"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import AsyncConnection, Connection
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
-
 from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal, Renewal
+
+with extra_of(__name__):
+    from psycopg import AsyncConnection, Connection
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 __all__ = ["bind"]
 

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from redis import BlockingConnectionPool, Redis
-from redis import asyncio as aredis
-from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError
-
 from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login, login_reader
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal, Renewal
+
+with extra_of(__name__):
+    from redis import BlockingConnectionPool, Redis
+    from redis import asyncio as aredis
+    from redis.credentials import CredentialProvider
+    from redis.exceptions import AuthenticationError
 
 __all__ = ["LiveCredentials", "bind"]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, event, util
-from sqlalchemy.exc import ArgumentError, DisconnectionError
-
 from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins, Look, Wait
 from liveconfig.integrations._refusal import login_refused
+
+with extra_of(__name__):
+    from sqlalchemy import Engine, event, util
+    from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine

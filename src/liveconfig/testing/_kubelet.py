@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from liveconfig.testing._manifest import Manifest, payload_of
-from liveconfig.testing._payload import Payload, checked
+from liveconfig.testing._payload import Payload, checked, without_frames
 
 Step: TypeAlias = Literal[
     "mkdir", "chmod", "file", "link", "symlink", "rename", "unlink", "remove-file", "remove-folder", "permit"
@@ -61,6 +61,7 @@ class KubeletVolume:
             return None
         return name if _GENERATION.fullmatch(name) else None
 
+    @without_frames
     def write(self, payload: Payload, /) -> None:
         """Replace all keys by these. With the payload that is on the disk already, nothing is written.
 
@@ -68,17 +69,18 @@ class KubeletVolume:
             payload: Text (written as UTF-8) or bytes by key; a key with ``/`` lies in a folder.
 
         Raises:
-            ValueError: A key that the kubelet would refuse.
+            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         for _ in self.steps(payload):
             pass
 
+    @without_frames
     def update(self, payload: Payload, /) -> None:
         """Set these keys and leave the others as they are, in one swap.
 
         Raises:
-            ValueError: A key that the kubelet would refuse.
+            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         self.write({**self._on_disk(), **payload})
@@ -94,11 +96,13 @@ class KubeletVolume:
             del payload[key]
         self.write(payload)
 
+    @without_frames
     def apply(self, manifest: Manifest, /) -> None:
         """Replace all keys by those of a ConfigMap or a Secret.
 
         Args:
-            manifest: The path of a file, its text (YAML or JSON), or the object itself.
+            manifest: The path of a file, its text (YAML or JSON), or the object itself. A string is text if it is
+                empty, begins with ``{``, or has a line end or ``": "`` in it.
 
         Raises:
             ValueError: It is not one ConfigMap or Secret that an API server would take.
@@ -106,6 +110,7 @@ class KubeletVolume:
         """
         self.write(payload_of(manifest))
 
+    @without_frames
     def steps(self, payload: Payload, /) -> Iterator[Step]:
         """`write`, one step each time the iterator is advanced, for tests of what lies between two steps.
 
@@ -118,7 +123,7 @@ class KubeletVolume:
             come before ``symlink``, and ``permit`` (the mode of each file) is the last one.
 
         Raises:
-            ValueError: A key that the kubelet would refuse.
+            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         return self._steps(checked(payload))
@@ -153,11 +158,17 @@ class KubeletVolume:
 
     def _fill(self, generation: str, payload: Mapping[str, bytes]) -> Iterator[Step]:
         for key in _shuffled(payload):
-            file = self._at(generation, key)
-            if "/" in key:
-                os.makedirs(os.path.dirname(file), exist_ok=True)
-            _write_file(file, payload[key], 0o600 if self._legacy else 0o644)
+            self._make_folders(generation, key)
+            _write_file(self._at(generation, key), payload[key], 0o600 if self._legacy else 0o644)
             yield "file"
+
+    def _make_folders(self, generation: str, key: str) -> None:
+        folder = self._at(generation)
+        for part in key.split("/")[:-1]:
+            folder = os.path.join(folder, part)
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+                os.chmod(folder, 0o755)  # noqa: S103 - whatever our umask: the kubelet's leaves this
 
     def _swap(self, generation: str) -> Iterator[Step]:
         with suppress(FileNotFoundError):

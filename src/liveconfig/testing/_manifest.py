@@ -1,16 +1,19 @@
 """A ConfigMap's or a Secret's manifest, and the payload that the kubelet would make of it."""
 
+# Where the extra is not installed yaml is None, and no loader is made.
+# pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from liveconfig.testing._payload import check_key
+from liveconfig.testing._payload import check_key, utf8
 
 try:
     import yaml
@@ -19,21 +22,26 @@ except ModuleNotFoundError:
 
 Manifest: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 
-_TEXT, _BASE64 = "text", "base64"
+_TEXT, _BASE64 = "text that can be written as UTF-8", "base64"
 # The later one wins on a key that two of them hold.
 _SECTIONS = {
     "ConfigMap": {"data": _TEXT, "binaryData": _BASE64},
     "Secret": {"data": _BASE64, "stringData": _TEXT},
 }
+_BESIDE = {
+    "ConfigMap": {"apiVersion", "kind", "metadata", "immutable"},
+    "Secret": {"apiVersion", "kind", "metadata", "immutable", "type"},
+}
 _LIMIT = 1024 * 1024
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 def payload_of(manifest: Manifest) -> dict[str, bytes]:
     """The bytes by key that a volume of this ConfigMap or Secret holds.
 
     Args:
-        manifest: A path, the text (YAML or JSON; a string is text if it has a line end or begins with ``{``), or
-            the object itself.
+        manifest: A path, the text (YAML or JSON), or the object itself. A string is text if it is empty, begins with
+            ``{``, or has a line end or ``": "`` in it.
 
     Raises:
         ValueError: It is not one ConfigMap or Secret that an API server would take.
@@ -41,8 +49,8 @@ def payload_of(manifest: Manifest) -> dict[str, bytes]:
     """
     obj = _the_only(_documents(manifest))
     name, sections = _name(obj), _SECTIONS[obj["kind"]]
-    if strange := [key for key in ("data", "stringData", "binaryData") if key in obj and key not in sections]:
-        raise ValueError(f"{name} has {strange[0]!r}, which belongs to the other kind")
+    _check_head(name, obj)
+    _check_fields(name, obj, {*sections, *_BESIDE[obj["kind"]]})
     payload: dict[str, bytes] = {}
     for section, encoding in sections.items():
         payload |= _section(f"{section!r} of {name}", obj.get(section), encoding)
@@ -55,9 +63,13 @@ def payload_of(manifest: Manifest) -> dict[str, bytes]:
 def _documents(manifest: Manifest) -> list[Any]:
     if isinstance(manifest, Mapping):
         return [manifest]
-    if isinstance(manifest, str) and ("\n" in manifest or manifest.lstrip().startswith("{")):
+    if isinstance(manifest, str) and _is_text(manifest):
         return _parsed(manifest, "the text")
     return _parsed(_text(manifest), os.fspath(manifest))
+
+
+def _is_text(given: str) -> bool:
+    return not given.strip() or given.lstrip().startswith("{") or "\n" in given or ": " in given
 
 
 def _text(path: str | os.PathLike[str]) -> str:
@@ -80,17 +92,37 @@ def _parsed(text: str, source: str) -> list[Any]:
             f"{source} is not JSON, and to read YAML takes PyYAML: pip install 'kube-liveconfig[yaml]'",
             name="yaml",
         )
-    where = ""
     try:
-        return [document for document in yaml.safe_load_all(text) if document is not None]
+        return [document for document in yaml.load_all(text, _Loader) if document is not None]
     except yaml.YAMLError as error:
-        where = _line(error)
-    raise ValueError(f"{source} is not valid YAML{where}")
+        line = _line(error, text)
+    raise ValueError(f"{source} is not valid YAML: see line {line}")
 
 
-def _line(error: Exception) -> str:
+def _line(error: Exception, text: str) -> int:
     mark = getattr(error, "problem_mark", None)
-    return "" if mark is None else f": see line {mark.line + 1}"
+    before = text.count("\n", 0, getattr(error, "position", 0)) if mark is None else int(mark.line)
+    return before + 1
+
+
+_SafeLoader: Any = getattr(yaml, "SafeLoader", object)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """The safe loader; a date without quotes is text, as it is to Kubernetes, and each fault has a line."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as its base has it
+        first: [each for each in resolvers if each[0] != _TIMESTAMP]
+        for first, resolvers in getattr(_SafeLoader, "yaml_implicit_resolvers", {}).items()
+    }
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """The object of a node; what Python says of a value that does not fit its tag would hold the value."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError):
+            pass
+        raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
 
 
 def _the_only(documents: list[Any]) -> Mapping[str, Any]:
@@ -98,7 +130,7 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
         named = ", ".join(_name(document) for document in documents) or "no document"
         raise ValueError(f"a manifest of one ConfigMap or Secret is wanted, this holds {named}")
     (document,) = documents
-    if not isinstance(document, Mapping) or document.get("kind") not in _SECTIONS:
+    if not isinstance(document, Mapping) or _word(document.get("kind")) not in _SECTIONS:
         raise ValueError(f"a ConfigMap or a Secret is wanted, this is {_name(document)}")
     return document
 
@@ -107,9 +139,30 @@ def _name(document: Any) -> str:
     """What to call a document: its kind and its name, which are no secrets."""
     if not isinstance(document, Mapping):
         return f"of type {type(document).__name__}"
-    kind, metadata = document.get("kind"), document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return f"{kind or 'an object without a kind'} {name or ''}".rstrip()
+    return f"{_word(document.get('kind')) or 'an object without a kind'} {_named(document)}".rstrip()
+
+
+def _named(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    return _word(metadata.get("name")) if isinstance(metadata, Mapping) else ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _check_head(name: str, obj: Mapping[str, Any]) -> None:
+    if obj.get("apiVersion") != "v1":
+        raise ValueError(f"{name} has no 'apiVersion: v1', which is that of every ConfigMap and Secret")
+    if not _named(obj):
+        raise ValueError(f"this {name} has no name: 'metadata' needs a 'name', which is text")
+
+
+def _check_fields(name: str, obj: Mapping[str, Any], known: Iterable[str]) -> None:
+    if strange := [key for key in obj if key not in known]:
+        close = get_close_matches(str(strange[0]), known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name} has {strange[0]!r}, and no {obj['kind']} takes that{hint}")
 
 
 def _section(where: str, section: Any, encoding: str) -> dict[str, bytes]:
@@ -133,12 +186,10 @@ def _check(where: str, key: object) -> None:
 def _value(where: str, value: object, encoding: str) -> bytes:
     if not isinstance(value, str):
         raise ValueError(f"{where} is of type {type(value).__name__}, not text: put it in quotes")
-    if encoding == _TEXT:
-        return value.encode()
-    decoded = _decoded(value)
-    if decoded is None:
-        raise ValueError(f"{where} is not base64")
-    return decoded
+    content = utf8(value) if encoding == _TEXT else _decoded(value)
+    if content is None:
+        raise ValueError(f"{where} is not {encoding}")
+    return content
 
 
 def _decoded(text: str) -> bytes | None:

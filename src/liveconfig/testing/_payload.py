@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeAlias, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Payload: TypeAlias = Mapping[str, str | bytes]
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
+def without_frames(function: Callable[P, R]) -> Callable[P, R]:
+    """Have what a function raises of its arguments carry none of the frames that hold them: they may be secrets."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        problem: Exception
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, TypeError, ModuleNotFoundError) as error:
+            problem = error.with_traceback(None)
+        del args, kwargs
+        raise problem
+
+    return call
+
+
+def utf8(text: str) -> bytes | None:
+    """Text as UTF-8; None where there is none for it (half a surrogate pair): the error would hold the text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def checked(payload: Payload) -> dict[str, bytes]:
     """The payload with every value as bytes.
 
     Raises:
-        ValueError: A key that the kubelet would refuse, or that is both a file and a folder.
+        ValueError: A key that the kubelet would refuse, or that is both a file and a folder; text that has no UTF-8.
         TypeError: A value that is neither text nor bytes.
     """
     for key in payload:
@@ -43,8 +70,9 @@ def _check_folders(payload: Payload) -> None:
 
 
 def _bytes(key: str, value: str | bytes) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bytes):
-        return value
-    raise TypeError(f"the value of {key!r} is of type {type(value).__name__}, not str or bytes")
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"the value of {key!r} is of type {type(value).__name__}, not str or bytes")
+    content = utf8(value) if isinstance(value, str) else value
+    if content is None:
+        raise ValueError(f"the value of {key!r} holds half a surrogate pair, which cannot be written as UTF-8")
+    return content

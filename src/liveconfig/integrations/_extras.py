@@ -1,0 +1,24 @@
+"""What an integration imports from its extra; where that is missing, the error says what to install."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def extra_of(module: str) -> Iterator[None]:
+    """Around the imports of the client that an integration is for: its extra is named as the integration is.
+
+    Args:
+        module: The integration's ``__name__``.
+
+    Raises:
+        ModuleNotFoundError: One of the imports is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        extra = module.rpartition(".")[2]
+        sentence = f"{module} needs the extra: pip install 'kube-liveconfig[{extra}]'"
+        raise ModuleNotFoundError(sentence, name=error.name) from None
