@@ -252,8 +252,11 @@ class Machine(RuleBasedStateMachine):
                 # What was applied is never read again; what was rejected, and is being removed, cannot be any more.
                 faults[place] = (here.on_disk.name, here.on_disk.losing)
             candidate.append(here.applied if place in faults else here.on_disk)
-        if any(not each.validates for each in candidate) or self.loses_its_secret(candidate):
-            faults[None] = tuple(each.name for each in candidate)
+        # What is bad is known by the volumes at fault: others may move on beside it, and it is told of once.
+        if bad := [(place, each.name) for place, each in enumerate(candidate) if not each.validates]:
+            faults[None] = tuple(bad)
+        elif self.loses_its_secret(candidate):
+            faults[None] = ("secret", candidate[0].name)
         else:
             before = self.values()
             for here, generation in zip(self.places, candidate, strict=True):

@@ -54,7 +54,7 @@ class Scene:
 
     def origin(self, name: str) -> Origin:
         """The origin of a leaf."""
-        return self.origins.of(name, self.applied, self.frozen)
+        return self.origins.of(name, self.applied, self.frozen, self.vanished)
 
     def unmeant(self) -> list[str]:
         """The leaves that the environment holds too, save those that are meant to come from there."""

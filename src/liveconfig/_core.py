@@ -6,7 +6,6 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -269,9 +268,7 @@ class Core(Generic[S]):
 
     def origin(self, name: str, applied: Loaded[S]) -> Origin:
         """The origin of one field."""
-        origin = self._origins.of(name, applied, self.frozen)
-        since = self.vanished.get(name)
-        return origin if since is None or origin.kind == "volume" else replace(origin, since=since)
+        return self._origins.of(name, applied, self.frozen, self.vanished)
 
 
 def _generations(generations: Mapping[str, str]) -> str:

@@ -57,7 +57,7 @@ def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
     for name, field in type(instance).__pydantic_fields__.items():
         made = field.default_factory is not None and not field.default_factory_takes_validated_data
         if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
-            instance.__dict__[name] = before.__dict__[name]
+            vars(instance)[name] = vars(before)[name]
 
 
 def copy_of(snapshot: M) -> M:

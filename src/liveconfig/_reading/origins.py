@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter
@@ -18,6 +19,8 @@ from liveconfig._reading.fields import ABSENT, Node
 from liveconfig._reading.load import Feeds, Loaded
 from liveconfig._reading.mounts import Frozen
 from liveconfig._reading.sources import Layer, Sources
+
+_NOTHING: Mapping[str, datetime] = MappingProxyType({})
 
 Frozens = Mapping[int, Mapping[str, Frozen]]
 """By index of a volume, its parts that can never change."""
@@ -37,11 +40,21 @@ class Origins:
         self._loaded_at = _clock.now()
         self._adapter = cache(self._make_adapter)
 
-    def of(self, dotted: str, applied: Loaded[Any], frozen: Frozens) -> Origin:
-        """Where the value of a leaf came from, with the origins that lost."""
+    def of(
+        self, dotted: str, applied: Loaded[Any], frozen: Frozens, fallen_back: Mapping[str, datetime] = _NOTHING
+    ) -> Origin:
+        """Where the value of a leaf came from, with the origins that lost.
+
+        Args:
+            dotted: The name of the leaf.
+            applied: What is in use.
+            frozen: What can never change.
+            fallen_back: Since when, by leaf whose key vanished.
+        """
         found = list(self._found(self._sources.plan.path(dotted), dotted, applied, frozen))
         first, *rest = found or [Origin("default", since=self._since["default"])]
-        return replace(first, shadows=tuple(rest))
+        since = first.since if first.kind == "volume" else fallen_back.get(dotted, first.since)
+        return replace(first, since=since, shadows=tuple(rest))
 
     def _found(self, nodes: Sequence[Node], dotted: str, applied: Loaded[Any], frozen: Frozens) -> Iterator[Origin]:
         overridden = {path[-1].dotted for layer in applied.overrides for path, _ in layer}

@@ -149,11 +149,12 @@ class Sources:
 
     def variable_for(self, dotted: str) -> str | None:
         """The variable that a field is looked for in; None for one inside a model into which no variable reaches."""
-        path = self.plan.path(dotted)
+        path = list(self.plan.path(dotted))
         if not path or (len(path) > 1 and self.rules.delimiter is None):
             return None
-        inner = [names_of(node.label, node.field)[0] for node in path[1:]]
-        name = (self.rules.delimiter or "").join([next(iter(_names_for(self.environment, path[0]))), *inner])
+        root, *inside = path
+        inner = (names_of(node.label, node.field)[0] for node in inside)
+        name = (self.rules.delimiter or "").join([next(iter(_names_for(self.environment, root))), *inner])
         return name if self.rules.case_sensitive else name.upper()
 
 

@@ -1,0 +1,266 @@
+"""Names under which pydantic takes a field: whichever source uses which of them, precedence and origins hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
+
+from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict, Volume
+
+DELIMITED = SettingsConfigDict(watch=False, env_nested_delimiter="__")
+
+
+class Unwatched(Settings):
+    model_config = SettingsConfigDict(watch=False)
+
+
+class ByPath(Unwatched):
+    token: str = Field("default", validation_alias=AliasChoices("token", AliasPath("auth", "token")))
+
+
+def test_a_path_takes_its_part_of_a_key(kubelet_volume):
+    """An AliasPath among the choices takes what lies inside the key, and not the whole of it."""
+    kubelet_volume.write({"auth": '{"token": "right", "master": "not for here"}'})
+    settings = ByPath(_volumes=kubelet_volume.path)
+    assert (settings.token, settings.live.origin("token").kind) == ("right", "volume")
+
+
+def test_a_name_and_a_path_are_no_ambiguity(kubelet_volume):
+    """Where a key of the field's name and a key for the path are both there, the first choice wins, as with variables."""
+    kubelet_volume.write({"auth": '{"token": "path"}', "token": "name"})
+    assert ByPath(_volumes=kubelet_volume.path).token == "name"
+
+
+class Shared(Unwatched):
+    a: str = Field("default", validation_alias=AliasPath("auth", "a"))
+    b: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "b"))
+
+
+def test_fields_that_share_a_key_are_all_known_to_be_served(kubelet_volume, canary):
+    """Two fields that look inside one key both have it as their origin; the secret among them may not vanish."""
+    kubelet_volume.write({"auth": f'{{"a": "1", "b": "{canary}"}}'})
+    settings = Shared(_volumes=Volume(kubelet_volume.path, secret=True))
+    assert [settings.live.origin(name).name for name in ("a", "b")] == ["auth", "auth"]
+    assert "'1'" not in repr(settings)
+    kubelet_volume.write({})
+    assert not settings.live.reload()
+    assert settings.b.get_secret_value() == canary
+
+
+def test_a_variable_by_path_is_told_as_the_environment(kubelet_volume, monkeypatch):
+    """A field that a variable serves by way of an AliasPath has the environment as its origin."""
+    kubelet_volume.write({"other": "x"})
+    monkeypatch.setenv("AUTH", '{"token": "from the environment"}')
+    settings = ByPath(_volumes=kubelet_volume.path)
+    assert settings.token == "from the environment"
+    assert settings.live.origin("token").kind == "environment"
+    assert settings.live.status().frozen == ("token",)
+
+
+class Inside(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    user: str = Field("default", alias="username")
+
+
+class Nested(Settings):
+    model_config = DELIMITED
+    db: Inside = Inside()
+
+
+def test_an_argument_beats_the_volume_whatever_name_it_uses(kubelet_volume):
+    """Arguments win over volumes inside nested models too, by alias or by name."""
+    kubelet_volume.write({"db/user": "volume"})
+    for name in ("user", "username"):
+        settings = Nested(_volumes=kubelet_volume.path, db={name: "argument"})
+        assert (settings.db.user, settings.live.origin("db.user").kind) == ("argument", "init")
+
+
+class Aliased(Unwatched):
+    model_config = SettingsConfigDict(env_prefix="APP_")
+    token: str = Field(validation_alias="api-token")
+
+
+def test_the_error_names_the_variable_that_works(kubelet_volume, monkeypatch):
+    """An error names the variable that pydantic-settings looks for, and that variable then serves the field."""
+    kubelet_volume.write({"other": "x"})
+    monkeypatch.setenv("APP_TOKEN", "not looked at")
+    with pytest.raises(InvalidSettingsError, match="the variable API-TOKEN"):
+        Aliased(_volumes=kubelet_volume.path)
+
+
+def test_no_variable_is_named_where_none_reaches(kubelet_volume):
+    """For a field inside a model no variable is named where the class has no nested delimiter."""
+
+    class Database(BaseModel):
+        user: str = ""
+        password: SecretStr
+
+    class App(Unwatched):
+        db: Database
+
+    kubelet_volume.write({"db/user": "x"})
+    with pytest.raises(InvalidSettingsError) as caught:
+        App(_volumes=kubelet_volume.path)
+    assert "db/password" in str(caught.value)
+    assert "the variable" not in str(caught.value)
+
+
+class Dots(BaseModel):
+    user: str = "default"
+
+
+class Dotted(Settings):
+    model_config = DELIMITED
+    url: str = Field("default", alias="spring.datasource.url")
+    my_db: Dots = Dots()
+    db: Dots = Dots()
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("spring.datasource.url", "url"),
+        ("my.db.user", "my_db.user"),
+        ("my-db/user", "my_db.user"),
+        ("db--user", "db.user"),
+    ],
+)
+def test_dots_and_dashes(kubelet_volume, key, field):
+    """A dot that names no nested model is read as `_`, anywhere in a name, and `-` is `_` in a delimiter too."""
+    kubelet_volume.write({key: "fed"})
+    settings = Dotted(_volumes=kubelet_volume.path)
+    assert settings.live.origin(field).name == key
+
+
+@dataclasses.dataclass
+class Record:
+    password: SecretStr
+    user: str = "default"
+
+
+class Words(RootModel[dict[str, str]]):
+    pass
+
+
+def test_dataclasses_and_root_models_take_keys_and_variables(kubelet_volume, monkeypatch):
+    """Keys and variables reach into standard dataclasses and mappings that a RootModel holds."""
+    kubelet_volume.write({"db/password": "p", "words/a": "x"})
+    monkeypatch.setenv("DB__USER", "prod")
+
+    class App(Settings):
+        model_config = DELIMITED
+        db: Record = Record(SecretStr("default"))
+        words: Words = Words({})
+
+    settings = App(_volumes=kubelet_volume.path)
+    assert (settings.db.password.get_secret_value(), settings.db.user, settings.words.root) == ("p", "prod", {"a": "x"})
+    assert settings.live.status().unused_keys == ()
+
+
+def test_a_secret_in_a_dataclass_may_not_vanish(kubelet_volume):
+    """A secret inside a dataclass, and an entry of a mapping of secrets, are rejected when their key vanishes."""
+
+    class App(Unwatched):
+        db: Record = Record(SecretStr("default"))
+        tokens: dict[str, SecretStr] = {}
+
+    kubelet_volume.write({"db": '{"password": "right"}', "tokens/a": "1", "tokens/b": "2"})
+    settings = App(_volumes=kubelet_volume.path)
+    for key in ("db", "tokens/a"):
+        kubelet_volume.remove(key)
+        assert not settings.live.reload()
+        assert settings.db.password.get_secret_value() == "right"
+        assert set(settings.tokens) == {"a", "b"}
+        kubelet_volume.write({"db": '{"password": "right"}', "tokens/a": "1", "tokens/b": "2"})
+        assert settings.live.reload()
+
+
+class Password(BaseModel):
+    kind: Literal["password"]
+    password: SecretStr
+
+
+class Token(BaseModel):
+    kind: Literal["token"]
+    token: SecretStr
+
+
+class Either(Settings):
+    model_config = DELIMITED
+    auth: Annotated[Password | Token, Field(discriminator="kind")]
+
+
+def test_another_member_of_a_union_is_taken(kubelet_volume, monkeypatch):
+    """A change to another member of a union is no vanished secret; a variable for the other one harms nothing."""
+    monkeypatch.setenv("AUTH__PASSWORD", "of the environment")
+    kubelet_volume.write({"auth/kind": "password", "auth/password": "p"})
+    settings = Either(_volumes=kubelet_volume.path)
+    kubelet_volume.write({"auth/kind": "token", "auth/token": "t"})
+    assert settings.live.reload()
+    assert isinstance(settings.auth, Token)
+    assert settings.live.status().healthy
+    assert isinstance(Either(_volumes=kubelet_volume.path).auth, Token)
+
+
+def test_a_key_that_served_nothing_may_vanish(kubelet_volume):
+    """The key of a secret that an argument serves may vanish: nothing falls back."""
+
+    class App(Unwatched):
+        password: SecretStr
+        number: int = 0
+
+    kubelet_volume.write({"password": "x", "number": "1"})
+    settings = App(_volumes=kubelet_volume.path, password="argument")
+    kubelet_volume.write({"number": "2"})
+    assert settings.live.reload()
+    assert (settings.number, settings.live.status().stale) == (2, ())
+
+
+def test_a_default_that_was_made_stays(kubelet_volume):
+    """A default that a factory made is not made anew at each load: other bytes alone are no new version."""
+
+    class App(Unwatched):
+        message: str = ""
+        identity: uuid.UUID = Field(default_factory=uuid.uuid4)
+
+    kubelet_volume.write({"message": "one"})
+    settings = App(_volumes=kubelet_volume.path)
+    identity = settings.identity
+    kubelet_volume.write({"message": "one", "unused": "x"})
+    assert settings.live.reload()
+    assert (settings.identity, settings.live.version) == (identity, 1)
+
+
+def test_a_snapshot_shares_nothing_with_the_live_object(kubelet_volume):
+    """What is done to a copy of the live object changes no snapshot."""
+
+    class App(Unwatched):
+        a: str = "a"
+        b: str = "b"
+
+    kubelet_volume.write({"a": "1"})
+    settings = App(_volumes=kubelet_volume.path)
+    snapshot: Any = settings.live.latest()
+    settings.model_copy(update={"b": "x"})
+    assert snapshot.model_fields_set == {"a"}
+
+
+def test_a_bom_before_a_document_is_passed_over(kubelet_volume):
+    """The mark that some editors put before a text keeps no document from being read, whatever its format."""
+
+    class App(Unwatched):
+        model_config = SettingsConfigDict(documents=["a.json", "b.properties", "c.yaml", "d.env", "e.toml"])
+        a: str = ""
+        b: str = ""
+        c: str = ""
+        d: str = ""
+        e: str = ""
+
+    texts = {"a.json": '{"a": "1"}', "b.properties": "b=1", "c.yaml": "c: '1'", "d.env": "D=1", "e.toml": "e = '1'"}
+    kubelet_volume.write({name: b"\xef\xbb\xbf" + text.encode() for name, text in texts.items()})
+    settings = App(_volumes=kubelet_volume.path)
+    assert [settings.a, settings.b, settings.c, settings.d, settings.e] == ["1"] * 5
