@@ -24,7 +24,7 @@ class Adapter(Base):
         self.settings = self._class.load()
 
     def reload(self) -> None:
-        self.settings.live.reload()
+        self.settings.live.reload(wait=False)
 
     def read_all(self) -> list[str]:
         snapshot = self.settings.live.latest()

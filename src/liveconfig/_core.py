@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +24,7 @@ from liveconfig._instance import has_place, leaves
 from liveconfig._judging import fallen_back
 from liveconfig._origin import Origin
 from liveconfig._process import green_threads, started_at
+from liveconfig._reading.feed import Feed
 from liveconfig._reading.intake import beside
 from liveconfig._reading.load import Loaded, Loader
 from liveconfig._reading.mounts import frozen_parts, identity, mounts
@@ -237,9 +238,13 @@ class Core(Generic[S]):
         # The mounts are not looked at here: a swap does not change them, and they take longer than all the rest.
         applied = self.engine.applied
         if applied is not self._said:
-            self._note_vanished(applied)
+            if self.vanished or any(now.keys.keys() != before.keys.keys() for now, before in self._pairs(applied)):
+                self._note_vanished(applied)
             self._said = applied
         self.staleness.review(causes(self.scene(applied)))
+
+    def _pairs(self, applied: Loaded[S]) -> Iterator[tuple[Feed, Feed]]:
+        return zip(applied.feeds, self._said.feeds, strict=True)
 
     def _note_vanished(self, applied: Loaded[S]) -> None:
         fed = {name for each in applied.feeds for name in each.keys}

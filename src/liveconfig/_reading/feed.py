@@ -75,7 +75,10 @@ def feed(
     present = [name for name in documents if name in revision.files]
     for name in present:
         layer.document(name, revision.files[name])
-    layer.keys_over({key: content for key, content in revision.files.items() if key not in present})
+    single = revision.files
+    if present:
+        single = {key: content for key, content in single.items() if key not in present}
+    layer.keys_over(single)
     return Feed(
         revision, layer.values, layer.keys, layer.entries, tuple(sorted(layer.unused)), secret, _since(revision, before)
     )

@@ -95,11 +95,11 @@ class Loader(Generic[S]):
         mask(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, self.overrides)
 
-    def _data(self, feeds: Feeds) -> dict[str, Any]:
-        data = self.sources.below
+    def _data(self, feeds: Feeds) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = self.sources.below
         if self.sources.has_volumes:
             for each in feeds:
-                data = merge(data, each.values) if data else dict(each.values)
+                data = merge(data, each.values) if data else each.values
         if self.sources.above:
             data = merge(data, self.sources.above)
         for nodes, value in (each for layer in self.overrides for each in layer):

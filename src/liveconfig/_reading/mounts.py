@@ -32,7 +32,7 @@ class Frozen:
 
 
 def _unescape(field: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field) if "\\" in field else field
 
 
 def mounts() -> list[tuple[str, str]]:

@@ -66,12 +66,13 @@ class _Tree:
         ).st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
+        files, read_file = self._files, self._file
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
                 if entry.is_file(follow_symlinks=False):
                     if not (own and skipped(name)):
-                        self._files[prefix + name] = self._file(name, prefix + name, descriptor)
+                        files[prefix + name] = read_file(name, prefix + name, descriptor)
                 elif not skipped(name):
                     self._other(entry, descriptor, folder, prefix)
 
