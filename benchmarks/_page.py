@@ -79,8 +79,14 @@ def _peer_table(versions: Mapping[str, str]) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [table.headings, ["---"] + ["---:"] * (len(table.headings) - 1), *table.rows]
+    columns = list(zip(*table.rows, strict=True))[1:]
+    lines = [table.headings, ["---", *("---:" if _is_numeric(column) else "---" for column in columns)], *table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    """Whether most of its cells begin with a digit."""
+    return 2 * sum(cell[:1].isdigit() for cell in column) > len(column)
 
 
 def _today() -> str:

@@ -51,7 +51,7 @@ def run(bench: Bench) -> Section:
         f"watch; then a reload after one key has changed. Given up after {_PATIENCE:.0f} s. The floor reads all keys "
         "through the directory and validates them with pydantic. liveconfig's reload is `reload(wait=False)`: as with "
         "the others, until the new values are readable; subscribers are told beside that. The file contenders read one "
-        "document, not a thousand keys; flagd's and LaunchDarkly's client starts threads, and has no call to load again.",
+        "document, not a thousand keys; flagd's and LaunchDarkly's client starts threads, and cannot load again.",
         [_table(first, "first load"), _table(again, "reload"), _table(watching, "first load, watch started")],
         [
             chart("load", "First load of 1,000 keys", first[1_000], duration, f"over {_PATIENCE:.0f} s"),
