@@ -15,7 +15,9 @@ echo "building the sdist, and the wheel from it"
 echo "installing $(basename "$place"/dist/*.whl) into .venv-wheel"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --group dev
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$place"/dist/*.whl
+wheel=$(echo "$place"/dist/*.whl)
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel[yaml]"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel"
 "$venv/bin/python" -m pip check
 tar -xzf "$place"/dist/*.tar.gz -C "$place"
 cd "$place"/kube_liveconfig-*/
