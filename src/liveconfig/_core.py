@@ -20,6 +20,7 @@ from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._diff import diff
 from liveconfig._engine import Engine
 from liveconfig._fork import renew_in_child
+from liveconfig._glance import Glance, glance
 from liveconfig._instance import has_place, leaves
 from liveconfig._judging import fallen_back
 from liveconfig._origin import Origin
@@ -27,13 +28,13 @@ from liveconfig._process import green_threads, started_at
 from liveconfig._reading.feed import Feed
 from liveconfig._reading.intake import beside
 from liveconfig._reading.load import Loaded, Loader
-from liveconfig._reading.mounts import frozen_parts, identity, mounts
+from liveconfig._reading.mounts import frozen_parts, mounts
 from liveconfig._reading.origins import Frozens, Origins
 from liveconfig._reading.sources import Sources
 from liveconfig._reading.volume import Volume
 from liveconfig._staleness import Staleness
 from liveconfig._verify import Verifier
-from liveconfig._watch import Registration, watcher
+from liveconfig._watch import Glances, Registration, watcher
 from liveconfig.events import Rejected
 
 S = TypeVar("S", bound=BaseSettings)
@@ -154,23 +155,30 @@ class Core(Generic[S]):
         """A volume may have changed."""
         self.engine.look()
 
-    def recheck(self) -> None:
+    def recheck(self, seen: Glances) -> None:
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
-        self.engine.look()
-        self.see()
+        places = [seen.get(volume.path) for volume in self.loader.volumes]
+        if self.engine.stands_at(places):
+            self._see(places)
+        else:
+            self.engine.look()
+            self.see()
 
     def see(self) -> None:
         """See what is stale, if anything has changed since the last time on which that depends."""
+        self._see([glance(volume.path) for volume in self.loader.volumes])
+
+    def _see(self, places: Sequence[Glance | None]) -> None:
         watcher.is_alive()  # a thread that could not be had is tried once more, on a reload by hand too
-        if self._places != self._whereabouts() or self.staleness.stands():
+        if self._places != self._whereabouts(places) or self.staleness.stands():
             self.review()
         elif self._said is not self.engine.applied:
             with self._reviewing:
                 self._say()
 
-    def _whereabouts(self) -> tuple[object, ...]:
-        """All that what is frozen depends on, at the price of one stat a volume."""
-        return watcher.mode(self.registration), [identity(volume.path) for volume in self.loader.volumes]
+    def _whereabouts(self, places: Sequence[Glance | None]) -> tuple[object, ...]:
+        """All that what is frozen depends on."""
+        return watcher.mode(self.registration), [place and place[1:] for place in places]
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
@@ -231,7 +239,7 @@ class Core(Generic[S]):
             seen = mounts()
             parts = ((index, frozen_parts(volume.path, seen)) for index, volume in enumerate(self.loader.volumes))
             self.frozen = {index: frozen for index, frozen in parts if frozen}
-            self._places = self._whereabouts()
+            self._places = self._whereabouts([glance(volume.path) for volume in self.loader.volumes])
             self._say()
 
     def _say(self) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from watchdog.events import (
@@ -23,6 +23,8 @@ from watchdog.events import (
 from watchdog.observers import Observer as PlatformObserver
 from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.polling import PollingObserver
+
+from liveconfig._glance import Glance, glance
 
 _SWAP: list[type[FileSystemEvent]] = [FileMovedEvent]
 _ANY: list[type[FileSystemEvent]] = [
@@ -83,15 +85,23 @@ def _narrower(emitter_class: type[EventEmitter], heard: Callable[[str, FileSyste
 class _Watch:
     """One directory that is watched, by its real path."""
 
-    def __init__(self, atomic: bool, identity: tuple[int, int], handle: Any) -> None:
-        self.atomic = atomic
-        self.identity = identity
+    def __init__(self, place: Glance, handle: Any) -> None:
+        self.place = place
         self.handle = handle
         self.deleted = False
 
-    def still_leads(self, path: str, identity: tuple[int, int] | None) -> bool:
+    @property
+    def atomic(self) -> bool:
+        """Whether one link is all that changes there."""
+        return self.place.link is not None
+
+    def still_leads(self, seen: Glance | None) -> bool:
         """Whether it hears what happens at its path now. A directory that was made anew can have the old inode."""
-        return not self.deleted and self.identity == identity and self.atomic == _atomic(path)
+        if self.deleted or seen is None:
+            return False
+        was = self.place
+        same = was.device == seen.device and was.inode == seen.inode
+        return same and (was.link is None) == (seen.link is None)
 
 
 class Watches:
@@ -114,9 +124,9 @@ class Watches:
     def __contains__(self, path: str) -> bool:
         return self._real.get(path) in self._watches
 
-    def is_refused(self, path: str) -> bool:
-        """Whether a watch was wanted there and could not be had."""
-        return self._real.get(path) in self._refused
+    def refused_any(self, paths: Iterable[str]) -> bool:
+        """Whether a watch was wanted at one of them and could not be had."""
+        return bool(self._refused) and any(self._real.get(path) in self._refused for path in paths)
 
     def is_alive(self) -> bool:
         """Whether the thread that should run does."""
@@ -124,24 +134,33 @@ class Watches:
 
     def ensure(self, paths: Iterable[str]) -> None:
         """Set the watches that are missing, and anew those that lead nowhere. The caller reads after this."""
+        self.ensure_seen({path: glance(path) for path in paths})
+
+    def ensure_seen(self, places: Mapping[str, Glance | None]) -> bool:
+        """The same where somebody has just looked. Returns whether nothing had to be done: all that was seen is heard.
+
+        Args:
+            places: What stands at each path.
+        """
         if not self.is_alive():
             self.forget()
-        wanting = [path for path in paths if not self._is_heard(path)]
+        wanting = [path for path, seen in places.items() if not self._is_heard(path, seen)]
         for path in wanting:
             # A watch on a link hears of the link alone.
             real = self._real[path] = os.path.realpath(path)
-            identity = _identity(real)
+            place = glance(real)
             if real in self._watches:
                 self._unset(real)
-            if identity is not None:
-                self._try(real, identity)
-            (self._refused.discard if identity is None or real in self._watches else self._refused.add)(real)
+            if place is not None:
+                self._try(real, place)
+            (self._refused.discard if place is None or real in self._watches else self._refused.add)(real)
         if wanting:
             self._drop_unused()
+        return not wanting
 
-    def _is_heard(self, path: str) -> bool:
+    def _is_heard(self, path: str, seen: Glance | None) -> bool:
         watch = self._watches.get(self._real.get(path, ""))
-        return watch is not None and watch.still_leads(path, _identity(path))
+        return watch is not None and watch.still_leads(seen)
 
     def keep_only(self, paths: set[str]) -> None:
         """Take away all other watches; with the last one ends the observer."""
@@ -159,23 +178,23 @@ class Watches:
         self._descriptors = set()
         self.forget()
 
-    def _try(self, real: str, identity: tuple[int, int]) -> None:
+    def _try(self, real: str, place: Glance) -> None:
         # watchdog swallows EACCES, and watches nothing.
         if not _EVENTS or not os.access(real, os.R_OK):
             return
-        atomic, before = _atomic(real), _inotify_descriptors()
+        before, kinds = _inotify_descriptors(), _ANY if place.link is None else _SWAP
         try:
             if self._observer is None:
                 logging.getLogger("watchdog.observers.inotify").addFilter(_no_false_alarm)
                 observer = _Observer(self._heard)
                 observer.start()
                 self._observer = observer
-            handle = self._observer.schedule(self._handler, real, event_filter=_SWAP if atomic else _ANY)
+            handle = self._observer.schedule(self._handler, real, event_filter=kinds)
         except (OSError, RuntimeError):  # out of instances, watches or threads, or the directory went away
             return
         finally:
             self._keep_from_programs(_inotify_descriptors() - before)
-        self._watches[real] = _Watch(atomic, identity, handle)
+        self._watches[real] = _Watch(place, handle)
 
     def _keep_from_programs(self, descriptors: set[int]) -> None:
         """Watchdog makes its descriptors without IN_CLOEXEC: a program that takes this one's place would keep them."""
@@ -207,18 +226,6 @@ class Watches:
             return
         for path in [path for path, other in list(self._real.items()) if other == real]:
             self._hint(path)
-
-
-def _atomic(path: str) -> bool:
-    return os.path.islink(f"{path}/..data")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _inotify_descriptors() -> set[int]:

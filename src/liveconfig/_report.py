@@ -11,6 +11,7 @@ from liveconfig import _clock
 from liveconfig._causes import describe_frozen, frozen_fields
 from liveconfig._core import Core
 from liveconfig._delivery.subjects import Version
+from liveconfig._glance import generation_at
 from liveconfig._origin import Origin
 from liveconfig._process import started_at
 from liveconfig._reading.load import Feeds
@@ -75,7 +76,7 @@ def _problems(core: Core[Any]) -> Iterator[tuple[str, bool]]:
 def _volumes(core: Core[Any], feeds: Feeds) -> Iterator[VolumeStatus]:
     for index, (reader, feed) in enumerate(zip(core.engine.intake.readers, feeds, strict=True)):
         revision, fault = feed.revision, core.engine.rejections.faults.get(index)
-        on_disk = reader.generation_on_disk()
+        on_disk = generation_at(reader.path)
         yield VolumeStatus(
             path=revision.path,
             mode=revision.mode,

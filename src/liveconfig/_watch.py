@@ -10,11 +10,12 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 from liveconfig import _clock
 from liveconfig._fork import renew_in_child
+from liveconfig._glance import Glance, glance
 from liveconfig._hints import Watches
 from liveconfig._worker import Timer, Worker
 
@@ -22,6 +23,7 @@ POLLING = 2.0
 """Seconds between re-checks where events cannot be had."""
 
 Mode = Literal["inotify", "polling", "off"]
+Glances = Mapping[str, Glance | None]
 
 
 class Watching(Protocol):
@@ -30,8 +32,12 @@ class Watching(Protocol):
     def look(self) -> object:
         """A volume may have changed."""
 
-    def recheck(self) -> object:
-        """A re-check is due: look, whatever was heard."""
+    def recheck(self, seen: Glances) -> object:
+        """A re-check is due: look, whatever was heard.
+
+        Args:
+            seen: What stands at each path, seen after it was watched; empty where that was not so.
+        """
 
 
 class Registration:
@@ -51,11 +57,11 @@ class Registration:
         if watching is not None:
             watching.look()
 
-    def recheck(self) -> None:
+    def recheck(self, seen: Glances) -> None:
         """Pass a re-check on."""
         watching = self._watching()
         if watching is not None:
-            watching.recheck()
+            watching.recheck(seen)
 
 
 class Watcher:
@@ -112,8 +118,7 @@ class Watcher:
         with self._lock:  # or one that is being removed looks as if its watches could not be had
             if registration is None or registration not in self._registrations:
                 return "off"
-            refused = any(self._watches.is_refused(path) for path in registration.paths)
-            return "polling" if refused else "inotify"
+            return "polling" if self._watches.refused_any(registration.paths) else "inotify"
 
     def is_alive(self) -> bool:
         """Whether the threads that should run do. One that could not be had when it was wanted is tried once more."""
@@ -143,13 +148,15 @@ class Watcher:
             registration.timer = self.worker.call_later(due - now, lambda: self._recheck(registration))
 
     def _recheck(self, registration: Registration) -> None:
+        seen: Glances = {path: glance(path) for path in registration.paths}
+        heard = False
         with self._lock:
             if registration not in self._registrations:
                 return
             with contextlib.suppress(Exception):  # watchdog's; without a watch, the re-check itself goes on
-                self._watches.ensure(registration.paths)
+                heard = self._watches.ensure_seen(seen)
         try:
-            registration.recheck()
+            registration.recheck(seen if heard else {})
         finally:
             self._schedule(registration)
 

@@ -239,20 +239,24 @@ class Level(Mapping[str, Node]):
 
     def plain(self) -> dict[str, str]:
         """The fields that take text as it is and have no alias, by canonical name."""
-        aliased = {label for label, field in self._fields.items() if field.validation_alias is not None}
-        texts = {label for label, field in self._fields.items() if label not in aliased and is_text(field.annotation)}
-        return {name: label for name, label in self.labels.items() if label in texts}
+        fields = self._fields
+        return {
+            name: label
+            for name, label in self.labels.items()
+            if is_text(fields[label].annotation) and fields[label].validation_alias is None
+        }
 
 
 def _labels(rules: Rules, fields: Mapping[str, FieldInfo], prefix: str) -> dict[str, str]:
     """The field by every canonical name it answers to; an alias goes before another one's name."""
     aliased = {name: names_of(name, field) for name, field in fields.items() if field.validation_alias is not None}
+    canonical = rules.canonical
     found: dict[str, str] = {}
     for lead in (prefix, "") if prefix else ("",):
         for label in fields:
-            found.setdefault(rules.canonical(lead + (aliased[label][0] if label in aliased else label)), label)
+            found.setdefault(canonical(lead + (aliased[label][0] if label in aliased else label)), label)
         for rank in range(1, max(map(len, aliased.values()), default=1)):
             for label, names in aliased.items():
                 if rank < len(names):
-                    found.setdefault(rules.canonical(lead + names[rank]), label)
+                    found.setdefault(canonical(lead + names[rank]), label)
     return found

@@ -185,6 +185,8 @@ def _feeds(feed: Feed, name: str) -> bool:
 
 def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
     """The fields that some volume fed before and none feeds now, though all volumes are there."""
+    if all(before.keys.keys() <= after.keys.keys() for before, after in zip(old, new, strict=True)):
+        return ()  # as at nearly every swap
     fed = {name for each in new for name in each.keys}
     before = dict.fromkeys(name for each in old for name in each.keys)
     return tuple(name for name in before if name not in fed and not beside(name, fed))
@@ -192,6 +194,8 @@ def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
 
 def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:
     """The same for entries of mappings, as ``dotted/entry``; not where a key for the whole mapping has come."""
+    if all(before.entries.keys() <= after.entries.keys() for before, after in zip(old, new, strict=True)):
+        return ()
     entries = {name for each in new for name in each.entries}
     whole = {name for each in new for name, key in each.keys.items() if key not in each.entries.values()}
     before = dict.fromkeys(name for each in old for name in each.entries)

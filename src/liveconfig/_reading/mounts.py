@@ -38,10 +38,11 @@ def _unescape(field: str) -> str:
 def mounts() -> list[tuple[str, str]]:
     """The (mount point, root) of every mount that this process sees; none where there is no /proc."""
     try:
-        with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:
-            fields = [line.split(" ", 5) for line in lines]
+        with open(MOUNTINFO, "rb", buffering=0) as file:
+            text = os.fsdecode(file.read())
     except OSError:
         return []
+    fields = [line.split(" ", 5) for line in text.split("\n") if line]
     return [(_unescape(point), _unescape(root)) for _, _, _, root, point, _ in fields]
 
 
@@ -63,15 +64,6 @@ def is_subpath(path: str) -> bool:
     """Whether the directory at ``path`` is part of some volume's generation, mounted there by itself."""
     path = os.path.realpath(path)
     return any(point == path and _GENERATION.search(root) for point, root in mounts())
-
-
-def identity(path: str) -> tuple[int, int, bool] | None:
-    """What tells that another directory has come to be at ``path``, or that the one there was deleted on the node."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_nlink == 0
 
 
 def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:

@@ -118,7 +118,7 @@ class Sources:
             roots = set(self._roots(source))
             fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
             source.settings_cls = cast("type[BaseSettings]", SimpleNamespace(model_fields=fields))
-        values = source() if source.env_vars else {}
+        values = source() if source.env_vars and source.settings_cls.model_fields else {}
         if isinstance(source, DotEnvSettingsSource):
             return Layer("dotenv", values, variables, _paths(source.env_file))
         return Layer("environment", values, variables)

@@ -46,8 +46,8 @@ def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
     files: dict[str, bytes] = {}
     descriptor = os.open(folder, _DIRECTORY)
     try:
-        _Tree(root, files).read(descriptor, folder, "", own=folder == root)
-        return files, os.fstat(descriptor).st_mtime
+        status = _Tree(root, files).read(descriptor, folder, "", own=folder == root)
+        return files, status.st_mtime
     finally:
         os.close(descriptor)
 
@@ -60,10 +60,10 @@ class _Tree:
         self._files = files
         self._left = LIMIT
 
-    def read(self, descriptor: int, folder: str, prefix: str, *, own: bool) -> None:
-        if not os.fstat(
-            descriptor
-        ).st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
+    def read(self, descriptor: int, folder: str, prefix: str, *, own: bool) -> os.stat_result:
+        """Add what one folder holds, and the folders in it. Returns what stat told of it before that."""
+        status = os.fstat(descriptor)
+        if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
         files, read_file = self._files, self._file
@@ -75,6 +75,7 @@ class _Tree:
                         files[prefix + name] = read_file(name, prefix + name, descriptor)
                 elif not skipped(name):
                     self._other(entry, descriptor, folder, prefix)
+        return status
 
     def _other(self, entry: os.DirEntry[str], descriptor: int, folder: str, prefix: str) -> None:
         key, path = prefix + entry.name, f"{folder}/{entry.name}"

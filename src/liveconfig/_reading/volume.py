@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from liveconfig import _clock
+from liveconfig._glance import generation_at
 from liveconfig._reading.tree import Refused, read_tree, signature
 
 Mode = Literal["atomic", "plain", "missing"]
@@ -116,7 +117,7 @@ class VolumeReader:
         try:
             revision = self._read(known)
         except (Refused, Unreadable) as error:
-            failure: Exception = Unreadable(error.reason, error.key, self.generation_on_disk())
+            failure: Exception = Unreadable(error.reason, error.key, generation_at(self.path))
         except OSError as error:
             failure = self._transient(error)
         except NotYet as not_yet:
@@ -138,15 +139,8 @@ class VolumeReader:
             return not_yet
         return Unreadable(f"it does not come to rest: something has been written to it for {LONGEST_WRITE:g} s")
 
-    def generation_on_disk(self) -> str | None:
-        """The name that ``..data`` holds now; None where there is no such link."""
-        try:
-            return os.readlink(f"{self.path}/..data")
-        except OSError:
-            return None
-
     def _transient(self, error: OSError) -> Unreadable:
-        generation = self.generation_on_disk()
+        generation = generation_at(self.path)
         if self._failing is None or self._failing[0] != generation:  # what is new has its own patience
             self._failing = (generation, _clock.monotonic())
         if _clock.monotonic() - self._failing[1] < PATIENCE:

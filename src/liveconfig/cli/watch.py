@@ -15,7 +15,7 @@ from liveconfig import _clock
 from liveconfig._causes import describe_frozen
 from liveconfig._reading.mounts import frozen_parts, mounts
 from liveconfig._reading.volume import NotYet, Revision, Unreadable, VolumeReader
-from liveconfig._watch import POLLING, watcher
+from liveconfig._watch import POLLING, Glances, watcher
 from liveconfig.cli._text import printable
 
 Event = dict[str, Any]
@@ -61,7 +61,8 @@ class _Bell:
     def look(self) -> None:
         self._rung.put(None)
 
-    recheck = look
+    def recheck(self, _seen: Glances) -> None:
+        self.look()
 
     def wait(self, seconds: float | None) -> None:
         with suppress(queue.Empty):
