@@ -28,7 +28,12 @@ def run(bench: Bench) -> Section:
         "A re-check with nothing changed",
         "liveconfig alone. Done every 30 s in case an event was lost: a stat and a readlink for each volume; the "
         "bare calls are timed in turn with it.",
-        [Table(("", "time", "each volume", "bare stat and readlink", "files opened"), [[str(cell) for cell in row] for row in rows])],
+        [
+            Table(
+                ("", "time", "each volume", "bare stat and readlink", "files opened"),
+                [[str(cell) for cell in row] for row in rows],
+            )
+        ],
         promises=[
             Promise("re-check with nothing changed, each volume", "at most 10 µs", duration(each), each <= 10_000),
             Promise(

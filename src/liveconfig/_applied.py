@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
+from liveconfig._glance import Glance
 from liveconfig._instance import mask, masked, swap
 from liveconfig._reading.intake import named
 from liveconfig._reading.load import Loaded
@@ -40,6 +41,10 @@ class Applied(Generic[S]):
     def version(self) -> Version:
         """The same as what is published."""
         return self.state[1]
+
+    def stands_at(self, places: Sequence[Glance | None]) -> bool:
+        """Whether what was seen of every volume is what this was made of."""
+        return [place and place[:3] for place in places] == [each.revision.token for each in self.loaded.feeds]
 
     def replace(self, loaded: Loaded[S], began: float) -> None:
         """Make another configuration visible: the version and the snapshot first, then the live object."""

@@ -65,9 +65,8 @@ class Scene:
 def causes(scene: Scene) -> Iterator[Cause]:
     """Everything that should be said of the present state."""
     if scene.loader.volumes:
-        if scene.variables:
-            yield from _environment(scene)
-            yield from _shadowed(scene)
+        yield from _environment(scene)
+        yield from _shadowed(scene)
         yield from _vanished(scene)
         yield from _frozen(scene)
         yield from _supplied_twice(scene)

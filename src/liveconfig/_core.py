@@ -158,7 +158,7 @@ class Core(Generic[S]):
     def recheck(self, seen: Glances) -> None:
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
         places = [seen.get(volume.path) for volume in self.loader.volumes]
-        if self.engine.stands_at(places):
+        if self.engine.is_settled() and self.engine.in_use.stands_at(places):  # a look would find nothing
             self._see(places)
         else:
             self.engine.look()

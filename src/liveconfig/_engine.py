@@ -8,7 +8,7 @@ delivery.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -18,7 +18,6 @@ from liveconfig import _clock
 from liveconfig._applied import Applied
 from liveconfig._candidate import Bench, Candidate
 from liveconfig._delivery.subjects import Version
-from liveconfig._glance import Glance
 from liveconfig._instance import equal
 from liveconfig._judging import judge
 from liveconfig._reading.intake import Intake, Taken, new_generations
@@ -119,11 +118,6 @@ class Engine(Generic[S]):
     def is_settled(self) -> bool:
         """Whether what was on disk at the last look is applied."""
         return not self.rejections.faults and self.candidate is None and not self._unlooked
-
-    def stands_at(self, places: Sequence[Glance | None]) -> bool:
-        """Whether what was seen of every volume is what is applied, so that a look would find nothing."""
-        tokens = [place and place[:3] for place in places]
-        return self.is_settled() and tokens == [each.revision.token for each in self.applied.feeds]
 
     def _wait_for_verdicts(self) -> None:
         """Until no attempt is under way: newer content puts the candidate aside, and may make another."""

@@ -50,15 +50,16 @@ class Live(Generic[S]):
 
     def snapshot(self) -> S:
         """The pinned snapshot inside `pinned`, else the newest."""
-        held: S | None = pinned(self._core)
-        return self.latest() if held is None else held
+        in_use = self._core.engine.in_use
+        held = pinned(in_use)
+        return in_use.state[0].snapshot if held is None else held
 
     def pinned(self) -> AbstractContextManager[S]:
         """For the length of a ``with``, `snapshot` returns one and the same; nested ones keep the outer.
 
         Tasks started inside see the newest again once the ``with`` is left.
         """
-        return Pin(self._core, self.latest)
+        return Pin(self._core.engine.in_use)
 
     @property
     def version(self) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-S = TypeVar("S")
+from pydantic_settings import BaseSettings
+
+from liveconfig._applied import Applied
+
+S = TypeVar("S", bound=BaseSettings)
 
 # Of the whole process, because a context keeps every variable that it has seen alive; it holds what each context set.
 _pins: contextvars.ContextVar[tuple[Pin[Any], ...]] = contextvars.ContextVar("liveconfig_pins", default=())
@@ -16,12 +19,11 @@ _pins: contextvars.ContextVar[tuple[Pin[Any], ...]] = contextvars.ContextVar("li
 class Pin(Generic[S]):
     """One ``with settings.live.pinned()``. It works until it is left, also for tasks that inherited its context."""
 
-    __slots__ = ("_entered", "_latest", "owner", "snapshot")
+    __slots__ = ("_entered", "owner", "snapshot")
 
-    def __init__(self, owner: object, latest: Callable[[], S]) -> None:
+    def __init__(self, owner: Applied[S]) -> None:
         self.owner = owner
         self.snapshot: S | None = None  # until it is entered, and once it is left
-        self._latest = latest
         self._entered = 0
 
     def __enter__(self) -> S:
@@ -31,7 +33,7 @@ class Pin(Generic[S]):
             outer = pinned(self.owner)
             # One that was left in another context stays in this one.
             pins = tuple(pin for pin in pins if pin.snapshot is not None)
-        self.snapshot = snapshot = self._latest() if outer is None else outer
+        self.snapshot = snapshot = self.owner.state[0].snapshot if outer is None else outer
         self._entered += 1
         _pins.set((*pins, self))
         return snapshot
@@ -44,13 +46,13 @@ class Pin(Generic[S]):
             # Some frameworks leave in another context than they entered: there it stays, and holds nothing any more.
             self.snapshot = None
             pins = _pins.get()
-            _pins.set(pins[:-1] if pins[-1:] == (self,) else tuple(pin for pin in pins if pin is not self))
+            _pins.set(pins[:-1] if pins and pins[-1] is self else tuple(pin for pin in pins if pin is not self))
 
 
-def pinned(owner: object) -> Any:
+def pinned(owner: Applied[S]) -> S | None:
     """The snapshot that the running context has pinned for ``owner``, the outermost one; None if there is none."""
     for pin in _pins.get():
-        snapshot = pin.snapshot  # read once: another thread may leave it
+        snapshot: S | None = pin.snapshot  # read once: another thread may leave it
         if pin.owner is owner and snapshot is not None:
             return snapshot
     return None

@@ -61,7 +61,7 @@ class _Bell:
     def look(self) -> None:
         self._rung.put(None)
 
-    def recheck(self, _seen: Glances) -> None:
+    def recheck(self, seen: Glances) -> None:  # noqa: ARG002 - it reads in any case
         self.look()
 
     def wait(self, seconds: float | None) -> None:

@@ -1,0 +1,39 @@
+"""One glance at a mount point from outside: two calls of the kernel, and no file of the volume is opened."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Glance(NamedTuple):
+    """What stands at a path, and which generation it shows.
+
+    Attributes:
+        link: The text of ``..data``; None where there is no such link.
+        device: With `inode` what tells that another directory has come to be there.
+        inode: The same.
+        deleted: Whether it was deleted on the node, and is held by a mount alone.
+    """
+
+    link: str | None
+    device: int
+    inode: int
+    deleted: bool
+
+
+def glance(path: str) -> Glance | None:
+    """What is there now; None if nothing is, or it may not be looked at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return Glance(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
+
+
+def generation_at(path: str) -> str | None:
+    """The name that ``..data`` holds now; None where there is no such link."""
+    try:
+        return os.readlink(f"{path}/..data")
+    except OSError:
+        return None
