@@ -59,7 +59,10 @@ def promise_table(promises: Sequence[Promise]) -> str:
 
 def _promises(sections: Sequence[Section]) -> str:
     promises = [promise for section in sections for promise in section.promises]
-    return "## What was promised\n\n" + promise_table(promises) + "\n"
+    reasons = dict.fromkeys(promise.why for promise in promises if not promise.kept and promise.why)
+    why = "".join(f"- {reason}\n" for reason in reasons)
+    missed = f"\nWhere one is not kept in this run:\n\n{why}" if why else ""
+    return f"## What was promised\n\n{promise_table(promises)}\n{missed}"
 
 
 def _losses(sections: Sequence[Section]) -> str:

@@ -31,12 +31,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A number that we gave beforehand, beside the one that was measured."""
+    """A number that we gave beforehand, beside the one that was measured.
+
+    Attributes:
+        why: What it goes to, and which other designs were tried: for the page, where it is not kept.
+    """
 
     what: str
     target: str
     measured: str
     kept: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,16 @@ _TARGETS = {
     ("reload", 100): 2.0,
     ("reload", 1_000): 1.5,
 }
+_WHY = {
+    "first load": "First load: what does not grow with the keys is some 1.2 ms. A quarter of that is mountinfo, which "
+    "must be read before the first word is said of a mount that can never change; the rest the environment, as "
+    "pydantic-settings reads it, the names of every field, and what follows the volume later. Tried, and in use: no "
+    "look at variables that lead to no field, the start of the process found out once, no copy of what is copied "
+    "anyway (3.2 to 2.7 times the floor together); fewer passes over the names (10 µs), mountinfo read raw (10 µs).",
+    "reload": "Reload: 0.2 ms of each is the start of the thread that tells subscribers and the log, which lives as "
+    "long as there is something to tell. Not done: a thread that waits for more would be idle for ever, and the worker, "
+    "to which the start could be left, has to be started itself where nothing is watched.",
+}
 _BECAUSE = {
     "dynamic_config": "It parses one document in Rust.",
     "dynamic_config_secrets": "It reads in Rust.",
@@ -138,6 +148,7 @@ def _promises(first: dict[int, Times], again: dict[int, Times]) -> list[Promise]
                 f"at most {target} times",
                 f"{ours / floor:.2f} times ({duration(ours)})",
                 ours / floor <= target,
+                _WHY[what],
             )
         )
     *_, few, many = first

@@ -9,6 +9,12 @@ from benchmarks._stats import bytes_, duration
 
 __all__ = ["run"]
 
+_WHY = (
+    "Subscribers: each is called by itself in an empty context, timed and isolated, its selector asked and its values "
+    "compared: some 16 calls of Python. Tried, and in use: jobs handed out by the hundred with no lock between two, "
+    "a `Change` made through its slots (0.44 µs, 1.37 before), a short way for plain values (0.12 µs, 0.76 before)."
+)
+
 
 def run(bench: Bench) -> Section:
     """Three numbers from one process."""
@@ -32,6 +38,7 @@ def run(bench: Bench) -> Section:
                 "at most 3 µs",
                 duration(max(found["each"], 0)),
                 found["each"] <= 3_000,
+                _WHY,
             ),
             Promise(
                 "one field of 1,000 changes, added by 1,000 subscribers of other fields",
