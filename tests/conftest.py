@@ -35,6 +35,8 @@ def nothing_left_behind() -> Iterator[None]:
     gc.collect()  # what nobody refers to any more is let go; only now, as it takes its time
     deadline = time.monotonic() + GRACE
     for thread in set(threading.enumerate()) - threads:
+        while thread.ident is None and time.monotonic() < deadline:  # somebody is just starting it
+            threading.Event().wait(0.001)
         thread.join(max(0.0, deadline - time.monotonic()))
     left = set(threading.enumerate()) - threads
     assert not left, f"threads left behind: {left}"
