@@ -216,7 +216,8 @@ class Engine(Generic[S]):
         fault = judge(self.loader, self.origins, self.applied, feeds, loaded)
         if fault is not None:
             self.rejections.reject(WHOLE, fault)
-        elif isinstance(loaded, Loaded):
+        else:
+            assert isinstance(loaded, Loaded)
             self._accept(loaded, began)
 
     def _same_bytes(self, feeds: Feeds) -> bool:

@@ -523,3 +523,17 @@ def test_dotted_over_whole(read):
 def test_recursive_model(read):
     """Keys reach into a model that holds itself."""
     assert read({"tree.next.next.value": "3"}).tree == Tree(next=Tree(next=Tree(value=3)))
+
+
+def test_properties_that_end_in_a_continued_line(kubelet_volume, load):
+    """A last line of a .properties document that says it goes on, and does not, counts as it is."""
+    kubelet_volume.write({"app.properties": "message = half \\\n  a line\\"})
+    assert load(App, _volumes=kubelet_volume.path, _watch=False).message == "half a line"
+
+
+def test_yaml_without_its_extra(kubelet_volume, load, monkeypatch):
+    """Where PyYAML is not installed, a YAML document is refused with the name of the extra that is missing."""
+    monkeypatch.setattr("liveconfig._reading.documents.yaml", None)
+    kubelet_volume.write({"application.yaml": "message: hello"})
+    with pytest.raises(InvalidSettingsError, match=r"kube-liveconfig\[yaml\]"):
+        load(App, _volumes=kubelet_volume.path, _watch=False)

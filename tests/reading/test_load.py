@@ -12,7 +12,7 @@ import pydantic.dataclasses
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_settings import NoDecode
+from pydantic_settings import CliSettingsSource, NoDecode
 
 from liveconfig import InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict, Volume
 
@@ -319,3 +319,127 @@ def test_many_threads(kubelet_volume, load):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(run, range(8))) == list(range(8))
+
+
+def test_a_validator_that_gives_another_object(read):
+    """A model validator that puts another object in the place of the settings is refused by name of the fault."""
+
+    class Other(Settings):
+        message: str = "none"
+
+        @model_validator(mode="wrap")
+        @classmethod
+        def other(cls, data: Any, handler: Any) -> Any:
+            return handler(data).model_copy()
+
+    with pytest.raises(InvalidSettingsError, match="a validator raised TypeError"):
+        read(Other, {"message": "hello"})
+
+
+def test_a_person_interrupts_a_validator(kubelet_volume, read):
+    """Ctrl-C inside a validator reaches the person who pressed it, and what was in use stays."""
+
+    class Interrupted(Settings):
+        message: str = "none"
+
+        @field_validator("message")
+        @classmethod
+        def check(cls, message: str) -> str:
+            if message == "slow":
+                raise KeyboardInterrupt
+            return message
+
+    settings = read(Interrupted, {"message": "one"})
+    kubelet_volume.write({"message": "slow"})
+    with pytest.raises(KeyboardInterrupt):
+        settings.live.reload()
+    assert settings.message == "one"
+    kubelet_volume.write({"message": "two"})
+    assert settings.live.reload()
+    assert settings.message == "two"
+
+
+def test_secrets_inside_the_items_of_a_list(kubelet_volume, read):
+    """A field whose items hold secrets counts as a secret: its key may not vanish."""
+
+    class Account(BaseModel):
+        name: str
+        token: SecretStr
+        others: list[Account] = Field([])
+
+    class Bank(Settings):
+        accounts: list[Account] = Field([])
+
+    settings = read(Bank, {"accounts": '[{"name": "a", "token": "CANARY-00000000-1"}]'})
+    kubelet_volume.write({})
+    assert not settings.live.reload()
+    assert len(settings.accounts) == 1
+
+
+def test_a_model_becomes_null_as_a_whole(kubelet_volume, read):
+    """A key for the whole of a model takes the place of the key for a secret inside it: nothing has vanished."""
+
+    class Login(BaseModel):
+        user: str = "nobody"
+        password: SecretStr = SecretStr("none")
+
+    class Optional(Settings):
+        db: Login | None = None
+
+    settings = read(Optional, {"db.password": "CANARY-00000000-1"})
+    kubelet_volume.write({"db": "null"})
+    assert settings.live.reload()
+    assert settings.db is None
+
+
+def test_an_entry_that_the_volume_did_not_decide(kubelet_volume, load, monkeypatch):
+    """Where the environment stands above the volumes, an entry that vanishes below it is not missed."""
+
+    class Above(Settings):
+        model_config = SettingsConfigDict(env_nested_delimiter="__", missing_key="reject")
+        labels: dict[str, str] = Field({})
+        message: str = "none"
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    monkeypatch.setenv("LABELS", '{"tier": "environment"}')
+    kubelet_volume.write({"labels.tier": "volume", "message": "one"})
+    settings = load(Above, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"message": "two"})
+    assert settings.live.reload()
+    assert (settings.labels, settings.message) == ({"tier": "environment"}, "two")
+
+
+class TestCommandLine:
+    class App(Settings):
+        message: str = "none"
+
+    def test_a_source_that_the_caller_made(self, kubelet_volume, load):
+        """A source for the command line that is handed over stands above all, as with pydantic-settings."""
+        kubelet_volume.write({"message": "volume"})
+        source = CliSettingsSource(self.App, cli_parse_args=["--message", "line"])
+        assert load(self.App, _volumes=kubelet_volume.path, _watch=False, _cli_settings_source=source).message == "line"
+
+    def test_a_source_that_the_class_places(self, kubelet_volume, load):
+        """A class that places the command line itself has it where it put it, and only there."""
+
+        class Placed(self.App):
+            @classmethod
+            def settings_customise_sources(
+                cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+            ):
+                line = CliSettingsSource(settings_cls, cli_parse_args=["--message", "line"])
+                assert file_secret_settings() == {}
+                assert file_secret_settings.get_field_value(None, "message") == (None, "message", False)
+                return file_secret_settings, line, init_settings, env_settings
+
+        kubelet_volume.write({"message": "volume"})
+        settings = load(Placed, _volumes=kubelet_volume.path, _watch=False)
+        assert settings.message == "volume"
+        kubelet_volume.write({})
+        assert settings.live.reload()
+        assert settings.message == "line"

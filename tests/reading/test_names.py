@@ -6,6 +6,7 @@ import enum
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from liveconfig import AmbiguousKeyError, Settings, SettingsConfigDict
 
@@ -279,3 +280,43 @@ def test_union_of_models(read):
 
     assert read(Either, **{"store.path": "/x"}).store == Other(path="/x")
     assert read(Either, **{"store.user": "u"}).store == Database(user="u")
+
+
+def test_types_that_are_names_of_others(read):
+    """A type that is an alias by name, or a mapping beside other members of a union, is read as what it stands for."""
+    text, words = TypeAliasType("text", str), TypeAliasType("words", dict[str, bytes])
+
+    class Named(Settings):
+        line: text = "none"
+        mixed: words | list[str] = Field({})
+        things: dict = Field({})
+
+    settings = read(Named, **{"line": "5", "mixed.a": b"\xff", "things.a": "5"})
+    assert (settings.line, settings.mixed, settings.things) == ("5", {"a": b"\xff"}, {"a": 5})
+
+
+def test_more_names_than_are_remembered(read):
+    """Keys that feed nothing do not pile up without end, and those that feed something are found after them."""
+    settings = read(Shop, port="1")
+    plan = settings.live._core.loader.plan
+    for number in range(50_001):
+        plan.resolve(f"nothing-{number}")
+    assert len(plan._resolved) <= 50_000
+    assert plan.resolve("port") is not None
+
+
+def test_a_path_into_what_has_no_inside(read):
+    """Where an AliasPath leads into a value that has nothing inside, the field keeps its default."""
+    assert read(Shop, envelope="5").inside == "none"
+    assert read(Shop, envelope='{"stamp": "1"}').inside == "none"
+
+
+def test_a_stronger_name_given_first(kubelet_volume, load):
+    """Of two names for one field in one source, the one that pydantic looks for first wins, in whatever order they come."""
+
+    class Both(Settings):
+        model_config = SettingsConfigDict(validate_by_name=True, validate_by_alias=True)
+        first: str = Field("none", validation_alias="theAlias")
+
+    for given in ({"theAlias": "alias", "first": "name"}, {"first": "name", "theAlias": "alias"}):
+        assert load(Both, _watch=False, **given).first == "alias"

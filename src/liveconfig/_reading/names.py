@@ -39,9 +39,7 @@ class Plan:
         return {label: self.roots.node(label) for label in self.roots.labels.values()}
 
     def text_field(self, key: str) -> str | None:
-        """The field of the first level that a key feeds as plain text; None if that is not what it does."""
-        if key in self.plain:
-            return self.plain[key]
+        """The field of the first level that a key not in `plain` feeds as plain text; None if it does no such thing."""
         found = self.resolve(key)
         if found is None or found[1] is not None or len(found[0]) > 1:
             return None

@@ -1,0 +1,411 @@
+"""The threads and what holds them together, part by part: what only a race or a poor machine brings about."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+import weakref
+
+import pytest
+from watchdog.events import FileCreatedEvent
+
+import liveconfig._process
+from liveconfig import Settings, SettingsConfigDict
+from liveconfig._candidate import Bench, Candidate
+from liveconfig._delivery.hub import AT_ONCE
+from liveconfig._delivery.loops import Loops
+from liveconfig._fork import renew_in_child
+from liveconfig._reading import mounts
+from liveconfig._reading.volume import NotYet, VolumeReader
+from liveconfig._verify import Attempt, Verdict, Verifier
+from liveconfig._watch import Watcher, watcher
+from liveconfig._worker import Postponed, Worker
+
+PATIENCE = 30.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    number: int = 0
+
+
+@pytest.fixture
+def worker():
+    """A worker of its own, that has ended when the test ends."""
+    worker = Worker()
+    worker.keep()
+    yield worker
+    worker.release()
+    worker.join(PATIENCE)
+    assert not worker.is_alive()
+
+
+class Looks:
+    """Somebody who is woken; counts."""
+
+    def __init__(self):
+        self.looked = threading.Event()
+        self.rechecks = []
+
+    def look(self):
+        self.looked.set()
+
+    def recheck(self, seen):
+        self.rechecks.append(seen)
+
+
+@pytest.fixture
+def own_watcher():
+    """A watcher beside that of the process."""
+    own = Watcher()
+    yield own
+    for registration in list(own._registrations):
+        own.remove(registration)
+    own.worker.join(PATIENCE)
+
+
+class TestWorker:
+    def test_what_raises(self, worker, caplog, canary):
+        """A call that raises is told of without its message, and the next one is made."""
+        done = threading.Event()
+
+        def broken():
+            raise ValueError(canary)
+
+        worker.post(broken)
+        worker.post(done.set)
+        assert done.wait(PATIENCE)
+        assert "please report it" in caplog.text
+        assert "ValueError" in caplog.text
+
+    def test_an_owner_that_is_gone(self, worker):
+        """A call that was put off by an owner which nobody refers to any more is not made."""
+
+        class Owner:
+            called = threading.Event()
+
+            def call(self):
+                self.called.set()
+
+        owner, passed = Owner(), threading.Event()
+        Postponed(worker, owner.call).later(0.0)
+        postponed = Postponed(worker, owner.call)
+        assert Owner.called.wait(PATIENCE)
+        Owner.called.clear()
+        held = threading.Event()
+        worker.post(lambda: held.wait(PATIENCE))
+        postponed.later(0.0)
+        del owner
+        gc.collect()
+        held.set()
+        worker.call_later(0.0, passed.set)
+        assert passed.wait(PATIENCE)
+        assert not Owner.called.is_set()
+
+    def test_no_thread_to_be_had(self, monkeypatch):
+        """Where no thread can be had, what is posted waits for the next who posts something."""
+        worker, done, second = Worker(), threading.Event(), threading.Event()
+        with monkeypatch.context() as poor:
+            poor.setattr(threading.Thread, "start", _no_thread)
+            worker.post(done.set)
+            assert not worker.is_alive()
+        worker.post(second.set)
+        assert done.wait(PATIENCE)
+        assert second.wait(PATIENCE)
+        worker.join(PATIENCE)
+
+
+def _no_thread(self):
+    raise RuntimeError("can't start new thread")
+
+
+class TestWatcher:
+    def test_removed_twice(self, own_watcher, tmp_path):
+        """To remove a second time is harmless, and so is a re-check that comes after that."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        own_watcher.remove(registration)
+        own_watcher.remove(registration)
+        own_watcher._recheck(registration)
+        assert looks.rechecks == []
+        assert own_watcher.mode(registration) == "off"
+
+    def test_removed_before_it_was_whole(self, own_watcher, tmp_path):
+        """One that a signal handler removes in the middle of its addition leaves nothing behind."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        registration.finalizer.detach()
+        own_watcher.worker.cancel(registration.timer)
+        registration.finalizer = registration.timer = None
+        own_watcher.remove(registration)
+        assert not own_watcher.worker.is_alive()
+
+    def test_a_volume_that_was_swapped_before_the_re_check(self, own_watcher, kubelet_volume):
+        """A re-check tells what it saw where that was heard all the time, and nothing where a watch was set only now."""
+        kubelet_volume.write({"a": "1"})
+        path, looks = str(kubelet_volume.path), Looks()
+        registration = own_watcher.add(looks, [path], 3600.0)
+        own_watcher._recheck(registration)
+        own_watcher._watches.keep_only(set())
+        own_watcher._recheck(registration)
+        first, second = looks.rechecks
+        assert first[path].link == os.readlink(kubelet_volume.path / "..data")
+        assert second == {}
+
+    def test_closed_on_the_observers_own_thread(self, own_watcher, tmp_path):
+        """The last one may be removed on a thread of watchdog, as a garbage collector that runs there does."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        observer, done = own_watcher._watches._observer, threading.Event()
+        handle = next(iter(own_watcher._watches._watches.values())).handle
+
+        class Handler:
+            def dispatch(self, event):
+                own_watcher.remove(registration)
+                done.set()
+
+        observer.add_handler_for_watch(Handler(), handle)
+        observer.event_queue.put((FileCreatedEvent(str(tmp_path)), handle))
+        assert done.wait(PATIENCE)
+        observer.join(PATIENCE)
+        assert not observer.is_alive()
+
+
+def test_a_dead_observer(kubelet_volume, load):
+    """Where watchdog's thread has died the status says so, and the next re-check brings it back, events and all."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    observer = watcher._watches._observer
+    observer.stop()
+    observer.join(PATIENCE)
+    status = settings.live.status()
+    assert not status.healthy
+    assert any("the watcher is dead" in problem for problem in status.problems)
+    rechecked = threading.Event()
+    watcher.worker.post(lambda: (watcher._recheck(settings.live._core.registration), rechecked.set()))
+    assert rechecked.wait(PATIENCE)
+    assert settings.live.status().healthy
+    kubelet_volume.write({"message": "two"})
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+
+
+def test_a_child_goes_on_though_one_cannot(caplog):
+    """In a forked child one object that cannot go on does not keep the others from it, and the log says which."""
+
+    class Member:
+        def __init__(self, act):
+            self.resume = act
+
+        def renew(self):
+            pass
+
+    went_on = []
+
+    def broken():
+        raise ValueError("CANARY-00000000-1")
+
+    parent = os.getpid()
+    members = [Member(broken), Member(lambda: went_on.append(os.getpid()))]
+    for member in members:
+        renew_in_child(member)
+    child = os.fork()
+    if not child:
+        os._exit(0 if went_on == [os.getpid()] and "could not go on with Member" in caplog.text else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert went_on == []
+    assert os.getpid() == parent
+
+
+class TestReading:
+    def test_changed_between_two_readings(self, tmp_path, monkeypatch):
+        """A plain directory of which two readings differ is not taken yet."""
+        (tmp_path / "a").write_text("1")
+        contents = iter([{"a": b"1"}, {"a": b"2"}])
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", lambda root, folder: (next(contents), 0.0))
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        with pytest.raises(NotYet):
+            VolumeReader(str(tmp_path)).read(None)
+
+    def test_rejected_twice(self, tmp_path, load, monkeypatch):
+        """Bad content of a plain directory that is looked at again is not read again."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "number").write_text("1")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        (tmp_path / "number").write_text("many")
+        assert not settings.live.reload()
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
+        assert not settings.live.reload()
+        assert settings.number == 1
+
+    def test_a_link_to_a_folder(self, tmp_path, load):
+        """A key that is a link to a folder is refused as what it is."""
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "number").write_text("1")
+        (tmp_path / "number").symlink_to("folder")
+        with pytest.raises(Exception, match="'number' is a link that leads to no regular file"):
+            load(App, _volumes=tmp_path, _watch=False)
+
+    def test_a_directory_that_did_not_come_to_rest(self, tmp_path, load, monkeypatch):
+        """One that was written to for too long is looked at again by itself, and taken when it has come to rest."""
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path)
+        monkeypatch.setattr("liveconfig._reading.volume.LONGEST_WRITE", 0.0)
+        monkeypatch.setattr("liveconfig._engine.RESTLESS_PAUSE", 0.1)
+        heard = threading.Event()
+        rejected = []
+        settings.live.on_reject(lambda event: (rejected.append(event.reason), heard.set()))
+        (tmp_path / "message").write_text("two")
+        settings.live.wait(lambda s: s.message == "two", PATIENCE)
+        assert heard.wait(PATIENCE)
+        assert "does not come to rest" in rejected[0]
+
+
+class TestProcess:
+    def test_without_proc(self, monkeypatch):
+        """Where there is no /proc no mount is known, and the process is as old as the import."""
+        monkeypatch.setattr(mounts, "MOUNTINFO", "/nowhere/mountinfo")
+        assert mounts.mounts() == []
+        monkeypatch.setattr("builtins.open", _no_file)
+        assert liveconfig._process._started_at.__wrapped__(0) == liveconfig._process._IMPORTED_AT
+
+    def test_a_mount_that_may_not_be_looked_at(self):
+        """A subPath mount of which nothing can be said but its root is frozen, and not known to be stale."""
+        frozen = mounts.frozen_parts("/nowhere", [("/nowhere", "/pods/..2026_01_01_00_00_00.1/key")])
+        assert frozen == {"": mounts.Frozen("subpath", stale=False)}
+
+
+def _no_file(*arguments, **options):
+    raise OSError
+
+
+class TestVerifying:
+    def test_a_judge_that_is_gone(self, worker):
+        """Who made the attempts is gone: neither a verdict nor the end of a back-off finds anybody, or fails."""
+
+        class Judge:
+            def heard(self, candidate, attempt, verdict):
+                raise AssertionError
+
+            try_again = heard
+
+        judge, candidate = Judge(), Candidate(None, {}, 0.0)
+        bench, done = Bench(judge, worker), threading.Event()
+        candidate.attempt, candidate.running = 1, object()
+        bench.later(candidate)
+        gone = weakref.ref(judge)
+        del judge
+        assert gone() is None
+        candidate.retry.call()
+        bench._heard(candidate, Verdict())
+        worker.post(done.set)
+        assert done.wait(PATIENCE)
+        bench.rest(candidate)
+
+    def test_a_verdict_that_comes_after_the_time(self, worker):
+        """Of a verifier that answers after its time was up only the first word counts."""
+        released, heard, answered = threading.Event(), threading.Event(), threading.Event()
+        verdicts = []
+
+        def slow(candidate):
+            released.wait(PATIENCE)
+            answered.set()
+
+        def done(verdict):
+            verdicts.append(verdict.reason)
+            heard.set()
+
+        attempt = Attempt([Verifier(slow, None, 0.01)], App(_volumes=(), _watch=False), done)
+        attempt.start(worker)
+        assert heard.wait(PATIENCE)
+        released.set()
+        attempt.thread.join(PATIENCE)
+        assert answered.is_set()
+        assert verdicts == ["it took longer than 0.01 s"]
+
+
+class TestDelivery:
+    def test_more_than_are_handed_out_at_once(self, kubelet_volume, load):
+        """Of more subscribers than a thread is handed at once, all are told, in their order."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        told = []
+        for each in range(2 * AT_ONCE + 1):
+            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == list(range(2 * AT_ONCE + 1))
+
+    def test_a_loop_that_is_left_twice(self):
+        """A loop that is left more often than it was entered is not there, and that is all."""
+        loops, loop = Loops(), asyncio.new_event_loop()
+        loops.enter(loop)
+        loops.leave(loop)
+        loops.leave(loop)
+        assert loops.open_one() is None
+        loop.close()
+
+    def test_a_selector_that_raises_at_the_second_call(self, kubelet_volume, load, monkeypatch, caplog):
+        """A subscriber that is owed an event is tried again, though its selector raised when it was its turn."""
+        monkeypatch.setattr("liveconfig._delivery.calls.FIRST_RETRY", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 0.01)
+        caplog.set_level(logging.CRITICAL, logger="liveconfig")
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        moods, told = iter(["subscribe", "first", "raise"]), threading.Event()
+        calls = []
+
+        def select(s):
+            if next(moods, None) == "raise":
+                raise ValueError
+            return s.number
+
+        @settings.live.on_change(select)
+        def hear(change):
+            calls.append(change.new)
+            if len(calls) == 1:
+                raise ValueError
+            told.set()
+
+        kubelet_volume.write({"number": "1"})
+        settings.live.reload()
+        assert told.wait(PATIENCE)
+        assert calls == [1, 1]
+
+    def test_a_reload_back_to_what_was_told(self, kubelet_volume, load, gate):
+        """Who was busy while a value changed and changed back hears of no reload."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        events, busy, done = [], threading.Event(), threading.Event()
+
+        @settings.live.on_reload
+        def hear(event):
+            events.append((event.old.number, event.new.number))
+            busy.set()
+            gate.wait(PATIENCE)
+
+        @settings.live.on_change(lambda s: s.message)
+        def last(change):
+            done.set()
+
+        for number in (1, 2, 1):
+            kubelet_volume.write({"number": str(number)})
+            settings.live.reload(wait=False)
+            assert busy.wait(PATIENCE)
+        gate.set()
+        kubelet_volume.write({"number": "1", "message": "end"})
+        settings.live.reload()
+        assert done.wait(PATIENCE)
+        assert events[0] == (0, 1)
+        assert events[-1] == (1, 1)
+
+
+@pytest.fixture
+def gate():
+    """An event that callbacks can be held at; it is open again when the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
