@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -13,10 +14,14 @@ import pytest
 from watchdog.events import FileCreatedEvent
 
 import liveconfig._process
-from liveconfig import Settings, SettingsConfigDict
+from liveconfig import Settings, SettingsConfigDict, signals
 from liveconfig._candidate import Bench, Candidate
+from liveconfig._delivery.calls import Calls, _task
 from liveconfig._delivery.hub import AT_ONCE
+from liveconfig._delivery.lanes import Job, Lane
 from liveconfig._delivery.loops import Loops
+from liveconfig._delivery.subjects import Every
+from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
 from liveconfig._reading import mounts
 from liveconfig._reading.volume import NotYet, VolumeReader
@@ -155,6 +160,17 @@ class TestWatcher:
         first, second = looks.rechecks
         assert first[path].link == os.readlink(kubelet_volume.path / "..data")
         assert second == {}
+
+    def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
+        """Where no thread could be had at first, who asks whether all is alive has it tried again."""
+        looks = Looks()
+        start = threading.Thread.start
+        with monkeypatch.context() as poor:
+            poor.setattr(threading.Thread, "start", lambda it: _no_thread(it) if it.name == "liveconfig" else start(it))
+            own_watcher.add(looks, [str(tmp_path)], 3600.0)
+            assert not own_watcher.is_alive()
+        own_watcher.is_alive()
+        assert own_watcher.worker.is_alive()
 
     def test_closed_on_the_observers_own_thread(self, own_watcher, tmp_path):
         """The last one may be removed on a thread of watchdog, as a garbage collector that runs there does."""
@@ -401,6 +417,233 @@ class TestDelivery:
         assert done.wait(PATIENCE)
         assert events[0] == (0, 1)
         assert events[-1] == (1, 1)
+
+    def test_no_thread_for_a_while(self, kubelet_volume, load, monkeypatch):
+        """Where no thread can be had for the delivery, it is tried again, and nothing is lost."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path)
+        told, tries = threading.Event(), []
+        settings.live.subscribe("number", lambda change: told.set())
+        start = threading.Thread.start
+
+        def sometimes(thread):
+            if thread.name == "liveconfig-delivery" and not tries:
+                tries.append(thread)
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        monkeypatch.setattr(threading.Thread, "start", sometimes)
+        kubelet_volume.write({"number": "1"})
+        settings.live.reload(wait=False)
+        assert told.wait(PATIENCE)
+        assert len(tries) == 1
+
+    def test_news_while_the_lock_is_held(self, kubelet_volume, load, monkeypatch):
+        """Who brings news and does not get the lock in time leaves them, and they are delivered later."""
+        monkeypatch.setattr("liveconfig._delivery.hub.SLOW", 0.01)
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        hub, told = settings.live._core.hub, threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        kubelet_volume.write({"number": "1"})
+        with hub.lock:
+            reloading = threading.Thread(target=settings.live.reload, kwargs={"wait": False})
+            reloading.start()
+            reloading.join(PATIENCE)
+            assert not reloading.is_alive()
+            assert not told.is_set()
+        assert told.wait(PATIENCE)
+
+    def test_a_lane_that_nobody_knows(self, kubelet_volume, load):
+        """A thread whose hub was made anew (it forked inside a subscriber) is given nothing more, and ends."""
+        kubelet_volume.write({"number": "0"})
+        hub = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.hub
+        lane = Lane()
+        with hub.lock:
+            assert not hub._lanes._has_jobs(lane)
+        hub.give_back([])
+        assert list(hub.next()) == []
+
+    def test_a_receiver_that_another_one_disconnects(self, kubelet_volume, load):
+        """A receiver of a signal that was disconnected before its turn is not called any more."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        called = []
+
+        def second(sender, event):
+            called.append("second")
+
+        def first(sender, event):
+            called.append("first")
+            signals.reloaded.disconnect(second, settings)
+
+        signals.reloaded.connect(first, settings)
+        signals.reloaded.connect(second, settings)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert called == ["first"]
+
+    def test_a_call_that_ended_before_it_hung(self, caplog):
+        """A subscriber that is in another call by now is not said to hang in the one before."""
+        timers = Timers()
+        subscriber = Subscriber(Every(), print, initial=False, retry=True)
+        subscriber.started = 1.0
+        Calls(timers, print, print).hung(subscriber)
+        subscriber.started = 2.0
+        timers.call()
+        assert caplog.text == ""
+        subscriber.started = 1.0
+        timers.call()
+        assert "has been running for 30 s" in caplog.text
+
+
+class Timers:
+    """Keeps the call that waits."""
+
+    def later(self, delay, call):
+        self.call = call
+
+    def cancel(self, timer):
+        pass
+
+
+class Closing:
+    """A loop that is closed just when something is handed to it; ``first`` is done before that."""
+
+    def __init__(self, first=lambda: None):
+        self.first = first
+
+    def is_closed(self):
+        return False
+
+    def call_soon_threadsafe(self, *arguments):
+        self.first()
+        raise RuntimeError("Event loop is closed")
+
+
+class Here:
+    """A loop that keeps what is handed to it."""
+
+    def __init__(self):
+        self.handed = []
+
+    def is_closed(self):
+        return False
+
+    def call_soon_threadsafe(self, call, job):
+        self.handed.append(job)
+
+
+class TestCoroutines:
+    @pytest.fixture
+    def subscriber(self):
+        async def hear(event):
+            raise AssertionError
+
+        return Subscriber(Every(), hear, initial=False, retry=True)
+
+    def test_a_loop_that_closes_just_now(self, subscriber, caplog):
+        """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
+        subscriber.bind(Closing())
+        Calls(Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
+        assert subscriber.parked
+        assert not subscriber.on_loop
+        assert "has no running event loop" in caplog.text
+
+    def test_another_loop_at_that_moment(self, subscriber):
+        """If it is given another loop at that moment, it is handed over there, once."""
+        here = Here()
+        subscriber.bind(Closing(lambda: subscriber.bind(here)))
+        job = Job(subscriber, None)
+        Calls(Timers(), print, lambda: None)._hand_over(job)
+        assert here.handed == [job]
+        assert subscriber.on_loop
+        assert not subscriber.parked
+
+    def test_an_end_on_a_loop_that_was_left(self, subscriber):
+        """What ends on a loop that the subscriber has left since says nothing of its present call."""
+        subscriber.task = object()
+        Calls(Timers(), print, print)._ended(Job(subscriber, None), object(), None)
+        assert subscriber.error is None
+        assert subscriber.task is not None
+
+    def test_no_task_to_be_had(self):
+        """Where a loop makes no task the coroutine is closed, and not warned of as never awaited."""
+
+        async def hear(event):
+            raise AssertionError
+
+        with pytest.raises(RuntimeError):
+            _task(hear, None)
+        gc.collect()
+
+    def test_cancelled_after_the_close(self, kubelet_volume, load):
+        """A coroutine that is cancelled after the settings were closed is not called again."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        calls, inside = [], threading.Event()
+
+        async def hear(change):
+            calls.append(change.new)
+            inside.set()
+            await asyncio.Event().wait()
+
+        async def main():
+            settings.live.subscribe("number", hear)
+            kubelet_volume.write({"number": "1"})
+            await asyncio.to_thread(settings.live.reload)
+            await asyncio.to_thread(inside.wait, PATIENCE)
+            await asyncio.to_thread(settings.live.close)
+            [task] = asyncio.all_tasks() - {asyncio.current_task()}
+            task.cancel()
+            await asyncio.wait([task])
+
+        asyncio.run(main())
+        assert calls == [1]
+
+    def test_a_stream_in_a_forked_child(self, kubelet_volume, load):
+        """A stream that was made before a fork goes on in the child, on a loop of the child's."""
+        kubelet_volume.write({"number": "0", "message": "one"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        stream = settings.live.changes("number")
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            waiting = loop.create_task(anext(stream))
+            loop.run_until_complete(asyncio.sleep(0))
+            kubelet_volume.write({"number": "0", "message": "two"})
+            settings.live.reload()  # of another field: it is woken, and goes on waiting
+            loop.run_until_complete(asyncio.sleep(0))
+            child = os.fork()
+            if not child:
+                kubelet_volume.write({"number": "1"})
+                settings.live.reload()
+                os._exit(asyncio.run(_in_child(stream)) != 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert not waiting.done()
+            waiting.cancel()
+            loop.run_until_complete(asyncio.wait([waiting]))
+
+
+async def _in_child(stream):
+    asyncio.get_running_loop()
+    return (await asyncio.wait_for(_next_of(stream), PATIENCE)).new
+
+
+async def _next_of(stream):
+    return await anext(stream)
+
+
+class TestTurn:
+    def test_a_verdict_on_what_is_not_there_any_more(self, kubelet_volume, load):
+        """Neither a verdict on a candidate that another one has replaced nor the end of its back-off does anything."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        engine, candidate = settings.live._core.engine, Candidate(None, {}, 0.0)
+        engine.heard(candidate, candidate.running, Verdict("refused"))
+        engine.try_again(candidate)
+        assert settings.live.version == 1
+        assert settings.live.status().healthy
+        assert candidate.attempt == 0
 
 
 @pytest.fixture

@@ -264,3 +264,25 @@ def test_a_bom_before_a_document_is_passed_over(kubelet_volume):
     kubelet_volume.write({name: b"\xef\xbb\xbf" + text.encode() for name, text in texts.items()})
     settings = App(_volumes=kubelet_volume.path)
     assert [settings.a, settings.b, settings.c, settings.d, settings.e] == ["1"] * 5
+
+
+def test_of_fields_that_share_a_key_only_those_inside_it_are_served(kubelet_volume):
+    """A field whose part is not inside the shared key keeps its default, and that is its origin."""
+    kubelet_volume.write({"auth": '{"a": "1"}'})
+    settings = Shared(_volumes=kubelet_volume.path)
+    assert [settings.live.origin(name).kind for name in ("a", "b")] == ["volume", "default"]
+
+
+def test_a_model_given_as_an_argument(kubelet_volume):
+    """A model that the caller made is an argument's, its fields too, whatever the volume holds for them."""
+
+    class Database(BaseModel):
+        user: str = "nobody"
+
+    class WithModel(Unwatched):
+        db: Database = Database()
+
+    kubelet_volume.write({"db.user": "volume"})
+    settings = WithModel(_volumes=kubelet_volume.path, db=Database(user="argument"))
+    assert settings.db.user == "argument"
+    assert settings.live.origin("db.user").kind == "init"

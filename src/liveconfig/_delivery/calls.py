@@ -166,11 +166,13 @@ class Calls:
 
 def _task(callback: Callable[[Any], Any], event: Any) -> asyncio.Task[Any]:
     """In an empty context, that the task copies: a task factory need not know of contexts."""
-    coroutine = _outcome(callback(event))
+    inner = callback(event)
+    outer = _outcome(inner)
     try:
-        return asyncio.get_running_loop().create_task(coroutine)
+        return asyncio.get_running_loop().create_task(outer)
     except BaseException:
-        coroutine.close()
+        outer.close()  # it never began: it does not close what it would have awaited
+        inner.close()
         raise
 
 
