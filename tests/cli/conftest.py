@@ -106,10 +106,19 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
                     preexec_fn=_with_ctrl_c,
                 )
             )
-            stack.callback(process.kill)
+            stack.callback(_end, process)
             return Running(process)
 
         yield start
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """As a person does it, and by force where that does not help."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _with_ctrl_c() -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -427,3 +428,23 @@ class TestContinuing:
         assert volume.generation is None
         volume.write(NEW)
         assert visible(volume) == {"message", "flag", "db", "added"}
+
+
+def test_a_key_that_is_no_text(kubelet_volume):
+    """A key that is not text is refused as such, and nothing is written."""
+    with pytest.raises(TypeError, match="the key 5 is of type int, not str"):
+        kubelet_volume.write({5: "value"})
+    assert os.listdir(kubelet_volume.path) == []
+
+
+def test_a_generation_that_somebody_removed(volume):
+    """Where the generation in use has gone, or a link stands in its place, there is nothing to update: all is written."""
+    generation = volume.path / volume.generation
+    shutil.rmtree(generation)
+    volume.update({"added": "1"})
+    assert read(volume.path / "..data") == {"added": "1"}
+    generation = volume.path / volume.generation
+    generation.rename(volume.path / "elsewhere")
+    generation.symlink_to("elsewhere")
+    volume.update({"added": "2"})
+    assert read(volume.path / "..data") == {"added": "2"}

@@ -185,9 +185,11 @@ def test_a_context_that_is_gone_is_forgotten(settings: TlsSettings, kubelet_volu
     kubelet_volume.write(B.keys())
     settings.live.reload()
     other = server_context(settings)
+    subscriber = settings.live._core.hub.subscribers[0]
     del context
     gc.collect()
     assert len(settings.live.status().subscribers) == 1
+    subscriber.callback(None)  # what was just being told reaches nobody
     del other
     gc.collect()
     assert settings.live.status().subscribers == ()

@@ -211,11 +211,13 @@ def test_an_application_that_is_dropped_is_not_kept(settings: Settings) -> None:
     before = len(settings.live.status().subscribers)
     app = Flask(__name__)
     live.init_app(app)
+    subscriber = settings.live._core.hub.subscribers[-1]
     gone = weakref.ref(app)
     del app
     gc.collect()
     assert gone() is None
     assert len(settings.live.status().subscribers) == before
+    subscriber.callback(None)  # what was just being told reaches nobody
 
 
 def test_override_reaches_the_view(app: Flask, settings: Settings) -> None:
