@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, SecretBytes, SecretStr, computed_field
+from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretBytes, SecretStr, computed_field
 from pydantic.dataclasses import dataclass
 
 from liveconfig import Reloaded, Settings, SettingsConfigDict
@@ -43,8 +43,24 @@ class Point:
     y: int = 0
 
 
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    value: Any = None
+
+
+class Word(BaseModel):
+    word: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Word) and self.word.lower() == other.word.lower()
+
+    __hash__ = None
+
+
 class App(Settings):
     model_config = SettingsConfigDict(documents=["app.json"])
+    open_ones: list[Open] = []
+    plain_words: list[Word] = []
     text: str = ""
     number: float = 0.0
     either: int | bool | str = 0
@@ -93,6 +109,13 @@ def change(kubelet_volume):
         ({"text": "a"}, {"text": "b"}, ["text"]),
         ({"text": "a", "number": 1}, {"text": "b", "number": 2}, ["text", "number"]),
         ({"items": [1, 2]}, {"items": [1, 3]}, ["items"]),
+        ({"items": [1, [2]]}, {"items": [1, [2]], "text": "b"}, ["text"]),
+        ({"items": [1]}, {"items": [1, 2]}, ["items"]),
+        ({"open_ones": [{"value": 1}]}, {"open_ones": [{"value": True}]}, ["open_ones"]),
+        ({"open_ones": [{"more": 1}]}, {"open_ones": [{"more": 2}]}, ["open_ones"]),
+        ({"open_ones": [{"value": 1, "more": 2}]}, {"open_ones": [{"value": 1, "more": 2}], "text": "b"}, ["text"]),
+        ({"plain_words": [{"word": "a"}]}, {"plain_words": [{"word": "A"}], "text": "b"}, ["text"]),
+        ({"plain_words": [{"word": "a"}]}, {"plain_words": [{"word": "b"}]}, ["plain_words"]),
         ({"mapping": {"a": 1}}, {"mapping": {"a": 1, "b": 2}}, ["mapping"]),
         ({"group": ["a"]}, {"group": ["a", "b"]}, ["group"]),
         ({"outer": {"size": 1}}, {"outer": {"size": 2}}, ["outer.size"]),

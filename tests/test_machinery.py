@@ -11,6 +11,7 @@ import threading
 import weakref
 
 import pytest
+from pydantic import BaseModel
 from watchdog.events import FileCreatedEvent
 
 import liveconfig._process
@@ -36,6 +37,14 @@ class App(Settings):
     model_config = SettingsConfigDict(resync=3600.0)
     message: str = "default"
     number: int = 0
+
+
+class Folder(BaseModel):
+    message: str = "default"
+
+
+class Foldered(Settings):
+    folder: Folder = Folder()
 
 
 @pytest.fixture
@@ -257,13 +266,32 @@ class TestReading:
         assert not settings.live.reload()
         assert settings.number == 1
 
-    def test_a_link_to_a_folder(self, tmp_path, load):
-        """A key that is a link to a folder is refused as what it is."""
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [
+            ("folder", "leads to no regular file"),
+            ("number", "leads to itself"),
+            ("/etc/passwd", "leads outside the volume"),
+        ],
+    )
+    def test_a_link_that_is_refused(self, tmp_path, load, monkeypatch, target, reason):
+        """A key that is a link to something else than a file of the volume is refused by its name, and for what it is."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "number").write_text("1")
-        (tmp_path / "number").symlink_to("folder")
-        with pytest.raises(Exception, match="'number' is a link that leads to no regular file"):
-            load(App, _volumes=tmp_path, _watch=False)
+        settings, rejected = load(App, _volumes=tmp_path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        (tmp_path / "number").symlink_to(target)
+        assert not settings.live.reload()
+        assert rejected[0].reason == f"{tmp_path}: 'number' is a link that {reason}"
+        assert rejected[0].fields == ("number",)
+
+    def test_a_link_inside_a_folder(self, tmp_path, load):
+        """A link inside a folder leads to a file of the volume as one at the top does."""
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "there").write_text("hello")
+        (tmp_path / "folder" / "message").symlink_to("../there")
+        assert load(Foldered, _volumes=tmp_path, _watch=False).folder.message == "hello"
 
     def test_a_directory_that_did_not_come_to_rest(self, tmp_path, load, monkeypatch):
         """One that was written to for too long is looked at again by itself, and taken when it has come to rest."""
@@ -577,6 +605,64 @@ class TestCoroutines:
         with pytest.raises(RuntimeError):
             _task(hear, None)
         gc.collect()
+
+    def test_a_loop_that_was_left(self, kubelet_volume, load, caplog):
+        """After the last `async with` on a loop nothing is handed to that loop, though it still runs."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        inbox, told = [], asyncio.Event()
+
+        async def hear(change):
+            inbox.append(change.new)
+            told.set()
+
+        async def main():
+            async with settings.live:
+                pass
+            await asyncio.to_thread(settings.live.subscribe, "number", hear)
+            kubelet_volume.write({"number": "1"})
+            await asyncio.to_thread(settings.live.reload)
+            assert inbox == []
+            assert "hear is a coroutine and has no running event loop" in caplog.text
+            async with settings.live:
+                await asyncio.wait_for(told.wait(), PATIENCE)
+            assert inbox == [1]
+
+        with settings.live:
+            asyncio.run(main())
+
+    def test_a_stream_on_a_loop_that_is_closed(self, kubelet_volume, load):
+        """A stream that waited on a loop which is closed by now does not keep anybody else from being told."""
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        stream = settings.live.changes("number")
+
+        async def wait_a_little():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.01)
+
+        asyncio.run(wait_a_little())
+        settings.live.subscribe("number", lambda change: told.append(change.new))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == [1]
+
+    def test_a_stream_whose_selector_raises(self, kubelet_volume, load, caplog):
+        """A stream whose selector raises hears of no change, goes on, and the log says what was raised."""
+        kubelet_volume.write({"number": "1"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        stream = settings.live.changes(lambda s: 1 / s.number)
+
+        async def main():
+            waiting = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0)
+            for number in ("0", "2"):
+                kubelet_volume.write({"number": number})
+                await asyncio.to_thread(settings.live.reload)
+            return await waiting
+
+        change = asyncio.run(main())
+        assert (change.old, change.new) == (1.0, 0.5)
 
     def test_cancelled_after_the_close(self, kubelet_volume, load):
         """A coroutine that is cancelled after the settings were closed is not called again."""

@@ -282,3 +282,26 @@ def test_closed(settings, swap):
     with settings.live.pinned() as pinned:
         swap("two")
         assert settings.live.snapshot() is pinned
+
+
+def test_snapshots_as_keys(kubelet_volume, load):
+    """A snapshot is a key of a dict by its values: an equal one finds it, one of other values or another class does not."""
+
+    class Key(Settings):
+        message: str = "one"
+
+    class Other(Settings):
+        message: str = "one"
+
+    kubelet_volume.write({"message": "one"})
+    settings, other = (load(cls, _volumes=kubelet_volume.path, _watch=False) for cls in (Key, Other))
+    first, another = settings.live.latest(), other.live.latest()
+    kubelet_volume.write({"message": "two"})
+    settings.live.reload()
+    kubelet_volume.write({"message": "one"})
+    second = settings.live.latest()
+    settings.live.reload()
+    third = settings.live.latest()
+    assert {first: "first"}[third] == "first"
+    assert len({hash(each) for each in (first, second, third)}) == 2
+    assert hash(first) != hash(another)

@@ -198,8 +198,7 @@ class Hub:
         with self.lock:
             self._loops.enter(loop)
             for subscriber in self.subscribers:
-                if subscriber.coroutine and (subscriber.parked or not subscriber.has_loop()):
-                    subscriber.bind(loop)
+                subscriber.parked = False
             self._kick()
 
     def unbind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
