@@ -79,6 +79,30 @@ class TestValues:
             assert settings.db.login.password.get_secret_value() == "x"
         assert settings.live.snapshot() == before
 
+    def test_siblings_of_a_default(self, load, volume):
+        """The siblings of a nested override are those of the field's own default, one that a factory makes apart."""
+
+        class Defaults(App):
+            spare: Database = Database(host="db-8")
+            made: Database = Field(default_factory=lambda: Database(host="db-9"))
+
+        settings = load(Defaults, _volumes=[volume.path])
+        with override(settings, spare__port=1, made__port=1):
+            assert settings.spare == Database(host="db-8", port=1)
+            assert settings.made == Database(port=1)
+
+    def test_entries_of_a_mapping(self, load, volume):
+        """An override of a mapping goes over its entries, as a constructor's argument does; of another value, over all."""
+
+        class Labelled(App):
+            labels: dict[str, str] = Field({"a": "default"})
+            either: dict[str, str] | str = Field({"a": "default"})
+
+        settings = load(Labelled, _volumes=[volume.path])
+        with override(settings, labels={"b": "mine"}, either="mine"):
+            assert settings.labels == {"a": "default", "b": "mine"}
+            assert settings.either == "mine"
+
     def test_siblings_of_an_optional_model(self, load, volume):
         """A nested override of a model that is None makes the model."""
 
