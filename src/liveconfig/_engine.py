@@ -182,7 +182,7 @@ class Engine(Generic[S]):
         if self._tried is not None and taken.tells_nothing_beside(self._tried):
             return taken.delay
         self._tried = None
-        if not self._is_news(taken.feeds):
+        if self._would_be(self.applied, taken.feeds):
             self._drop_candidate()
             self.rejections.clear(WHOLE)
         elif self.candidate is None or not self._would_be(self.candidate.loaded, taken.feeds):
@@ -199,9 +199,6 @@ class Engine(Generic[S]):
             self.rejections.clear(index)
         for index, fault in taken.faults.items():
             self.rejections.reject(index, fault)
-
-    def _is_news(self, feeds: Feeds) -> bool:
-        return not self._would_be(self.applied, feeds)
 
     def _would_be(self, loaded: Loaded[S], feeds: Feeds) -> bool:
         """Whether the same would be loaded now."""

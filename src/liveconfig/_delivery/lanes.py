@@ -11,7 +11,6 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from liveconfig import _clock
@@ -100,7 +99,7 @@ class Lanes:
         timers: For looking at a lane later.
     """
 
-    def __init__(self, work: Work, lock: AbstractContextManager[object], timers: Timers) -> None:
+    def __init__(self, work: Work, lock: threading.RLock, timers: Timers) -> None:
         self._work = work
         self._lock = lock
         self._timers = timers
@@ -149,9 +148,18 @@ class Lanes:
         """Wait for the lane in charge to end, a second at most and not for itself; then leave it to its subscriber."""
         lane = self._in_charge
         if lane is not None and lane.thread is not None and self.here() is None:
-            if lane.is_alive():  # or a signal handler came in the middle of its start
+            # A signal handler may have come in the middle of its start, or of what else is done under the lock.
+            if lane.is_alive() and not self._is_held_here():
                 lane.thread.join(SLOW)
             self._leave(lane, go_on=False)
+
+    def _is_held_here(self) -> bool:
+        """Whether this thread holds the lock already: then no lane can go on, and to wait for one is in vain."""
+        try:
+            threading.Condition(self._lock).notify(0)  # raises where it is not held by the caller (docs.python.org)
+        except RuntimeError:
+            return False
+        return True
 
     def _run(self, lane: Lane) -> None:
         look: Timer | None = None
