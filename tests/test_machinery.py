@@ -11,7 +11,6 @@ import threading
 import weakref
 
 import pytest
-from pydantic import BaseModel
 from watchdog.events import FileCreatedEvent
 
 import liveconfig._process
@@ -25,7 +24,6 @@ from liveconfig._delivery.subjects import Every
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
 from liveconfig._reading import mounts
-from liveconfig._reading.volume import NotYet, VolumeReader
 from liveconfig._verify import Attempt, Verdict, Verifier
 from liveconfig._watch import Watcher, watcher
 from liveconfig._worker import Postponed, Worker
@@ -37,14 +35,6 @@ class App(Settings):
     model_config = SettingsConfigDict(resync=3600.0)
     message: str = "default"
     number: int = 0
-
-
-class Folder(BaseModel):
-    message: str = "default"
-
-
-class Foldered(Settings):
-    folder: Folder = Folder()
 
 
 @pytest.fixture
@@ -243,69 +233,6 @@ def test_a_child_goes_on_though_one_cannot(caplog):
     assert os.waitpid(child, 0)[1] == 0
     assert went_on == []
     assert os.getpid() == parent
-
-
-class TestReading:
-    def test_changed_between_two_readings(self, tmp_path, monkeypatch):
-        """A plain directory of which two readings differ is not taken yet."""
-        (tmp_path / "a").write_text("1")
-        contents = iter([{"a": b"1"}, {"a": b"2"}])
-        monkeypatch.setattr("liveconfig._reading.volume.read_tree", lambda root, folder: (next(contents), 0.0))
-        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
-        with pytest.raises(NotYet):
-            VolumeReader(str(tmp_path)).read(None)
-
-    def test_rejected_twice(self, tmp_path, load, monkeypatch):
-        """Bad content of a plain directory that is looked at again is not read again."""
-        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
-        (tmp_path / "number").write_text("1")
-        settings = load(App, _volumes=tmp_path, _watch=False)
-        (tmp_path / "number").write_text("many")
-        assert not settings.live.reload()
-        monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
-        assert not settings.live.reload()
-        assert settings.number == 1
-
-    @pytest.mark.parametrize(
-        ("target", "reason"),
-        [
-            ("folder", "leads to no regular file"),
-            ("number", "leads to itself"),
-            ("/etc/passwd", "leads outside the volume"),
-        ],
-    )
-    def test_a_link_that_is_refused(self, tmp_path, load, monkeypatch, target, reason):
-        """A key that is a link to something else than a file of the volume is refused by its name, and for what it is."""
-        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "number").write_text("1")
-        settings, rejected = load(App, _volumes=tmp_path, _watch=False), []
-        settings.live.on_reject(rejected.append)
-        (tmp_path / "number").symlink_to(target)
-        assert not settings.live.reload()
-        assert rejected[0].reason == f"{tmp_path}: 'number' is a link that {reason}"
-        assert rejected[0].fields == ("number",)
-
-    def test_a_link_inside_a_folder(self, tmp_path, load):
-        """A link inside a folder leads to a file of the volume as one at the top does."""
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "there").write_text("hello")
-        (tmp_path / "folder" / "message").symlink_to("../there")
-        assert load(Foldered, _volumes=tmp_path, _watch=False).folder.message == "hello"
-
-    def test_a_directory_that_did_not_come_to_rest(self, tmp_path, load, monkeypatch):
-        """One that was written to for too long is looked at again by itself, and taken when it has come to rest."""
-        (tmp_path / "message").write_text("one")
-        settings = load(App, _volumes=tmp_path)
-        monkeypatch.setattr("liveconfig._reading.volume.LONGEST_WRITE", 0.0)
-        monkeypatch.setattr("liveconfig._engine.RESTLESS_PAUSE", 0.1)
-        heard = threading.Event()
-        rejected = []
-        settings.live.on_reject(lambda event: (rejected.append(event.reason), heard.set()))
-        (tmp_path / "message").write_text("two")
-        settings.live.wait(lambda s: s.message == "two", PATIENCE)
-        assert heard.wait(PATIENCE)
-        assert "does not come to rest" in rejected[0]
 
 
 class TestProcess:

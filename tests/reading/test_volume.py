@@ -1,0 +1,230 @@
+"""One volume as it is read: which generation, what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+
+import pytest
+from pydantic import BaseModel
+
+from liveconfig import Settings, SettingsConfigDict, Volume
+from liveconfig._reading.volume import NotYet, VolumeReader, _explain
+
+PATIENCE = 30.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    number: int = 0
+
+
+class Folder(BaseModel):
+    message: str = "default"
+
+
+class Foldered(Settings):
+    folder: Folder = Folder()
+
+
+class TestReading:
+    def test_changed_between_two_readings(self, tmp_path, monkeypatch):
+        """A plain directory of which two readings differ is not taken yet."""
+        (tmp_path / "a").write_text("1")
+        contents = iter([{"a": b"1"}, {"a": b"2"}])
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", lambda root, folder: (next(contents), 0.0))
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        with pytest.raises(NotYet):
+            VolumeReader(str(tmp_path)).read(None)
+
+    def test_rejected_twice(self, tmp_path, load, monkeypatch):
+        """Bad content of a plain directory that is looked at again is not read again."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "number").write_text("1")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        (tmp_path / "number").write_text("many")
+        assert not settings.live.reload()
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
+        assert not settings.live.reload()
+        assert settings.number == 1
+
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [
+            ("folder", "leads to no regular file"),
+            ("number", "leads to itself"),
+            ("/etc/passwd", "leads outside the volume"),
+        ],
+    )
+    def test_a_link_that_is_refused(self, tmp_path, load, monkeypatch, target, reason):
+        """A key that is a link to something else than a file of the volume is refused by its name, and for what it is."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "number").write_text("1")
+        settings, rejected = load(App, _volumes=tmp_path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        (tmp_path / "number").symlink_to(target)
+        assert not settings.live.reload()
+        assert rejected[0].reason == f"{tmp_path}: 'number' is a link that {reason}"
+        assert rejected[0].fields == ("number",)
+
+    def test_a_link_inside_a_folder(self, tmp_path, load):
+        """A link inside a folder leads to a file of the volume as one at the top does."""
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "there").write_text("hello")
+        (tmp_path / "folder" / "message").symlink_to("../there")
+        assert load(Foldered, _volumes=tmp_path, _watch=False).folder.message == "hello"
+
+    def test_a_directory_that_did_not_come_to_rest(self, tmp_path, load, monkeypatch):
+        """One that was written to for too long is looked at again by itself, and taken when it has come to rest."""
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path)
+        monkeypatch.setattr("liveconfig._reading.volume.LONGEST_WRITE", 0.0)
+        monkeypatch.setattr("liveconfig._engine.RESTLESS_PAUSE", 0.1)
+        heard = threading.Event()
+        rejected = []
+        settings.live.on_reject(lambda event: (rejected.append(event.reason), heard.set()))
+        (tmp_path / "message").write_text("two")
+        settings.live.wait(lambda s: s.message == "two", PATIENCE)
+        assert heard.wait(PATIENCE)
+        assert "does not come to rest" in rejected[0]
+
+
+class TestWhy:
+    """What is said of a volume that cannot be read: a person has nothing else to go by."""
+
+    @pytest.fixture
+    def reason_of(self, kubelet_volume, load, monkeypatch):
+        """A function: the rejection after something was done to the volume; nobody is patient."""
+        monkeypatch.setattr("liveconfig._reading.volume.PATIENCE", 0.0)
+        kubelet_volume.write({"message": "one"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+
+        def reason_of(act):
+            rejected = []
+            settings.live.on_reject(rejected.append)
+            act(kubelet_volume.path)
+            assert not settings.live.reload()
+            assert settings.message == "one"
+            return rejected[-1]
+
+        return reason_of
+
+    @pytest.mark.parametrize(
+        ("act", "reason", "fields"),
+        [
+            (shutil.rmtree, "the volume has disappeared", ()),
+            (lambda path: (path / "..data").unlink(), "'..data' or what it leads to is gone", ()),
+            (
+                lambda path: ((path / "..data").unlink(), (path / "..data").mkdir()),
+                "'..data' is not a symbolic link",
+                ("..data",),
+            ),
+            (
+                lambda path: ((path / "..data").unlink(), (path / "..data").symlink_to("/etc")),
+                "'..data' is a link that leads outside the volume",
+                ("..data",),
+            ),
+        ],
+    )
+    def test_a_volume(self, reason_of, kubelet_volume, act, reason, fields):
+        """A volume that cannot be read any more is rejected with its path and what is wrong with it."""
+        rejected = reason_of(act)
+        assert (rejected.reason, rejected.fields) == (f"{kubelet_volume.path}: {reason}", fields)
+
+    def test_a_generation_that_is_gone(self, reason_of, kubelet_volume):
+        """Where the link leads nowhere, it is named as what is rejected."""
+
+        def dangle(path):
+            (path / "..data").unlink()
+            (path / "..data").symlink_to("..2026_01_01_00_00_00.1")
+
+        rejected = reason_of(dangle)
+        assert rejected.generations == {str(kubelet_volume.path): "..2026_01_01_00_00_00.1"}
+        assert rejected.reason.endswith("'..data' or what it leads to is gone")
+
+    def test_a_key_that_is_no_file(self, reason_of, kubelet_volume):
+        """A key that is neither file, link nor folder is named."""
+        rejected = reason_of(lambda path: os.mkfifo(path / os.readlink(path / "..data") / "pipe") or swap_link(path))
+        assert rejected.reason == f"{kubelet_volume.path}: 'pipe' is not a regular file"
+        assert rejected.fields == ("pipe",)
+
+    def test_the_directory_behind_a_mount(self, tmp_path):
+        """A directory that was deleted on the node, and is held open by a mount, is told from one that is not there."""
+        (tmp_path / "gone").mkdir()
+        descriptor = os.open(tmp_path / "gone", os.O_RDONLY)
+        (tmp_path / "gone").rmdir()
+        text = _explain(FileNotFoundError(errno.ENOENT, ""), f"/proc/self/fd/{descriptor}")
+        os.close(descriptor)
+        assert text == "its directory has been deleted"
+
+    def test_what_may_not_be_read(self, tmp_path):
+        """What the system says is repeated."""
+        assert _explain(PermissionError(errno.EACCES, ""), str(tmp_path)) == "it may not be read: Permission denied"
+
+    def test_several_faults(self, kubelet_volume, load):
+        """Each field at fault is named with what is wrong with it, and what concerns none stands by itself."""
+
+        class Two(Settings):
+            one: int = 0
+            two: int = 0
+
+        kubelet_volume.write({"one": "1"})
+        settings, rejected = load(Two, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        kubelet_volume.write({"one": "x", "two": "y"})
+        assert not settings.live.reload()
+        assert rejected[0].reason.startswith("one: Input should be a valid integer")
+        assert "; two: Input should be" in rejected[0].reason
+        assert rejected[0].fields == ("one", "two")
+
+    def test_a_missing_volume_is_no_news(self, tmp_path, load):
+        """A volume that was not there at the start, and is not there now, is no fault of a reload."""
+        settings = load(App, _volumes=Volume(tmp_path / "nowhere", required=False), _watch=False)
+        assert settings.live.reload()
+        assert settings.live.status().healthy
+        assert settings.live.status().volumes[0].mode == "missing"
+
+
+def swap_link(path):
+    """Make the link anew, to a generation of another name with the same files."""
+    old = os.readlink(path / "..data")
+    (path / old).rename(path / "..2026_01_01_00_00_00.2")
+    (path / "..data").unlink()
+    (path / "..data").symlink_to("..2026_01_01_00_00_00.2")
+
+
+class TestPlainGenerations:
+    def test_their_names(self, tmp_path, load, monkeypatch):
+        """A plain directory has a new generation for each new content, and none for files that were only touched."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "lost+found").mkdir()
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "other").write_text("1")
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+
+        def after(act):
+            act()
+            assert settings.live.reload()
+            return settings.live.status().volumes[0].generation_applied
+
+        contents = [
+            lambda: None,
+            lambda: os.utime(tmp_path / "message", (1, 1)),
+            lambda: (tmp_path / "message").write_text("two"),
+            lambda: (tmp_path / "folder" / "other").write_text("two"),
+        ]
+        assert [after(act) for act in contents] == ["plain-1", "plain-1", "plain-2", "plain-3"]
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
+        assert after(lambda: None) == "plain-3"
+
+    def test_a_long_key(self, tmp_path, load, monkeypatch):
+        """A key of more than a few reads is one text, to the last byte."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        text = "x" * (2 * 1024 * 1024 + 4097)
+        (tmp_path / "message").write_text(text)
+        assert load(App, _volumes=tmp_path, _watch=False).message == text
