@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check docs bench soak test-all test-lowest test-wheel clean
+.PHONY: help demo test check docs bench soak coverage mutants test-all test-lowest test-wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make bench        the numbers, measured side by side in one run"
 	@echo "make soak         ten minutes of random swaps, faults and forks"
+	@echo "make coverage     the tests, and which branches they do not reach"
+	@echo "make mutants      the core's code changed in small ways, and which changes no test sees (hours; ARGS=names)"
 
 $(BIN)/python:
 	@echo "[1/3] making $(VENV) with $(PYTHON)"
@@ -66,5 +68,15 @@ bench: $(VENV)/.developer
 soak: $(VENV)/.developer
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
+coverage: $(VENV)/.developer
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q $(ARGS)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --skip-covered
+
+mutants: $(VENV)/.developer
+	@$(PIP) install --quiet --group mutation
+	$(BIN)/mutmut run $(ARGS)
+
 clean:
-	rm -rf $(VENV) .venv-* dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf mutants .coverage .coverage.* $(VENV) .venv-* dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
