@@ -20,7 +20,7 @@ from liveconfig._delivery.calls import Calls, _task
 from liveconfig._delivery.hub import AT_ONCE
 from liveconfig._delivery.lanes import Job, Lane
 from liveconfig._delivery.loops import Loops
-from liveconfig._delivery.subjects import Every
+from liveconfig._delivery.subjects import Every, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
 from liveconfig._reading import mounts
@@ -504,7 +504,7 @@ class TestCoroutines:
         Calls(Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
         assert subscriber.parked
         assert not subscriber.on_loop
-        assert "has no running event loop" in caplog.text
+        assert "hear is a coroutine and has no running event loop" in caplog.text
 
     def test_another_loop_at_that_moment(self, subscriber):
         """If it is given another loop at that moment, it is handed over there, once."""
@@ -514,7 +514,26 @@ class TestCoroutines:
         Calls(Timers(), print, lambda: None)._hand_over(job)
         assert here.handed == [job]
         assert subscriber.on_loop
+        assert subscriber.busy
         assert not subscriber.parked
+
+    def test_a_loop_on_which_the_settings_are_in_use(self, subscriber):
+        """If the settings are in use on another loop, it is handed over there, and stays there."""
+        here, job = Here(), Job(subscriber, None)
+        subscriber.bind(Closing())
+        Calls(Timers(), print, lambda: here)._hand_over(job)
+        assert here.handed == [job]
+        assert subscriber.loop is here
+        assert subscriber.on_loop
+        assert subscriber.busy
+
+    def test_another_loop_ends_its_back_off(self, subscriber):
+        """Who is given another loop while it waits for its second call is due at once."""
+        version = Version(None, 1, {}, None, None, None)
+        subscriber.owed = subscriber.waits = True
+        assert not subscriber.due(version)
+        subscriber.bind(Here())
+        assert subscriber.due(version)
 
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
         """What ends on a loop that the subscriber has left since says nothing of its present call."""
@@ -590,6 +609,7 @@ class TestCoroutines:
 
         change = asyncio.run(main())
         assert (change.old, change.new) == (1.0, 0.5)
+        assert "the selector of a stream raised, it hears of no change: ZeroDivisionError" in caplog.text
 
     def test_cancelled_after_the_close(self, kubelet_volume, load):
         """A coroutine that is cancelled after the settings were closed is not called again."""

@@ -395,14 +395,19 @@ class TestFailing:
                 raise asyncio.CancelledError
 
         inbox = Inbox(cancelled)
+        errors = []
 
         async def main():
             settings.live.on_change("message")(inbox)
             await aswap(settings, volume, message="two")
+            while not errors or errors[-1] is None:  # the pause before the second call is a second
+                errors.append(settings.live.status().subscribers[0].error)
+                await asyncio.sleep(0.001)
             await inbox.wait(2)
 
         asyncio.run(main())
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
+        assert errors[-1] == "CancelledError"
 
     def test_unsubscribed_on_the_loop(self, settings, volume):
         """E63: a coroutine that is cancelled before its loop gets to it is not called."""

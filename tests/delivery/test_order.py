@@ -512,3 +512,11 @@ def test_events_are_records(settings, volume, recorder):
     volume.update({"count": "many"})
     assert not settings.live.reload()
     assert [type(each.events[0]) for each in (change, reloaded, rejected)] == [Change, Reloaded, Rejected]
+
+
+def test_who_was_told_nothing_is_up_to_date(settings, volume, recorder):
+    """A subscriber to a field that did not change is brought to the new version all the same; the status says so."""
+    settings.live.subscribe("count", recorder())
+    volume.update({"message": "two"})
+    assert settings.live.reload()
+    assert [each.version for each in settings.live.status().subscribers] == [settings.live.version] == [2]

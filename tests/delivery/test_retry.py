@@ -161,6 +161,20 @@ class TestBackOff:
         first, again = failing.wait(2)
         assert first is again
 
+    def test_a_new_rejection_is_told_at_once(self, settings, volume, recorder, monkeypatch):
+        """One that raised at a rejection is told again when the next one comes, long before its pause is over."""
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
+
+        def fail(event):
+            raise ValueError
+
+        inbox = recorder(fail)
+        settings.live.on_reject(inbox)
+        for number in range(3):
+            volume.update({"count": f"bad-{number}"})
+            assert not settings.live.reload()
+            assert len(inbox.wait(number + 1)) == number + 1
+
     def test_slow_and_raising_rejection(self, settings, volume, recorder):
         """E51: one that takes more than a second and then raises at a Rejected is not called in a loop."""
         release = threading.Semaphore(0)

@@ -207,7 +207,11 @@ def test_coroutine_is_skipped(settings, volume, caplog):
     swap(settings, volume, message="two")
     swap(settings, volume, message="three")
     assert len(good.calls) == 2
-    assert [r.levelno for r in caplog.records if "receive" in r.getMessage()] == [logging.ERROR]
+    [record] = [r for r in caplog.records if "receive" in r.getMessage()]
+    assert record.levelno == logging.ERROR
+    assert "receive is a coroutine function and is skipped" in record.getMessage()
+    names = [each.name.rpartition(".")[2] for each in settings.live.status().subscribers]
+    assert names == ["receive", "Receiver"]
 
 
 def test_disconnects_inside(settings, volume):
