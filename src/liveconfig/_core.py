@@ -158,7 +158,8 @@ class Core(Generic[S]):
     def recheck(self, seen: Glances) -> None:
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
         places = [seen.get(volume.path) for volume in self.loader.volumes]
-        if self.engine.is_settled() and self.engine.in_use.stands_at(places):  # a look would find nothing
+        told = self.hub.newest is self.engine.version  # or a Ctrl-C came between: a look would make up for it
+        if told and self.engine.is_settled() and self.engine.in_use.stands_at(places):
             self._see(places)
         else:
             self.engine.look()
