@@ -23,6 +23,7 @@ from liveconfig._delivery.loops import Loops
 from liveconfig._delivery.subjects import Every, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
+from liveconfig._glance import glance
 from liveconfig._reading import mounts
 from liveconfig._verify import Attempt, Verdict, Verifier
 from liveconfig._watch import Watcher, watcher
@@ -667,6 +668,25 @@ async def _next_of(stream):
 
 
 class TestTurn:
+    def test_a_version_that_was_not_told(self, kubelet_volume, load, monkeypatch):
+        """Where Ctrl-C came between a version and the word on it, the next re-check makes up for it."""
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        core, path = settings.live._core, str(kubelet_volume.path)
+
+        def interrupted(version):
+            raise KeyboardInterrupt
+
+        kubelet_volume.write({"number": "1"})
+        with monkeypatch.context() as pressed, pytest.raises(KeyboardInterrupt):
+            pressed.setattr(core.engine, "publish", interrupted)
+            settings.live.reload()
+        assert settings.number == 1
+        assert not told.is_set()
+        core.recheck({path: glance(path)})
+        assert told.wait(PATIENCE)
+
     def test_a_verdict_on_what_is_not_there_any_more(self, kubelet_volume, load):
         """Neither a verdict on a candidate that another one has replaced nor the end of its back-off does anything."""
         kubelet_volume.write({"number": "0"})
