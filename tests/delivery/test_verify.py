@@ -192,6 +192,16 @@ class TestRefused:
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert "flag" in record.getMessage()
 
+    def test_held_inside_a_model(self, settings, volume, recorder):
+        """Of the changes inside a model only those that the verifier is about are at fault; the others are held."""
+        rejections = recorder()
+        settings.live.on_reject(rejections)
+        settings.live.verify(lambda s: (s.db.password, s.db.port % 2))(refuse)
+        assert not swap(settings, volume, db__password="two", db__user="other", db__port=5434, message="two")
+        [event] = rejections.wait()
+        assert event.fields == ("db.password",)
+        assert sorted(event.held) == ["db.port", "db.user", "message"]
+
     def test_refusal(self, settings, volume, caplog):
         """A Refusal carries a message that is shown, in the rejection, the status and the log."""
 

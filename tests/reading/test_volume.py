@@ -8,7 +8,7 @@ import shutil
 import threading
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume
 from liveconfig._reading.volume import NotYet, VolumeReader, _explain
@@ -180,6 +180,24 @@ class TestWhy:
         assert rejected[0].reason.startswith("one: Input should be a valid integer")
         assert "; two: Input should be" in rejected[0].reason
         assert rejected[0].fields == ("one", "two")
+
+    def test_what_concerns_no_field(self, kubelet_volume, load):
+        """What a validator of the whole raises stands by itself, with no name before it."""
+
+        class Whole(Settings):
+            one: int = 0
+
+            @model_validator(mode="after")
+            def check(self):
+                if self.one:
+                    raise RuntimeError
+                return self
+
+        settings, rejected = load(Whole, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        kubelet_volume.write({"one": "1"})
+        assert not settings.live.reload()
+        assert rejected[0].reason.startswith("a validator raised RuntimeError")
 
     def test_a_missing_volume_is_no_news(self, tmp_path, load):
         """A volume that was not there at the start, and is not there now, is no fault of a reload."""
