@@ -25,6 +25,7 @@ from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
 from liveconfig._glance import glance
 from liveconfig._reading import mounts
+from liveconfig._reading.load import Invalid
 from liveconfig._verify import Attempt, Verdict, Verifier
 from liveconfig._watch import Watcher, watcher
 from liveconfig._worker import Postponed, Worker
@@ -209,6 +210,16 @@ def test_a_dead_observer(kubelet_volume, load):
     settings.live.wait(lambda s: s.message == "two", PATIENCE)
 
 
+def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
+    """What watchdog says when it is stopped while an event arrives is kept out of the log; its real errors are not."""
+    kubelet_volume.write({"message": "one"})
+    load(App, _volumes=kubelet_volume.path)
+    log = logging.getLogger("watchdog.observers.inotify")
+    log.error("a message was received when the thread is inactive")
+    log.error("another")
+    assert [record.getMessage() for record in caplog.records if record.name == log.name] == ["another"]
+
+
 def test_a_child_goes_on_though_one_cannot(caplog):
     """In a forked child one object that cannot go on does not keep the others from it, and the log says which."""
 
@@ -276,6 +287,17 @@ class TestVerifying:
         worker.post(done.set)
         assert done.wait(PATIENCE)
         bench.rest(candidate)
+
+    def test_an_attempt_that_nobody_wants_any_more(self, worker):
+        """An attempt that is abandoned before it began asks nobody, and a second verdict on it is dropped."""
+        asked, verdicts = [], []
+        attempt = Attempt([Verifier(asked.append, None, 1.0)], App(_volumes=(), _watch=False), verdicts.append)
+        attempt.abandon()
+        attempt.start(worker)
+        attempt.thread.join(PATIENCE)
+        attempt._end(Verdict("late"))
+        assert asked == verdicts == []
+        assert attempt.wait()
 
     def test_a_verdict_that_comes_after_the_time(self, worker):
         """Of a verifier that answers after its time was up only the first word counts."""
@@ -668,6 +690,15 @@ async def _next_of(stream):
 
 
 class TestTurn:
+    def test_going_back_to_what_is_good_no_more(self, kubelet_volume, load, monkeypatch):
+        """Where what was in use before an override is not valid any more, what is in use stays."""
+        kubelet_volume.write({"number": "1"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        engine = settings.live._core.engine
+        monkeypatch.setattr(engine.loader, "load", lambda feeds, before: Invalid((("number", "no"),)))
+        engine.revert(engine.applied.feeds)
+        assert (settings.number, settings.live.version) == (1, 1)
+
     def test_a_version_that_was_not_told(self, kubelet_volume, load, monkeypatch):
         """Where Ctrl-C came between a version and the word on it, the next re-check makes up for it."""
         kubelet_volume.write({"number": "0"})

@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from liveconfig.cli.watch import _Follower
+
 
 @pytest.fixture
 def watch(start):
@@ -130,3 +132,10 @@ def test_names_that_are_commands(watch, tmp_path):
     (tmp_path / "plain" / "a\x1b[2Jb").write_text("")
     command = watch(tmp_path / "plain")
     assert command.until("plain-1").endswith("holds: a?[2Jb")
+
+
+def test_the_same_fault_is_told_once(kubelet_volume):
+    """What is wrong with a volume is told when it comes up, and not at each look."""
+    follower = _Follower(str(kubelet_volume.path))
+    (kubelet_volume.path / "..data").mkdir()
+    assert [[event["event"] for event in follower.look()] for _ in range(2)] == [["unreadable"], []]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
+from pydantic_settings import PydanticBaseSettingsSource
 
 from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict, Volume
 
@@ -286,3 +287,63 @@ def test_a_model_given_as_an_argument(kubelet_volume):
     settings = WithModel(_volumes=kubelet_volume.path, db=Database(user="argument"))
     assert settings.db.user == "argument"
     assert settings.live.origin("db.user").kind == "init"
+
+
+def test_the_environment_holds_another_member_of_a_union(kubelet_volume, monkeypatch):
+    """A variable that gives a text where the volume gives a model holds nothing for the fields inside the model."""
+
+    class Database(BaseModel):
+        user: str = "nobody"
+
+    class Either(Settings):
+        model_config = DELIMITED
+        db: Database | str = "none"
+
+    monkeypatch.setenv("DB", "text")
+    kubelet_volume.write({"db.user": "volume"})
+    settings = Either(_volumes=kubelet_volume.path)
+    assert settings.db == Database(user="volume")
+    assert settings.live.origin("db.user").kind == "volume"
+    assert [shadow.name for shadow in settings.live.origin("db.user").shadows] == ["DB"]  # it stands for the whole
+
+
+def test_two_names_from_a_source_of_the_class(kubelet_volume):
+    """Of two names for one field that a source of the class gives, pydantic's first one wins, in whatever order."""
+
+    class Given(PydanticBaseSettingsSource):
+        def get_field_value(self, field, field_name):
+            return None, field_name, False
+
+        def __call__(self):
+            return self.given
+
+    class Both(Settings):
+        model_config = SettingsConfigDict(watch=False, validate_by_name=True, validate_by_alias=True)
+        first: str = Field("none", validation_alias="theAlias")
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            return file_secret_settings, Given(settings_cls)
+
+    for Given.given in ({"theAlias": "alias", "first": "name"}, {"first": "name", "theAlias": "alias"}):
+        assert Both(_volumes=kubelet_volume.path).first == "alias"
+
+
+def test_a_tree_of_models_without_a_secret(kubelet_volume):
+    """A model that holds itself, beside other types, is looked through once; without a secret its key may vanish."""
+
+    class Tree(BaseModel):
+        value: int = 0
+        inside: Tree | int | None = None
+
+    class Rooted(Unwatched):
+        tree: Tree | int | None = None
+
+    kubelet_volume.write({"tree": '{"inside": {"value": 1}}'})
+    settings = Rooted(_volumes=kubelet_volume.path)
+    assert settings.tree.inside.value == 1
+    kubelet_volume.write({})
+    assert settings.live.reload()
+    assert settings.tree is None

@@ -311,3 +311,40 @@ def test_a_pool_that_is_gone_is_forgotten(settings: Any, door: Any, drained: Dra
     del pool
     gc.collect()
     assert settings.live.status().subscribers == ()
+
+
+@pytest.mark.parametrize("make", [plain_pool, async_pool])
+def test_a_connection_that_is_outdated_when_it_is_made(
+    settings: Any, volume: Any, door: Any, drained: Drained, make: Any
+) -> None:
+    """A connection that logged in while the server began to take a newer login is not given to the pool."""
+    pool = make(door, drained)
+    bind_and_open(pool, settings)
+    enter, others = door.enter, []
+
+    def rotated_meanwhile(user: str | None, password: str | None) -> None:
+        enter(user, password)
+        if not others:
+            others.append(threading.Thread(target=another))
+            others[0].start()
+            others[0].join(10)
+
+    def another() -> None:
+        swap(volume, settings, "two")
+        door.takes = {("app", "two")}
+        connect()
+
+    def connect() -> None:
+        connection = pool.connection_class.connect("host=db")
+        if inspect.isawaitable(connection):
+            asyncio.run(finished(connection))
+
+    door.enter = rotated_meanwhile
+    connect()
+    assert door.tried[-1] == ("app", "two")
+    assert [password for _, password in door.tried if password == "one"] == ["one"]
+    assert len(door.tried) >= 3
+
+
+async def finished(awaitable: Any) -> Any:
+    return await awaitable
