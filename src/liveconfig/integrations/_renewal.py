@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -33,7 +34,7 @@ class _OverError(Exception):
     """There is nothing to renew any more, or a newer round does it."""
 
 
-class _Renewal(Generic[P, Probe]):
+class _Renewal(ABC, Generic[P, Probe]):
     """Moves the connections of one pool to the newest login.
 
     There is no lock in here (a fork would inherit it held): the last round that was begun is the one that counts.
@@ -106,8 +107,9 @@ class _Renewal(Generic[P, Probe]):
         if (failure := self._failure) is not None:
             raise failure.with_traceback(None)
 
+    @abstractmethod
     def _begin(self) -> None:
-        raise NotImplementedError
+        """Begin a round."""
 
 
 class _Round(Generic[P]):

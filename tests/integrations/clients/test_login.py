@@ -10,6 +10,7 @@ import pytest
 
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Login, Logins
+from liveconfig.integrations._renewal import Renewal
 
 
 @pytest.fixture
@@ -65,3 +66,18 @@ def test_an_extra_that_is_missing() -> None:
     ):
         raise ModuleNotFoundError("no such module", name="redis")
     assert caught.value.name == "redis"
+
+
+def test_a_pool_that_goes_while_it_is_subscribed_for(settings: Any, logins: Logins) -> None:
+    """A pool that nobody refers to any more at the moment at which its renewal subscribes is not subscribed for."""
+
+    class Pool:
+        pass
+
+    pool = Pool()
+    renewal = Renewal(pool, logins, lambda pool: None, lambda pool: True)
+    del pool
+    gc.collect()
+    before = settings.live.status().subscribers
+    renewal._subscribe()
+    assert settings.live.status().subscribers == before
