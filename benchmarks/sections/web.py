@@ -11,7 +11,7 @@ __all__ = ["run"]
 
 _WHY = (
     "A pin: some 2 µs of Python when nothing else runs, and three times that between two requests that have had the "
-    "processor's caches to themselves. In the same run an empty `with` in an empty middleware added 1.5 to 2.4 µs, and "
+    "processor's caches to themselves. An empty `with` in an empty middleware added 1.5 to 2.4 µs, and "
     "setting and resetting a context variable in it 2.5 to 3.4. Tried, and in use: a pin without a generator, a pin "
     "that asks nobody for the snapshot (some 0.5 µs)."
 )
