@@ -30,6 +30,15 @@ class TestWait:
         waiting.join(PATIENCE)
         assert found[0].count == 2
 
+    def test_without_an_end(self, settings, volume):
+        """Without a time-out it waits for as long as it takes."""
+        found = []
+        waiting = threading.Thread(target=lambda: found.append(settings.live.wait(lambda s: s.count == 2)))
+        waiting.start()
+        swap(settings, volume, count=2)
+        waiting.join(PATIENCE)
+        assert found[0].count == 2
+
     def test_time_out(self, settings):
         """TimeoutError when it did not come."""
         with pytest.raises(TimeoutError):
