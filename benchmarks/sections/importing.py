@@ -19,7 +19,7 @@ _BASE = "import pydantic_settings, watchdog.observers, blinker"
 _OURS = "from liveconfig import Settings"
 _WHY = (
     "Import: of the time that is ours more than a quarter is PyYAML (where it is installed), tomllib and difflib, "
-    "which few need at once; the rest are many small modules. Not done: to load those three when something asks for them."
+    "which few need at once; the rest are many small modules. Not done: to load those three when they are wanted."
 )
 _BECAUSE = "liveconfig stands on pydantic-settings, watchdog and blinker."
 _PEERS = {
