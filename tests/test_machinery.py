@@ -719,6 +719,18 @@ class TestTurn:
         core.recheck({path: glance(path)})
         assert told.wait(PATIENCE)
 
+    def test_a_re_check_of_what_is_in_use(self, kubelet_volume, load):
+        """A volume that shows what is in use stands there; one that was swapped, or cannot be seen, does not."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        path, in_use = str(kubelet_volume.path), settings.live._core.engine.in_use
+        assert in_use.stands_at([glance(path)])
+        kubelet_volume.write({"number": "0", "unused": "1"})
+        assert not in_use.stands_at([glance(path)])
+        assert not in_use.stands_at([None])
+        settings.live.reload()  # no field differs: no version, and it is what is in use
+        assert in_use.stands_at([glance(path)])
+
     def test_a_verdict_on_what_is_not_there_any_more(self, kubelet_volume, load):
         """Neither a verdict on a candidate that another one has replaced nor the end of its back-off does anything."""
         kubelet_volume.write({"number": "0"})

@@ -473,6 +473,19 @@ class TestMasked:
         assert settings.live.reload()
         assert canary not in shown_of(settings) + shown_of(settings.live.latest())
 
+    def test_from_another_volume_later(self, kubelet_volume, make_kubelet_volume, canary):
+        """A value that stays as it was is masked while a secret volume supplies it, and shown when it is not."""
+        other = make_kubelet_volume("other")
+        other.write({"plain": "for all to see"})
+        kubelet_volume.write({"password": canary})
+        settings = App(_volumes=[other.path, Volume(kubelet_volume.path, secret=True)], _watch=False)
+        for keys, hidden in (({"plain": "for all to see"}, True), ({}, False)):
+            kubelet_volume.write({"password": canary, **keys})
+            assert settings.live.reload()
+            assert settings.live.version == 1
+            for each in (settings, settings.live.latest()):
+                assert ("for all to see" not in shown_of(each)) is hidden
+
     def test_types(self, kubelet_volume, canary):
         """F04: SecretStr and SecretBytes are masked wherever they come from: vars and json too."""
         kubelet_volume.write({"password": canary, "blob": canary, "nested.key": canary, "tokens": json.dumps([canary])})

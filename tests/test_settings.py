@@ -181,6 +181,13 @@ def test_live_is_one_object(kubelet_volume, load):
     assert isinstance(settings.live, Live)
 
 
+def test_live_is_printed(kubelet_volume, load):
+    """The face is printed with the name of the class and the version."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    assert repr(settings.live) == "<Live App version=1>"
+
+
 def test_volume_paths(make_kubelet_volume, load, monkeypatch, tmp_path):
     """A volume may be a text, a path or a Volume, one or several, relative (to the directory at the start) or of ~."""
     volume = make_kubelet_volume("volume")

@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -379,6 +380,24 @@ class TestReferences:
         volume.update({"message": "two"})
         assert changes.wait(1)[0].new == "two"
         subscription.cancel()
+
+    def test_let_go_when_cancelled(self, settings, volume, monkeypatch):
+        """A callback that raised and is cancelled is let go at once, not when its second call would have been due."""
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
+
+        class Pool:
+            def use(self, change):
+                raise ConnectionError
+
+        pool = Pool()
+        gone = weakref.ref(pool)
+        subscription = settings.live.subscribe("message", pool.use)
+        swap(settings, volume, message="two")
+        subscription.cancel()
+        settings.live.reload()
+        del pool, subscription
+        gc.collect()
+        assert gone() is None
 
 
 class TestWhat:
