@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -113,6 +114,20 @@ class TestThreads:
         after.wait(2)
         assert after.news == ["two", "three"]
         assert hung.threads[0] not in after.threads
+
+    def test_after_one_that_took_its_time(self, settings, volume, recorder, hold, later):
+        """One that hangs is left to its thread a second after its own start, whatever the one before it took."""
+
+        def long(_):
+            later(0.6)
+            raise ValueError  # its second call is put off: so the clock is looked at anew
+
+        after = recorder()
+        for callback in (long, hold, after):
+            settings.live.on_change("message")(callback)
+        swap(settings, volume, message="two")
+        after.wait(1)
+        assert settings.live.status().subscribers[1].running_since is not None
 
     def test_barrier_does_not_wait_for_it(self, settings, volume, recorder, hold):
         """reload() returns though one hangs, and the others have been told by then."""
@@ -237,6 +252,26 @@ class TestClose:
         closer.start()
         closer.join(PATIENCE)
         assert not closer.is_alive()
+
+    def test_waits_for_one_that_ends(self, open_settings, volume, recorder, gate, hold, monkeypatch):
+        """close() gives one that is inside its call the time to end, and returns as soon as it has."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        settings, ending = open_settings(_watch=False), recorder(hold)
+        settings.live.on_change("message")(ending)
+        stream = settings.live.changes("count")
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+
+        async def open_the_gate():
+            async for _ in stream:  # it ends when close() has begun
+                pass
+            gate.set()
+
+        opener = threading.Thread(target=asyncio.run, args=(open_the_gate(),))
+        opener.start()
+        settings.live.close()
+        assert not ending.threads[0].is_alive()
+        opener.join(PATIENCE)
 
     def test_by_hand_afterwards(self, settings, volume, recorder, hold):
         """E45: closed while one hangs: reload() by hand still returns, and tells those behind it."""
