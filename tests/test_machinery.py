@@ -443,6 +443,54 @@ class TestDelivery:
         hub.give_back([])
         assert list(hub.next()) == []
 
+    def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
+        """Nothing is left to wait for when a subscriber has returned in time: the worker's thread ends with it."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert [change.new for change in told] == [1]
+        watcher.worker.join(PATIENCE)
+        assert not watcher.worker.is_alive()
+
+    def test_nothing_waits_after_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
+        """One that was left to its thread leaves no thread, and nothing to wait for, when it has returned."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.hub.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.calls.HUNG", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, inside = load(App, _volumes=kubelet_volume.path, _watch=False), []
+
+        @settings.live.on_change("number")
+        def hold(change):
+            inside.append(threading.current_thread())
+            gate.wait(PATIENCE)
+
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        gate.set()
+        inside[0].join(PATIENCE)
+        watcher.worker.join(PATIENCE)
+        assert not watcher.worker.is_alive()
+        thread = weakref.ref(inside.pop())
+        gc.collect()
+        assert thread() is None
+
+    def test_no_thread_without_news(self, kubelet_volume, load, monkeypatch):
+        """Where a reload finds nothing new, no thread is started to tell of it."""
+        kubelet_volume.write({"number": "0"})
+        settings, told, started = load(App, _volumes=kubelet_volume.path, _watch=False), [], []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread.name), start(thread)))
+        assert settings.live.reload()
+        assert started == []
+        assert len(told) == 1
+
     def test_a_receiver_that_another_one_disconnects(self, kubelet_volume, load):
         """A receiver of a signal that was disconnected before its turn is not called any more."""
         kubelet_volume.write({"number": "0"})
