@@ -202,6 +202,11 @@ class TestHung:
     def named(caplog):
         return [record.getMessage() for record in caplog.records if "has been running" in record.getMessage()]
 
+    def wait_until_named(self, caplog):
+        deadline = time.monotonic() + PATIENCE
+        while not self.named(caplog) and time.monotonic() < deadline:
+            time.sleep(0.01)  # the worker says it, once its timer is due
+
     def test_named_after_thirty_seconds(self, settings, volume, recorder, hold, later, caplog):
         """E43: one that has run for 30 s is named in the log, once."""
         settings.live.on_change("message")(hold)
@@ -213,11 +218,32 @@ class TestHung:
             swap(settings, volume, wait=True, message=f"after {seconds}")
             if seconds == 20:
                 assert not self.named(caplog)
-        deadline = time.monotonic() + PATIENCE
-        while not self.named(caplog) and time.monotonic() < deadline:
-            time.sleep(0.01)  # the worker says it, once its timer is due
+        self.wait_until_named(caplog)
         assert len(self.named(caplog)) == 1
         assert "hold.<locals>.call" in self.named(caplog)[0]
+
+    def test_named_at_a_later_call(self, settings, volume, recorder, later, caplog):
+        """One that has its thread to itself by now is named as well when it hangs at its next call."""
+        inside, go = threading.Semaphore(0), threading.Semaphore(0)
+        after = recorder()
+
+        @settings.live.on_change("message")
+        def slow(_):
+            inside.release()
+            assert go.acquire(timeout=PATIENCE)
+
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="two")
+        assert inside.acquire(timeout=PATIENCE)
+        assert swap(settings, volume, wait=True, message="three")
+        go.release()
+        assert inside.acquire(timeout=PATIENCE)
+        later(35)
+        assert swap(settings, volume, wait=True, message="four")
+        self.wait_until_named(caplog)
+        go.release(2)
+        settings.live.reload()
+        assert len(self.named(caplog)) == 1
 
     def test_not_named_for_many_calls(self, settings, volume, recorder, later, caplog):
         """E44: one that takes its time at each call, but never 30 s, is not named."""
@@ -272,6 +298,20 @@ class TestClose:
         settings.live.close()
         assert not ending.threads[0].is_alive()
         opener.join(PATIENCE)
+
+    def test_nobody_is_told_afterwards(self, settings, volume, recorder, gate, hold, monkeypatch):
+        """close() leaves one that hangs to itself, and those behind it are told nothing any more."""
+        hung, after = recorder(hold), recorder()
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        settings.live.on_change("message")(hung)
+        settings.live.on_change("message")(after)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        settings.live.close()
+        gate.set()
+        hung.threads[0].join(PATIENCE)
+        assert not after.events
 
     def test_by_hand_afterwards(self, settings, volume, recorder, hold):
         """E45: closed while one hangs: reload() by hand still returns, and tells those behind it."""
