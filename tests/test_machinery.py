@@ -20,6 +20,7 @@ from liveconfig._delivery.calls import Calls, _task
 from liveconfig._delivery.hub import AT_ONCE
 from liveconfig._delivery.lanes import Job, Lane
 from liveconfig._delivery.loops import Loops
+from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.subjects import Every, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
@@ -443,6 +444,88 @@ class TestDelivery:
         hub.give_back([])
         assert list(hub.next()) == []
 
+    def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
+        """Nothing is left to wait for when a subscriber has returned in time: the worker's thread ends with it."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert [change.new for change in told] == [1]
+        watcher.worker.join(PATIENCE)
+        assert not watcher.worker.is_alive()
+
+    def test_nothing_waits_after_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
+        """One that was left to its thread leaves no thread, and nothing to wait for, when it has returned."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.hub.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.calls.HUNG", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, inside = load(App, _volumes=kubelet_volume.path, _watch=False), []
+
+        @settings.live.on_change("number")
+        def hold(change):
+            inside.append(threading.current_thread())
+            gate.wait(PATIENCE)
+
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        gate.set()
+        inside[0].join(PATIENCE)
+        watcher.worker.join(PATIENCE)
+        assert not watcher.worker.is_alive()
+        thread = weakref.ref(inside.pop())
+        gc.collect()
+        assert thread() is None
+
+    def test_nothing_waits_after_a_word_that_was_refused(self, kubelet_volume, load, monkeypatch):
+        """What a filter raises at a word of our own log is not tried again: that word was taken."""
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, refused = load(App, _volumes=kubelet_volume.path, _watch=False), []
+
+        def refuse(record):
+            refused.append(record.getMessage())
+            raise RuntimeError
+
+        log = logging.getLogger("liveconfig")
+        log.addFilter(refuse)
+        try:
+            kubelet_volume.write({"number": "many"})
+            assert not settings.live.reload()
+        finally:
+            log.removeFilter(refuse)
+        assert "rejected at stage validate" in refused[0]
+        watcher.worker.join(PATIENCE)
+        assert not watcher.worker.is_alive()
+
+    def test_a_version_that_comes_twice(self, kubelet_volume, load, caplog):
+        """A version that is published a second time is told to nobody, and logged once."""
+        caplog.set_level(logging.INFO, logger="liveconfig")
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reload(told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        settings.live._core.hub.publish(settings.live._core.hub.newest)
+        assert settings.live.reload()
+        assert [event.version for event in told] == [2]
+        assert caplog.text.count("applied") == 1
+
+    def test_no_thread_without_news(self, kubelet_volume, load, monkeypatch):
+        """Where a reload finds nothing new, no thread is started to tell of it."""
+        kubelet_volume.write({"number": "0"})
+        settings, told, started = load(App, _volumes=kubelet_volume.path, _watch=False), [], []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread.name), start(thread)))
+        assert settings.live.reload()
+        assert started == []
+        assert len(told) == 1
+
     def test_a_receiver_that_another_one_disconnects(self, kubelet_volume, load):
         """A receiver of a signal that was disconnected before its turn is not called any more."""
         kubelet_volume.write({"number": "0"})
@@ -461,6 +544,22 @@ class TestDelivery:
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
         assert called == ["first"]
+
+    def test_a_receiver_of_what_is_gone(self):
+        """A receiver is not called for settings that were let go before its turn."""
+        called, kept = [], [App(_volumes=(), _watch=False)]
+        subscribers = SignalSubscribers(lambda: kept[0] if kept else None)
+        version = Version(kept[0], 1, {}, None, None, None)
+
+        def receive(sender, event):
+            called.append(sender)
+
+        with signals.reloaded.connected_to(receive):
+            [subscriber] = subscribers(version)
+            kept.clear()
+            subscriber.callback(None)
+            assert called == []
+            assert subscribers(version) == ()
 
     def test_a_call_that_ended_before_it_hung(self, caplog):
         """A subscriber that is in another call by now is not said to hang in the one before."""

@@ -385,6 +385,34 @@ class TestFailing:
         assert settings.live.status().subscribers[0].error == "TypeError"
         assert {record.name for record in caplog.records} == {"liveconfig"}
 
+    def test_told_again_after_a_log_filter_raised(self, settings, volume):
+        """A coroutine that raised, and whose record a filter refused with an exception, hears of the next change."""
+
+        def refuse(_):
+            raise RuntimeError
+
+        async def fail(_):
+            raise ValueError
+
+        inbox, logger = Inbox(fail), logging.getLogger("liveconfig")
+
+        async def main():
+            refused = asyncio.Event()
+            asyncio.get_running_loop().set_exception_handler(lambda *_: refused.set())
+            settings.live.on_change("message", retry=False)(inbox)
+            logger.addFilter(refuse)
+            try:
+                await aswap(settings, volume, message="two")
+                async with asyncio.timeout(PATIENCE):
+                    await refused.wait()
+            finally:
+                logger.removeFilter(refuse)
+            await aswap(settings, volume, message="three")
+            await inbox.wait(2)
+
+        asyncio.run(main())
+        assert inbox.news == ["two", "three"]
+
     def test_cancelled_by_somebody(self, settings, volume):
         """E62: one that is cancelled while its loop lives on is told again, on that loop."""
         first = [True]

@@ -164,6 +164,35 @@ class TestIsolation:
             logger.removeFilter(refuse)
         assert after.news == ["two", "three"]
 
+    def test_told_again_after_a_log_filter_raised(self, settings, volume, recorder, silent, caplog):
+        """A subscriber and our own log, whose words a filter refused with an exception, hear of what comes next."""
+
+        def refuse(_):
+            raise RuntimeError
+
+        def fail(_):
+            raise ValueError
+
+        failing, rejected = recorder(fail), recorder()
+        settings.live.on_change("message", retry=False)(failing)
+        settings.live.on_reject(rejected)
+        logger = logging.getLogger("liveconfig")
+        logger.addFilter(refuse)
+        try:
+            volume.update({"message": "two"})
+            settings.live.reload()
+            volume.update({"count": "many"})
+            settings.live.reload()
+        finally:
+            logger.removeFilter(refuse)
+        swap(settings, volume, message="three", count=3)
+        assert failing.news == ["two", "three"]
+        assert [each.running_since for each in settings.live.status().subscribers] == [None, None]
+        volume.update({"count": "more"})
+        assert not settings.live.reload()
+        assert len(rejected.events) == 2
+        assert [r.levelno for r in caplog.records if "rejected at stage" in r.getMessage()] == [logging.ERROR]
+
     def test_no_thread_to_be_had(self, settings, volume, recorder):
         """E34: where no thread can be started for a while, the change is told as soon as one can."""
         changes = recorder()

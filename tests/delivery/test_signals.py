@@ -210,6 +210,7 @@ def test_coroutine_is_skipped(settings, volume, caplog):
     [record] = [r for r in caplog.records if "receive" in r.getMessage()]
     assert record.levelno == logging.ERROR
     assert "receive is a coroutine function and is skipped" in record.getMessage()
+    assert "subscribe it with settings.live" in record.getMessage()
     names = [each.name.rpartition(".")[2] for each in settings.live.status().subscribers]
     assert names == ["receive", "Receiver"]
 
@@ -231,6 +232,18 @@ def test_connected_later(settings, volume):
     swap(settings, volume, message="three")
     (event,) = receiver.events
     assert (event.old.message, event.new.message) == ("two", "three")
+
+
+def test_connected_before_a_rejection(settings, volume):
+    """One that connects is told of no version that was there before, when something else is to be told either."""
+    reloaded, rejected = Receiver(), Receiver()
+    swap(settings, volume, message="two")
+    signals.reloaded.connect(reloaded)
+    signals.rejected.connect(rejected)
+    volume.update({"count": "many"})
+    assert not settings.live.reload()
+    assert [type(event) for event in rejected.events] == [Rejected]
+    assert reloaded.events == []
 
 
 def test_muted(settings, volume):

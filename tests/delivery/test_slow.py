@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -114,6 +115,20 @@ class TestThreads:
         assert after.news == ["two", "three"]
         assert hung.threads[0] not in after.threads
 
+    def test_after_one_that_took_its_time(self, settings, volume, recorder, hold, later):
+        """One that hangs is left to its thread a second after its own start, whatever the one before it took."""
+
+        def long(_):
+            later(0.6)
+            raise ValueError  # its second call is put off: so the clock is looked at anew
+
+        after = recorder()
+        for callback in (long, hold, after):
+            settings.live.on_change("message")(callback)
+        swap(settings, volume, message="two")
+        after.wait(1)
+        assert settings.live.status().subscribers[1].running_since is not None
+
     def test_barrier_does_not_wait_for_it(self, settings, volume, recorder, hold):
         """reload() returns though one hangs, and the others have been told by then."""
         after = recorder()
@@ -187,6 +202,11 @@ class TestHung:
     def named(caplog):
         return [record.getMessage() for record in caplog.records if "has been running" in record.getMessage()]
 
+    def wait_until_named(self, caplog):
+        deadline = time.monotonic() + PATIENCE
+        while not self.named(caplog) and time.monotonic() < deadline:
+            time.sleep(0.01)  # the worker says it, once its timer is due
+
     def test_named_after_thirty_seconds(self, settings, volume, recorder, hold, later, caplog):
         """E43: one that has run for 30 s is named in the log, once."""
         settings.live.on_change("message")(hold)
@@ -198,11 +218,32 @@ class TestHung:
             swap(settings, volume, wait=True, message=f"after {seconds}")
             if seconds == 20:
                 assert not self.named(caplog)
-        deadline = time.monotonic() + PATIENCE
-        while not self.named(caplog) and time.monotonic() < deadline:
-            time.sleep(0.01)  # the worker says it, once its timer is due
+        self.wait_until_named(caplog)
         assert len(self.named(caplog)) == 1
         assert "hold.<locals>.call" in self.named(caplog)[0]
+
+    def test_named_at_a_later_call(self, settings, volume, recorder, later, caplog):
+        """One that has its thread to itself by now is named as well when it hangs at its next call."""
+        inside, go = threading.Semaphore(0), threading.Semaphore(0)
+        after = recorder()
+
+        @settings.live.on_change("message")
+        def slow(_):
+            inside.release()
+            assert go.acquire(timeout=PATIENCE)
+
+        settings.live.on_change("message")(after)
+        assert swap(settings, volume, wait=True, message="two")
+        assert inside.acquire(timeout=PATIENCE)
+        assert swap(settings, volume, wait=True, message="three")
+        go.release()
+        assert inside.acquire(timeout=PATIENCE)
+        later(35)
+        assert swap(settings, volume, wait=True, message="four")
+        self.wait_until_named(caplog)
+        go.release(2)
+        settings.live.reload()
+        assert len(self.named(caplog)) == 1
 
     def test_not_named_for_many_calls(self, settings, volume, recorder, later, caplog):
         """E44: one that takes its time at each call, but never 30 s, is not named."""
@@ -237,6 +278,40 @@ class TestClose:
         closer.start()
         closer.join(PATIENCE)
         assert not closer.is_alive()
+
+    def test_waits_for_one_that_ends(self, open_settings, volume, recorder, gate, hold, monkeypatch):
+        """close() gives one that is inside its call the time to end, and returns as soon as it has."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        settings, ending = open_settings(_watch=False), recorder(hold)
+        settings.live.on_change("message")(ending)
+        stream = settings.live.changes("count")
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+
+        async def open_the_gate():
+            async for _ in stream:  # it ends when close() has begun
+                pass
+            gate.set()
+
+        opener = threading.Thread(target=asyncio.run, args=(open_the_gate(),))
+        opener.start()
+        settings.live.close()
+        assert not ending.threads[0].is_alive()
+        opener.join(PATIENCE)
+
+    def test_nobody_is_told_afterwards(self, settings, volume, recorder, gate, hold, monkeypatch):
+        """close() leaves one that hangs to itself, and those behind it are told nothing any more."""
+        hung, after = recorder(hold), recorder()
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        settings.live.on_change("message")(hung)
+        settings.live.on_change("message")(after)
+        swap(settings, volume, message="two")
+        assert hold.there.wait(PATIENCE)
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        settings.live.close()
+        gate.set()
+        hung.threads[0].join(PATIENCE)
+        assert not after.events
 
     def test_by_hand_afterwards(self, settings, volume, recorder, hold):
         """E45: closed while one hangs: reload() by hand still returns, and tells those behind it."""

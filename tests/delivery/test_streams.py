@@ -56,6 +56,22 @@ def test_in_order(settings, volume):
     assert [(c.old, c.new) for c in asyncio.run(main())] == [("one", "two"), ("two", "three")]
 
 
+def test_reloads_in_order(settings, volume):
+    """Each reload begins with the settings that the one before it ended with."""
+
+    async def main():
+        stream, seen = settings.live.reloads(), []
+        for value in ("two", "three"):
+            await aswap(settings, volume, message=value)
+            seen.append(await following(stream))
+        return seen
+
+    first, second = asyncio.run(main())
+    assert [change.new for change in first.changes] == ["two"]
+    assert second.old is first.new
+    assert [(change.old, change.new) for change in second.changes] == [("two", "three")]
+
+
 def test_wakes_a_waiting_consumer(settings, volume):
     """A consumer that waits is woken by a swap, from whichever thread."""
 

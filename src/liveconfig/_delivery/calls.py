@@ -136,8 +136,10 @@ class Calls:
         try:
             task = contextvars.Context().run(_task, subscriber.callback, job.event)
         except Exception as error:  # noqa: BLE001 - it cannot be called with one event
-            self._failed(job, error)
-            self._over(subscriber)
+            try:
+                self._failed(job, error)
+            finally:
+                self._over(subscriber)
             return
         subscriber.task = task  # the loop itself refers to its tasks weakly
         watch = self.hung(subscriber)
@@ -153,11 +155,13 @@ class Calls:
             if not self.resting:  # what is begun at once would be dropped with that loop
                 self._timers.later(FIRST_RETRY, lambda: self._over(subscriber))
             return
-        if (error := task.exception() or task.result()) is None:
-            subscriber.succeeded(job.target, job.event)
-        else:
-            self._failed(job, error)
-        self._over(subscriber)
+        try:
+            if (error := task.exception() or task.result()) is None:
+                subscriber.succeeded(job.target, job.event)
+            else:
+                self._failed(job, error)
+        finally:  # of a log filter that raised too
+            self._over(subscriber)
 
     def _over(self, subscriber: Subscriber) -> None:
         subscriber.rest()

@@ -265,13 +265,15 @@ class Hub:
     def serve(self, job: Job) -> None:
         """Call a subscriber; if it has several events to hear, until it has heard all."""
         subscriber = job.subscriber
-        if not subscriber.cancelled:
-            self._calls.call(job)
-            if subscriber.subject.several:
-                while not subscriber.on_loop and subscriber.wants(job.target):
-                    self._calls.call(job)
-        if not subscriber.on_loop:
-            subscriber.rest()
+        try:
+            if not subscriber.cancelled:
+                self._calls.call(job)
+                if subscriber.subject.several:
+                    while not subscriber.on_loop and subscriber.wants(job.target):
+                        self._calls.call(job)
+        finally:  # of a log filter that raised too
+            if not subscriber.on_loop:
+                subscriber.rest()
 
     def left(self, job: Job) -> Timer | None:
         """It has a lane to itself: say so when it stays inside its call."""

@@ -171,7 +171,8 @@ class Lanes:
                 if look is None:
                     look = self._timers.later(SLOW, lambda: self._look_at(lane))
             while (job := lane.take()) is not None:
-                job.subscriber.started = _clock.monotonic()
+                if job.subscriber.started is None:
+                    job.subscriber.started = _clock.monotonic()
                 try:  # noqa: SIM105
                     self._work.serve(job)
                 except BaseException:  # noqa: BLE001, S110 - of a log filter; `suppress` costs as much as a call
@@ -189,6 +190,7 @@ class Lanes:
             if job is None:
                 self._left.discard(lane)
             else:
+                job.subscriber.started = _clock.monotonic()  # what is watched is a call that has a beginning
                 lane.jobs.append(job)
                 lane.watch = self._work.left(job)
         return bool(lane.jobs)  # none too in a child, whose parent's thread forked inside a subscriber
