@@ -44,7 +44,7 @@ class Applied(Generic[S]):
 
     def stands_at(self, places: Sequence[Glance | None]) -> bool:
         """Whether what was seen of every volume is what this was made of."""
-        return [place and place[:3] for place in places] == [each.revision.token for each in self.loaded.feeds]
+        return [place and place.token for place in places] == [each.revision.token for each in self.loaded.feeds]
 
     def replace(self, loaded: Loaded[S], began: float) -> None:
         """Make another configuration visible: the version and the snapshot first, then the live object."""

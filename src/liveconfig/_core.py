@@ -167,7 +167,10 @@ class Core(Generic[S]):
 
     def see(self) -> None:
         """See what is stale, if anything has changed since the last time on which that depends."""
-        self._see([glance(volume.path) for volume in self.loader.volumes])
+        self._see(self._glances())
+
+    def _glances(self) -> list[Glance | None]:
+        return [glance(volume.path) for volume in self.loader.volumes]
 
     def _see(self, places: Sequence[Glance | None]) -> None:
         watcher.is_alive()  # a thread that could not be had is tried once more, on a reload by hand too
@@ -179,7 +182,7 @@ class Core(Generic[S]):
 
     def _whereabouts(self, places: Sequence[Glance | None]) -> tuple[object, ...]:
         """All that what is frozen depends on."""
-        return watcher.mode(self.registration), [place and place[1:] for place in places]
+        return watcher.mode(self.registration), [place and place.directory for place in places]
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
@@ -240,7 +243,7 @@ class Core(Generic[S]):
             seen = mounts()
             parts = ((index, frozen_parts(volume.path, seen)) for index, volume in enumerate(self.loader.volumes))
             self.frozen = {index: frozen for index, frozen in parts if frozen}
-            self._places = self._whereabouts([glance(volume.path) for volume in self.loader.volumes])
+            self._places = self._whereabouts(self._glances())
             self._say()
 
     def _say(self) -> None:

@@ -21,6 +21,16 @@ class Glance(NamedTuple):
     inode: int
     deleted: bool
 
+    @property
+    def token(self) -> tuple[str | None, int, int]:
+        """What tells this generation, at this place, from another one: that of a `Revision`."""
+        return self[:3]
+
+    @property
+    def directory(self) -> tuple[int, int, bool]:
+        """What stands there, whichever generation it shows."""
+        return self[1:]
+
 
 def glance(path: str) -> Glance | None:
     """What is there now; None if nothing is, or it may not be looked at."""
