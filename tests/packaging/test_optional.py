@@ -74,3 +74,10 @@ def test_yaml_says_which_extra_it_needs(kubelet_volume, tmp_path):
     command = [sys.executable, "-c", program, str(kubelet_volume.path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path)
     assert "pip install 'kube-liveconfig[yaml]'" in ran.stdout
+
+
+def test_parsers_wait_until_they_are_wanted():
+    """Importing the package loads neither PyYAML nor tomllib, as most volumes hold no document of theirs."""
+    program = "import sys, liveconfig; print(sorted({'tomllib', 'yaml'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "[]\n"

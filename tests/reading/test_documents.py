@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -533,7 +534,7 @@ def test_properties_that_end_in_a_continued_line(kubelet_volume, load):
 
 def test_yaml_without_its_extra(kubelet_volume, load, monkeypatch):
     """Where PyYAML is not installed, a YAML document is refused with the name of the extra that is missing."""
-    monkeypatch.setattr("liveconfig._reading.documents.yaml", None)
+    monkeypatch.setitem(sys.modules, "yaml", None)
     kubelet_volume.write({"application.yaml": "message: hello"})
     with pytest.raises(InvalidSettingsError, match=r"kube-liveconfig\[yaml\]"):
         load(App, _volumes=kubelet_volume.path, _watch=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic_settings import EnvSettingsSource
 
-from liveconfig._reading.documents import Unparsable, check_size
 from liveconfig._reading.fields import ABSENT, Node
+from liveconfig._reading.limits import Unparsable, check_size
 from liveconfig._reading.types import Kind
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._reading.decoder import Decoder, Unfit
-from liveconfig._reading.documents import Unparsable, is_text, parse
+from liveconfig._reading.documents import is_text, parse
 from liveconfig._reading.fields import ABSENT, Node
+from liveconfig._reading.limits import Unparsable
 from liveconfig._reading.names import Plan
 from liveconfig._reading.types import Kind
 from liveconfig._reading.volume import Revision
