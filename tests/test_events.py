@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import pickle
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Rejected, Reloaded, Settings, Stale
-from liveconfig.testing import recorded
+from liveconfig.testing import KubeletVolume, recorded
 
 
 class App(Settings):
@@ -86,6 +87,22 @@ def test_reloaded(events, settings, kubelet_volume):
     assert "fields=('message',)" in repr(event)
     with pytest.raises(LiveConfigError):
         event.new.live.status()
+
+
+def test_written_at_of_two_volumes(kubelet_volume, tmp_path, load):
+    """A Reloaded of two volumes says when the newer of them was written, whichever that is."""
+    other = KubeletVolume(tmp_path / "other")
+    kubelet_volume.write({"message": "one"})
+    other.write({"count": "1"})
+    settings = load(App, _volumes=[kubelet_volume.path, other.path], _watch=False)
+    for volume, key, at in ((other, "count", 3000), (kubelet_volume, "message", 5000), (other, "count", 4000)):
+        for step in volume.steps({key: str(at)}):
+            if step == "rename":
+                os.utime(volume.path / volume.generation, (at, at))
+        with recorded(settings) as events:
+            assert settings.live.reload()
+        newest = max((v.path / v.generation).stat().st_mtime for v in (kubelet_volume, other))
+        assert events[0].written_at == datetime.fromtimestamp(newest, UTC)
 
 
 def test_rejected(events):

@@ -470,7 +470,7 @@ class TestWhat:
         settings.live.on_change("message", initial=True)(change)
         assert [(c.old, c.new, c.version) for c in change.events] == [("one", "one", 1)]
 
-    def test_initial_of_the_whole(self, settings, recorder):
+    def test_initial_of_the_whole(self, settings, recorder, caplog):
         """Initial of Reloaded gives the present state with no changes; of Rejected it gives nothing."""
         reloaded, rejected = recorder(), recorder()
         settings.live.subscribe(Reloaded, reloaded, initial=True)
@@ -479,6 +479,23 @@ class TestWhat:
         assert event.old is event.new
         assert event.changes == ()
         assert not rejected.events
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+    def test_a_selector_that_cancels(self, settings, volume, recorder):
+        """One whose selector cancels the subscription is not told of what the selector was asked for."""
+        inbox, asked = recorder(), []
+
+        def select(s):
+            asked.append(s.message)
+            if s.message == "two":
+                subscription.cancel()
+            return s.message
+
+        subscription = settings.live.subscribe(select, inbox)
+        swap(settings, volume, message="two")
+        assert "two" in asked
+        swap(settings, volume, message="three")
+        assert not inbox.events
 
     def test_returned_unchanged(self, settings):
         """Each decorator returns the function as it is."""

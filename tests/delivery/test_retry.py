@@ -102,10 +102,11 @@ class TestAgain:
         failing.ill = False
         assert [event.new for event in failing.wait(2)] == ["one", "one"]
 
-    def test_not_with_retry_false(self, settings, volume, failing):
+    def test_not_with_retry_false(self, settings, volume, failing, caplog):
         """retry=False: no second delivery; the next change starts from the one that it raised at."""
         settings.live.on_change("message", retry=False)(failing)
         swap(settings, volume, message="two")
+        assert "Recorder raised, it is not called again for this: ConnectionError" in caplog.text
         swap(settings, volume, count=7)
         failing.ill = False
         swap(settings, volume, message="three")
@@ -134,6 +135,19 @@ class TestBackOff:
             line = next(r.getMessage() for r in reversed(caplog.records) if "raised" in r.getMessage())
             pauses.append(line.split("again in ")[1].split(" s")[0])
         assert pauses == ["2", "4", "8", "16", "32", "60", "60", "60"]
+
+    def test_begins_anew(self, settings, volume, failing, later, caplog):
+        """One that succeeded, and raises at a later change, is called again after 1 s as at first."""
+        settings.live.on_change("message")(failing)
+        swap(settings, volume, message="two")
+        later(60)
+        failing.wait(2)
+        failing.ill = False
+        swap(settings, volume, message="three")
+        caplog.clear()
+        failing.ill = True
+        swap(settings, volume, message="four")
+        assert "it is called again in 1 s" in caplog.text
 
     def test_one_timer(self, settings, volume, failing, later):
         """E49: changes that come while it waits do not add further second deliveries."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -167,7 +168,7 @@ class TestThreads:
         swap(settings, volume, message="two")
         assert hold.there.wait(PATIENCE)
         (subscriber,) = settings.live.status().subscribers
-        assert subscriber.running_since is not None
+        assert timedelta(0) <= datetime.now(UTC) - subscriber.running_since < timedelta(minutes=1)
         assert subscriber.version == 1
         gate.set()
         settings.live.reload()
@@ -222,17 +223,22 @@ class TestHung:
         assert len(self.named(caplog)) == 1
         assert "hold.<locals>.call" in self.named(caplog)[0]
 
-    def test_named_at_a_later_call(self, settings, volume, recorder, later, caplog):
-        """One that has its thread to itself by now is named as well when it hangs at its next call."""
+    @pytest.fixture
+    def slow(self, settings, recorder):
+        """Two semaphores, of one that is inside each of its calls until it may go; there is another one behind it."""
         inside, go = threading.Semaphore(0), threading.Semaphore(0)
-        after = recorder()
 
         @settings.live.on_change("message")
         def slow(_):
             inside.release()
             assert go.acquire(timeout=PATIENCE)
 
-        settings.live.on_change("message")(after)
+        settings.live.on_change("message")(recorder())
+        return inside, go
+
+    def test_named_at_a_later_call(self, settings, volume, slow, later, caplog):
+        """One that has its thread to itself by now is named as well when it hangs at its next call."""
+        inside, go = slow
         assert swap(settings, volume, wait=True, message="two")
         assert inside.acquire(timeout=PATIENCE)
         assert swap(settings, volume, wait=True, message="three")
@@ -245,17 +251,35 @@ class TestHung:
         settings.live.reload()
         assert len(self.named(caplog)) == 1
 
-    def test_not_named_for_many_calls(self, settings, volume, recorder, later, caplog):
+    def test_a_coroutine(self, settings, volume, later, caplog):
+        """A coroutine that has been running for 30 s is named as well, and one that ended in time is not."""
+
+        async def main():
+            over, begun = asyncio.Event(), asyncio.Event()
+
+            @settings.live.on_change("message")
+            async def slow(_):
+                begun.set()
+                await over.wait()
+
+            @settings.live.on_change("message")
+            async def quick(_):
+                pass
+
+            assert await asyncio.to_thread(swap, settings, volume, message="two")
+            await asyncio.wait_for(begun.wait(), PATIENCE)
+            later(35)
+            assert await asyncio.to_thread(swap, settings, volume, count=2)  # wakes whoever looks at the clock
+            await asyncio.to_thread(self.wait_until_named, caplog)
+            over.set()
+
+        asyncio.run(main())
+        (line,) = self.named(caplog)
+        assert line.endswith("slow has been running for 30 s")
+
+    def test_not_named_for_many_calls(self, settings, volume, slow, later, caplog):
         """E44: one that takes its time at each call, but never 30 s, is not named."""
-        inside, go = threading.Semaphore(0), threading.Semaphore(0)
-        after = recorder()
-
-        @settings.live.on_change("message")
-        def slow(_):
-            inside.release()
-            assert go.acquire(timeout=PATIENCE)
-
-        settings.live.on_change("message")(after)
+        inside, go = slow
         assert swap(settings, volume, wait=True, message="first")  # after a second, slow has its thread to itself
         for number in range(6):
             assert inside.acquire(timeout=PATIENCE)

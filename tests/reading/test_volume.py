@@ -10,8 +10,10 @@ import threading
 import pytest
 from pydantic import BaseModel, model_validator
 
-from liveconfig import Settings, SettingsConfigDict, Volume
-from liveconfig._reading.volume import NotYet, VolumeReader, _explain
+from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
+from liveconfig._reading.tree import LIMIT
+from liveconfig._reading.volume import QUIET, NotYet, VolumeReader, _explain
+from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
 
@@ -37,8 +39,15 @@ class TestReading:
         contents = iter([{"a": b"1"}, {"a": b"2"}])
         monkeypatch.setattr("liveconfig._reading.volume.read_tree", lambda root, folder: (next(contents), 0.0))
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        reader = VolumeReader(str(tmp_path))
         with pytest.raises(NotYet):
-            VolumeReader(str(tmp_path)).read(None)
+            reader.read(None)
+        monkeypatch.undo()
+        with pytest.raises(NotYet) as again:  # quiet is counted anew from here
+            reader.read(None)
+        assert 0 < again.value.delay <= QUIET + 0.001
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        assert reader.read(None).files == {"a": b"1"}
 
     def test_rejected_twice(self, tmp_path, load, monkeypatch):
         """Bad content of a plain directory that is looked at again is not read again."""
@@ -70,6 +79,39 @@ class TestReading:
         assert not settings.live.reload()
         assert rejected[0].reason == f"{tmp_path}: 'number' is a link that {reason}"
         assert rejected[0].fields == ("number",)
+
+    def test_a_link_that_turns_on_itself(self, tmp_path, load, monkeypatch):
+        """A link that dangled, and has come to lead to itself, is seen and refused."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "number").symlink_to("nowhere")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        assert settings.live.reload()
+        (tmp_path / "new").symlink_to("number")
+        (tmp_path / "new").rename(tmp_path / "number")
+        assert not settings.live.reload()
+        assert settings.live.status().last_rejected.reason.endswith("'number' is a link that leads to itself")
+
+    def test_a_link_to_what_is_too_large(self, tmp_path, load, monkeypatch):
+        """The key of a link to a file that is too large is what the error names, not the file's own name."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        with (tmp_path / "..large").open("wb") as file:
+            file.truncate(LIMIT + 1)
+        (tmp_path / "message").symlink_to("..large")
+        with pytest.raises(VolumeError, match=r"holds more than 16 MiB \(at 'message'\)"):
+            load(App, _volumes=tmp_path, _watch=False)
+
+    def test_another_volume_inside_a_plain_directory(self, tmp_path, load, monkeypatch):
+        """A volume of the kubelet's that is mounted below a plain directory feeds nothing there, however it changes."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        inner = KubeletVolume(tmp_path / "folder")
+        inner.write({"message": "another's"})
+        settings = load(Foldered, _volumes=tmp_path, _watch=False)
+        generation = settings.live.status().volumes[0].generation_applied
+        inner.write({"message": "still another's"})
+        assert settings.live.reload()
+        assert settings.folder.message == "default"
+        assert settings.live.status().volumes[0].generation_applied == generation
 
     def test_a_link_inside_a_folder(self, tmp_path, load):
         """A link inside a folder leads to a file of the volume as one at the top does."""
@@ -220,10 +262,13 @@ class TestPlainGenerations:
         """A plain directory has a new generation for each new content, and none for files that were only touched."""
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         (tmp_path / "lost+found").mkdir()
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "other").write_text("1")
+        inner = tmp_path / "folder" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "other").write_text("1")
+        (inner / "another").write_text("1")
         (tmp_path / "message").write_text("one")
         settings = load(App, _volumes=tmp_path, _watch=False)
+        assert settings.live.status().volumes[0].mode == "plain"
 
         def after(act):
             act()
@@ -234,11 +279,12 @@ class TestPlainGenerations:
             lambda: None,
             lambda: os.utime(tmp_path / "message", (1, 1)),
             lambda: (tmp_path / "message").write_text("two"),
-            lambda: (tmp_path / "folder" / "other").write_text("two"),
+            lambda: (inner / "other").write_text("two"),
+            lambda: (inner / "another").write_text("two"),
         ]
-        assert [after(act) for act in contents] == ["plain-1", "plain-1", "plain-2", "plain-3"]
+        assert [after(act) for act in contents] == ["plain-1", "plain-1", "plain-2", "plain-3", "plain-4"]
         monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
-        assert after(lambda: None) == "plain-3"
+        assert after(lambda: None) == "plain-4"
 
     def test_a_long_key(self, tmp_path, load, monkeypatch):
         """A key of more than a few reads is one text, to the last byte."""
