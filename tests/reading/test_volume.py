@@ -205,7 +205,7 @@ class TestWhy:
 
     def test_what_may_not_be_read(self, tmp_path):
         """What the system says is repeated."""
-        assert _explain(PermissionError(errno.EACCES, ""), str(tmp_path)) == "it may not be read: Permission denied"
+        assert _explain(PermissionError(errno.EACCES, "Permission denied"), str(tmp_path)) == "it may not be read: Permission denied"
 
     def test_several_faults(self, kubelet_volume, load):
         """Each field at fault is named with what is wrong with it, and what concerns none stands by itself."""
@@ -285,6 +285,16 @@ class TestPlainGenerations:
         assert [after(act) for act in contents] == ["plain-1", "plain-1", "plain-2", "plain-3", "plain-4"]
         monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
         assert after(lambda: None) == "plain-4"
+
+    def test_names_that_are_no_keys(self, tmp_path, load, monkeypatch):
+        """In a plain directory a name of the kubelet's or of a file system is no key, at the top as inside a folder."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        for folder in (tmp_path, tmp_path / "folder"):
+            for name in ("..note", "lost+found", "key"):
+                (folder / name).write_text("x")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        assert {unused.key for unused in settings.live.status().unused_keys} == {"folder/key", "key"}
 
     def test_a_long_key(self, tmp_path, load, monkeypatch):
         """A key of more than a few reads is one text, to the last byte."""

@@ -46,7 +46,7 @@ def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
     files: dict[str, bytes] = {}
     descriptor = os.open(folder, _DIRECTORY)
     try:
-        status = _Tree(root, files).read(descriptor, folder, "", own=folder == root)
+        status = _Tree(root, files, plain=folder == root).read(descriptor, folder, "")
         return files, status.st_mtime
     finally:
         os.close(descriptor)
@@ -55,23 +55,24 @@ def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
 class _Tree:
     """One reading of one tree; counts the bytes that are left."""
 
-    def __init__(self, root: str, files: dict[str, bytes]) -> None:
+    def __init__(self, root: str, files: dict[str, bytes], *, plain: bool) -> None:
         self._root = root
         self._files = files
+        self._plain = plain  # no generation of the kubelet's, in which every file is a key
         self._left = LIMIT
 
-    def read(self, descriptor: int, folder: str, prefix: str, *, own: bool) -> os.stat_result:
+    def read(self, descriptor: int, folder: str, prefix: str) -> os.stat_result:
         """Add what one folder holds, and the folders in it. Returns what stat told of it before that."""
         status = os.fstat(descriptor)
         if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
-        files, read_file = self._files, self._file
+        files, read_file, plain = self._files, self._file, self._plain
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
                 if entry.is_file(follow_symlinks=False):
-                    if not (own and skipped(name)):
+                    if not (plain and skipped(name)):
                         files[prefix + name] = read_file(name, prefix + name, descriptor)
                 elif not skipped(name):
                     self._other(entry, descriptor, folder, prefix)
@@ -92,7 +93,7 @@ class _Tree:
         inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
         try:
             if not foreign(inner, descriptor, path):
-                self.read(inner, path, key + "/", own=False)
+                self.read(inner, path, key + "/")
         finally:
             os.close(inner)
 

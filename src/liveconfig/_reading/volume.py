@@ -245,4 +245,4 @@ def _explain(error: OSError, path: str) -> str:
         if not os.path.isdir(path):
             return "the volume has disappeared"
         return "'..data' or what it leads to is gone" if os.stat(path).st_nlink else "its directory has been deleted"
-    return f"it may not be read: {os.strerror(error.errno or 0)}"
+    return f"it may not be read: {error.strerror}"
