@@ -6,13 +6,14 @@ import errno
 import os
 import shutil
 import threading
+import time
 
 import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
 from liveconfig._reading.tree import LIMIT
-from liveconfig._reading.volume import QUIET, NotYet, VolumeReader, _explain
+from liveconfig._reading.volume import QUIET, NotYet, Unreadable, VolumeReader, _explain
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
@@ -133,6 +134,27 @@ class TestReading:
         settings.live.wait(lambda s: s.message == "two", PATIENCE)
         assert heard.wait(PATIENCE)
         assert "does not come to rest" in rejected[0]
+
+
+class TestPatience:
+    def test_what_is_gone(self, kubelet_volume, monkeypatch):
+        """For a second what is gone may be a writer at work; what is gone next, under another link, has its own."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        kubelet_volume.write({"message": "one"})
+        reader, link = VolumeReader(str(kubelet_volume.path)), kubelet_volume.path / "..data"
+        revision = reader.read(None)
+
+        def after(seconds):
+            now[0] += seconds
+            with pytest.raises((NotYet, Unreadable)) as caught:
+                reader.read(revision)
+            return caught.type
+
+        link.unlink()
+        assert [after(seconds) for seconds in (0, 0.9, 0.1)] == [NotYet, NotYet, Unreadable]
+        link.symlink_to("..2026_01_01_00_00_00.1")
+        assert [after(seconds) for seconds in (0, 0.9, 0.1)] == [NotYet, NotYet, Unreadable]
 
 
 class TestWhy:
@@ -262,6 +284,8 @@ class TestPlainGenerations:
         """A plain directory has a new generation for each new content, and none for files that were only touched."""
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         (tmp_path / "lost+found").mkdir()
+        (tmp_path / "first").write_text("1")
+        (tmp_path / "link").symlink_to("nowhere")
         inner = tmp_path / "folder" / "inner"
         inner.mkdir(parents=True)
         (inner / "other").write_text("1")
@@ -281,10 +305,12 @@ class TestPlainGenerations:
             lambda: (tmp_path / "message").write_text("two"),
             lambda: (inner / "other").write_text("two"),
             lambda: (inner / "another").write_text("two"),
+            lambda: (tmp_path / "first").write_text("two"),
         ]
-        assert [after(act) for act in contents] == ["plain-1", "plain-1", "plain-2", "plain-3", "plain-4"]
+        generations = ["plain-1", "plain-1", "plain-2", "plain-3", "plain-4", "plain-5"]
+        assert [after(act) for act in contents] == generations
         monkeypatch.setattr("liveconfig._reading.volume.read_tree", None)
-        assert after(lambda: None) == "plain-4"
+        assert after(lambda: None) == "plain-5"
 
     def test_names_that_are_no_keys(self, tmp_path, load, monkeypatch):
         """In a plain directory a name of the kubelet's or of a file system is no key, at the top as inside a folder."""
