@@ -236,6 +236,20 @@ def test_a_default_that_was_made_stays(kubelet_volume):
     assert (settings.identity, settings.live.version) == (identity, 1)
 
 
+def test_a_default_made_from_other_fields_follows_them(kubelet_volume):
+    """A default that a factory makes from other fields is made anew when they change."""
+
+    class App(Unwatched):
+        host: str = ""
+        url: str = Field(default_factory=lambda data: f"http://{data['host']}")
+
+    kubelet_volume.write({"host": "one"})
+    settings = App(_volumes=kubelet_volume.path)
+    kubelet_volume.write({"host": "two"})
+    assert settings.live.reload()
+    assert (settings.host, settings.url) == ("two", "http://two")
+
+
 def test_a_snapshot_shares_nothing_with_the_live_object(kubelet_volume):
     """What is done to a copy of the live object changes no snapshot."""
 

@@ -50,6 +50,13 @@ class TestReading:
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         assert reader.read(None).files == {"a": b"1"}
 
+    def test_untouched(self, tmp_path, monkeypatch):
+        """A plain directory that nobody touched since it was read is no news."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        (tmp_path / "a").write_text("1")
+        reader = VolumeReader(str(tmp_path))
+        assert reader.read(reader.read(None)) is None
+
     def test_rejected_twice(self, tmp_path, load, monkeypatch):
         """Bad content of a plain directory that is looked at again is not read again."""
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
