@@ -477,10 +477,10 @@ class TestMasked:
         """A value that stays as it was is masked while a secret volume supplies it, and shown when it is not."""
         other = make_kubelet_volume("other")
         other.write({"plain": "for all to see"})
-        kubelet_volume.write({"password": canary})
+        kubelet_volume.write({"unused": canary})
         settings = App(_volumes=[other.path, Volume(kubelet_volume.path, secret=True)], _watch=False)
         for keys, hidden in (({"plain": "for all to see"}, True), ({}, False)):
-            kubelet_volume.write({"password": canary, **keys})
+            kubelet_volume.write({"unused": canary, **keys})
             assert settings.live.reload()
             assert settings.live.version == 1
             for each in (settings, settings.live.latest()):

@@ -108,12 +108,12 @@ class Loader(Generic[S]):
 
     def _masked(self, feeds: Feeds) -> frozenset[str]:
         """The fields of the first level into which a secret volume gives anything, be it under a name of no field."""
-        secret = [each for each in feeds if each.secret]
-        if not secret:
+        given = {name for each in feeds if each.secret for name in each.values}
+        if not given:
             return frozenset()
-        given = {name for each in secret for name in each.values}
-        by_value = {node.label for node in self.plan.fields.values() if given & {each.key for each in node.inputs}}
-        return frozenset(by_value | {name.partition(".")[0] for each in secret for name in each.keys})
+        return frozenset(
+            node.label for node in self.plan.fields.values() if not given.isdisjoint(each.key for each in node.inputs)
+        )
 
 
 def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> dict[str, Any]:
