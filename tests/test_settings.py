@@ -569,7 +569,7 @@ def test_equality(kubelet_volume, load):
 
 
 def test_cached_property(kubelet_volume, load):
-    """A cached_property is computed anew after a change, once a version, and a snapshot keeps its own."""
+    """A cached_property is computed anew after a change, once a version; a snapshot keeps its own, as a copy does."""
 
     class Cached(App):
         @cached_property
@@ -581,6 +581,7 @@ def test_cached_property(kubelet_volume, load):
     assert settings.shouted is settings.shouted
     snapshot = settings.live.latest()
     assert snapshot.shouted == ["ONE"]
+    assert copy.copy(snapshot).shouted is not snapshot.shouted
     kubelet_volume.write({"message": "two"})
     assert settings.live.reload()
     assert settings.shouted == ["TWO"]
