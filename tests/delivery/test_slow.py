@@ -255,7 +255,7 @@ class TestHung:
         """A coroutine that has been running for 30 s is named as well, and one that ended in time is not."""
 
         async def main():
-            over, begun = asyncio.Event(), asyncio.Event()
+            over, begun, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
             @settings.live.on_change("message")
             async def slow(_):
@@ -264,10 +264,13 @@ class TestHung:
 
             @settings.live.on_change("message")
             async def quick(_):
-                pass
+                told.set()
 
             assert await asyncio.to_thread(swap, settings, volume, message="two")
             await asyncio.wait_for(begun.wait(), PATIENCE)
+            await asyncio.wait_for(told.wait(), PATIENCE)
+            while settings.live.status().subscribers[1].running_since is not None:
+                await asyncio.sleep(0)
             later(35)
             assert await asyncio.to_thread(swap, settings, volume, count=2)  # wakes whoever looks at the clock
             await asyncio.to_thread(self.wait_until_named, caplog)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
-from liveconfig._reading.tree import LIMIT
+from liveconfig._reading.tree import LIMIT, Refused, read_tree
 from liveconfig._reading.volume import QUIET, NotYet, Unreadable, VolumeReader, _explain
 from liveconfig.testing import KubeletVolume
 
@@ -163,6 +163,67 @@ class TestPatience:
         link.symlink_to("..2026_01_01_00_00_00.1")
         assert [after(seconds) for seconds in (0, 0.9, 0.1)] == [NotYet, NotYet, Unreadable]
 
+    def test_a_generation_that_is_being_removed(self, kubelet_volume, monkeypatch):
+        """One that lacks a key which it had a moment ago is not taken, and after a second it counts as gone."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        kubelet_volume.write({"message": "one", "number": "1"})
+        reader = VolumeReader(str(kubelet_volume.path))
+        assert reader.read(None).files.keys() == {"message", "number"}
+        (kubelet_volume.path / kubelet_volume.generation / "number").unlink()
+        with pytest.raises(NotYet):
+            reader.read(None)
+        now[0] += 1
+        with pytest.raises(Unreadable, match="'..data' or what it leads to is gone"):
+            reader.read(None)
+
+
+class TestSwappedWhileItIsRead:
+    @pytest.fixture
+    def swaps(self, kubelet_volume, monkeypatch):
+        """The contents that come one after another, each while the one before is being read."""
+        swaps = []
+
+        def read_and_swap(root, folder):
+            found = read_tree(root, folder)
+            if swaps:
+                kubelet_volume.write(swaps.pop(0))
+            return found
+
+        monkeypatch.setattr("liveconfig._reading.volume.read_tree", read_and_swap)
+        return swaps
+
+    def test_once(self, kubelet_volume, swaps):
+        """What came while the one before was read is what is taken, and is known from then on."""
+        kubelet_volume.write({"message": "one"})
+        swaps.append({"message": "two"})
+        reader = VolumeReader(str(kubelet_volume.path))
+        revision = reader.read(None)
+        assert (revision.files, revision.generation) == ({"message": b"two"}, kubelet_volume.generation)
+        assert reader.read(revision) is None
+
+    def test_again_and_again(self, kubelet_volume, swaps):
+        """Where they come faster than they can be read, a little later is tried again."""
+        kubelet_volume.write({"message": "one"})
+        swaps.extend({"message": str(number)} for number in range(20))
+        reader = VolumeReader(str(kubelet_volume.path))
+        with pytest.raises(NotYet) as caught:
+            reader.read(None)
+        assert 0 < caught.value.delay < 1
+        swaps.clear()
+        assert reader.read(None).generation == kubelet_volume.generation
+
+
+def test_the_most_that_a_volume_may_hold(tmp_path):
+    """Sixteen MiB are read to the last byte, and one byte more is refused."""
+    for name, size in (("a", LIMIT - 5000), ("b", 5000)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    assert sum(map(len, read_tree(str(tmp_path), str(tmp_path))[0].values())) == LIMIT
+    (tmp_path / "c").write_text("x")
+    with pytest.raises(Refused, match="more than 16 MiB"):
+        read_tree(str(tmp_path), str(tmp_path))
+
 
 class TestWhy:
     """What is said of a volume that cannot be read: a person has nothing else to go by."""
@@ -234,7 +295,10 @@ class TestWhy:
 
     def test_what_may_not_be_read(self, tmp_path):
         """What the system says is repeated."""
-        assert _explain(PermissionError(errno.EACCES, "Permission denied"), str(tmp_path)) == "it may not be read: Permission denied"
+        assert (
+            _explain(PermissionError(errno.EACCES, "Permission denied"), str(tmp_path))
+            == "it may not be read: Permission denied"
+        )
 
     def test_several_faults(self, kubelet_volume, load):
         """Each field at fault is named with what is wrong with it, and what concerns none stands by itself."""
