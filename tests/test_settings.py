@@ -400,6 +400,18 @@ def test_variables_inside_a_value(kubelet_volume, load, monkeypatch, canary):
     assert settings.live.origin("db.user").name == "db"
 
 
+def test_since_when(kubelet_volume, load):
+    """An origin says since when a key has held what it holds: not since the last write, if that left it as it was."""
+    kubelet_volume.write({"message": "one", "number": "1"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    first = settings.live.origin("message").since
+    assert settings.live.origin("number").since == first
+    kubelet_volume.write({"message": "one", "number": "2"})
+    assert settings.live.reload()
+    assert settings.live.origin("message").since == first
+    assert settings.live.origin("number").since > first
+
+
 def test_last_volume_wins(make_kubelet_volume, load, texts, canary):
     """Of several volumes the last wins, at the start and at each swap; a secret supplied twice is warned of."""
     one, other = make_kubelet_volume("one"), make_kubelet_volume("other")

@@ -174,7 +174,7 @@ class TestPatience:
         with pytest.raises(NotYet):
             reader.read(None)
         now[0] += 1
-        with pytest.raises(Unreadable, match="'..data' or what it leads to is gone"):
+        with pytest.raises(Unreadable, match=r"'\.\.data' or what it leads to is gone"):
             reader.read(None)
 
 
