@@ -41,8 +41,9 @@ class TestReading:
         monkeypatch.setattr("liveconfig._reading.volume.read_tree", lambda root, folder: (next(contents), 0.0))
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         reader = VolumeReader(str(tmp_path))
-        with pytest.raises(NotYet):
+        with pytest.raises(NotYet) as caught:
             reader.read(None)
+        assert caught.value.delay == 0
         monkeypatch.undo()
         with pytest.raises(NotYet) as again:  # quiet is counted anew from here
             reader.read(None)
@@ -50,12 +51,35 @@ class TestReading:
         monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
         assert reader.read(None).files == {"a": b"1"}
 
-    def test_untouched(self, tmp_path, monkeypatch):
-        """A plain directory that nobody touched since it was read is no news."""
-        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+    def test_until_it_is_quiet(self, tmp_path, monkeypatch):
+        """A plain directory is read when nothing has changed in it for 50 ms: the caller is told how much is left."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
         (tmp_path / "a").write_text("1")
+        reader, left = VolumeReader(str(tmp_path)), []
+        for pause in (0.0, 0.03):
+            now[0] += pause
+            with pytest.raises(NotYet) as caught:
+                reader.read(None)
+            left.append(caught.value.delay)
+        assert left == pytest.approx([QUIET, QUIET - 0.03], abs=0.002)
+        now[0] += left[-1]
+        assert reader.read(None).path == str(tmp_path)
+
+    def test_untouched(self, tmp_path, monkeypatch):
+        """A plain directory is news when any of its files was touched, and not before."""
+        monkeypatch.setattr("liveconfig._reading.volume.QUIET", 0.0)
+        for name in ("a", "b", "c"):  # in whatever order the file system lists them
+            (tmp_path / f"{name}-folder").mkdir()
+            (tmp_path / name).write_text("1")
+            (tmp_path / f"{name}-link").symlink_to("nowhere")
         reader = VolumeReader(str(tmp_path))
-        assert reader.read(reader.read(None)) is None
+        known = reader.read(None)
+        for name in ("a", "b", "c"):
+            assert reader.read(known) is None
+            (tmp_path / name).write_text("2")
+            known = reader.read(known)
+            assert known.files[name] == b"2"
 
     def test_rejected_twice(self, tmp_path, load, monkeypatch):
         """Bad content of a plain directory that is looked at again is not read again."""
@@ -115,11 +139,12 @@ class TestReading:
         inner = KubeletVolume(tmp_path / "folder")
         inner.write({"message": "another's"})
         settings = load(Foldered, _volumes=tmp_path, _watch=False)
-        generation = settings.live.status().volumes[0].generation_applied
+        reader = VolumeReader(str(tmp_path))
+        known = reader.read(None)
         inner.write({"message": "still another's"})
         assert settings.live.reload()
         assert settings.folder.message == "default"
-        assert settings.live.status().volumes[0].generation_applied == generation
+        assert reader.read(known) is None
 
     def test_a_link_inside_a_folder(self, tmp_path, load):
         """A link inside a folder leads to a file of the volume as one at the top does."""
