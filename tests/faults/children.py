@@ -117,8 +117,8 @@ def as_nobody(path: str) -> Iterator[Any]:
 
     with settings.live:
         while True:
+            before = settings.live.version, len(until.rejections)  # what comes may be there before somebody asks
             yield report()
-            before = settings.live.version, len(until.rejections)
             until(lambda before=before: (settings.live.version, len(until.rejections)) != before)
             settings.live.reload()
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
-from liveconfig._reading.tree import LIMIT, Refused, read_tree
+from liveconfig._reading.tree import DEPTH, LIMIT, Refused, read_tree
 from liveconfig._reading.volume import QUIET, NotYet, Unreadable, VolumeReader, _explain
 from liveconfig.testing import KubeletVolume
 
@@ -246,8 +246,35 @@ def test_the_most_that_a_volume_may_hold(tmp_path):
             file.truncate(size)
     assert sum(map(len, read_tree(str(tmp_path), str(tmp_path))[0].values())) == LIMIT
     (tmp_path / "c").write_text("x")
-    with pytest.raises(Refused, match="more than 16 MiB"):
+    with pytest.raises(Refused) as caught:
         read_tree(str(tmp_path), str(tmp_path))
+    assert str(caught.value).startswith("the volume holds more than 16 MiB (at ")
+    assert caught.value.key in ("a", "b", "c")  # the last one that is read
+
+
+def test_folders_in_folders(tmp_path):
+    """Folders are read a hundred deep, and one deeper is refused, by the name of the uppermost."""
+    deep = tmp_path / "top" / "/".join(["x"] * (DEPTH - 1))
+    deep.mkdir(parents=True)
+    (deep / "key").write_text("there")
+    assert list(read_tree(str(tmp_path), str(tmp_path))[0].values()) == [b"there"]
+    (deep / "one-more").mkdir()
+    with pytest.raises(Refused) as caught:
+        read_tree(str(tmp_path), str(tmp_path))
+    assert str(caught.value) == f"'top' holds folders more than {DEPTH} deep"
+    assert caught.value.key == "top"
+
+
+def test_a_folder_that_was_deleted(tmp_path):
+    """A folder that is held open, as a mount does, and was deleted is not empty but gone."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        read_tree(str(tmp_path), f"/proc/self/fd/{descriptor}/.")
+    os.close(descriptor)
+    assert caught.value.errno == errno.ENOENT
 
 
 class TestWhy:
