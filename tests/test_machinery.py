@@ -334,6 +334,18 @@ class TestDelivery:
         assert settings.live.reload()
         assert told == list(range(2 * AT_ONCE + 1))
 
+    def test_those_behind_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
+        """Those who were not handed out yet are told too when the thread is left to a slow subscriber."""
+        monkeypatch.setattr("liveconfig._delivery.hub.AT_ONCE", 2)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", lambda change: gate.wait(PATIENCE))
+        for each in range(5):
+            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == list(range(5))
+
     def test_a_loop_that_is_left_twice(self):
         """A loop that is left more often than it was entered is not there, and that is all."""
         loops, loop = Loops(), asyncio.new_event_loop()
@@ -440,6 +452,9 @@ class TestDelivery:
         lane = Lane()
         with hub.lock:
             assert not hub._lanes._has_jobs(lane)
+        hub._lanes._look_at(lane)
+        hub._lanes._leave(lane)
+        assert not hub._lanes._left
         hub.give_back([])
         assert list(hub.next()) == []
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from liveconfig import Refusal
+from liveconfig import Refusal, Reloaded
 
 PATIENCE = 20.0
 
@@ -112,6 +112,14 @@ class TestAgain:
         swap(settings, volume, message="three")
         assert [(c.old, c.new) for c in failing.events] == [("one", "two"), ("two", "three")]
         assert settings.live.status().healthy
+
+    def test_not_a_reload_with_retry_false(self, settings, volume, failing):
+        """retry=False of a whole Reloaded: the next one starts from the version that it raised at."""
+        settings.live.subscribe(Reloaded, failing, retry=False)
+        swap(settings, volume, message="two")
+        failing.ill = False
+        swap(settings, volume, message="three")
+        assert [(e.old.message, e.new.message) for e in failing.events] == [("one", "two"), ("two", "three")]
 
     def test_of_an_unrelated_change(self, settings, volume, failing):
         """E47: a change of other fields does not bring the second delivery forward."""

@@ -9,6 +9,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import field_validator
+
+from liveconfig import Settings
 
 PATIENCE = 20.0
 
@@ -139,6 +142,30 @@ class TestThreads:
         assert after.news == ["two"]
         assert swap(settings, volume, wait=True, message="three")
         assert after.news == ["two", "three"]
+
+    def test_barrier_while_a_validator_holds_up_the_watching(self, open_settings, volume, hold):
+        """A subscriber that hangs is left to its thread after a second, though the watching thread is in a validator."""
+        inside, go, timely = threading.Event(), threading.Event(), []
+
+        class Slow(Settings):
+            message: str = ""
+            count: int = 0
+
+            @field_validator("count")
+            @classmethod
+            def wait(cls, count):
+                if count == 2:
+                    inside.set()
+                    timely.append(go.wait(PATIENCE))
+                return count
+
+        settings = open_settings(Slow)
+        volume.update({"count": "2"})
+        assert inside.wait(PATIENCE)
+        settings.live.subscribe("message", hold, initial=True)  # returns although neither of them does
+        go.set()
+        settings.live.wait(lambda s: s.count == 2, PATIENCE)
+        assert timely == [True]
 
     def test_several_hang(self, settings, volume, recorder, hold):
         """E41: several that hang keep a thread each, and the last one is still told."""
