@@ -112,7 +112,10 @@ class TestIsolation:
         swap(settings, volume, message="two")
         assert other.news == ["two"]
         assert not chosen.events
-        assert [r.levelno for r in caplog.records if "selector" in r.message] == [logging.ERROR]
+        (record,) = [r for r in caplog.records if "selector" in r.message]
+        assert record.levelno == logging.ERROR
+        said = f"the selector of subscriber Recorder raised, it hears of no change: {error.__name__} (its"
+        assert record.message.startswith(said)
         swap(settings, volume, message="three")
         assert [(c.old, c.new) for c in chosen.events] == [("one", "three")]
 
@@ -463,6 +466,8 @@ class TestWhat:
                 ask(wrong)(print)
         with pytest.raises(LiveConfigError, match=right):
             settings.live.verify(wrong)(print)
+        with pytest.raises(LiveConfigError, match=r"^App has no field 'xyz'$"):  # near to none
+            settings.live.on_change("xyz")(print)
 
     def test_initial(self, settings, recorder):
         """Initial delivers once at subscription, before it returns; old is new."""

@@ -40,8 +40,8 @@ class TestWait:
         assert found[0].count == 2
 
     def test_time_out(self, settings):
-        """TimeoutError when it did not come."""
-        with pytest.raises(TimeoutError):
+        """TimeoutError when it did not come, which says so."""
+        with pytest.raises(TimeoutError, match=r"did not become what was waited for within 0\.01 s"):
             settings.live.wait(lambda s: s.count == 2, 0.01)
         with pytest.raises(TimeoutError):
             settings.live.wait(lambda s: s.count == 2, -1)
@@ -119,11 +119,16 @@ class TestWaitFor:
         assert asyncio.run(main()).count == 2
 
     def test_time_out(self, settings):
-        """TimeoutError when it did not come."""
+        """TimeoutError when it did not come, which says so; the predicate's own is raised as it is."""
+
+        def late(_):
+            raise TimeoutError("the predicate's own")
 
         async def main():
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=r"did not become what was waited for within 0\.01 s"):
                 await settings.live.wait_for(lambda s: s.count == 2, 0.01)
+            with pytest.raises(TimeoutError, match="the predicate's own"):
+                await settings.live.wait_for(late, PATIENCE)
 
         asyncio.run(main())
 

@@ -102,10 +102,15 @@ async def wait_for(hub: Hub, predicate: Callable[[Any], bool], timeout: float | 
         TimeoutError: There was none within ``timeout`` seconds.
     """
     stream: Stream[Any] = Stream(hub, _Versions(), lambda: False)
-    async with asyncio.timeout(timeout):
-        async for snapshot in stream:
-            if predicate(snapshot):
-                return snapshot
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            async for snapshot in stream:
+                if predicate(snapshot):
+                    return snapshot
+    except TimeoutError:
+        if limit.expired():  # else it is the predicate's own
+            raise _missed(timeout) from None
+        raise
     raise AssertionError  # pragma: no cover - the stream has no end
 
 
@@ -123,4 +128,8 @@ def wait(hub: Hub, predicate: Callable[[Any], bool], timeout: float | None, cloc
         left = None if deadline is None else deadline - clock()
         with hub.lock:
             if not hub.moved.wait_for(lambda version=version: hub.newest is not version, left):  # type: ignore[misc]
-                raise TimeoutError(f"the settings did not become what was waited for within {timeout} s")
+                raise _missed(timeout)
+
+
+def _missed(timeout: float | None) -> TimeoutError:
+    return TimeoutError(f"the settings did not become what was waited for within {timeout} s")

@@ -65,7 +65,7 @@ class Loader(Generic[S]):
         self.overrides: tuple[Overrides, ...] = ()
         self._decoder = Decoder(sources.environment)
         config: Mapping[str, Any] = cls.model_config
-        self._documents: tuple[str, ...] = tuple(config["documents"])
+        self._documents: tuple[str, ...] = tuple(config.get("documents", ()))
 
     def feed(self, index: int, revision: Revision, before: Feed | None) -> Feed:
         """What a revision of the volume at ``index`` gives, which gave ``before``.
