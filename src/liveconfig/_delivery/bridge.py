@@ -102,8 +102,9 @@ async def wait_for(hub: Hub, predicate: Callable[[Any], bool], timeout: float | 
         TimeoutError: There was none within ``timeout`` seconds.
     """
     stream: Stream[Any] = Stream(hub, _Versions(), lambda: False)
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout) as limit:
+        async with limit:
             async for snapshot in stream:
                 if predicate(snapshot):
                     return snapshot
