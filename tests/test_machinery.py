@@ -21,7 +21,7 @@ from liveconfig._delivery.hub import AT_ONCE
 from liveconfig._delivery.lanes import Job, Lane
 from liveconfig._delivery.loops import Loops
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
-from liveconfig._delivery.subjects import Every, Version
+from liveconfig._delivery.subjects import MOST_VERSIONS, Every, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._fork import renew_in_child
 from liveconfig._glance import glance
@@ -345,6 +345,15 @@ class TestDelivery:
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
         assert told == list(range(5))
+
+    def test_what_our_own_log_keeps(self):
+        """Of what our own log does not come to tell, so many of the newest are kept and no more."""
+        every = Every()
+        for number in range(MOST_VERSIONS + 2):
+            every.put(number)
+        kept = [every.take(None, again=False) for _ in range(MOST_VERSIONS)]
+        assert kept == list(range(2, MOST_VERSIONS + 2))
+        assert not every.news(None)
 
     def test_a_loop_that_is_left_twice(self):
         """A loop that is left more often than it was entered is not there, and that is all."""
