@@ -197,6 +197,7 @@ class TestThreads:
         (subscriber,) = settings.live.status().subscribers
         assert timedelta(0) <= datetime.now(UTC) - subscriber.running_since < timedelta(minutes=1)
         assert subscriber.version == 1
+        assert subscriber.name == f"{__name__}.hold.<locals>.call"
         gate.set()
         settings.live.reload()
         (subscriber,) = settings.live.status().subscribers
