@@ -37,6 +37,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from liveconfig import InvalidSettingsError, LiveConfigError, Refusal, Settings, SettingsConfigDict, Volume, signals
+from liveconfig._reading.types import is_secret
 from liveconfig.testing import override, recorded
 
 
@@ -429,6 +430,22 @@ def shown_of(value: Any) -> str:
     return "\n".join(
         [repr(value), str(value), f"{value}", format(value), "%s %r" % (value, value), pprint.pformat(value)]  # noqa: UP031
     )
+
+
+class Tree(BaseModel):
+    label: str = ""
+    mode: Literal["a", "b"] = "a"
+    inner: Tree | None = None
+
+
+class SafeTree(BaseModel):
+    lock: SecretStr = SecretStr("")
+    inner: SafeTree | None = None
+
+
+def test_models_that_hold_themselves():
+    """In a model that holds itself a secret is found, and where there is none the search ends."""
+    assert [is_secret(each) for each in (Tree | None, list[SafeTree], Literal["a"])] == [False, True, False]
 
 
 class TestMasked:

@@ -128,10 +128,8 @@ class Node:
             if not self.nested_path or any(given.given({self.key: value}) is not ABSENT for given in inputs):
                 yield each.dotted
 
-    def given(self, data: Any) -> Any:
+    def given(self, data: Mapping[str, Any]) -> Any:
         """What some layer's data holds for the field; `ABSENT` if it holds nothing."""
-        if not isinstance(data, Mapping):
-            return ABSENT
         return next((value for each in self.inputs if (value := each.given(data)) is not ABSENT), ABSENT)
 
     def rank(self, name: str) -> int | None:
