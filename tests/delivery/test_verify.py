@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import threading
 
@@ -380,6 +381,10 @@ class TestSlow:
         gate.set()
         check.threads[0].join(PATIENCE)
         assert settings.live.reload()
+
+    def test_ten_seconds(self, settings):
+        """A verifier may take ten seconds, unless something else is said."""
+        assert inspect.signature(settings.live.verify).parameters["timeout"].default == 10.0
 
     def test_hanging_for_many_contents(self, settings, volume, gate):
         """E91: one that hangs for each new content does not pile up threads without end."""
