@@ -462,6 +462,7 @@ class TestDelivery:
         with hub.lock:
             assert not hub._lanes._has_jobs(lane)
         hub._lanes._look_at(lane)
+        lane.job = object()
         hub._lanes._leave(lane)
         assert not hub._lanes._left
         hub.give_back([])
