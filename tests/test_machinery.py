@@ -438,6 +438,30 @@ class TestDelivery:
         assert told.wait(PATIENCE)
         assert len(tries) == 1
 
+    def test_no_thread_for_long(self, kubelet_volume, load, monkeypatch):
+        """Where no thread can be had at all, as at exit in Python 3.12, a reload returns, and tells later who waits."""
+        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.hub.SLOW", 0.01)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        start, tries, allowed = threading.Thread.start, [], threading.Event()
+
+        def later(thread):
+            if thread.name == "liveconfig-delivery" and not allowed.is_set():
+                tries.append(thread)
+                raise RuntimeError("can't create new thread at interpreter shutdown")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", later)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert settings.number == 1
+        assert tries
+        assert not told.is_set()
+        allowed.set()
+        assert told.wait(PATIENCE)
+
     def test_news_while_the_lock_is_held(self, kubelet_volume, load, monkeypatch):
         """Who brings news and does not get the lock in time leaves them, and they are delivered later."""
         monkeypatch.setattr("liveconfig._delivery.hub.SLOW", 0.01)

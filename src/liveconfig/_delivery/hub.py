@@ -214,15 +214,18 @@ class Hub:
     # Waiting
 
     def barrier(self) -> None:
-        """Return when every subscriber was given what is there now, save coroutines and those that run for long."""
+        """Return when every subscriber was given what is there now, save coroutines and those that run for long.
+
+        Where no thread can be had for a second, they are told later: nobody waits for that.
+        """
         if self._lanes.here() is not None:
             return
         with self.lock:
             wanted = self._wanted
             if self._covered < wanted:
                 self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
-            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW):
-                self._lanes.see()
+            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW) and self._lanes.see():
+                pass
 
     def close(self) -> None:
         """Wait no more for anything, and, for a moment, for the lane to end."""

@@ -105,29 +105,38 @@ class Lanes:
         self._timers = timers
         self._in_charge: Lane | None = None
         self._left: set[Lane] = set()
+        self._late: Timer | None = None  # when no thread could be had
 
-    def start(self) -> None:
-        """Put a lane in charge, if none is, or one that never started (KeyboardInterrupt). Called under the lock."""
+    def start(self) -> bool:
+        """Put a lane in charge, if none is, or one that never started (KeyboardInterrupt). Called under the lock.
+
+        Returns whether one is: there may be no thread to be had.
+        """
         if self._in_charge is None or not self._in_charge.is_alive():
             lane = self._in_charge = Lane()
             lane.thread = threading.Thread(target=self._run, args=(lane,), name="liveconfig-delivery", daemon=True)
             try:
                 lane.thread.start()
-            except RuntimeError:  # out of threads, for now
+            except RuntimeError:  # out of threads for now, or for good: Python 3.12 starts none at exit
                 self._in_charge = None
-                self._timers.later(SLOW, self._start_late)
+                if self._late is None:
+                    self._late = self._timers.later(SLOW, self._start_late)
+        return self._in_charge is not None
 
     def _start_late(self) -> None:
         with self._lock:
+            self._late = None
             self.start()
 
-    def see(self) -> None:
-        """Do at once what the timers do late where the worker is held up, by a validator. Called under the lock."""
+    def see(self) -> bool:
+        """Do at once what the timers do late where the worker is held up, by a validator. Called under the lock.
+
+        Returns whether a lane is in charge.
+        """
         lane = self._in_charge
-        if lane is None or lane.job is None or lane.job.subscriber.ran() < SLOW:
-            self.start()
-        else:
+        if lane is not None and lane.job is not None and lane.job.subscriber.ran() >= SLOW:
             self._leave(lane)
+        return self.start()
 
     def here(self) -> Lane | None:
         """The lane whose thread calls this."""
@@ -146,7 +155,7 @@ class Lanes:
 
     def close(self) -> None:
         """Wait for the lane in charge to end, a second at most and not for itself; then leave it to its subscriber."""
-        lane = self._in_charge
+        lane, self._late = self._in_charge, None  # the timers are called off
         if lane is not None and lane.thread is not None and self.here() is None:
             # A signal handler may have come in the middle of its start, or of what else is done under the lock.
             if lane.is_alive() and not self._is_held_here():
