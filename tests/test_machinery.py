@@ -28,7 +28,7 @@ from liveconfig._glance import glance
 from liveconfig._reading import mounts
 from liveconfig._reading.load import Invalid
 from liveconfig._verify import Attempt, Verdict, Verifier
-from liveconfig._watch import Watcher, watcher
+from liveconfig._watch import Registration, Watcher, watcher
 from liveconfig._worker import Postponed, Worker
 
 PATIENCE = 30.0
@@ -162,6 +162,20 @@ class TestWatcher:
         first, second = looks.rechecks
         assert first[path].link == os.readlink(kubelet_volume.path / "..data")
         assert second == {}
+
+    def test_an_owner_that_is_gone(self):
+        """Hints and re-checks that are due when their owner has just been let go reach nobody, and raise nothing."""
+        looks = Looks()
+        registration = Registration(looks, [], 3600.0)
+        registration.look()
+        registration.recheck({})
+        assert looks.rechecks == [{}]
+        gone = weakref.ref(looks)
+        del looks
+        gc.collect()
+        registration.look()
+        registration.recheck({})
+        assert gone() is None
 
     def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
         """Where no thread could be had at first, who asks whether all is alive has it tried again."""
