@@ -18,8 +18,8 @@ _SOURCE = os.path.dirname(os.path.dirname(liveconfig.__file__))
 _BASE = "import pydantic_settings, watchdog.observers, blinker"
 _OURS = "from liveconfig import Settings"
 _WHY = (
-    "Import: half of the time that is ours makes some thirty dataclasses, the rest are many small modules. PyYAML, "
-    "tomllib and difflib, a quarter of it before, are loaded when they are first wanted."
+    "Import: half of the time that is ours makes some thirty dataclasses, the rest are many small modules. PyYAML "
+    "and tomllib, a quarter of it before, are loaded when they are first wanted."
 )
 _BECAUSE = "liveconfig stands on pydantic-settings, watchdog and blinker."
 _PEERS = {

@@ -250,7 +250,7 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: There is no such field (the message names the nearest), or the time-out is none.
         """
-        select = self._selector(what)  # None stays None
+        select = None if what is None else self._selector(what)
         if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
             raise LiveConfigError(f"timeout={timeout!r} is no time: it is the seconds that a verifier may take")
 

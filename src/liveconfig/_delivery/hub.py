@@ -224,8 +224,9 @@ class Hub:
             wanted = self._wanted
             if self._covered < wanted:
                 self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
-            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW) and self._lanes.see():
-                pass
+            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW):
+                if not self._lanes.see():
+                    break
 
     def close(self) -> None:
         """Wait no more for anything, and, for a moment, for the lane to end."""

@@ -155,7 +155,8 @@ class Lanes:
 
     def close(self) -> None:
         """Wait for the lane in charge to end, a second at most and not for itself; then leave it to its subscriber."""
-        lane, self._late = self._in_charge, None  # the timers are called off
+        lane = self._in_charge
+        self._late = None  # the timers are called off
         if lane is not None and lane.thread is not None and self.here() is None:
             # A signal handler may have come in the middle of its start, or of what else is done under the lock.
             if lane.is_alive() and not self._is_held_here():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from operator import attrgetter
@@ -136,8 +137,6 @@ def plan_of(cls: type[BaseSettings], rules: Rules) -> Plan:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like this one; None where none comes close."""
-    import difflib  # noqa: PLC0415 - wanted for a misspelling alone
-
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return close[0] if close else None
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 from liveconfig._reading.limits import unique
 
+_PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
+
 
 def parse_properties(text: str) -> dict[str, str]:
     """Parse a document of Java's format.
@@ -16,11 +20,6 @@ def parse_properties(text: str) -> dict[str, str]:
     """
     matches = (_PAIR.fullmatch(line) for line in _logical_lines(text))
     return unique([(_unescape(match[1]), _unescape(match[2])) for match in matches if match])
-
-
-_PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", re.DOTALL)
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 
 
 def _logical_lines(text: str) -> Iterator[str]:

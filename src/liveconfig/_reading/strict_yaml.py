@@ -58,7 +58,7 @@ def _loader(yaml: ModuleType) -> Any:
     return loader
 
 
-_AnyLoader: Any = object
+_AnyLoader: Any = object  # in use it stands before one of PyYAML's, which is not imported yet
 
 
 class _Strict(_AnyLoader):  # type: ignore[misc]
