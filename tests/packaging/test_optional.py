@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in Path(liveconfig.integrations.__path__[0]).glob("[a-z]*.py"))
 NEEDS = {
     "asgi": set(),
+    "asyncpg": {"asyncpg"},
     "fastapi": {"fastapi", "starlette"},
     "flask": {"click", "flask"},
     "httpx": {"httpx"},

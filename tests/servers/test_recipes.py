@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import kombu.pools
-import pytest
 from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
@@ -30,42 +26,6 @@ def recipe(heading: str, places: Mapping[str, str], **names: Any) -> dict[str, A
         code = code.replace(shown, real)
     exec(compile(code, f"<{heading}>", "exec"), names)
     return names
-
-
-@pytest.mark.parametrize("on", ["postgres"], indirect=True)
-def test_the_pool_of_asyncpg_lives_through_rotations(
-    rotation: Any, make_async_load: Any, tell: Callable[..., None]
-) -> None:
-    """A pool of asyncpg under load loses no operation while its password is rotated ten times, the server first."""
-
-    def client() -> Any:
-        open_pool = recipe("asyncpg's own pool", {}, settings=rotation.settings)["open_pool"]
-        return Opened(open_pool(host=rotation.server.host, database="postgres", min_size=9))
-
-    async def operate(pool: asyncpg.Pool[Any]) -> None:
-        await pool.execute("SELECT 1")
-
-    async def hold(pool: asyncpg.Pool[Any], held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
-        async with pool.acquire() as connection:
-            held.set()
-            await asyncio.to_thread(release.wait, 10)
-            return connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()")
-
-    tell(rotation, make_async_load(client, operate, hold), 0.2, orders=("server first",), all_move=False)
-
-
-class Opened:
-    """An async context manager around a coroutine that opens a pool."""
-
-    def __init__(self, opening: Any) -> None:
-        self._opening = opening
-
-    async def __aenter__(self) -> Any:
-        self._pool = await self._opening
-        return self._pool
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._pool.close()
 
 
 class Broker(BaseModel):

@@ -20,6 +20,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from liveconfig import LiveConfigError
+from liveconfig.integrations.asyncpg import bind as bind_asyncpg
 from liveconfig.integrations.psycopg import bind as bind_pool
 from liveconfig.integrations.redis import bind as bind_redis
 from liveconfig.integrations.sqlalchemy import bind as bind_engine
@@ -80,6 +81,19 @@ async def async_pool(server: Any, settings: Any, patience: float) -> AsyncIterat
 
 
 @asynccontextmanager
+async def asyncpg_pool(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
+    pool = asyncpg.create_pool(host=server.host, database="postgres", min_size=0)
+    bind_asyncpg(pool, settings, patience=patience)
+
+    async def connect() -> None:
+        await pool.expire_connections()
+        await pool.execute("SELECT 1")
+
+    async with pool:
+        yield connect
+
+
+@asynccontextmanager
 async def sync_redis(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
     with redis.Redis(**server.where) as client:
         bind_redis(client, settings, patience=patience)
@@ -113,6 +127,7 @@ KINDS = {
     "async engine, psycopg": Kind("postgres", async_engine("psycopg"), sqlalchemy.exc.OperationalError),
     "pool": Kind("postgres", sync_pool, psycopg.OperationalError),
     "async pool": Kind("postgres", async_pool, psycopg.OperationalError),
+    "pool of asyncpg": Kind("postgres", asyncpg_pool, asyncpg.InvalidAuthorizationSpecificationError),
     "redis": Kind("redis_server", sync_redis, redis.AuthenticationError),
     "async redis": Kind("redis_server", async_redis, redis.AuthenticationError),
 }

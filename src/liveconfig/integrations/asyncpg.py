@@ -1,0 +1,93 @@
+"""asyncpg: connection pools whose connections log in with the newest user and password."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._fields import Login
+from liveconfig.integrations._login import Logins
+from liveconfig.integrations._renewal import AsyncRenewal
+
+with extra_of(__name__):
+    from asyncpg import Pool
+
+__all__ = ["bind"]
+
+
+def bind(
+    pool: Pool,
+    settings: Settings,
+    user: str | None = "db.user",
+    password: str | None = "db.password",  # noqa: S107 - the name of a field
+    patience: float = 5.0,
+) -> None:
+    """Let the connections of a pool log in with the newest user and password of live settings.
+
+    New connections take both from one snapshot. When they change and the server accepts the new login, idle
+    connections are closed at once, busy ones when they are released. A refused login is retried as the documentation
+    of credentials describes.
+
+    Args:
+        pool: A pool from ``create_pool`` that is not open yet: neither awaited nor entered.
+        settings: Live settings.
+        user: The dotted name of the field that holds the user; None where the pool's own arguments name it. A field
+            that is None leaves it to the pool's arguments as well.
+        password: The dotted name of the field that holds the password; likewise.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server accepts.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
+        ValueError: The pool is open: its connections cannot be told about a new login.
+    """
+    if pool._initialized or pool._initializing:  # noqa: SLF001 - asyncpg has no public name for it
+        raise ValueError("the pool is open already: call create_pool() without await, bind the pool, then open it")
+    connector = _Connector(pool, Logins(settings, user, password, patience))
+    pool._connect = connector  # noqa: SLF001 - where `create_pool` stores its argument `connect`
+
+
+class _Connector:
+    """The pool's `connect`: it lives as long as the pool, which itself cannot be referred to weakly."""
+
+    def __init__(self, pool: Any, logins: Logins) -> None:
+        self.pool = pool
+        self._connect = pool._connect  # noqa: SLF001 - the one that the pool was given, or asyncpg's own
+        self._logins = logins
+        self._renewal = AsyncRenewal(self, logins, _expire, _is_open)
+
+    async def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Connect as the pool would, with the newest login."""
+        connect = self._connect  # the renewal keeps `probe`, which must not keep the pool
+
+        async def attempt(login: Login) -> tuple[Login, Any]:
+            return login, await connect(*arguments, **options | login.arguments())
+
+        async def probe(login: Login) -> None:
+            await (await attempt(login))[1].close()
+
+        login, connection = await self._logins.aconnect(attempt)
+        self._renewal.connected(login, probe)
+        while self._logins.superseded(login):  # meanwhile: the pool would keep it, because it is new
+            await connection.close()
+            login, connection = await self._logins.aconnect(attempt)
+        return connection
+
+
+def _is_open(connector: _Connector) -> bool:
+    return not connector.pool.is_closing()
+
+
+async def _expire(connector: _Connector) -> None:
+    """Close the idle connections now, and have the pool close each busy one when it is released."""
+    pool = connector.pool
+    await pool.expire_connections()
+    idle = []
+    with suppress(asyncio.QueueEmpty):
+        while True:  # nothing is awaited in here, so that nobody takes a connection meanwhile
+            idle.append(pool._queue.get_nowait())  # noqa: SLF001 - a holder outside of the queue may be in use
+    for holder in reversed(idle):
+        holder.terminate()
+        pool._queue.put_nowait(holder)  # noqa: SLF001

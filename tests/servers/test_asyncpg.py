@@ -1,0 +1,204 @@
+"""asyncpg's pools on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import asyncpg
+import pytest
+
+from liveconfig import LiveConfigError
+from liveconfig.integrations.asyncpg import bind
+
+ON_POSTGRES = pytest.mark.parametrize("on", ["postgres"], indirect=True)
+
+
+def pool_of(rotation: Any, **how: Any) -> asyncpg.Pool:
+    return asyncpg.create_pool(host=rotation.server.host, database="postgres", **how)
+
+
+@ON_POSTGRES
+def test_a_pool_lives_through_rotations(rotation: Any, make_async_load: Any, tell: Callable[..., None]) -> None:
+    """A pool under load loses no operation while its password is rotated ten times in both orders, a second apart."""
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[asyncpg.Pool]:
+        pool = pool_of(rotation, min_size=9)
+        bind(pool, rotation.settings)
+        async with pool:
+            yield pool
+
+    async def operate(pool: asyncpg.Pool) -> None:
+        await pool.execute("SELECT 1")
+
+    async def hold(pool: asyncpg.Pool, held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        async with pool.acquire() as connection:
+            held.set()
+            await asyncio.to_thread(release.wait, 10)
+            return connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()")
+
+    tell(rotation, make_async_load(client, operate, hold), 1.0)
+
+
+@ON_POSTGRES
+def test_idle_connections_move_without_being_used(rotation: Any) -> None:
+    """Within 2 s of a rotation no idle connection is on the old login, although nobody acquires one."""
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=5)
+        bind(pool, rotation.settings)
+        async with pool:
+            old = rotation.server.sessions()
+            assert len(old) == 5
+            rotate(rotation)
+            deadline = monotonic() + 2
+            while rotation.server.sessions() & old:
+                assert monotonic() < deadline, "idle connections on the old login after 2 s"
+                await asyncio.sleep(0.02)
+            assert await pool.fetchval("SELECT 1") == 1
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> None:
+    """A connection that the pool prepares for a user counts as busy: a rotation does not close it."""
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def setup(connection: Any) -> None:
+        entered.set()
+        await go_on.wait()
+        await connection.execute("SELECT 1")
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=2, max_size=2, setup=setup)
+        bind(pool, rotation.settings)
+        async with pool:
+            old = rotation.server.sessions()
+            using = asyncio.create_task(pool.fetchval("SELECT 'done'"))
+            await entered.wait()
+            rotate(rotation)
+            deadline = monotonic() + 10
+            while len(rotation.server.sessions() & old) == 2:
+                assert monotonic() < deadline, "the idle connection stays on the old login"
+                await asyncio.sleep(0.02)
+            go_on.set()
+            assert await using == "done"
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
+    """While the server refuses the newest login, the pool keeps its connections and the status names the failure."""
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=2)
+        bind(pool, rotation.settings, patience=0)
+        async with pool:
+            old = rotation.server.sessions()
+            rotation.renew()
+            rotation.in_volume()
+            await until(lambda: not rotation.settings.live.status().healthy)
+            assert rotation.server.sessions() == old
+            assert await pool.fetchval("SELECT 1") == 1
+            rotation.in_server()
+            await until(lambda: rotation.settings.live.status().healthy)
+            await until(lambda: not rotation.server.sessions() & old)
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_the_connect_function_of_the_pool_is_kept(rotation: Any) -> None:
+    """A `connect` that was given to the pool makes the connections, with the newest login."""
+    made = []
+
+    async def connect(*arguments: Any, **options: Any) -> Any:
+        made.append(options["user"])
+        return await asyncpg.connect(*arguments, **options)
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=1, connect=connect, user="nobody", password="wrong")
+        bind(pool, rotation.settings)
+        async with pool:
+            assert await pool.fetchval("SELECT current_user") == rotation.server.user
+
+    asyncio.run(story())
+    assert made == [rotation.server.user]
+
+
+@ON_POSTGRES
+def test_a_closed_pool_is_left_alone(rotation: Any) -> None:
+    """A rotation after the pool was closed makes no connection and no failure."""
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=1)
+        bind(pool, rotation.settings)
+        async with pool:
+            pass
+        rotation.renew()
+        rotation.in_volume()
+        assert await asyncio.to_thread(rotation.settings.live.reload)
+        assert rotation.settings.live.status().healthy
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
+    """`bind` raises for a pool that was awaited, with connections or without."""
+
+    async def story() -> None:
+        async with pool_of(rotation, min_size=0, user="app") as pool:
+            with pytest.raises(ValueError, match="open already: call create_pool"):
+                bind(pool, rotation.settings)
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_a_field_that_is_not_there_is_named(rotation: Any) -> None:
+    """A field that does not exist is an error of `bind` that names the nearest; so is a snapshot."""
+
+    async def story() -> None:
+        with pytest.raises(LiveConfigError, match=r"db\.password"):
+            bind(pool_of(rotation), rotation.settings, password="db.pasword")
+        with pytest.raises(LiveConfigError, match="snapshot"):
+            bind(pool_of(rotation), rotation.settings.live.snapshot())
+
+    asyncio.run(story())
+
+
+@ON_POSTGRES
+def test_a_pool_that_is_gone_is_forgotten(rotation: Any) -> None:
+    """The settings do not keep a pool, nor a subscription for it, that nobody refers to any more."""
+
+    async def story() -> None:
+        pool = pool_of(rotation, min_size=1)
+        bind(pool, rotation.settings)
+        async with pool:
+            pass
+
+    asyncio.run(story())
+    gc.collect()
+    assert rotation.settings.live.status().subscribers == ()
+
+
+def rotate(rotation: Any) -> None:
+    rotation.renew()
+    rotation.in_server()
+    rotation.in_volume()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    deadline = monotonic() + 10
+    while not holds():
+        assert monotonic() < deadline
+        await asyncio.sleep(0.02)
