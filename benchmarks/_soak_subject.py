@@ -152,7 +152,7 @@ class Subject:
         return _until(lambda: not any(settings.live.status().healthy for settings in self._settings))
 
     def fork(self) -> int:
-        number = self._settings[0].config_0  # the judge will write higher ones, perhaps before the child runs at all
+        number = self._settings[0].config_0  # the handler will write higher ones, perhaps before the child runs at all
         pid = os.fork()
         if pid == 0:
             os._exit(_child(self._settings[0], number))

@@ -22,7 +22,7 @@ _GROWTH = 6 * 1024**2  # what the allocator may keep beyond the first fifth of t
 
 
 class Soak:
-    """The judge: writes, asks the application what it saw, keeps count."""
+    """The handler: writes, asks the application what it saw, keeps count."""
 
     def __init__(self, home: Path) -> None:
         self._subject = Channel(sys.executable, "-m", "benchmarks._soak_subject")

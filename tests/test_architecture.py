@@ -1,4 +1,4 @@
-"""The picture in docs/architecture.md, held against the code."""
+"""The structure in docs/architecture.md, held against the code."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ SOURCES = {
     for path in sorted((ROOT / "src").rglob("*.py"))
 }
 ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.*?) \|$", re.MULTILINE)
+PRIVATE = ["_engine", "_diagnostics", "_delivery", "_watching", "_loading", "_volumes", "_manifests"]
+"""The private packages: the stages from top to bottom, and the one beside them."""
 
-LONGEST = 300
-"""Lines at most in one module."""
-
-
-def short(module: str) -> str:
-    """The name of a room as the page has it."""
-    return module if module in ("liveconfig", "_liveconfig_pytest") else module.removeprefix("liveconfig.")
+EDGES = ("cli", "testing", "integrations")
+TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()}
 
 
-def tree(module: str) -> ast.Module:
-    """The parsed source of a module."""
-    return ast.parse(SOURCES[module].read_text())
+def room(module: str) -> str:
+    """The package or top-level module that a module belongs to, as the page names it."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
 
 
 def own_imports(module: str) -> set[str]:
     """Our modules that a module imports, anywhere in it."""
     found = set()
-    for node in ast.walk(tree(module)):
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "liveconfig":
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
@@ -39,32 +37,75 @@ def own_imports(module: str) -> set[str]:
     return found
 
 
+def imported_names(module: str) -> set[tuple[str, str]]:
+    """What a module imports from our modules: pairs of module and name."""
+    return {
+        (node.module, alias.name)
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "liveconfig"
+        for alias in node.names
+    }
+
+
 def test_table() -> None:
-    """Each module imports just the rooms that the architecture page names for it."""
+    """Each package and top-level module imports exactly what the architecture page names for it."""
     page = (ROOT / "docs" / "architecture.md").read_text().partition("<!-- import table -->")[2]
-    drawn = {room: set(re.findall(r"`([\w.]+)`", goes)) for room, _, goes in ROW.findall(page)}
-    built = {short(module): {short(other) for other in own_imports(module)} for module in SOURCES}
-    assert drawn == built
+    drawn = {name: set(re.findall(r"`([\w.]+)`", imports)) for name, _, imports in ROW.findall(page)}
+    built: dict[str, set[str]] = {}
+    for module in SOURCES:
+        built.setdefault(room(module), set()).update(room(other) for other in own_imports(module))
+    assert drawn == {name: imports - {name} for name, imports in built.items()}
+
+
+def test_stages_import_only_what_is_below() -> None:
+    """A stage imports no stage above it, and no edge, and not the public face."""
+    for module in SOURCES:
+        here = room(module)
+        if here in PRIVATE:
+            above = {*PRIVATE[: PRIVATE.index(here)], *EDGES, "settings", "live"}
+            assert not {room(other) for other in own_imports(module)} & above, module
+
+
+def test_a_package_is_used_through_its_init() -> None:
+    """Code outside a private package imports only names that its ``__init__`` lists in ``__all__``."""
+    for module in SOURCES:
+        for source, name in imported_names(module):
+            package = room(source)
+            if package in PRIVATE and room(module) != package:
+                init = SOURCES[f"liveconfig.{package}"].read_text()
+                assert source == f"liveconfig.{package}", (module, source)
+                assert f'"{name}"' in init, (module, name)
+
+
+def test_each_package_maps_its_modules() -> None:
+    """The docstring of each private package names every module with the first sentence of its docstring."""
+    for package in PRIVATE:
+        text = " ".join((ast.get_docstring(TREES[f"liveconfig.{package}"]) or "").split())
+        for module in SOURCES:
+            if module.startswith(f"liveconfig.{package}."):
+                first = (ast.get_docstring(TREES[module]) or "").split("\n\n")[0]
+                sentence = " ".join(first.split())
+                assert f"- `{module.rpartition('.')[2]}`: {sentence}" in text, module
 
 
 def test_no_cycle() -> None:
     """No module reaches itself by imports, those inside functions and for type checkers included."""
     graph = {module: own_imports(module) for module in SOURCES}
-    assert len(list(TopologicalSorter(graph).static_order())) == len(SOURCES)
+    assert set(TopologicalSorter(graph).static_order()) == set(SOURCES)
 
 
 def test_no_import_inside_a_function() -> None:
-    """No function imports one of our modules, save the fixtures of the plugin that must be light."""
+    """No function imports one of our modules, except the fixtures of the pytest plugin, which must start fast."""
     for module in SOURCES.keys() - {"_liveconfig_pytest"}:
-        for function in ast.walk(tree(module)):
+        for function in ast.walk(TREES[module]):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 inner = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom)]
                 assert not [node for node in inner if (node.module or "").startswith("liveconfig")], module
 
 
-def test_integrations_are_guests() -> None:
-    """Integrations use the public surface and each other, nothing private."""
-    public = {"liveconfig", "liveconfig.signals", "liveconfig.events", "liveconfig.exceptions"}
+def test_integrations_use_public_names() -> None:
+    """Integrations import the public modules and each other, nothing private."""
+    public = {"liveconfig", "liveconfig.signals", "liveconfig.events", "liveconfig.exceptions", "liveconfig.status"}
     for module in SOURCES:
         if module.startswith("liveconfig.integrations."):
             inner = {name for name in own_imports(module) if not name.startswith("liveconfig.integrations")}
@@ -72,16 +113,16 @@ def test_integrations_are_guests() -> None:
 
 
 def test_one_place_knows() -> None:
-    """watchdog, blinker and pydantic's validator each have one room that knows them."""
+    """watchdog, blinker, pydantic's validator and the fork hook are each used by one module."""
     words = {
-        "watchdog": ["liveconfig._hints"],
+        "watchdog": ["liveconfig._watching.observer"],
         "blinker": ["liveconfig.signals"],
-        "__pydantic_validator__": ["liveconfig._instance"],
-        "register_at_fork": ["liveconfig._fork"],
+        "__pydantic_validator__": ["liveconfig._loading.pydantic_internals"],
+        "register_at_fork": ["liveconfig._watching.fork"],
     }
-    for word, rooms in words.items():
-        code = {module: ast.unparse(_without_docstrings(tree(module))) for module in SOURCES}
-        assert [module for module, text in code.items() if re.search(rf"\b{word}\b", text)] == rooms, word
+    for word, modules in words.items():
+        code = {module: ast.unparse(_without_docstrings(ast.parse(SOURCES[module].read_text()))) for module in SOURCES}
+        assert [module for module, text in code.items() if re.search(rf"\b{word}\b", text)] == modules, word
 
 
 def _without_docstrings(module: ast.Module) -> ast.Module:
@@ -91,9 +132,3 @@ def _without_docstrings(module: ast.Module) -> ast.Module:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return module
-
-
-def test_module_length() -> None:
-    """No module is long."""
-    long = {module: count for module in SOURCES if (count := len(SOURCES[module].read_text().splitlines())) > LONGEST}
-    assert not long

@@ -16,7 +16,17 @@ EXAMPLES = sorted({path.parent.name for path in (ROOT / "examples").glob("*/test
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name: str, tmp_path: Path) -> None:
     """The tests of an example pass in its folder with pytest alone, raise no warning, and none is skipped."""
-    options = ["-W", "error", "-p", "no:timeout", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}"]
+    options = [
+        "-W",
+        "error",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        "-p",
+        "no:timeout",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={tmp_path / 'base'}",
+    ]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options],
         cwd=ROOT / "examples" / name,

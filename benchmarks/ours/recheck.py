@@ -14,7 +14,7 @@ import time
 from benchmarks._stats import median
 from benchmarks._volumes import names
 from liveconfig import Settings, SettingsConfigDict
-from liveconfig._watch import watcher
+from liveconfig._watching.watcher import process_watcher
 
 _opened: list[str] = []
 
@@ -32,10 +32,10 @@ def main() -> None:
     done = threading.Event()
 
     def measure() -> None:
-        [registration] = watcher._registrations  # noqa: SLF001
+        [registration] = process_watcher._registrations  # noqa: SLF001
         for _ in range(rounds):
             start = time.perf_counter_ns()
-            watcher._recheck(registration)  # noqa: SLF001
+            process_watcher._recheck(registration)  # noqa: SLF001
             middle = time.perf_counter_ns()
             times.append(middle - start)
             for path in paths:
@@ -43,10 +43,10 @@ def main() -> None:
                 os.readlink(f"{path}/..data")
             bare.append(time.perf_counter_ns() - middle)
         sys.addaudithook(_note)  # only now: a hook has its price
-        watcher._recheck(registration)  # noqa: SLF001
+        process_watcher._recheck(registration)  # noqa: SLF001
         done.set()
 
-    watcher.worker.post(measure)
+    process_watcher.worker.post(measure)
     done.wait(60)
     keys = [path for path in _opened if path.startswith(tuple(paths))]
     print(json.dumps({"time": median(times), "bare": median(bare), "opened": len(keys)}))

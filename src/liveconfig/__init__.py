@@ -1,4 +1,4 @@
-"""Settings that follow their mounted Kubernetes ConfigMaps and Secrets, with no restart.
+"""Settings that follow their mounted Kubernetes ConfigMaps and Secrets without a restart.
 
 ::
 
@@ -12,18 +12,38 @@
 
     settings = AppSettings.load()
     settings.message  # a plain attribute, always the newest value
+
+The modules, from the public interface down to the disk; each imports only from those below it:
+
+- `cli`, `testing`, `integrations`: the command line, the test kit, and one module per framework or client.
+- `settings`, `live`: the class that users subclass, and everything that a settings object can do.
+- `_engine`: the transaction of one settings object: read, load, accept, verify, apply, publish.
+- `_diagnostics`: what is stale and why, the reminders in the log, and the status.
+- `_delivery`: subscribers, delivery threads and event loops.
+- `_watching`: the watcher of the process, the file-system observer, the scheduler thread, forks.
+- `_loading`: bytes by key -> a validated instance.
+- `_volumes`: one volume on disk -> one immutable revision.
+- `events`, `status`, `origin`, `exceptions`, `signals`: public records and errors, used by every stage.
+
+`_manifests` reads Kubernetes objects for the command line and the test kit.
 """
 
-from liveconfig import signals
-from liveconfig._live import Live
-from liveconfig._origin import Origin
-from liveconfig._reading.volume import Volume
-from liveconfig._status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
-from liveconfig._subscription import Subscription
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from liveconfig._version import __version__
-from liveconfig.events import Change, Rejected, Reloaded, Stale
-from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
-from liveconfig.settings import Settings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from liveconfig import signals
+    from liveconfig._volumes import Volume
+    from liveconfig.events import Change, Rejected, Reloaded, Stale
+    from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
+    from liveconfig.live import Live, Subscription
+    from liveconfig.origin import Origin
+    from liveconfig.settings import Settings, SettingsConfigDict
+    from liveconfig.status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
 
 __all__ = [
     "AmbiguousKeyError",
@@ -49,3 +69,29 @@ __all__ = [
     "__version__",
     "signals",
 ]
+
+# Imported on first use, so that commands that need the standard library only start without pydantic (PEP 562).
+_MODULES = {
+    "_volumes": ["Volume"],
+    "events": ["Change", "Rejected", "Reloaded", "Stale"],
+    "exceptions": ["AmbiguousKeyError", "InvalidSettingsError", "LiveConfigError", "Refusal", "VolumeError"],
+    "live": ["Live", "Subscription"],
+    "origin": ["Origin"],
+    "settings": ["Settings", "SettingsConfigDict"],
+    "status": ["CandidateStatus", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"],
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "signals":
+        return import_module("liveconfig.signals")
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"liveconfig.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Time: the one seam through which everything here asks for it."""
+"""The clock: every module asks for the time here, so that tests can replace it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of what happened: frozen, and silent about values in their ``repr``."""
+"""The event records; their `repr` shows no value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from liveconfig._origin import Origin
+from liveconfig.origin import Origin
 
 __all__ = ["Change", "Rejected", "Reloaded", "Stage", "Stale", "StaleReason"]
 

@@ -1,4 +1,4 @@
-"""What liveconfig raises.
+"""The exceptions that liveconfig raises.
 
 ::
 

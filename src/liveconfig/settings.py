@@ -12,17 +12,26 @@ import pydantic_settings
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
-from liveconfig._core import Core
-from liveconfig._instance import MASKED, copy_of, field_hash, mask, masked, swap
-from liveconfig._live import Live
-from liveconfig._process import declared_volumes
-from liveconfig._reading.intake import NotLoaded
-from liveconfig._reading.sources import Sources, source_options
-from liveconfig._reading.types import classes_within
-from liveconfig._reading.volume import Volume
-from liveconfig._redaction import settings_error, verdict
-from liveconfig._refusals import explain
+from liveconfig._diagnostics import declared_volumes
+from liveconfig._engine import Core
+from liveconfig._loading import (
+    MASKED,
+    Sources,
+    StartupFailure,
+    classes_within,
+    copy_of,
+    explain,
+    field_hash,
+    mask,
+    masked,
+    settings_error,
+    source_options,
+    swap,
+    verdict,
+)
+from liveconfig._volumes import Volume
 from liveconfig.exceptions import LiveConfigError, VolumeError
+from liveconfig.live import Live
 
 __all__ = ["Settings", "SettingsConfigDict"]
 
@@ -214,13 +223,13 @@ def _begin(cls: type[Settings], values: dict[str, Any]) -> tuple[Core[Any] | Non
         return None, VolumeError(f"{cls.__name__}: the volume {absent[0]} is required, and there is no such directory")
     cls.model_rebuild(raise_errors=False)  # of a class that was made before those it names: nothing if it is complete
     sources = core = None
-    reason: NotLoaded | str = ""
+    reason: StartupFailure | str = ""
     try:
         sources = Sources(cls, dict(values), options)
         core = Core(cls, volumes, sources, replaced=replaced)
     except SettingsError as error:
         reason = settings_error(error)
-    except NotLoaded as error:
+    except StartupFailure as error:
         reason = error
     except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads
         reason = f"a source of the settings raised {verdict(error)}"

@@ -1,4 +1,4 @@
-"""Signals for any settings object, as blinker's users know them: `reloaded`, `rejected` and `stale`.
+"""blinker signals for any settings object: `reloaded`, `rejected` and `stale`.
 
 The sender is the settings object and the receiver is called as ``receiver(settings, event=event)``::
 

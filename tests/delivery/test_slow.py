@@ -336,7 +336,7 @@ class TestClose:
 
     def test_waits_for_one_that_ends(self, open_settings, volume, recorder, gate, hold, monkeypatch):
         """close() gives one that is inside its call the time to end, and returns as soon as it has."""
-        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", PATIENCE)
         settings, ending = open_settings(_watch=False), recorder(hold)
         settings.live.on_change("message")(ending)
         stream = settings.live.changes("count")
@@ -357,12 +357,12 @@ class TestClose:
     def test_nobody_is_told_afterwards(self, settings, volume, recorder, gate, hold, monkeypatch):
         """close() leaves one that hangs to itself, and those behind it are told nothing any more."""
         hung, after = recorder(hold), recorder()
-        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", PATIENCE)
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", PATIENCE)
         settings.live.on_change("message")(hung)
         settings.live.on_change("message")(after)
         swap(settings, volume, message="two")
         assert hold.there.wait(PATIENCE)
-        monkeypatch.setattr("liveconfig._delivery.lanes.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
         settings.live.close()
         gate.set()
         hung.threads[0].join(PATIENCE)

@@ -51,6 +51,18 @@ def test_session_of_a_user(tmp_path, request):
     )
     installed = request.config.pluginmanager.has_plugin("liveconfig")
     plugin = [] if installed else ["-p", "_liveconfig_pytest"]
-    result = run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *plugin, cwd=tmp_path)
+    result = run(
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        "-p",
+        "no:cacheprovider",
+        *plugin,
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "3 passed" in result.stdout

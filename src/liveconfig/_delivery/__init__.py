@@ -1,1 +1,33 @@
-"""From an applied version to its subscribers: the rooms that deliver."""
+"""From an applied version to its subscribers: what they hear, on which thread or event loop, and retries.
+
+- `asyncio_bridge`: `changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits.
+- `calls`: One call of one subscriber, on a thread or on its event loop, and the retries after an exception.
+- `changes`: Two snapshots -> the changes between them.
+- `loops`: The running event loops of one settings object, for coroutines whose own loop has closed.
+- `publisher`: The subscribers of one settings object, and the delivery of each version to them.
+- `signal_subscribers`: Receivers of blinker signals, delivered to like subscribers, after them.
+- `subjects`: What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
+- `subscribers`: One subscriber: its callback, its event loop, and the result of its last call.
+- `threads`: The delivery threads of one settings object, with the 1 s and 30 s rules for slow subscribers.
+"""
+
+from liveconfig._delivery import asyncio_bridge
+from liveconfig._delivery.changes import diff
+from liveconfig._delivery.publisher import Publisher
+from liveconfig._delivery.signal_subscribers import SignalSubscribers
+from liveconfig._delivery.subjects import EventQueue, Reloads, Subject, ValueChanges, Version
+from liveconfig._delivery.subscribers import Subscriber, name_of
+
+__all__ = [
+    "EventQueue",
+    "Publisher",
+    "Reloads",
+    "SignalSubscribers",
+    "Subject",
+    "Subscriber",
+    "ValueChanges",
+    "Version",
+    "asyncio_bridge",
+    "diff",
+    "name_of",
+]

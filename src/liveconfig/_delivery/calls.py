@@ -1,4 +1,4 @@
-"""One call of one subscriber: on this thread, or on its event loop; and what follows when it raises."""
+"""One call of one subscriber, on a thread or on its event loop, and the retries after an exception."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from liveconfig._delivery.lanes import Job
 from liveconfig._delivery.subscribers import FIRST_RETRY, Subscriber
-from liveconfig._redaction import told
-from liveconfig._worker import Timer, Timers
+from liveconfig._delivery.threads import Job
+from liveconfig._loading import told
+from liveconfig._watching import Timer, Timers
 
 HUNG = 30.0
 """Seconds after which a subscriber that still runs is named in the log."""

@@ -1,4 +1,4 @@
-"""The event loops on which one settings object is in use: where a coroutine can go whose own loop has closed."""
+"""The running event loops of one settings object, for coroutines whose own loop has closed."""
 
 from __future__ import annotations
 

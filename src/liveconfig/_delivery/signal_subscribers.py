@@ -1,4 +1,4 @@
-"""Receivers of blinker's signals, served like subscribers, after them."""
+"""Receivers of blinker signals, delivered to like subscribers, after them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from liveconfig._delivery.subjects import Notices, Reloads, Version
+from liveconfig._delivery.subjects import EventQueue, Reloads, Version
 from liveconfig._delivery.subscribers import Subscriber, is_coroutine, name_of
 from liveconfig.events import Reloaded
 from liveconfig.signals import Key, Receiver, receivers
@@ -32,7 +32,7 @@ class SignalSubscribers:
         return tuple(self._known.values())
 
     def _new(self, key: Key, receiver: Receiver, reached: Version) -> Subscriber:
-        subject = Reloads(reached) if key[0] is Reloaded else Notices(key[0], reached)
+        subject = Reloads(reached) if key[0] is Reloaded else EventQueue(key[0], reached)
 
         def call(event: Any) -> None:
             sender = self._sender()

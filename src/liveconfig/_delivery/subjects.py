@@ -1,4 +1,4 @@
-"""What can be subscribed to, and how far one subscriber has got with it. No threads here, and no callbacks.
+"""What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
 
 A subject is asked, when its subscriber has time, what there is to tell since the last time: so a slow one gets its
 changes merged (first ``old``, last ``new``) without any queue that could grow.
@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from liveconfig._diff import diff
-from liveconfig._instance import equal, same
+from liveconfig._delivery.changes import diff
+from liveconfig._loading import equal, same
 from liveconfig.events import Change, Reloaded
 
 MOST_NOTICES = 16
@@ -73,7 +73,7 @@ class Subject(Protocol):
         """The subscriber raised at the event: only what differs from it is news."""
 
 
-class Values:
+class ValueChanges:
     """What a selector returns; an event where it differs from the value that was delivered last."""
 
     several: ClassVar[bool] = False
@@ -141,7 +141,7 @@ class Reloads:
         self._tried = target
 
 
-class Every:
+class LogQueue:
     """Every version with the one before it, and every rejection, one by one: for our own log, that must miss none."""
 
     several: ClassVar[bool] = True
@@ -173,7 +173,7 @@ class Every:
         """It was taken already."""
 
 
-class Notices:
+class EventQueue:
     """`Rejected` or `Stale`, one by one; of a slow subscriber's, the newest are kept."""
 
     several: ClassVar[bool] = True

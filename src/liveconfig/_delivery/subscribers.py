@@ -1,4 +1,4 @@
-"""One subscriber: whom to call, on which loop, and how the last call went. No threads here."""
+"""One subscriber: its callback, its event loop, and the result of its last call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Subject, Version
-from liveconfig._worker import Timer
+from liveconfig._watching import Timer
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 

@@ -1,4 +1,8 @@
-"""The command line: ``liveconfig`` and ``python -m liveconfig``. One module a command."""
+"""The command line: ``liveconfig`` and ``python -m liveconfig``.
+
+Each command is the module of its name, with ``add_arguments(parser)`` and ``run(arguments) -> exit code``. Only the
+module of the command that was given is imported, so that a command starts as fast as its own imports allow.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,17 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from liveconfig._version import __version__
-from liveconfig.cli import demo, explain, watch
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, watch, explain)
+_COMMANDS = {
+    "demo": "the main job: an application follows its ConfigMap and Secret",
+    "watch": "print each generation of a volume, and the names of the keys that changed",
+    "explain": "where each value comes from, and whether it can change",
+}
 _INTERRUPTED = 130
 _PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field
 
@@ -29,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not fit the terminal's encoding
-    given = _parser().parse_args(arguments)
+    given = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
     try:
         code: int = given.run(given)
         sys.stdout.flush()
@@ -41,13 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="liveconfig",
-        description="Settings that follow their mounted Kubernetes ConfigMaps and Secrets, with no restart.",
+        description="Settings that follow their mounted Kubernetes ConfigMaps and Secrets without a restart.",
     )
     parser.add_argument("--version", action="version", version=f"liveconfig {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.add_to(commands)
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name in arguments[:1]:
+            module = import_module(f"liveconfig.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     return parser

@@ -11,8 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from liveconfig import LiveConfigError, Settings
-from liveconfig._reading.names import nearest
-from liveconfig._redaction import verdict
+from liveconfig._loading import nearest, verdict
 
 
 class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users

@@ -104,15 +104,12 @@ class _ClockedVolume(KubeletVolume):
                 self.swapped_at = time.perf_counter()
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="the main job: an application follows its ConfigMap and Secret",
-        description="Starts a small web application, edits its ConfigMap and Secret on an embedded volume and asks it "
-        "again. Exit code 0, or 1 and the reason if a step failed.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = (
+        "Starts a small web application, edits its ConfigMap and Secret on an embedded volume and asks it "
+        "again. Exit code 0, or 1 and the reason if a step failed."
     )
-    parser.set_defaults(run=run)
 
 
 def run(_: argparse.Namespace) -> int:

@@ -22,14 +22,10 @@ _EPILOG = (
 _NO_STATUS = "the answer is JSON, but not the status of settings: is the address that of .../liveconfig/status?"
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "explain",
-        help="where each value comes from, and whether it can change",
-        description="Shows where each value comes from, never the value, and whether it can change.",
-        epilog=_EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = "Shows where each value comes from, never the value, and whether it can change."
+    parser.epilog = _EPILOG
     parser.add_argument(
         "target",
         metavar="MODULE:OBJECT | URL",
@@ -44,7 +40,6 @@ def add_to(commands: Any) -> None:
         metavar="NAME:VALUE",
         help="send this to the status page, as for its authentication; may be repeated",
     )
-    parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:

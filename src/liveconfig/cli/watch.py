@@ -12,25 +12,19 @@ from contextlib import closing, suppress
 from typing import Any
 
 from liveconfig import _clock
-from liveconfig._causes import describe_frozen
-from liveconfig._reading.mounts import frozen_parts, mounts
-from liveconfig._reading.volume import NotYet, Revision, Unreadable, VolumeReader
-from liveconfig._watch import POLLING, Glances, watcher
+from liveconfig._diagnostics import describe_frozen
+from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable, frozen_parts, read_mounts
+from liveconfig._watching import POLLING, Fingerprints, process_watcher
 from liveconfig.cli._text import printable
 
 Event = dict[str, Any]
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "watch",
-        help="print each generation of a volume, and the names of the keys that changed",
-        description="Prints what happens to a volume, until Ctrl-C. It shows names of keys, never values.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = "Prints what happens to a volume, until Ctrl-C. It shows names of keys, never values."
     parser.add_argument("directory", metavar="DIR", help="where the ConfigMap or Secret is mounted")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -61,7 +55,7 @@ class _Bell:
     def look(self) -> None:
         self._rung.put(None)
 
-    def recheck(self, seen: Glances) -> None:  # noqa: ARG002 - it reads in any case
+    def recheck(self, seen: Fingerprints) -> None:  # noqa: ARG002 - it reads in any case
         self.look()
 
     def wait(self, seconds: float | None) -> None:
@@ -87,10 +81,10 @@ class _Follower:
         self.delay = None
         try:
             revision = self._reader.read(self.known)
-        except NotYet as error:
+        except VolumeBusy as error:
             self.delay = error.delay
             return
-        except Unreadable as error:
+        except VolumeUnreadable as error:
             if error.reason != self._fault:
                 self._fault = error.reason
                 yield {"event": "unreadable", "reason": error.reason}
@@ -117,19 +111,19 @@ def _difference(old: Revision | None, new: Revision) -> Event:
 def _events(path: str) -> Generator[Event]:
     """What happens to the volume, for ever."""
     bell, volume = _Bell(), _Follower(path)
-    registration = watcher.add(bell, [path], POLLING)
+    registration = process_watcher.add(bell, [path], POLLING)
     told: Event = {}
     try:
         while True:
             news = list(volume.look())
-            how = _manner(volume.known, watcher.mode(registration)) if volume.known and volume.settled else told
+            how = _manner(volume.known, process_watcher.mode(registration)) if volume.known and volume.settled else told
             if how != told:
                 yield dict(how)
             told = how
             yield from news
             bell.wait(volume.delay)
     finally:
-        watcher.remove(registration)
+        process_watcher.remove(registration)
 
 
 def _manner(known: Revision, mode: str) -> Event:
@@ -138,7 +132,7 @@ def _manner(known: Revision, mode: str) -> Event:
         "path": known.path,
         "mode": known.mode,
         "watcher": "polling" if known.mode == "missing" else mode,
-        "frozen": describe_frozen(frozen_parts(known.path, mounts())),
+        "frozen": describe_frozen(frozen_parts(known.path, read_mounts())),
     }
 
 

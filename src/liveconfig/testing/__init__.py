@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from liveconfig.testing._double import override, recorded
-from liveconfig.testing._kubelet import KubeletVolume, Step
-from liveconfig.testing._manifest import Manifest
+from liveconfig._manifests import Manifest
+from liveconfig.testing._kubelet_volume import KubeletVolume, Step
+from liveconfig.testing._override import override, recorded
 
 __all__ = ["KubeletVolume", "Manifest", "Step", "override", "recorded"]

@@ -1,0 +1,136 @@
+"""`changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from liveconfig._delivery.publisher import Publisher
+from liveconfig._delivery.subjects import Subject
+from liveconfig._loading import told
+
+E = TypeVar("E")
+
+_log = logging.getLogger("liveconfig")
+
+
+class Stream(AsyncIterator[E], Generic[E]):
+    """What ``async for`` reads: subscribed when it is made, forgotten when nobody refers to it any more.
+
+    A slow consumer gets merged changes. It ends when the settings are closed.
+    """
+
+    def __init__(self, hub: Publisher, subject: Subject, closed: Callable[[], bool]) -> None:
+        self._hub = hub
+        self._subject = subject
+        self._closed = closed
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        hub.wake_with_versions(self)
+
+    def wake(self) -> None:
+        """There is news, from any thread."""
+        waiting = self._waiting
+        if waiting is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+                waiting[0].call_soon_threadsafe(waiting[1].set)
+
+    def renew(self) -> None:
+        """In a forked child: the loop is the parent's, and waking it would wake the parent."""
+        self._waiting = None
+
+    def __aiter__(self) -> Stream[E]:
+        return self
+
+    async def __anext__(self) -> E:
+        woken = self._woken()
+        while True:
+            woken.clear()
+            event = self._next()
+            if event is not None:
+                return event
+            if self._closed():
+                raise StopAsyncIteration
+            await woken.wait()
+
+    def _woken(self) -> asyncio.Event:
+        """One event for all who read here on this loop."""
+        loop = asyncio.get_running_loop()
+        if self._waiting is None or self._waiting[0] is not loop:
+            self._waiting = (loop, asyncio.Event())
+        return self._waiting[1]
+
+    def _next(self) -> E | None:
+        target = self._hub.newest
+        if not self._subject.news(target):
+            return None
+        self._subject.seen = target.number
+        try:
+            event: Any = self._subject.take(target, again=False)
+        except Exception as error:  # noqa: BLE001 - a user's selector
+            _log.error("the selector of a stream raised, it hears of no change: %s", told(error))
+            return None
+        if event is not None:
+            self._subject.settle(target, event)
+        return event  # type: ignore[no-any-return]
+
+
+class _Versions:
+    """The subject of a wait: every snapshot, the current one included."""
+
+    seen = 0
+    several: ClassVar[bool] = False
+
+    def news(self, target: Any) -> bool:
+        return bool(target.number > self.seen)
+
+    def take(self, target: Any, *, again: bool) -> Any:  # noqa: ARG002
+        return target.snapshot
+
+    def settle(self, target: Any, event: Any) -> None:
+        pass
+
+    tried = settle
+
+
+async def wait_for(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None) -> Any:
+    """The first snapshot for which the predicate holds.
+
+    Raises:
+        TimeoutError: There was none within ``timeout`` seconds.
+    """
+    stream: Stream[Any] = Stream(hub, _Versions(), lambda: False)
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            async for snapshot in stream:
+                if predicate(snapshot):
+                    return snapshot
+    except TimeoutError:
+        if limit.expired():  # else it is the predicate's own
+            raise _missed(timeout) from None
+        raise
+    raise AssertionError  # pragma: no cover - the stream has no end
+
+
+def wait(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None, clock: Callable[[], float]) -> Any:
+    """The same for plain code: blocks.
+
+    Raises:
+        TimeoutError: There was none within ``timeout`` seconds.
+    """
+    deadline = None if timeout is None else clock() + timeout
+    while True:
+        version = hub.newest
+        if predicate(version.snapshot):
+            return version.snapshot
+        left = None if deadline is None else deadline - clock()
+        with hub.lock:
+            if not hub.moved.wait_for(lambda version=version: hub.newest is not version, left):  # type: ignore[misc]
+                raise _missed(timeout)
+
+
+def _missed(timeout: float | None) -> TimeoutError:
+    return TimeoutError(f"the settings did not become what was waited for within {timeout} s")

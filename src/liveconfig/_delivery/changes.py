@@ -1,0 +1,25 @@
+"""Two snapshots -> the changes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from liveconfig._loading import is_branch, same
+from liveconfig.events import Change
+
+
+def diff(old: BaseModel, new: BaseModel, version: int) -> tuple[Change[Any], ...]:
+    """One `Change` per leaf that differs: nested models of one type are opened, lists and dicts are one leaf."""
+    return tuple(_changes(old, new, version, ""))
+
+
+def _changes(old: BaseModel, new: BaseModel, version: int, prefix: str) -> Iterator[Change[Any]]:
+    for name in type(new).model_fields:
+        before, after = old.__dict__[name], new.__dict__[name]
+        if is_branch(before) and type(before) is type(after):
+            yield from _changes(before, after, version, f"{prefix}{name}.")
+        elif not same(before, after):
+            yield Change(prefix + name, before, after, version)

@@ -1,0 +1,300 @@
+"""The subscribers of one settings object, and the delivery of each version to them.
+
+A *pass* brings every subscriber, in their order, to one version. User code is never called under the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from liveconfig._delivery.calls import Calls
+from liveconfig._delivery.loops import Loops, running_loop
+from liveconfig._delivery.subjects import EventQueue, LogQueue, Version
+from liveconfig._delivery.subscribers import Pass, Subscriber
+from liveconfig._delivery.threads import SLOW, DeliveryThreads, Job
+from liveconfig._watching import Timer, Timers, Worker
+
+AT_ONCE = 256
+"""Subscribers that a lane is given at once."""
+
+
+class Waker(Protocol):
+    """Something that waits for versions on an event loop."""
+
+    def wake(self) -> None:
+        """There is news, or the settings were closed. Called under the hub's lock: only leave a note."""
+
+    def renew(self) -> None:
+        """In a forked child: whatever waited, waits in the parent."""
+
+
+class Publisher:
+    """The subscribers of one settings object.
+
+    Args:
+        first: The version of the first load.
+        worker: Wakes what waits: the second of a slow subscriber, a back-off.
+        first_of_all: Called before all others, with each version and the one before it, and with each rejection.
+        others: The subscribers that come after those held here: signal receivers, asked for at each pass.
+    """
+
+    def __init__(
+        self,
+        first: Version,
+        worker: Worker,
+        first_of_all: Callable[[Any], None],
+        others: Callable[[Version], tuple[Subscriber, ...]],
+    ) -> None:
+        self.newest = first
+        self.subscribers: list[Subscriber] = []
+        self._every = LogQueue()
+        self._own = Subscriber(self._every, first_of_all, initial=False, retry=False)
+        self._others = others
+        self._other_subscribers: tuple[Subscriber, ...] = ()
+        self._reached = first  # by the last whole pass
+        self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._timers = Timers(worker)
+        self._loops = Loops()
+        self._calls = Calls(self._timers, self._kick, self._loops.open_one)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        # `with` on the lock itself, never on the condition: that one is Python code, and a KeyboardInterrupt inside it
+        # would leave the lock taken for ever.
+        self.lock = threading.RLock()
+        self.moved = threading.Condition(self.lock)
+        self._lanes = DeliveryThreads(self, self.lock, self._timers)
+        self._news: deque[Callable[[], None]] = deque()
+        self._pass: Pass | None = None
+        self._wanted = self._covered = 0
+
+    def renew(self) -> None:
+        """In a forked child: a new lock, and nobody busy."""
+        forking = self._lanes.forking()
+        self._timers.forget()
+        self._loops.forget()
+        self._set_up()
+        self._every.forget()
+        for waker in self._wakers:
+            waker.renew()
+        for subscriber in (self._own, *self.subscribers, *self._other_subscribers):
+            subscriber.renew()
+        if forking is not None and forking.event is not None:
+            # It forked: it is inside its call in the child too, and would fork again if it were told again.
+            forking.subscriber.succeeded(forking.target, forking.event)
+
+    def resume(self) -> None:
+        """In a forked child, or started again: deliver what is still to be delivered."""
+        self._calls.resting = False
+        with self.lock:
+            everybody = self.everybody()
+            for subscriber in everybody:
+                subscriber.waits = False
+            if any(subscriber.behind(self.newest) for subscriber in everybody):
+                self._kick()
+
+    def everybody(self) -> tuple[Subscriber, ...]:
+        """The subscribers, and the receivers of signals that listen now."""
+        with self.lock:
+            if any(subscriber.cancelled for subscriber in self.subscribers):
+                self._drop_cancelled()
+            self._other_subscribers = self._others(self._reached)
+            return (*self.subscribers, *self._other_subscribers)
+
+    # What comes in
+
+    def publish(self, version: Version) -> None:
+        """Tell everybody of a new version; one that comes late, after a newer one, is passed over."""
+        self._bring(partial(self._publish, version))
+
+    def reject(self, rejected: Any) -> None:
+        """Tell our own log of a rejection, and those who listen."""
+        self._bring(partial(self._every.put, rejected), partial(self._post, rejected))
+
+    def post(self, notice: Any) -> None:
+        """Tell those who listen of a stale field."""
+        self._bring(partial(self._post, notice))
+
+    def _bring(self, *news: Callable[[], None]) -> None:
+        """Take news in. Who brings it has a turn, and waits for the lock a second at most.
+
+        In the main thread a signal handler may have come in the middle of what is done under the lock, and wait for
+        that turn.
+        """
+        self._news.extend(news)
+        if threading.current_thread() is threading.main_thread():
+            with self.lock:
+                self._take_in()
+        elif self.lock.acquire(timeout=SLOW):
+            try:
+                self._take_in()
+            finally:
+                self.lock.release()
+        else:
+            self._timers.later(SLOW, self._bring)
+
+    def _take_in(self) -> None:
+        while self._news:
+            self._news.popleft()()
+
+    def _publish(self, version: Version) -> None:
+        if version.number <= self.newest.number:
+            return
+        self._every.put((self.newest, version))
+        self.newest = version
+        for waker in self._wakers:
+            waker.wake()
+        self.moved.notify_all()
+        self._kick()
+
+    def _post(self, notice: Any) -> None:
+        for subscriber in self.everybody():
+            if isinstance(subscriber.subject, EventQueue):
+                subscriber.subject.put(notice)
+        self._kick()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Tell it from now on."""
+        if subscriber.coroutine:
+            subscriber.loop = running_loop()
+        with self.lock:
+            self.subscribers.append(subscriber)
+        if subscriber.behind(self.newest):
+            self._kick()
+            if not subscriber.coroutine:
+                self.barrier()
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Tell it no more. Waits for no lock: a finalizer may call this, whatever lock its thread holds."""
+        subscriber.cancelled = True
+        self._calls.forget(subscriber)
+        if self.lock.acquire(blocking=False):
+            try:
+                self._drop_cancelled()
+            finally:
+                self.lock.release()
+
+    def has_subscribers(self) -> bool:
+        """Whether anybody is subscribed; receivers of signals are not."""
+        return any(not subscriber.cancelled for subscriber in self.subscribers)
+
+    def _drop_cancelled(self) -> None:
+        self.subscribers = [subscriber for subscriber in self.subscribers if not subscriber.cancelled]
+
+    def wake_with_versions(self, waker: Waker) -> None:
+        """Wake it at each version while somebody refers to it."""
+        with self.lock:
+            self._wakers.add(waker)
+
+    def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a loop to the coroutines that have none, or one that is closed; also later, until `unbind_loop`."""
+        with self.lock:
+            self._loops.enter(loop)
+            for subscriber in self.subscribers:
+                subscriber.parked = False
+            self._kick()
+
+    def unbind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Undo one `bind_loop`; who runs on the loop stays there."""
+        with self.lock:
+            self._loops.leave(loop)
+
+    def _kick(self) -> None:
+        with self.lock:
+            self._wanted += 1
+            self._lanes.start()
+
+    # Waiting
+
+    def barrier(self) -> None:
+        """Return when every subscriber was given what is there now, save coroutines and those that run for long.
+
+        Where no thread can be had for a second, they are told later: nobody waits for that.
+        """
+        if self._lanes.here() is not None:
+            return
+        with self.lock:
+            wanted = self._wanted
+            if self._covered < wanted:
+                self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
+            while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW):
+                if not self._lanes.see():
+                    break
+
+    def close(self) -> None:
+        """Wait no more for anything, and, for a moment, for the lane to end."""
+        self._calls.resting = True
+        self._timers.cancel_all()
+        with self.lock:
+            for waker in self._wakers:
+                waker.wake()
+        self._lanes.close()
+
+    # What the lanes work through
+
+    def next(self) -> deque[Job]:
+        """The next jobs of the pass, or of a new one."""
+        jobs: deque[Job] = deque()
+        while not jobs and (self._pass is not None or self._begin()):
+            assert self._pass is not None
+            target = self._pass.target
+            for subscriber in self._pass.rest:
+                if subscriber.due(target):
+                    jobs.append(self._job(subscriber, target))
+                    if len(jobs) == AT_ONCE:
+                        return jobs
+            if not jobs:
+                self._end()
+        return jobs
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        """The lane in charge was left to one subscriber: these are the next ones of the pass."""
+        subscribers = [job.subscriber for job in jobs]
+        for subscriber in subscribers:
+            subscriber.rest()
+        if self._pass is not None:
+            self._pass.rest = itertools.chain(subscribers, self._pass.rest)
+
+    def more(self, done: Job) -> Job | None:
+        """The next job for a subscriber that has a lane to itself."""
+        return self._job(done.subscriber, self.newest) if done.subscriber.due(self.newest) else None
+
+    def serve(self, job: Job) -> None:
+        """Call a subscriber; if it has several events to hear, until it has heard all."""
+        subscriber = job.subscriber
+        try:
+            if not subscriber.cancelled:
+                self._calls.call(job)
+                if subscriber.subject.several:
+                    while not subscriber.on_loop and subscriber.wants(job.target):
+                        self._calls.call(job)
+        finally:  # of a log filter that raised too
+            if not subscriber.on_loop:
+                subscriber.rest()
+
+    def left(self, job: Job) -> Timer | None:
+        """It has a lane to itself: say so when it stays inside its call."""
+        return self._calls.hung(job.subscriber)
+
+    def _job(self, subscriber: Subscriber, target: Version) -> Job:
+        subscriber.busy = True
+        return Job(subscriber, target)
+
+    def _begin(self) -> bool:
+        if self._covered >= self._wanted:
+            return False
+        self._pass = Pass(self.newest, (self._own, *self.everybody()), self._wanted)
+        return True
+
+    def _end(self) -> None:
+        assert self._pass is not None
+        self._reached, self._covered = self._pass.target, self._pass.covers
+        self._pass = None
+        self.moved.notify_all()

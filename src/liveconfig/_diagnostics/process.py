@@ -1,0 +1,56 @@
+"""Facts about this process: its start time, whether it runs in a pod, whether its threads are real."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+
+from liveconfig import _clock
+
+_IMPORTED_AT = _clock.now()
+
+VOLUMES_VARIABLE = "LIVECONFIG_VOLUMES"
+
+
+def started_at() -> datetime:
+    """When the process started: as old are the variables of its environment.
+
+    On Linux from field 22 of /proc/self/stat, proc_pid_stat(5), in clock ticks since boot; elsewhere the
+    moment of import. Found out once a process, so that a wall clock that is set later does not move it.
+    """
+    return _started_at(os.getpid())
+
+
+@functools.cache
+def _started_at(_pid: int) -> datetime:
+    try:
+        with open("/proc/self/stat", "rb") as stat, open("/proc/uptime", "rb") as uptime:
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+            up = float(uptime.read().split()[0])
+        return datetime.now(UTC) - timedelta(seconds=up - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return _IMPORTED_AT
+
+
+def in_pod() -> bool:
+    """Whether this is a container that the kubelet started."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def declared_volumes() -> list[str] | None:
+    """The paths that `LIVECONFIG_VOLUMES` names; None where it is not set or empty."""
+    value = os.environ.get(VOLUMES_VARIABLE, "")
+    return [path for path in value.split(os.pathsep) if path] or None
+
+
+def green_threads() -> str | None:
+    """The library that has replaced threads by its own, under which nothing here works; None where there is none."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None

@@ -1,0 +1,122 @@
+"""Reads all volumes of one settings object; a fault of one volume does not stop the others.
+
+What cannot be read or parsed holds back its own volume only; the others move on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from pydantic_settings import BaseSettings
+
+from liveconfig._loading import DecodeError, Fault, Feed, Feeds, Invalid, Loaded, Loader, StartupFailure, named
+from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What one look at all volumes gave.
+
+    Attributes:
+        feeds: The newest of each volume that could be read and parsed, the known one of the others.
+        faults: What is wrong, by index of the volume.
+        clear: The volumes that were read well, or are as they were.
+        delay: Seconds after which to look again, because somebody is writing; None if nobody is.
+        waiting: The volumes that are being written.
+        restless: Whether somebody has been writing for so long that it counts as a fault.
+    """
+
+    feeds: Feeds
+    faults: Mapping[int, Fault]
+    clear: tuple[int, ...]
+    delay: float | None
+    waiting: tuple[int, ...] = ()
+    restless: bool = False
+
+    def tells_nothing_beside(self, tried: Feeds) -> bool:
+        """Whether some volume is being written, and all others are as they were when they were tried."""
+        others = (at for at in range(len(tried)) if at not in self.waiting)
+        return bool(self.waiting) and all(tried[at] == self.feeds[at] for at in others)
+
+
+class VolumesReader(Generic[S]):
+    """The readers of all volumes, and their parsing."""
+
+    def __init__(self, loader: Loader[S]) -> None:
+        self._loader = loader
+        self.readers = tuple(VolumeReader(volume.path) for volume in loader.volumes)
+
+    def first_load(self) -> Loaded[S]:
+        """What the volumes and all else give at the start; waits for writers.
+
+        Raises:
+            StartupFailure: Something cannot be read, parsed or validated.
+        """
+        feeds: list[Feed] = []
+        faults: list[Fault] = []
+        for index, reader in enumerate(self.readers):
+            taken = self._one(index, _patiently(reader), None)
+            if isinstance(taken, Fault):
+                faults.append(taken)
+            else:
+                feeds.append(taken)
+        if faults:
+            raise StartupFailure(tuple(faults))
+        loaded = self._loader.load(tuple(feeds), None)
+        if isinstance(loaded, Invalid):
+            raise StartupFailure((), loaded)
+        return loaded
+
+    def look(self, known: Feeds) -> ReadResult:
+        """What is there now, beside what is known; waits for nobody."""
+        feeds, faults, clear, delays = list(known), {}, [], {}
+        for index, reader in enumerate(self.readers):
+            try:
+                read = _read(reader, known[index].revision)
+            except VolumeBusy as not_yet:
+                delays[index] = not_yet.delay
+                continue
+            taken = known[index] if read is None else self._one(index, read, known[index])
+            if isinstance(taken, Fault):
+                faults[index] = taken
+            else:
+                feeds[index] = taken
+                clear.append(index)
+        restless = any(reader.restless for reader in self.readers)
+        delay = min(delays.values(), default=None)
+        return ReadResult(tuple(feeds), faults, tuple(clear), delay, tuple(delays), restless)
+
+    def _one(self, index: int, read: Revision | Fault, known: Feed | None) -> Feed | Fault:
+        if isinstance(read, Fault):
+            return read
+        if known is not None and read.files == known.revision.files and read.mode == known.revision.mode:
+            return replace(known, revision=read)
+        try:
+            return self._loader.feed(index, read, known)
+        except DecodeError as unfit:
+            return Fault("parse", unfit.reason, unfit.fields, named([read]), ambiguous=unfit.ambiguous)
+
+
+def _read(reader: VolumeReader, known: Revision | None) -> Revision | Fault | None:
+    try:
+        return reader.read(known)
+    except VolumeUnreadable as error:
+        generations = {reader.path: error.generation} if error.generation else {}
+        return Fault("read", f"{reader.path}: {error.reason}", (error.key,) if error.key else (), generations)
+
+
+def _patiently(reader: VolumeReader) -> Revision | Fault:
+    pause = threading.Event()
+    while True:
+        try:
+            read = _read(reader, None)
+        except VolumeBusy as not_yet:
+            pause.wait(not_yet.delay)
+        else:
+            assert read is not None
+            return read

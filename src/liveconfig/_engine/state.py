@@ -1,0 +1,71 @@
+"""The applied configuration, its version, and the live object that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic_settings import BaseSettings
+
+from liveconfig import _clock
+from liveconfig._delivery import Version
+from liveconfig._loading import Loaded, mask, masked, named, swap
+from liveconfig._volumes import Fingerprint
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class AppliedState(Generic[S]):
+    """Changed in the turn alone, read by anybody.
+
+    Attributes:
+        state: The configuration and its version, in one store: who reads it has a pair that belongs together.
+        instance: Gives the live object, unless nobody refers to it any more.
+        loaded_at: When the first version became visible.
+    """
+
+    def __init__(self, loaded: Loaded[S], began: float) -> None:
+        self.state = (loaded, _version(loaded, 1, began))
+        self.instance: Callable[[], S | None] = lambda: None
+        self.loaded_at = self.version.applied_at
+
+    @property
+    def loaded(self) -> Loaded[S]:
+        """The configuration."""
+        return self.state[0]
+
+    @property
+    def version(self) -> Version:
+        """The same as what is published."""
+        return self.state[1]
+
+    def stands_at(self, places: Sequence[Fingerprint | None]) -> bool:
+        """Whether what was seen of every volume is what this was made of."""
+        return [place and place.token for place in places] == [each.revision.token for each in self.loaded.feeds]
+
+    def replace(self, loaded: Loaded[S], began: float) -> None:
+        """Make another configuration visible: the version and the snapshot first, then the live object."""
+        self.state = (loaded, _version(loaded, self.version.number + 1, began))
+        if self.show():
+            _clock.give_way()
+
+    def adopt(self, loaded: Loaded[S]) -> None:
+        """Other bytes or another generation, and no field differs: no version, and the snapshot stays."""
+        snapshot = self.loaded.snapshot
+        mask(snapshot, masked(loaded.snapshot))
+        self.state = (Loaded(snapshot, loaded.feeds, loaded.overrides), self.version)
+
+    def show(self) -> bool:
+        """Have the live object show it. Returns whether there is one."""
+        instance = self.instance()
+        if instance is not None:
+            swap(instance, self.loaded.snapshot)
+        return instance is not None
+
+
+def _version(loaded: Loaded[Any], number: int, began: float) -> Version:
+    revisions = [each.revision for each in loaded.feeds]
+    written = [revision.written_at for revision in revisions if revision.written_at is not None]
+    duration = timedelta(seconds=_clock.monotonic() - began)
+    return Version(loaded.snapshot, number, named(revisions), max(written, default=None), _clock.now(), duration)

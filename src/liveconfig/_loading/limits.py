@@ -1,0 +1,63 @@
+"""Limits that hold for a document of any format: size, depth, duplicate names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+MAX_NODES = 1_000_000
+MAX_DEPTH = 100
+
+
+class DocumentError(Exception):
+    """A document cannot be parsed; the message holds places and kinds, no content."""
+
+
+def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Make a mapping of the pairs as they stand in a text.
+
+    Raises:
+        DocumentError: A name stands there twice.
+    """
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise DocumentError("a name stands twice in one mapping")
+    return mapping
+
+
+def check_size(data: Any) -> None:
+    """Refuse data that nobody means as a configuration, and that others may choke on.
+
+    Raises:
+        DocumentError: It has too many entries, or half a character in a text.
+        RecursionError: It is nested too deep.
+    """
+    if _expanded(data, {}, 0) > MAX_NODES:
+        raise DocumentError(f"it has more than {MAX_NODES:,} entries once its aliases are expanded")
+
+
+def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
+    """How many nodes a value has when shared ones are counted each time, as validation visits them."""
+    if isinstance(value, str):
+        _check_text(value)
+    if not isinstance(value, (dict, list)):
+        return 1
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if id(value) not in sizes:
+        inner: Iterable[Any] = value
+        if isinstance(value, dict):
+            _check_text("".join(map(str, value)))
+            inner = value.values()
+        sizes[id(value)] = 1 + sum(_expanded(item, sizes, depth + 1) for item in inner)
+    return sizes[id(value)]
+
+
+def _check_text(text: str) -> None:
+    """Refuse what can never be written as UTF-8: an escape for the half of a character."""
+    if not text.isascii() and _HALF.search(text):
+        raise DocumentError("an escape stands for half a character")
+
+
+_HALF = re.compile("[\ud800-\udfff]")

@@ -1,0 +1,134 @@
+"""Revisions, environment and other sources -> a validated instance."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from liveconfig._loading.decoder import Decoder
+from liveconfig._loading.feed import Feed, feed, fresh, merge
+from liveconfig._loading.fields import Node
+from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
+from liveconfig._loading.redaction import problems, verdict
+from liveconfig._loading.sources import Sources
+from liveconfig._volumes import Revision, Volume
+
+S = TypeVar("S", bound=BaseSettings)
+Feeds = tuple[Feed, ...]
+Overrides: TypeAlias = tuple[tuple[tuple[Node, ...], Any], ...]
+"""The path to each field, and its value; what stands around others comes before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """A validated instance, and what it was made of."""
+
+    snapshot: S
+    feeds: Feeds
+    overrides: tuple[Overrides, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Why there is no instance: (dotted field, message) for each fault."""
+
+    faults: tuple[tuple[str, str], ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields at fault, each once."""
+        return tuple(dict.fromkeys(name for name, _ in self.faults if name))
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {message}" if name else message for name, message in self.faults)
+
+
+class Loader(Generic[S]):
+    """Loads instances of one class, again and again; only the volumes change in between.
+
+    Args:
+        cls: The settings class.
+        volumes: Its volumes, the strongest last.
+        sources: Everything but the volumes.
+    """
+
+    def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources) -> None:
+        self.cls = cls
+        self.volumes = tuple(volumes)
+        self.sources = sources
+        self.plan = sources.plan
+        self.overrides: tuple[Overrides, ...] = ()
+        self._decoder = Decoder(sources.environment)
+        config: Mapping[str, Any] = cls.model_config
+        self._documents: tuple[str, ...] = tuple(config.get("documents", ()))
+
+    def feed(self, index: int, revision: Revision, before: Feed | None) -> Feed:
+        """What a revision of the volume at ``index`` gives, which gave ``before``.
+
+        Raises:
+            DecodeError: It does not parse.
+        """
+        return feed(self.plan, self._decoder, revision, self._documents, self.volumes[index].secret, before)
+
+    def load(self, feeds: Feeds, before: S | None) -> Loaded[S] | Invalid:
+        """Validate what the volumes and all else give together.
+
+        Args:
+            feeds: What each volume gives.
+            before: The snapshot in use, whose defaults stay; None at the first load.
+        """
+        try:
+            snapshot = build(self.cls, fresh(self._data(feeds)))
+        except ValidationError as error:
+            return Invalid(tuple(problems(error, self.plan, self.cls.__pydantic_core_schema__)))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # a person's, not a validator's
+            return Invalid((("", f"a validator raised {verdict(error)}"),))
+        if before is not None:
+            keep_defaults(snapshot, before)
+        mask(snapshot, self._masked(feeds))
+        return Loaded(snapshot, feeds, self.overrides)
+
+    def _data(self, feeds: Feeds) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = self.sources.below
+        if self.sources.has_volumes:
+            for each in feeds:
+                data = merge(data, each.values) if data else each.values
+        if self.sources.above:
+            data = merge(data, self.sources.above)
+        for nodes, value in (each for layer in self.overrides for each in layer):
+            data = _laid_over(data, nodes, value)
+        return data
+
+    def _masked(self, feeds: Feeds) -> frozenset[str]:
+        """The fields of the first level into which a secret volume gives anything, be it under a name of no field."""
+        given = {name for each in feeds if each.secret for name in each.values}
+        if not given:
+            return frozenset()
+        return frozenset(
+            node.label for node in self.plan.fields.values() if not given.isdisjoint(each.key for each in node.inputs)
+        )
+
+
+def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> dict[str, Any]:
+    """The data with one field, at any depth, replaced; a model on the way keeps its other fields."""
+    node, *rest = nodes
+    below = data.get(node.key, node.field.get_default(call_default_factory=False))
+    if rest:
+        value = _laid_over(_fields_of(below, node), rest, value)
+    elif isinstance(below, dict) and isinstance(value, dict):
+        value = merge(below, value)
+    return {**data, node.key: value}
+
+
+def _fields_of(model: Any, node: Node) -> Mapping[str, Any]:
+    if isinstance(model, Mapping):
+        return model
+    children = node.children.values()
+    return {child.key: getattr(model, child.label) for child in children if hasattr(model, child.label)}

@@ -1,0 +1,49 @@
+"""Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from liveconfig._loading.limits import unique
+
+_PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """Parse a document of Java's format.
+
+    Raises:
+        DocumentError: A name stands there twice.
+    """
+    matches = (_PAIR.fullmatch(line) for line in _logical_lines(text))
+    return unique([(_unescape(match[1]), _unescape(match[2])) for match in matches if match])
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Lines without comments and blank ones; one that ends in an odd number of backslashes goes on in the next."""
+    parts: list[str] = []
+    goes_on = False
+    for natural in re.split(r"\r\n|\n|\r", text):
+        line = natural.lstrip(" \t\f")
+        if not goes_on and (not line or line[0] in "#!"):
+            continue
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        parts.append(line[:-1] if goes_on else line)
+        if not goes_on:
+            yield "".join(parts)
+            parts = []
+    if parts:
+        yield "".join(parts)
+
+
+def _unescape(text: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        letter = match[1]
+        return chr(int(letter[1:], 16)) if len(letter) == 5 else _LETTERS.get(letter, letter)
+
+    # Java writes a character beyond the 16 bits as the escapes of its two halves: put them together.
+    halves = _ESCAPE.sub(one, text).encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le", "surrogatepass")

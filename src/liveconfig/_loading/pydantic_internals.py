@@ -1,0 +1,151 @@
+"""Build, swap and copy instances: the only module that uses internals of pydantic.
+
+A live object is an instance of the user's class whose instance dictionary is replaced, as a whole, by that of each new
+snapshot: one pointer store, so readers take no lock and pay for a plain attribute.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, RootModel
+
+M = TypeVar("M", bound=BaseModel)
+
+_STORES = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+
+MASKED = "__liveconfig_masked__"
+"""The slot with the names of the fields that a volume made secret, whatever their type."""
+
+
+def build(cls: type[M], data: Mapping[str, Any]) -> M:
+    """A validated instance that never saw the environment: the class's own ``__init__`` is not called.
+
+    Raises:
+        pydantic.ValidationError: The data does not fit; it holds values, and must not leave liveconfig.
+    """
+    instance = cls.__new__(cls)
+    if instance.__pydantic_validator__.validate_python(data, self_instance=instance) is not instance:
+        raise TypeError("a validator gave another object")
+    return instance
+
+
+def swap(instance: BaseModel, snapshot: BaseModel) -> None:
+    """Make ``instance`` show what ``snapshot`` holds. The dictionary goes first: it is what readers look at."""
+    object.__setattr__(instance, "__dict__", _fields_only(snapshot))
+    for store in _STORES:
+        object.__setattr__(instance, store, copy.copy(getattr(snapshot, store)))
+    mask(instance, masked(snapshot))
+
+
+def mask(instance: BaseModel, names: frozenset[str]) -> None:
+    """Have the values of these fields hidden wherever the instance is printed."""
+    if names or masked(instance):
+        object.__setattr__(instance, MASKED, names)
+
+
+def masked(instance: BaseModel) -> frozenset[str]:
+    """The fields of the first level that are hidden where the instance is printed."""
+    names: frozenset[str] = getattr(instance, MASKED, frozenset())
+    return names
+
+
+def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
+    """Let a default that a factory made (an id, a time) be what it was: nothing has changed there."""
+    for name, field in type(instance).__pydantic_fields__.items():
+        made = field.default_factory is not None and not field.default_factory_takes_validated_data
+        if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
+            vars(instance)[name] = vars(before)[name]
+
+
+def copy_of(snapshot: M) -> M:
+    """Another instance with the same values."""
+    other = snapshot.__class__.__new__(snapshot.__class__)
+    swap(other, snapshot)
+    return other
+
+
+def _fields_only(snapshot: BaseModel) -> dict[str, Any]:
+    """The fields, without what a ``cached_property`` computed from them."""
+    fields = type(snapshot).__pydantic_fields__
+    held = snapshot.__dict__
+    return held.copy() if len(held) == len(fields) else {name: held[name] for name in fields if name in held}
+
+
+_PLAIN = frozenset((str, int, bool, bytes))
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether two values are of one type and equal, at any depth; what cannot be compared counts as different.
+
+    Python's own ``==`` takes 1 for True. What is not equal to itself, as ``nan``, is the same as another such value: or
+    it would change at every reload.
+    """
+    if old is new:
+        return True
+    if type(old) is type(new) and type(old) in _PLAIN:
+        return bool(old == new)
+    try:
+        return _same(old, new)
+    except (Exception, SystemExit):  # noqa: BLE001 - a user's __eq__
+        return False
+
+
+def _same(old: Any, new: Any) -> bool:
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, (list, tuple)):
+        return len(old) == len(new) and all(map(same, old, new))
+    if isinstance(old, dict):
+        return len(old) == len(new) and all(name in new and same(value, new[name]) for name, value in old.items())
+    if isinstance(old, BaseModel) and type(old).__eq__ is BaseModel.__eq__:
+        return equal(old, new) and same(old.__pydantic_extra__, new.__pydantic_extra__)
+    return bool(old == new or (old != old and new != new))
+
+
+def equal(old: BaseModel, new: BaseModel) -> bool:
+    """Whether no field differs."""
+    before, after = old.__dict__, new.__dict__
+    return all(same(before[name], after[name]) for name in type(old).__pydantic_fields__)
+
+
+def is_branch(value: Any) -> bool:
+    """Whether a value is a nested model whose fields count one by one; a `RootModel` is the value that it holds."""
+    return isinstance(value, BaseModel) and not isinstance(value, RootModel) and bool(type(value).model_fields)
+
+
+def leaves(instance: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each field and its value; nested models are opened, with dotted names."""
+    for name in type(instance).model_fields:
+        value = instance.__dict__[name]
+        if is_branch(value):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def has_place(instance: BaseModel, dotted: str) -> bool:
+    """Whether a field can be there; it cannot where the model around it is another member of a union by now."""
+    value: Any = instance
+    for name in dotted.split("."):
+        if isinstance(value, BaseModel) and name not in type(value).__pydantic_fields__:
+            return False
+        value = getattr(value, "__dict__", {}).get(name)
+    return True
+
+
+def with_leaf_of(other: BaseModel, name: str, snapshot: M) -> M:
+    """A copy of ``snapshot`` in which one leaf is as it is in ``other``; nothing is validated."""
+    label, _, inside = name.partition(".")
+    value = other.__dict__[label]
+    copied = copy_of(snapshot)
+    changed = with_leaf_of(value, inside, snapshot.__dict__[label]) if inside else value
+    object.__setattr__(copied, "__dict__", {**copied.__dict__, label: changed})
+    return copied
+
+
+def field_hash(instance: BaseModel) -> int:
+    """The hash of a frozen model: its type and its values."""
+    return hash((type(instance), *(instance.__dict__[name] for name in type(instance).__pydantic_fields__)))

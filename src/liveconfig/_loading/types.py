@@ -1,0 +1,173 @@
+"""What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import inspect
+import pathlib
+import types
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from pydantic import RootModel, Secret, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+_BYTES = (bytes, SecretBytes)
+_TEXT = (
+    str,
+    int,
+    float,
+    bool,
+    SecretStr,
+    decimal.Decimal,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    pathlib.PurePath,
+    uuid.UUID,
+)
+
+
+_PLAIN = frozenset(_TEXT)
+
+
+class Kind(enum.Enum):
+    """How the bytes of a key become what pydantic is given."""
+
+    TEXT = "text"
+    BYTES = "bytes"
+    DECODED = "decoded"  # by pydantic-settings' own rules: JSON, unions, enum names, strict numbers
+
+
+def members(annotation: Any) -> Iterator[Any]:
+    """The plain types that an annotation allows, without ``None``: unions, aliases and the like are opened."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        for argument in get_args(annotation):
+            yield from members(argument)
+    elif origin is Annotated:
+        yield from members(get_args(annotation)[0])
+    elif hasattr(annotation, "__value__"):
+        yield from members(annotation.__value__)
+    elif hasattr(annotation, "__supertype__"):
+        yield from members(annotation.__supertype__)
+    elif annotation is not type(None):
+        yield annotation
+
+
+def classes_in(annotation: Any) -> Iterator[type]:
+    """The classes that an annotation names, those inside lists, dictionaries and other generics too."""
+    for member in members(annotation):
+        if inspect.isclass(member):
+            yield member
+        if get_origin(member) is not Literal:
+            for argument in get_args(member):
+                yield from classes_in(argument)
+
+
+def classes_within(annotation: Any, seen: frozenset[type] = frozenset()) -> Iterator[type]:
+    """The same, and those that the fields of these classes name, at any depth."""
+    for member in classes_in(annotation):
+        yield member
+        if member not in seen:
+            for inner in _fields_of(member).values():
+                yield from classes_within(inner.annotation, seen | {member})
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether it is, without a closer look, one of the types that take text as it is."""
+    return isinstance(annotation, type) and annotation in _PLAIN
+
+
+def kind_of(annotation: Any) -> Kind:
+    """How a key for a field of this type is read. What is not known to be simple is decoded by pydantic-settings."""
+    allowed = list(members(annotation))
+    if allowed and all(_is(member, _BYTES) for member in allowed):
+        return Kind.BYTES
+    if allowed and all(_is(member, _TEXT) or _is_words(member) for member in allowed):
+        return Kind.TEXT
+    return Kind.DECODED
+
+
+def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
+    """The fields that keys can reach inside a value of this type: those of its models, dataclasses and the like."""
+    found: dict[str, FieldInfo] = {}
+    for member in members(annotation):
+        found = {**_fields_of(member), **found}
+    return found
+
+
+def _fields_of(member: Any) -> Mapping[str, FieldInfo]:
+    """The fields of a class that has such: a model, a dataclass of either kind, a `TypedDict`, a `NamedTuple`."""
+    known: Mapping[str, FieldInfo] | None = getattr(member, "__pydantic_fields__", None)
+    if _is(member, (RootModel,)):
+        return {}
+    if known is not None or not inspect.isclass(member):
+        return known or {}
+    if dataclasses.is_dataclass(member) or is_typeddict(member) or hasattr(member, "_field_defaults"):
+        with suppress(NameError):  # of a class that is not there yet
+            return {name: FieldInfo.from_annotation(hint) for name, hint in get_type_hints(member).items()}
+    return {}
+
+
+def by_alias_of(model: Any) -> bool:
+    """Whether a model takes its fields by alias, where they have one; else by name alone."""
+    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
+    return config.get("validate_by_alias") is not False
+
+
+def by_name_of(model: Any) -> bool:
+    """Whether a model takes its fields by name too, where they have an alias."""
+    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
+    return bool(config.get("populate_by_name") or config.get("validate_by_name"))
+
+
+def entry_kind(annotation: Any) -> Kind:
+    """How an entry of a mapping of this type is read."""
+    for member in _with_roots(annotation):
+        arguments = get_args(member)
+        if len(arguments) == 2 and _is(get_origin(member), (dict, Mapping)):
+            return kind_of(arguments[1])
+    return Kind.DECODED
+
+
+def takes_any_key(annotation: Any) -> bool:
+    """Whether a value of this type is a mapping, into which every key fits."""
+    return any(_is(get_origin(member) or member, (dict, Mapping)) for member in _with_roots(annotation))
+
+
+def _with_roots(annotation: Any) -> Iterator[Any]:
+    """The same as `members`; a `RootModel` is what it holds."""
+    for member in members(annotation):
+        root = getattr(member, "__pydantic_fields__", {}).get("root") if _is(member, (RootModel,)) else None
+        yield from (member,) if root is None else members(root.annotation)
+
+
+def is_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether a value of this type can hold a `SecretStr`, a `SecretBytes` or a `Secret` anywhere."""
+    for member in _with_roots(annotation):
+        if _is(member, (SecretStr, SecretBytes, Secret)) or _is(get_origin(member), (Secret,)):
+            return True
+        if any(is_secret(argument, seen) for argument in get_args(member) if get_origin(member) is not Literal):
+            return True
+        if inspect.isclass(member) and member not in seen:
+            inside = seen | {member}
+            if any(is_secret(field.annotation, inside) for field in _fields_of(member).values()):
+                return True
+    return False
+
+
+def _is(member: Any, classes: tuple[type, ...]) -> bool:
+    return inspect.isclass(member) and not get_args(member) and issubclass(member, classes)
+
+
+def _is_words(member: Any) -> bool:
+    """Whether it is a choice between words, given as they are."""
+    if get_origin(member) is Literal:
+        return all(type(choice) is str for choice in get_args(member))
+    return _is(member, (enum.Enum,))

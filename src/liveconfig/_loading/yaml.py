@@ -1,0 +1,104 @@
+"""YAML -> data, with the safe loader of PyYAML made strict."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from liveconfig._loading.limits import MAX_DEPTH, MAX_NODES, DocumentError
+
+_MERGE = "tag:yaml.org,2002:merge"
+_MAX_DIGITS = 4300  # as Python has it for decimal numbers
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse one document of YAML; an empty one is an empty mapping.
+
+    Raises:
+        DocumentError: PyYAML is not installed, or what is wrong, and where.
+        RecursionError: It is nested too deep.
+    """
+    try:
+        yaml = import_module("yaml")  # when first wanted: most volumes hold none, and it costs a tenth of our import
+    except ImportError:
+        raise DocumentError("YAML needs the extra: pip install 'kube-liveconfig[yaml]'") from None
+    try:
+        _check_depth(yaml, text)
+        data = yaml.load(text, _loader(yaml))
+    except yaml.MarkedYAMLError as error:
+        raise DocumentError(f"invalid YAML{_place(error.problem_mark)}") from None
+    return {} if data is None else data
+
+
+def _place(mark: Any) -> str:
+    return "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
+
+
+def _check_depth(yaml: ModuleType, text: str) -> None:
+    """Look at the events alone first: libyaml's composer recurses on the C stack, and its overflow ends the process."""
+    depth = 0
+    for event in yaml.parse(text, _loader(yaml)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise RecursionError
+
+
+@cache
+def _loader(yaml: ModuleType) -> Any:
+    """Make PyYAML's safe loader strict: the one in C where that is there."""
+    loader: Any = type("_StrictLoader", (_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
+    for kind in ("int", "float"):
+        loader.add_constructor(f"tag:yaml.org,2002:{kind}", _Strict.construct_number)
+    return loader
+
+
+_AnyLoader: Any = object  # in use it stands before one of PyYAML's, which is not imported yet
+
+
+class _Strict(_AnyLoader):  # type: ignore[misc]
+    """What makes a loader take no name twice in a mapping, and expand nothing for ever."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._flat: set[int] = set()
+        self._merged = 0
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        """Look at the names as they stand there, before what is merged is among them."""
+        self.flatten_mapping(node)
+        result: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return result
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Bring in what is merged, once for each node."""
+        if id(node) in self._flat:
+            return
+        self._flat.add(id(node))
+        own = [name for name, _ in node.value if name.id == "scalar" and name.tag != _MERGE]
+        for part in _merged_nodes(node):
+            self.flatten_mapping(part)
+            self._merged += len(part.value)
+        if self._merged > MAX_NODES:
+            raise DocumentError(f"it has more than {MAX_NODES:,} entries once its merges are expanded")
+        super().flatten_mapping(node)
+        if len({self.construct_object(name) for name in own}) < len(own):
+            raise DocumentError(f"a name stands twice in one mapping (line {node.start_mark.line + 1})")
+
+    def construct_number(self, node: Any) -> Any:
+        """Read a number of sane length: ``1:1:1`` is one to the base of 60, whatever its length."""
+        if len(node.value) > _MAX_DIGITS:
+            raise DocumentError(f"a number of more than {_MAX_DIGITS} digits (line {node.start_mark.line + 1})")
+        return getattr(self, f"construct_yaml_{node.tag.rpartition(':')[2]}")(node)
+
+
+def _merged_nodes(node: Any) -> list[Any]:
+    """The mappings that a mapping merges; what else stands there is left for PyYAML to refuse."""
+    merged = [value for child, value in node.value if child.tag == _MERGE]
+    flat = [part for value in merged for part in (value.value if value.id == "sequence" else [value])]
+    return [part for part in flat if part.id == "mapping"]

@@ -1,0 +1,78 @@
+"""The content of a volume: valid keys and their bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeAlias, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Payload: TypeAlias = Mapping[str, str | bytes]
+
+_NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
+def without_frames(function: Callable[P, R]) -> Callable[P, R]:
+    """Have what a function raises of its arguments carry none of the frames that hold them: they may be secrets."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        problem: Exception
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, TypeError, ModuleNotFoundError) as error:
+            problem = error.with_traceback(None)
+        del args, kwargs
+        raise problem
+
+    return call
+
+
+def utf8(text: str) -> bytes | None:
+    """Text as UTF-8; None where there is none for it (half a surrogate pair): the error would hold the text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def checked(payload: Payload) -> dict[str, bytes]:
+    """The payload with every value as bytes.
+
+    Raises:
+        ValueError: A key that the kubelet would refuse, or that is both a file and a folder; text that has no UTF-8.
+        TypeError: A value that is neither text nor bytes.
+    """
+    for key in payload:
+        check_key(key)
+    _check_folders(payload)
+    return {key: _bytes(key, value) for key, value in payload.items()}
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError for a key (or the path of an item) that cannot be on a volume."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} is of type {type(key).__name__}, not str")
+    for part in key.split("/"):
+        if not _NAME.fullmatch(part) or part == "." or part.startswith(".."):
+            raise ValueError(
+                f"no volume can hold the key {key!r}: each part of its path is made of letters, digits, "
+                "'-', '_' and '.', 1 to 253 of them, is not '.' and does not begin with '..'"
+            )
+
+
+def _check_folders(payload: Payload) -> None:
+    folders = {"/".join(parts[:end]) for key in payload for parts in [key.split("/")] for end in range(1, len(parts))}
+    if both := sorted(folders & payload.keys()):
+        raise ValueError(f"{both[0]!r} cannot be a key and the folder of another key at once")
+
+
+def _bytes(key: str, value: str | bytes) -> bytes:
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"the value of {key!r} is of type {type(value).__name__}, not str or bytes")
+    content = utf8(value) if isinstance(value, str) else value
+    if content is None:
+        raise ValueError(f"the value of {key!r} holds half a surrogate pair, which cannot be written as UTF-8")
+    return content

@@ -1,1 +1,0 @@
-"""From a volume on disk to validated settings: the rooms that read."""

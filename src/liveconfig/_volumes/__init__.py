@@ -1,0 +1,25 @@
+"""One volume on disk -> one immutable revision.
+
+- `fingerprint`: The state of a mount point in two system calls, without opening a file.
+- `mounts`: /proc/self/mountinfo: mounts that the kubelet never updates.
+- `tree`: One directory tree -> bytes by key: the only module that opens files of a volume.
+- `volume`: One volume on disk -> one immutable `Revision`.
+"""
+
+from liveconfig._volumes.fingerprint import Fingerprint, generation_at, take_fingerprint
+from liveconfig._volumes.mounts import Frozen, frozen_parts, read_mounts
+from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
+
+__all__ = [
+    "Fingerprint",
+    "Frozen",
+    "Revision",
+    "Volume",
+    "VolumeBusy",
+    "VolumeReader",
+    "VolumeUnreadable",
+    "frozen_parts",
+    "generation_at",
+    "read_mounts",
+    "take_fingerprint",
+]

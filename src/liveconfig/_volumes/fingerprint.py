@@ -1,0 +1,49 @@
+"""The state of a mount point in two system calls, without opening a file."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Fingerprint(NamedTuple):
+    """What stands at a path, and which generation it shows.
+
+    Attributes:
+        link: The text of ``..data``; None where there is no such link.
+        device: With `inode` what tells that another directory has come to be there.
+        inode: The same.
+        deleted: Whether it was deleted on the node, and is held by a mount alone.
+    """
+
+    link: str | None
+    device: int
+    inode: int
+    deleted: bool
+
+    @property
+    def token(self) -> tuple[str | None, int, int]:
+        """What tells this generation, at this place, from another one: that of a `Revision`."""
+        return self[:3]
+
+    @property
+    def directory(self) -> tuple[int, int, bool]:
+        """What stands there, whichever generation it shows."""
+        return self[1:]
+
+
+def take_fingerprint(path: str) -> Fingerprint | None:
+    """What is there now; None if nothing is, or it may not be looked at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
+
+
+def generation_at(path: str) -> str | None:
+    """The name that ``..data`` holds now; None where there is no such link."""
+    try:
+        return os.readlink(f"{path}/..data")
+    except OSError:
+        return None

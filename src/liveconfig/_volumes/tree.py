@@ -1,0 +1,200 @@
+"""One directory tree -> bytes by key: the only module that opens files of a volume."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from liveconfig._volumes.mounts import is_subpath
+
+LIMIT = 16 * 1024 * 1024
+"""Bytes at most in one volume. A ConfigMap or Secret holds 1 MiB; a projected volume holds several of them."""
+
+DEPTH = 100
+"""Folders at most inside one another. In a ConfigMap or Secret there is one, where ``items`` name it."""
+
+
+# Nearly every key is shorter: one read proves that, without a stat of each file.
+_USUAL = 4096
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Opening a FIFO without O_NONBLOCK waits for a writer, for ever.
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class TreeError(Exception):
+    """Something in a volume is not what may be read; the message names it and holds no content."""
+
+    def __init__(self, reason: str, key: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.key = key
+
+
+def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
+    """All files below ``folder``, whole, and the modification time of the folder.
+
+    Args:
+        root: The mount point. Nothing outside it is read.
+        folder: The directory to read: a generation, or ``root`` itself in plain mode.
+
+    Raises:
+        TreeError: Something is not a regular file, leads outside, or all is too large.
+        OSError: It changed underneath, or may not be read (yet).
+    """
+    files: dict[str, bytes] = {}
+    descriptor = os.open(folder, _DIRECTORY)
+    try:
+        status = _Tree(root, files, plain=folder == root).read(descriptor, folder, "")
+        return files, status.st_mtime
+    finally:
+        os.close(descriptor)
+
+
+class _Tree:
+    """One reading of one tree; counts the bytes that are left."""
+
+    def __init__(self, root: str, files: dict[str, bytes], *, plain: bool) -> None:
+        self._root = root
+        self._files = files
+        self._plain = plain  # no generation of the kubelet's, in which every file is a key
+        self._left = LIMIT
+
+    def read(self, descriptor: int, folder: str, prefix: str) -> os.stat_result:
+        """Add what one folder holds, and the folders in it. Returns what stat told of it before that."""
+        status = os.fstat(descriptor)
+        if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
+            raise FileNotFoundError(errno.ENOENT, folder)
+        check_depth(prefix)
+        files, read_file, plain = self._files, self._file, self._plain
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_file(follow_symlinks=False):
+                    if not (plain and skipped(name)):
+                        files[prefix + name] = read_file(name, prefix + name, descriptor)
+                elif not skipped(name):
+                    self._other(entry, descriptor, folder, prefix)
+        return status
+
+    def _other(self, entry: os.DirEntry[str], descriptor: int, folder: str, prefix: str) -> None:
+        key, path = prefix + entry.name, f"{folder}/{entry.name}"
+        if entry.is_symlink():
+            target = resolve(self._root, path, key)
+            if target is not None:
+                self._files[key] = self._file(target, key, None)
+        elif entry.is_dir(follow_symlinks=False):
+            self._folder(entry.name, path, key, descriptor)
+        else:
+            raise TreeError(f"{key!r} is not a regular file", key)
+
+    def _folder(self, name: str, path: str, key: str, descriptor: int) -> None:
+        inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+        try:
+            if not foreign(inner, descriptor, path):
+                self.read(inner, path, key + "/")
+        finally:
+            os.close(inner)
+
+    def _file(self, path: str, key: str, directory: int | None) -> bytes:
+        """The bytes of what was found to be a regular file; were it a FIFO by now, there would be none, and no wait."""
+        descriptor = os.open(path, _FILE, dir_fd=directory)
+        try:
+            content = os.read(descriptor, _USUAL)
+            if len(content) == _USUAL:
+                content += self._rest(descriptor, self._left - _USUAL)
+        finally:
+            os.close(descriptor)
+        self._left -= len(content)
+        if self._left < 0:
+            raise TreeError(f"the volume holds more than {LIMIT // 1024 // 1024} MiB (at {key!r})", key)
+        return content
+
+    def _rest(self, descriptor: int, left: int) -> bytes:
+        """What follows, up to one byte more than may be."""
+        chunks, size = [], 0
+        while size <= left and (chunk := os.read(descriptor, min(left + 1 - size, 1024 * 1024))):
+            chunks.append(chunk)
+            size += len(chunk)
+        return b"".join(chunks)
+
+
+def check_depth(prefix: str) -> None:
+    """Refuse folders that lie deeper than any configuration does.
+
+    Raises:
+        TreeError: It is deeper than `DEPTH`.
+    """
+    if prefix.count("/") > DEPTH:
+        name = prefix.partition("/")[0]
+        raise TreeError(f"{name!r} holds folders more than {DEPTH} deep", name)
+
+
+def skipped(name: str) -> bool:
+    """Whether a name in a volume is the kubelet's or the file system's own, and never a key."""
+    return name.startswith("..") or name == "lost+found"
+
+
+def foreign(inner: int, outer: int, path: str) -> bool:
+    """Whether a nested directory belongs to another volume or file system, and is no subPath mount of a folder."""
+    if os.fstat(inner).st_dev != os.fstat(outer).st_dev:
+        return not is_subpath(path)
+    try:
+        os.readlink("..data", dir_fd=inner)
+    except OSError:
+        return False
+    return True
+
+
+def resolve(root: str, path: str, key: str) -> str | None:
+    """The file behind a link; None where the link dangles inside the volume.
+
+    Raises:
+        TreeError: The link leads outside the volume, or round in a circle.
+    """
+    target, top = os.path.realpath(path), os.path.realpath(root)
+    if not target.startswith(top + "/"):
+        raise TreeError(f"{key!r} is a link that leads outside the volume", key)
+    try:
+        mode = os.stat(target).st_mode
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        circular = error.errno == errno.ELOOP
+    else:
+        if stat.S_ISREG(mode):
+            return target
+        circular = False
+    raise TreeError(f"{key!r} is a link that " + ("leads to itself" if circular else "leads to no regular file"), key)
+
+
+def signature(root: str) -> tuple[tuple[object, ...], ...]:
+    """What stat tells of every file of a plain directory, in a fixed order: equal means untouched.
+
+    Raises:
+        TreeError: Folders lie too deep.
+        OSError: It may not be read.
+    """
+    return tuple(sorted(_stats(root, "", os.stat(root).st_dev)))
+
+
+def _stats(folder: str, prefix: str, device: int) -> Iterator[tuple[object, ...]]:
+    check_depth(prefix)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if skipped(entry.name):
+                continue
+            key = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                # As `foreign` has it: what happens on another file system or volume is none of ours.
+                own = entry.stat().st_dev == device or is_subpath(entry.path)
+                if own and not os.path.islink(f"{entry.path}/..data"):
+                    yield from _stats(entry.path, key + "/", device)
+                continue
+            try:
+                status = entry.stat()
+            except OSError as error:  # a link that dangles, or turns in a circle
+                yield key, error.errno or 0
+                continue
+            yield key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

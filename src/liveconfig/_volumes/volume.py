@@ -1,0 +1,248 @@
+"""One volume on disk -> one immutable `Revision`.
+
+Three ways a volume can be there: *atomic*, with the kubelet's ``..data`` link, whose text is the only sound token of
+change (kubernetes ``pkg/volume/util/atomic_writer.go``); *plain*, a directory of ordinary files, read once it has been
+quiet; *missing*, not there (yet).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from liveconfig import _clock
+from liveconfig._volumes.fingerprint import generation_at
+from liveconfig._volumes.tree import TreeError, read_tree, signature
+
+Mode = Literal["atomic", "plain", "missing"]
+Token = tuple[object, ...]
+
+PATIENCE = 1.0
+"""Seconds for which ENOENT and EACCES are taken for a writer at work, and not for a fault."""
+
+QUIET = 0.05
+"""Seconds without a change before a plain directory is read."""
+
+LONGEST_WRITE = 10.0
+"""Seconds for which a plain directory may be written to without a quiet moment before that counts as a fault."""
+
+_RETRY = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory on which a ConfigMap, a Secret or a projected volume is mounted.
+
+    Args:
+        path: The mount point.
+        required: What it means that the directory is not there. True: a `VolumeError` at the start. None: a problem
+            in a pod (``KUBERNETES_SERVICE_HOST`` is set), said quietly elsewhere. False: never a problem.
+        secret: Every field that is fed from here counts as a secret, whatever its type.
+    """
+
+    path: str
+    required: bool | None = field(default=None, kw_only=True)
+    secret: bool = field(default=False, kw_only=True)
+
+    def __init__(self, path: str | os.PathLike[str], *, required: bool | None = None, secret: bool = False) -> None:
+        object.__setattr__(self, "path", os.fspath(path))
+        object.__setattr__(self, "required", required)
+        object.__setattr__(self, "secret", secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Everything that one volume held at one moment: one generation, whole.
+
+    Attributes:
+        path: The mount point.
+        mode: How the volume is there.
+        generation: The name of the kubelet's folder, ``plain-3`` in plain mode, None where the volume is missing.
+        token: What tells this state of the disk from another one without reading a file.
+        files: The bytes by key; a key in a folder reads ``folder/key``.
+        written_at: When the kubelet wrote it; None in plain mode.
+    """
+
+    path: str
+    mode: Mode
+    generation: str | None
+    token: Token
+    files: Mapping[str, bytes] = field(repr=False)
+    written_at: datetime | None = None
+
+
+class VolumeUnreadable(Exception):  # noqa: N818 - caught inside, never seen by users
+    """A volume cannot be read; the message says why and holds no content."""
+
+    def __init__(self, reason: str, key: str = "", generation: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.key = key
+        self.generation = generation
+
+
+class VolumeBusy(Exception):  # noqa: N818 - caught inside, never seen by users
+    """A volume is being written at this moment: look again after ``delay`` seconds."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(delay)
+        self.delay = delay
+
+
+class VolumeReader:
+    """Follows one volume: tells whether there is something new, and reads it whole."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._failing: tuple[str | None, float] | None = None  # the generation, and since when
+        self._writing_since: float | None = None
+        self._unquiet: tuple[Token, float] | None = None
+        self._atomic_last: Revision | None = None
+        self._plain: Revision | None = None
+
+    def read(self, known: Revision | None) -> Revision | None:
+        """The volume's state if it is not the known one, else None.
+
+        Args:
+            known: The revision that is applied; None at the first load.
+
+        Raises:
+            VolumeBusy: Somebody is writing.
+            VolumeUnreadable: It cannot be read, and more patience will not help.
+        """
+        try:
+            revision = self._read(known)
+        except (TreeError, VolumeUnreadable) as error:
+            failure: Exception = VolumeUnreadable(error.reason, error.key, generation_at(self.path))
+        except OSError as error:
+            failure = self._transient(error)
+        except VolumeBusy as not_yet:
+            failure = self._unsettled(not_yet)
+        else:
+            self._failing = self._writing_since = None
+            return revision
+        raise failure
+
+    @property
+    def restless(self) -> bool:
+        """Whether somebody has been writing for longer than anybody waits for."""
+        return self._writing_since is not None and _clock.monotonic() - self._writing_since >= LONGEST_WRITE
+
+    def _unsettled(self, not_yet: VolumeBusy) -> Exception:
+        if self._writing_since is None:
+            self._writing_since = _clock.monotonic()
+        if not self.restless:
+            return not_yet
+        return VolumeUnreadable(f"it does not come to rest: something has been written to it for {LONGEST_WRITE:g} s")
+
+    def _transient(self, error: OSError) -> VolumeUnreadable:
+        generation = generation_at(self.path)
+        if self._failing is None or self._failing[0] != generation:  # what is new has its own patience
+            self._failing = (generation, _clock.monotonic())
+        if _clock.monotonic() - self._failing[1] < PATIENCE:
+            raise VolumeBusy(_RETRY) from None
+        return VolumeUnreadable(_explain(error, self.path), generation=generation)
+
+    def _read(self, known: Revision | None) -> Revision | None:
+        try:
+            link = os.readlink(f"{self.path}/..data")
+        except OSError as error:
+            return self._without_link(known, error)
+        status = os.stat(self.path)
+        token: Token = (link, status.st_dev, status.st_ino)
+        if known is not None and known.token == token:
+            return None
+        return self._atomic(link, token)
+
+    def _atomic(self, link: str, token: Token) -> Revision:
+        for _ in range(10):
+            if link in (".", "..") or "/" in link:
+                raise VolumeUnreadable("'..data' is a link that leads outside the volume", "..data")
+            try:
+                files, modified = read_tree(self.path, f"{self.path}/{link}")
+            except OSError:
+                # The generation vanished underneath: only of interest if no other took its place.
+                if os.readlink(f"{self.path}/..data") == link:
+                    raise
+            else:
+                if os.readlink(f"{self.path}/..data") == link:
+                    return self._whole(Revision(self.path, "atomic", link, token, files, _as_time(modified)))
+            link = os.readlink(f"{self.path}/..data")
+            token = (link, *token[1:])
+        # Swapped faster than it can be read.
+        raise VolumeBusy(_RETRY)
+
+    def _whole(self, revision: Revision) -> Revision:
+        """Refuse one that was read before (and not applied) with more keys: it is being removed under its link."""
+        last = self._atomic_last
+        if last is not None and last.token == revision.token and last.files.keys() - revision.files.keys():
+            raise FileNotFoundError(errno.ENOENT, revision.generation)
+        self._atomic_last = revision
+        return revision
+
+    def _without_link(self, known: Revision | None, error: OSError) -> Revision | None:
+        if error.errno == errno.EINVAL:
+            raise VolumeUnreadable("'..data' is not a symbolic link", "..data") from None
+        if error.errno != errno.ENOENT:
+            raise error
+        if not os.path.isdir(self.path):
+            return self._missing(known)
+        if known is not None and known.mode == "atomic":
+            raise FileNotFoundError(errno.ENOENT, "..data")
+        return self._settled(known)
+
+    def _missing(self, known: Revision | None) -> Revision | None:
+        if known is None:
+            return Revision(self.path, "missing", None, (), {})
+        if known.mode == "missing":
+            return None
+        raise FileNotFoundError(errno.ENOENT, self.path)
+
+    def _settled(self, known: Revision | None) -> Revision | None:
+        token = signature(self.path)
+        if known is not None and known.token == token:
+            self._unquiet = None
+            return None
+        if self._plain is None or self._plain.token != token:
+            self._plain = self._read_when_quiet(token)
+        return self._plain
+
+    def _read_when_quiet(self, token: Token) -> Revision:
+        now = _clock.monotonic()
+        if self._unquiet is None or self._unquiet[0] != token:
+            self._unquiet = (token, now)
+        quiet_for = now - self._unquiet[1]
+        if quiet_for < QUIET:
+            raise VolumeBusy(QUIET - quiet_for + 0.001)
+        first, _ = read_tree(self.path, self.path)
+        second, _ = read_tree(self.path, self.path)
+        if first != second or signature(self.path) != token:
+            self._unquiet = None
+            raise VolumeBusy(QUIET)
+        return Revision(self.path, "plain", self._next_name(second), token, second)
+
+    def _next_name(self, files: Mapping[str, bytes]) -> str:
+        """A counter of contents: files that are touched, or written anew as they were, are the same generation."""
+        if self._plain is None:
+            return "plain-1"
+        number = int(str(self._plain.generation).removeprefix("plain-"))
+        return f"plain-{number if self._plain.files == files else number + 1}"
+
+
+def _as_time(modified: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(modified, UTC)
+    except (ValueError, OverflowError, OSError):  # in no calendar
+        return None
+
+
+def _explain(error: OSError, path: str) -> str:
+    if error.errno == errno.ENOENT:
+        if not os.path.isdir(path):
+            return "the volume has disappeared"
+        return "'..data' or what it leads to is gone" if os.stat(path).st_nlink else "its directory has been deleted"
+    return f"it may not be read: {error.strerror}"

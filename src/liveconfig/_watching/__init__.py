@@ -1,0 +1,24 @@
+"""The process's watcher: file-system events, the scheduler thread, re-checks, and what a forked child makes anew.
+
+- `fork`: Objects that a forked child must renew, in a weak registry.
+- `observer`: Watched directories: the only module that uses watchdog.
+- `scheduler`: The scheduler thread of the process: runs posted calls and timers.
+- `watcher`: The process's watcher: it wakes registered objects on a change, and at each re-check.
+"""
+
+from liveconfig._watching.fork import renew_in_child
+from liveconfig._watching.scheduler import DelayedCall, Timer, Timers, Worker
+from liveconfig._watching.watcher import POLLING, Fingerprints, Mode, Registration, process_watcher
+
+__all__ = [
+    "POLLING",
+    "DelayedCall",
+    "Fingerprints",
+    "Mode",
+    "Registration",
+    "Timer",
+    "Timers",
+    "Worker",
+    "process_watcher",
+    "renew_in_child",
+]

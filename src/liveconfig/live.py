@@ -1,0 +1,308 @@
+"""`Live`, the public methods of one settings object, and `Subscription`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+
+from pydantic_settings import BaseSettings
+
+from liveconfig import _clock
+from liveconfig._delivery import EventQueue, Reloads, Subject, Subscriber, ValueChanges, asyncio_bridge
+from liveconfig._engine import Core, Pin, Verifier, pinned
+from liveconfig._loading import getter, nearest
+from liveconfig.events import Change, Rejected, Reloaded, Stale
+from liveconfig.exceptions import LiveConfigError
+from liveconfig.origin import Origin
+from liveconfig.status import Status
+
+S = TypeVar("S", bound=BaseSettings)
+T = TypeVar("T")
+R = TypeVar("R")
+Callback = Callable[[T], R]
+
+
+class Subscription:
+    """What `Live.subscribe` returns: the way out."""
+
+    def __init__(self, core: Core[Any], subscriber: Subscriber) -> None:
+        self._core: Core[Any] | None = core  # None once cancelled: who keeps this keeps no settings alive by it
+        self._subscriber = subscriber
+
+    def cancel(self) -> None:
+        """Deliver nothing more; a call that is under way ends as it will. Harmless when called twice."""
+        core, self._core = self._core, None
+        if core is not None:
+            core.cancel(self._subscriber)
+
+
+class Live(Generic[S]):
+    """Everything that a settings object can do beside being read. Reached as ``settings.live``."""
+
+    def __init__(self, core: Core[S], instance: S) -> None:
+        self._core = core
+        self._instance = instance
+
+    def __repr__(self) -> str:
+        return f"<Live {type(self._instance).__name__} version={self.version}>"
+
+    # Snapshots
+
+    def latest(self) -> S:
+        """The newest snapshot: an immutable instance of the same class that never changes."""
+        return self._core.engine.in_use.state[0].snapshot  # each pin pays for a property
+
+    def snapshot(self) -> S:
+        """The pinned snapshot inside `pinned`, else the newest."""
+        in_use = self._core.engine.in_use
+        held = pinned(in_use)
+        return in_use.state[0].snapshot if held is None else held
+
+    def pinned(self) -> AbstractContextManager[S]:
+        """For the length of a ``with``, `snapshot` returns one and the same; nested ones keep the outer.
+
+        Tasks started inside see the newest again once the ``with`` is left.
+        """
+        return Pin(self._core.engine.in_use)
+
+    @property
+    def version(self) -> int:
+        """1 after the first load, then one more for each applied change."""
+        return self._core.engine.version.number
+
+    # Looking and stopping
+
+    def reload(self, wait: bool = True) -> bool:
+        """Look at the volumes now.
+
+        Args:
+            wait: Wait until a writer has finished, the verifiers have spoken and each subscriber was given the
+                version current at the call (save coroutines, one that has run for over 1 s, and, when called inside
+                a subscriber, those still to come). Called inside a validator, it waits for nobody.
+
+        Returns:
+            True if what is on disk is applied, now or before; False if it is rejected (`status` says why).
+        """
+        applied = self._core.engine.reload(wait)
+        if wait and not self._core.engine.in_turn():
+            self._core.hub.barrier()
+            self._core.see()
+        return applied
+
+    def close(self) -> None:
+        """Stop watching: bounded in time, idempotent, from anywhere. A closed one still reads, and reloads by hand."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        self._core.enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._core.leave()
+
+    async def __aenter__(self) -> Self:
+        self._core.enter()
+        self._core.hub.bind_loop(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._core.hub.unbind_loop(asyncio.get_running_loop())
+        self._core.leave()
+
+    # Subscribing
+
+    def on_change(
+        self, what: Callable[[S], T] | str, *, initial: bool = False, retry: bool = True
+    ) -> Callable[[Callback[Change[T], R]], Callback[Change[T], R]]:
+        """Subscribe the decorated function to a value; it is returned unchanged.
+
+        Args:
+            what: A selector (``lambda s: (s.db.user, s.db.password)``) or a field (``"db.password"``; a model's name
+                hears every leaf below).
+            initial: Deliver once at subscription too, with ``old`` as ``new``.
+            retry: Deliver again after an exception: after 1 s, doubling to 60 s, until it succeeds.
+
+        Raises:
+            LiveConfigError: There is no such field; the message names the nearest.
+        """
+
+        def decorate(callback: Callback[Change[T], R]) -> Callback[Change[T], R]:
+            self.subscribe(what, callback, initial=initial, retry=retry)
+            return callback
+
+        return decorate
+
+    def on_reload(self, callback: Callback[Reloaded[S], R]) -> Callback[Reloaded[S], R]:
+        """Subscribe the decorated function to each applied change, as a whole."""
+        self.subscribe(Reloaded, callback)
+        return callback
+
+    def on_reject(self, callback: Callback[Rejected, R]) -> Callback[Rejected, R]:
+        """Subscribe the decorated function to rejections."""
+        self.subscribe(Rejected, callback)
+        return callback
+
+    def on_stale(self, callback: Callback[Stale, R]) -> Callback[Stale, R]:
+        """Subscribe the decorated function to fields that cannot follow their volume."""
+        self.subscribe(Stale, callback)
+        return callback
+
+    @overload
+    def subscribe(
+        self,
+        what: type[Reloaded[Any]],
+        callback: Callback[Reloaded[S], object],
+        *,
+        initial: bool = ...,
+        retry: bool = ...,
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self, what: type[Rejected], callback: Callback[Rejected, object], *, initial: bool = ..., retry: bool = ...
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self, what: type[Stale], callback: Callback[Stale, object], *, initial: bool = ..., retry: bool = ...
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self, what: str, callback: Callback[Change[Any], object], *, initial: bool = ..., retry: bool = ...
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        what: Callable[[S], T],
+        callback: Callback[Change[T], object],
+        *,
+        initial: bool = ...,
+        retry: bool = ...,
+    ) -> Subscription: ...
+    def subscribe(
+        self, what: Any, callback: Callable[[Any], object], *, initial: bool = False, retry: bool = True
+    ) -> Subscription:
+        """Deliver to ``callback`` from now on.
+
+        Args:
+            what: As for `on_change`, or one of `Reloaded`, `Rejected`, `Stale`.
+            callback: A plain function, called on a delivery thread, or a coroutine function, run on the event loop
+                that is running now (or at the next ``async with settings.live``). Held strongly.
+            initial: As for `on_change`.
+            retry: As for `on_change`.
+
+        Returns:
+            The way to cancel it.
+
+        Raises:
+            LiveConfigError: There is no such field; the message names the nearest.
+        """
+        subscriber = Subscriber(self._subject(what), callback, initial=initial, retry=retry)
+        self._core.subscribe(subscriber)
+        return Subscription(self._core, subscriber)
+
+    @overload
+    def changes(self, what: str) -> AsyncIterator[Change[Any]]: ...
+    @overload
+    def changes(self, what: Callable[[S], T]) -> AsyncIterator[Change[T]]: ...
+    def changes(self, what: Any) -> AsyncIterator[Change[Any]]:
+        """``async for change in settings.live.changes(what)``: subscribed at the call; ends with `close`.
+
+        Raises:
+            LiveConfigError: There is no such field; the message names the nearest.
+        """
+        return asyncio_bridge.Stream(self._core.hub, self._subject(what), self._core.closed)
+
+    def reloads(self) -> AsyncIterator[Reloaded[S]]:
+        """The same for each applied change, as a whole."""
+        return asyncio_bridge.Stream(self._core.hub, self._subject(Reloaded), self._core.closed)
+
+    async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
+        """The first snapshot for which the predicate holds, of those that are the newest when the loop gets to look.
+
+        A state that lasted shorter can be passed over.
+
+        Raises:
+            TimeoutError: There was none within ``timeout`` seconds.
+        """
+        snapshot: S = await asyncio_bridge.wait_for(self._core.hub, predicate, timeout)
+        return snapshot
+
+    def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
+        """The same as `wait_for`, for plain code: it blocks, and can pass over a state that lasted shorter, too.
+
+        Raises:
+            TimeoutError: There was none within ``timeout`` seconds.
+        """
+        snapshot: S = asyncio_bridge.wait(self._core.hub, predicate, timeout, _clock.monotonic)
+        return snapshot
+
+    def verify(
+        self, what: Callable[[S], object] | str | None = None, *, timeout: float = 10.0
+    ) -> Callable[[Callable[[S], T]], Callable[[S], T]]:
+        """Have the decorated function look at each candidate before it is applied.
+
+        Raising, returning False or taking longer rejects the candidate; it is tried again with back-off while it
+        stays on disk. Not called for the first load.
+
+        Args:
+            what: A selector or a field; the function is called only if that differs. None: at any change.
+            timeout: Seconds that it may take.
+
+        Raises:
+            LiveConfigError: There is no such field (the message names the nearest), or the time-out is none.
+        """
+        select = None if what is None else self._selector(what)
+        if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
+            raise LiveConfigError(f"timeout={timeout!r} is no time: it is the seconds that a verifier may take")
+
+        def decorate(check: Callable[[S], T]) -> Callable[[S], T]:
+            self._core.verify(Verifier(check, select, timeout))
+            return check
+
+        return decorate
+
+    def _subject(self, what: Any) -> Subject:
+        version = self._core.hub.newest
+        if what is Reloaded:
+            return Reloads(version)
+        if what in (Rejected, Stale):
+            return EventQueue(what, version)
+        return ValueChanges(self._selector(what), what if isinstance(what, str) else None, version)
+
+    def _selector(self, what: Any) -> Callable[[Any], Any]:
+        if not isinstance(what, str):
+            return what  # type: ignore[no-any-return]
+        return getter(self._known(what))
+
+    def _known(self, name: str) -> str:
+        plan = self._core.loader.plan
+        if plan.node(name) is None:
+            close = nearest(name, [*plan.fields, *self.origins()])
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise LiveConfigError(f"{type(self._instance).__name__} has no field {name!r}{hint}")
+        return name
+
+    # Telling
+
+    def origin(self, field: str) -> Origin:
+        """Where the value of a field came from.
+
+        Raises:
+            LiveConfigError: There is no such field; the message names the nearest.
+        """
+        return self._core.origin(self._known(field), self._core.engine.applied)
+
+    def origins(self) -> dict[str, Origin]:
+        """Where each value came from, by dotted field."""
+        return self._core.origins(self._core.engine.applied)
+
+    def status(self) -> Status:
+        """What a health page shows; it holds no value."""
+        return self._core.status()

@@ -1,0 +1,453 @@
+"""One volume as it is read: which generation, what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+import time
+
+import pytest
+from pydantic import BaseModel, model_validator
+
+from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
+from liveconfig._volumes.tree import DEPTH, LIMIT, TreeError, read_tree
+from liveconfig._volumes.volume import QUIET, VolumeBusy, VolumeReader, VolumeUnreadable, _explain
+from liveconfig.testing import KubeletVolume
+
+PATIENCE = 30.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    number: int = 0
+
+
+class Folder(BaseModel):
+    message: str = "default"
+
+
+class Foldered(Settings):
+    folder: Folder = Folder()
+
+
+class TestReading:
+    def test_changed_between_two_readings(self, tmp_path, monkeypatch):
+        """A plain directory of which two readings differ is not taken yet."""
+        (tmp_path / "a").write_text("1")
+        contents = iter([{"a": b"1"}, {"a": b"2"}])
+        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", lambda root, folder: (next(contents), 0.0))
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        reader = VolumeReader(str(tmp_path))
+        with pytest.raises(VolumeBusy) as caught:
+            reader.read(None)
+        assert caught.value.delay == 0
+        monkeypatch.undo()
+        with pytest.raises(VolumeBusy) as again:  # quiet is counted anew from here
+            reader.read(None)
+        assert 0 < again.value.delay <= QUIET + 0.001
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        assert reader.read(None).files == {"a": b"1"}
+
+    def test_until_it_is_quiet(self, tmp_path, monkeypatch):
+        """A plain directory is read when nothing has changed in it for 50 ms: the caller is told how much is left."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        (tmp_path / "a").write_text("1")
+        reader, left = VolumeReader(str(tmp_path)), []
+        for pause in (0.0, 0.03):
+            now[0] += pause
+            with pytest.raises(VolumeBusy) as caught:
+                reader.read(None)
+            left.append(caught.value.delay)
+        assert left == pytest.approx([QUIET, QUIET - 0.03], abs=0.002)
+        now[0] += left[-1]
+        assert reader.read(None).path == str(tmp_path)
+
+    def test_untouched(self, tmp_path, monkeypatch):
+        """A plain directory is news when any of its files was touched, and not before."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        for name in ("a", "b", "c"):  # in whatever order the file system lists them
+            (tmp_path / f"{name}-folder").mkdir()
+            (tmp_path / name).write_text("1")
+            (tmp_path / f"{name}-link").symlink_to("nowhere")
+        reader = VolumeReader(str(tmp_path))
+        known = reader.read(None)
+        for name in ("a", "b", "c"):
+            assert reader.read(known) is None
+            (tmp_path / name).write_text("2")
+            known = reader.read(known)
+            assert known.files[name] == b"2"
+
+    def test_rejected_twice(self, tmp_path, load, monkeypatch):
+        """Bad content of a plain directory that is looked at again is not read again."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "number").write_text("1")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        (tmp_path / "number").write_text("many")
+        assert not settings.live.reload()
+        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", None)
+        assert not settings.live.reload()
+        assert settings.number == 1
+
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [
+            ("folder", "leads to no regular file"),
+            ("number", "leads to itself"),
+            ("/etc/passwd", "leads outside the volume"),
+        ],
+    )
+    def test_a_link_that_is_refused(self, tmp_path, load, monkeypatch, target, reason):
+        """A key that is a link to something else than a file of the volume is refused by its name, and for what it is."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "number").write_text("1")
+        settings, rejected = load(App, _volumes=tmp_path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        (tmp_path / "number").symlink_to(target)
+        assert not settings.live.reload()
+        assert rejected[0].reason == f"{tmp_path}: 'number' is a link that {reason}"
+        assert rejected[0].fields == ("number",)
+
+    def test_a_link_that_turns_on_itself(self, tmp_path, load, monkeypatch):
+        """A link that dangled, and has come to lead to itself, is seen and refused."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "number").symlink_to("nowhere")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        assert settings.live.reload()
+        (tmp_path / "new").symlink_to("number")
+        (tmp_path / "new").rename(tmp_path / "number")
+        assert not settings.live.reload()
+        assert settings.live.status().last_rejected.reason.endswith("'number' is a link that leads to itself")
+
+    def test_a_link_to_what_is_too_large(self, tmp_path, load, monkeypatch):
+        """The key of a link to a file that is too large is what the error names, not the file's own name."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        with (tmp_path / "..large").open("wb") as file:
+            file.truncate(LIMIT + 1)
+        (tmp_path / "message").symlink_to("..large")
+        with pytest.raises(VolumeError, match=r"holds more than 16 MiB \(at 'message'\)"):
+            load(App, _volumes=tmp_path, _watch=False)
+
+    def test_another_volume_inside_a_plain_directory(self, tmp_path, load, monkeypatch):
+        """A volume of the kubelet's that is mounted below a plain directory feeds nothing there, however it changes."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        inner = KubeletVolume(tmp_path / "folder")
+        inner.write({"message": "another's"})
+        settings = load(Foldered, _volumes=tmp_path, _watch=False)
+        reader = VolumeReader(str(tmp_path))
+        known = reader.read(None)
+        inner.write({"message": "still another's"})
+        assert settings.live.reload()
+        assert settings.folder.message == "default"
+        assert reader.read(known) is None
+
+    def test_a_link_inside_a_folder(self, tmp_path, load):
+        """A link inside a folder leads to a file of the volume as one at the top does."""
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "there").write_text("hello")
+        (tmp_path / "folder" / "message").symlink_to("../there")
+        assert load(Foldered, _volumes=tmp_path, _watch=False).folder.message == "hello"
+
+    def test_a_directory_that_did_not_come_to_rest(self, tmp_path, load, monkeypatch):
+        """One that was written to for too long is looked at again by itself, and taken when it has come to rest."""
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path)
+        monkeypatch.setattr("liveconfig._volumes.volume.LONGEST_WRITE", 0.0)
+        monkeypatch.setattr("liveconfig._engine.engine.RESTLESS_PAUSE", 0.1)
+        heard = threading.Event()
+        rejected = []
+        settings.live.on_reject(lambda event: (rejected.append(event.reason), heard.set()))
+        (tmp_path / "message").write_text("two")
+        settings.live.wait(lambda s: s.message == "two", PATIENCE)
+        assert heard.wait(PATIENCE)
+        assert "does not come to rest" in rejected[0]
+
+
+class TestPatience:
+    def test_what_is_gone(self, kubelet_volume, monkeypatch):
+        """For a second what is gone may be a writer at work; what is gone next, under another link, has its own."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        kubelet_volume.write({"message": "one"})
+        reader, link = VolumeReader(str(kubelet_volume.path)), kubelet_volume.path / "..data"
+        revision = reader.read(None)
+
+        def after(seconds):
+            now[0] += seconds
+            with pytest.raises((VolumeBusy, VolumeUnreadable)) as caught:
+                reader.read(revision)
+            return caught.type
+
+        link.unlink()
+        assert [after(seconds) for seconds in (0, 0.9, 0.1)] == [VolumeBusy, VolumeBusy, VolumeUnreadable]
+        link.symlink_to("..2026_01_01_00_00_00.1")
+        assert [after(seconds) for seconds in (0, 0.9, 0.1)] == [VolumeBusy, VolumeBusy, VolumeUnreadable]
+
+    def test_a_generation_that_is_being_removed(self, kubelet_volume, monkeypatch):
+        """One that lacks a key which it had a moment ago is not taken, and after a second it counts as gone."""
+        now = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        kubelet_volume.write({"message": "one", "number": "1"})
+        reader = VolumeReader(str(kubelet_volume.path))
+        assert reader.read(None).files.keys() == {"message", "number"}
+        (kubelet_volume.path / kubelet_volume.generation / "number").unlink()
+        with pytest.raises(VolumeBusy):
+            reader.read(None)
+        now[0] += 1
+        with pytest.raises(VolumeUnreadable, match=r"'\.\.data' or what it leads to is gone"):
+            reader.read(None)
+
+
+class TestSwappedWhileItIsRead:
+    @pytest.fixture
+    def swaps(self, kubelet_volume, monkeypatch):
+        """The contents that come one after another, each while the one before is being read."""
+        swaps = []
+
+        def read_and_swap(root, folder):
+            found = read_tree(root, folder)
+            if swaps:
+                kubelet_volume.write(swaps.pop(0))
+            return found
+
+        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", read_and_swap)
+        return swaps
+
+    def test_once(self, kubelet_volume, swaps):
+        """What came while the one before was read is what is taken, and is known from then on."""
+        kubelet_volume.write({"message": "one"})
+        swaps.append({"message": "two"})
+        reader = VolumeReader(str(kubelet_volume.path))
+        revision = reader.read(None)
+        assert (revision.files, revision.generation) == ({"message": b"two"}, kubelet_volume.generation)
+        assert reader.read(revision) is None
+
+    def test_again_and_again(self, kubelet_volume, swaps):
+        """Where they come faster than they can be read, a little later is tried again."""
+        kubelet_volume.write({"message": "one"})
+        swaps.extend({"message": str(number)} for number in range(20))
+        reader = VolumeReader(str(kubelet_volume.path))
+        with pytest.raises(VolumeBusy) as caught:
+            reader.read(None)
+        assert 0 < caught.value.delay < 1
+        swaps.clear()
+        assert reader.read(None).generation == kubelet_volume.generation
+
+
+def test_the_most_that_a_volume_may_hold(tmp_path):
+    """Sixteen MiB are read to the last byte, and one byte more is refused."""
+    for name, size in (("a", LIMIT - 5000), ("b", 5000)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    assert sum(map(len, read_tree(str(tmp_path), str(tmp_path))[0].values())) == LIMIT
+    (tmp_path / "c").write_text("x")
+    with pytest.raises(TreeError) as caught:
+        read_tree(str(tmp_path), str(tmp_path))
+    assert str(caught.value).startswith("the volume holds more than 16 MiB (at ")
+    assert caught.value.key in ("a", "b", "c")  # the last one that is read
+
+
+def test_folders_in_folders(tmp_path):
+    """Folders are read a hundred deep, and one deeper is refused, by the name of the uppermost."""
+    deep = tmp_path / "top" / "/".join(["x"] * (DEPTH - 1))
+    deep.mkdir(parents=True)
+    (deep / "key").write_text("there")
+    assert list(read_tree(str(tmp_path), str(tmp_path))[0].values()) == [b"there"]
+    (deep / "one-more").mkdir()
+    with pytest.raises(TreeError) as caught:
+        read_tree(str(tmp_path), str(tmp_path))
+    assert str(caught.value) == f"'top' holds folders more than {DEPTH} deep"
+    assert caught.value.key == "top"
+
+
+def test_a_folder_that_was_deleted(tmp_path):
+    """A folder that is held open, as a mount does, and was deleted is not empty but gone."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        read_tree(str(tmp_path), f"/proc/self/fd/{descriptor}/.")
+    os.close(descriptor)
+    assert caught.value.errno == errno.ENOENT
+
+
+class TestWhy:
+    """What is said of a volume that cannot be read: a person has nothing else to go by."""
+
+    @pytest.fixture
+    def reason_of(self, kubelet_volume, load, monkeypatch):
+        """A function: the rejection after something was done to the volume; nobody is patient."""
+        monkeypatch.setattr("liveconfig._volumes.volume.PATIENCE", 0.0)
+        kubelet_volume.write({"message": "one"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+
+        def reason_of(act):
+            rejected = []
+            settings.live.on_reject(rejected.append)
+            act(kubelet_volume.path)
+            assert not settings.live.reload()
+            assert settings.message == "one"
+            return rejected[-1]
+
+        return reason_of
+
+    @pytest.mark.parametrize(
+        ("act", "reason", "fields"),
+        [
+            (shutil.rmtree, "the volume has disappeared", ()),
+            (lambda path: (path / "..data").unlink(), "'..data' or what it leads to is gone", ()),
+            (
+                lambda path: ((path / "..data").unlink(), (path / "..data").mkdir()),
+                "'..data' is not a symbolic link",
+                ("..data",),
+            ),
+            (
+                lambda path: ((path / "..data").unlink(), (path / "..data").symlink_to("/etc")),
+                "'..data' is a link that leads outside the volume",
+                ("..data",),
+            ),
+        ],
+    )
+    def test_a_volume(self, reason_of, kubelet_volume, act, reason, fields):
+        """A volume that cannot be read any more is rejected with its path and what is wrong with it."""
+        rejected = reason_of(act)
+        assert (rejected.reason, rejected.fields) == (f"{kubelet_volume.path}: {reason}", fields)
+
+    def test_a_generation_that_is_gone(self, reason_of, kubelet_volume):
+        """Where the link leads nowhere, it is named as what is rejected."""
+
+        def dangle(path):
+            (path / "..data").unlink()
+            (path / "..data").symlink_to("..2026_01_01_00_00_00.1")
+
+        rejected = reason_of(dangle)
+        assert rejected.generations == {str(kubelet_volume.path): "..2026_01_01_00_00_00.1"}
+        assert rejected.reason.endswith("'..data' or what it leads to is gone")
+
+    def test_a_key_that_is_no_file(self, reason_of, kubelet_volume):
+        """A key that is neither file, link nor folder is named."""
+        rejected = reason_of(lambda path: os.mkfifo(path / os.readlink(path / "..data") / "pipe") or swap_link(path))
+        assert rejected.reason == f"{kubelet_volume.path}: 'pipe' is not a regular file"
+        assert rejected.fields == ("pipe",)
+
+    def test_the_directory_behind_a_mount(self, tmp_path):
+        """A directory that was deleted on the node, and is held open by a mount, is told from one that is not there."""
+        (tmp_path / "gone").mkdir()
+        descriptor = os.open(tmp_path / "gone", os.O_RDONLY)
+        (tmp_path / "gone").rmdir()
+        text = _explain(FileNotFoundError(errno.ENOENT, ""), f"/proc/self/fd/{descriptor}")
+        os.close(descriptor)
+        assert text == "its directory has been deleted"
+
+    def test_what_may_not_be_read(self, tmp_path):
+        """What the system says is repeated."""
+        assert (
+            _explain(PermissionError(errno.EACCES, "Permission denied"), str(tmp_path))
+            == "it may not be read: Permission denied"
+        )
+
+    def test_several_faults(self, kubelet_volume, load):
+        """Each field at fault is named with what is wrong with it, and what concerns none stands by itself."""
+
+        class Two(Settings):
+            one: int = 0
+            two: int = 0
+
+        kubelet_volume.write({"one": "1"})
+        settings, rejected = load(Two, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        kubelet_volume.write({"one": "x", "two": "y"})
+        assert not settings.live.reload()
+        assert rejected[0].reason.startswith("one: Input should be a valid integer")
+        assert "; two: Input should be" in rejected[0].reason
+        assert rejected[0].fields == ("one", "two")
+
+    def test_what_concerns_no_field(self, kubelet_volume, load):
+        """What a validator of the whole raises stands by itself, with no name before it."""
+
+        class Whole(Settings):
+            one: int = 0
+
+            @model_validator(mode="after")
+            def check(self):
+                if self.one:
+                    raise RuntimeError
+                return self
+
+        settings, rejected = load(Whole, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reject(rejected.append)
+        kubelet_volume.write({"one": "1"})
+        assert not settings.live.reload()
+        assert rejected[0].reason.startswith("a validator raised RuntimeError")
+
+    def test_a_missing_volume_is_no_news(self, tmp_path, load):
+        """A volume that was not there at the start, and is not there now, is no fault of a reload."""
+        settings = load(App, _volumes=Volume(tmp_path / "nowhere", required=False), _watch=False)
+        assert settings.live.reload()
+        assert settings.live.status().healthy
+        assert settings.live.status().volumes[0].mode == "missing"
+
+
+def swap_link(path):
+    """Make the link anew, to a generation of another name with the same files."""
+    old = os.readlink(path / "..data")
+    (path / old).rename(path / "..2026_01_01_00_00_00.2")
+    (path / "..data").unlink()
+    (path / "..data").symlink_to("..2026_01_01_00_00_00.2")
+
+
+class TestPlainGenerations:
+    def test_their_names(self, tmp_path, load, monkeypatch):
+        """A plain directory has a new generation for each new content, and none for files that were only touched."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "lost+found").mkdir()
+        (tmp_path / "first").write_text("1")
+        (tmp_path / "link").symlink_to("nowhere")
+        inner = tmp_path / "folder" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "other").write_text("1")
+        (inner / "another").write_text("1")
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        assert settings.live.status().volumes[0].mode == "plain"
+
+        def after(act):
+            act()
+            assert settings.live.reload()
+            return settings.live.status().volumes[0].generation_applied
+
+        contents = [
+            lambda: None,
+            lambda: os.utime(tmp_path / "message", (1, 1)),
+            lambda: (tmp_path / "message").write_text("two"),
+            lambda: (inner / "other").write_text("two"),
+            lambda: (inner / "another").write_text("two"),
+            lambda: (tmp_path / "first").write_text("two"),
+        ]
+        generations = ["plain-1", "plain-1", "plain-2", "plain-3", "plain-4", "plain-5"]
+        assert [after(act) for act in contents] == generations
+        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", None)
+        assert after(lambda: None) == "plain-5"
+
+    def test_names_that_are_no_keys(self, tmp_path, load, monkeypatch):
+        """In a plain directory a name of the kubelet's or of a file system is no key, at the top as inside a folder."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        (tmp_path / "folder").mkdir()
+        for folder in (tmp_path, tmp_path / "folder"):
+            for name in ("..note", "lost+found", "key"):
+                (folder / name).write_text("x")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        assert {unused.key for unused in settings.live.status().unused_keys} == {"folder/key", "key"}
+
+    def test_a_long_key(self, tmp_path, load, monkeypatch):
+        """A key of more than a few reads is one text, to the last byte."""
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        text = "x" * (2 * 1024 * 1024 + 4097)
+        (tmp_path / "message").write_text(text)
+        assert load(App, _volumes=tmp_path, _watch=False).message == text

@@ -1,0 +1,914 @@
+"""The threads and what holds them together, part by part: what only a race or a poor machine brings about."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import threading
+import weakref
+
+import pytest
+from watchdog.events import FileCreatedEvent
+
+import liveconfig._diagnostics.process
+from liveconfig import Settings, SettingsConfigDict, signals
+from liveconfig._delivery.calls import Calls, _task
+from liveconfig._delivery.loops import Loops
+from liveconfig._delivery.publisher import AT_ONCE
+from liveconfig._delivery.signal_subscribers import SignalSubscribers
+from liveconfig._delivery.subjects import MOST_VERSIONS, LogQueue, Version
+from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._delivery.threads import DeliveryThread, Job
+from liveconfig._engine.candidate import Candidate, VerifierRunner
+from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
+from liveconfig._loading.loader import Invalid
+from liveconfig._volumes import mounts
+from liveconfig._volumes.fingerprint import take_fingerprint
+from liveconfig._watching.fork import renew_in_child
+from liveconfig._watching.scheduler import DelayedCall, Worker
+from liveconfig._watching.watcher import Registration, Watcher, process_watcher
+
+PATIENCE = 30.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    number: int = 0
+
+
+@pytest.fixture
+def worker():
+    """A worker of its own, that has ended when the test ends."""
+    worker = Worker()
+    worker.keep()
+    yield worker
+    worker.release()
+    worker.join(PATIENCE)
+    assert not worker.is_alive()
+
+
+class Looks:
+    """Somebody who is woken; counts."""
+
+    def __init__(self):
+        self.looked = threading.Event()
+        self.rechecks = []
+
+    def look(self):
+        self.looked.set()
+
+    def recheck(self, seen):
+        self.rechecks.append(seen)
+
+
+@pytest.fixture
+def own_watcher():
+    """A watcher beside that of the process."""
+    own = Watcher()
+    yield own
+    for registration in list(own._registrations):
+        own.remove(registration)
+    own.worker.join(PATIENCE)
+
+
+class TestWorker:
+    def test_what_raises(self, worker, caplog, canary):
+        """A call that raises is told of without its message, and the next one is made."""
+        done = threading.Event()
+
+        def broken():
+            raise ValueError(canary)
+
+        worker.post(broken)
+        worker.post(done.set)
+        assert done.wait(PATIENCE)
+        assert "please report it" in caplog.text
+        assert "ValueError" in caplog.text
+
+    def test_an_owner_that_is_gone(self, worker):
+        """A call that was put off by an owner which nobody refers to any more is not made."""
+
+        class Owner:
+            called = threading.Event()
+
+            def call(self):
+                self.called.set()
+
+        owner, passed = Owner(), threading.Event()
+        DelayedCall(worker, owner.call).later(0.0)
+        postponed = DelayedCall(worker, owner.call)
+        assert Owner.called.wait(PATIENCE)
+        Owner.called.clear()
+        held = threading.Event()
+        worker.post(lambda: held.wait(PATIENCE))
+        postponed.later(0.0)
+        del owner
+        gc.collect()
+        held.set()
+        worker.call_later(0.0, passed.set)
+        assert passed.wait(PATIENCE)
+        assert not Owner.called.is_set()
+
+    def test_no_thread_to_be_had(self, monkeypatch):
+        """Where no thread can be had, what is posted waits for the next who posts something."""
+        worker, done, second = Worker(), threading.Event(), threading.Event()
+        with monkeypatch.context() as poor:
+            poor.setattr(threading.Thread, "start", _no_thread)
+            worker.post(done.set)
+            assert not worker.is_alive()
+        worker.post(second.set)
+        assert done.wait(PATIENCE)
+        assert second.wait(PATIENCE)
+        worker.join(PATIENCE)
+
+
+def _no_thread(self):
+    raise RuntimeError("can't start new thread")
+
+
+class TestWatcher:
+    def test_removed_twice(self, own_watcher, tmp_path):
+        """To remove a second time is harmless, and so is a re-check that comes after that."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        own_watcher.remove(registration)
+        own_watcher.remove(registration)
+        own_watcher._recheck(registration)
+        assert looks.rechecks == []
+        assert own_watcher.mode(registration) == "off"
+
+    def test_removed_before_it_was_whole(self, own_watcher, tmp_path):
+        """One that a signal handler removes in the middle of its addition leaves nothing behind."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        registration.finalizer.detach()
+        own_watcher.worker.cancel(registration.timer)
+        registration.finalizer = registration.timer = None
+        own_watcher.remove(registration)
+        assert not own_watcher.worker.is_alive()
+
+    def test_a_volume_that_was_swapped_before_the_re_check(self, own_watcher, kubelet_volume):
+        """A re-check tells what it saw where that was heard all the time, and nothing where a watch was set only now."""
+        kubelet_volume.write({"a": "1"})
+        path, looks = str(kubelet_volume.path), Looks()
+        registration = own_watcher.add(looks, [path], 3600.0)
+        own_watcher._recheck(registration)
+        own_watcher._watches.keep_only(set())
+        own_watcher._recheck(registration)
+        first, second = looks.rechecks
+        assert first[path].link == os.readlink(kubelet_volume.path / "..data")
+        assert second == {}
+
+    def test_an_owner_that_is_gone(self):
+        """Hints and re-checks that are due when their owner has just been let go reach nobody, and raise nothing."""
+        looks = Looks()
+        registration = Registration(looks, [], 3600.0)
+        registration.look()
+        registration.recheck({})
+        assert looks.rechecks == [{}]
+        gone = weakref.ref(looks)
+        del looks
+        gc.collect()
+        registration.look()
+        registration.recheck({})
+        assert gone() is None
+
+    def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
+        """Where no thread could be had at first, who asks whether all is alive has it tried again."""
+        looks = Looks()
+        start = threading.Thread.start
+        with monkeypatch.context() as poor:
+            poor.setattr(threading.Thread, "start", lambda it: _no_thread(it) if it.name == "liveconfig" else start(it))
+            own_watcher.add(looks, [str(tmp_path)], 3600.0)
+            assert not own_watcher.is_alive()
+        own_watcher.is_alive()
+        assert own_watcher.worker.is_alive()
+
+    def test_closed_on_the_observers_own_thread(self, own_watcher, tmp_path):
+        """The last one may be removed on a thread of watchdog, as a garbage collector that runs there does."""
+        looks = Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        observer, done = own_watcher._watches._observer, threading.Event()
+        handle = next(iter(own_watcher._watches._watches.values())).handle
+
+        class Handler:
+            def dispatch(self, event):
+                own_watcher.remove(registration)
+                done.set()
+
+        observer.add_handler_for_watch(Handler(), handle)
+        observer.event_queue.put((FileCreatedEvent(str(tmp_path)), handle))
+        assert done.wait(PATIENCE)
+        observer.join(PATIENCE)
+        assert not observer.is_alive()
+
+
+def test_a_dead_observer(kubelet_volume, load):
+    """Where watchdog's thread has died the status says so, and the next re-check brings it back, events and all."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    observer = process_watcher._watches._observer
+    observer.stop()
+    observer.join(PATIENCE)
+    status = settings.live.status()
+    assert not status.healthy
+    assert any("the watcher is dead" in problem for problem in status.problems)
+    rechecked = threading.Event()
+    process_watcher.worker.post(lambda: (process_watcher._recheck(settings.live._core.registration), rechecked.set()))
+    assert rechecked.wait(PATIENCE)
+    assert settings.live.status().healthy
+    kubelet_volume.write({"message": "two"})
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+
+
+def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
+    """What watchdog says when it is stopped while an event arrives is kept out of the log; its real errors are not."""
+    kubelet_volume.write({"message": "one"})
+    load(App, _volumes=kubelet_volume.path)
+    log = logging.getLogger("watchdog.observers.inotify")
+    log.error("a message was received when the thread is inactive")
+    log.error("another")
+    assert [record.getMessage() for record in caplog.records if record.name == log.name] == ["another"]
+
+
+def test_a_child_goes_on_though_one_cannot(caplog):
+    """In a forked child one object that cannot go on does not keep the others from it, and the log says which."""
+
+    class Member:
+        def __init__(self, act):
+            self.resume = act
+
+        def renew(self):
+            pass
+
+    went_on = []
+
+    def broken():
+        raise ValueError("CANARY-00000000-1")
+
+    parent = os.getpid()
+    members = [Member(broken), Member(lambda: went_on.append(os.getpid()))]
+    for member in members:
+        renew_in_child(member)
+    child = os.fork()
+    if not child:
+        os._exit(0 if went_on == [os.getpid()] and "could not go on with Member" in caplog.text else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert went_on == []
+    assert os.getpid() == parent
+
+
+class TestProcess:
+    def test_without_proc(self, monkeypatch):
+        """Where there is no /proc no mount is known, and the process is as old as the import."""
+        monkeypatch.setattr(mounts, "MOUNTINFO", "/nowhere/mountinfo")
+        assert mounts.read_mounts() == []
+        monkeypatch.setattr("builtins.open", _no_file)
+        assert (
+            liveconfig._diagnostics.process._started_at.__wrapped__(0) == liveconfig._diagnostics.process._IMPORTED_AT
+        )
+
+    def test_a_mount_that_may_not_be_looked_at(self):
+        """A subPath mount of which nothing can be said but its root is frozen, and not known to be stale."""
+        frozen = mounts.frozen_parts("/nowhere", [("/nowhere", "/pods/..2026_01_01_00_00_00.1/key")])
+        assert frozen == {"": mounts.Frozen("subpath", stale=False)}
+
+
+def _no_file(*arguments, **options):
+    raise OSError
+
+
+class TestVerifying:
+    def test_a_judge_that_is_gone(self, worker):
+        """Who made the attempts is gone: neither a verdict nor the end of a back-off finds anybody, or fails."""
+
+        class VerdictHandler:
+            def heard(self, candidate, attempt, verdict):
+                raise AssertionError
+
+            try_again = heard
+
+        handler, candidate = VerdictHandler(), Candidate(None, {}, 0.0)
+        bench, done = VerifierRunner(handler, worker), threading.Event()
+        candidate.attempt, candidate.running = 1, object()
+        bench.later(candidate)
+        gone = weakref.ref(handler)
+        del handler
+        assert gone() is None
+        candidate.retry.call()
+        bench._heard(candidate, Verdict())
+        worker.post(done.set)
+        assert done.wait(PATIENCE)
+        bench.rest(candidate)
+
+    def test_an_attempt_that_nobody_wants_any_more(self, worker):
+        """An attempt that is abandoned before it began asks nobody, and a second verdict on it is dropped."""
+        asked, verdicts = [], []
+        attempt = Attempt([Verifier(asked.append, None, 1.0)], App(_volumes=(), _watch=False), verdicts.append)
+        attempt.abandon()
+        attempt.start(worker)
+        attempt.thread.join(PATIENCE)
+        attempt._end(Verdict("late"))
+        assert asked == verdicts == []
+        assert attempt.wait()
+
+    def test_a_verdict_that_comes_after_the_time(self, worker):
+        """Of a verifier that answers after its time was up only the first word counts."""
+        released, heard, answered = threading.Event(), threading.Event(), threading.Event()
+        verdicts = []
+
+        def slow(candidate):
+            released.wait(PATIENCE)
+            answered.set()
+
+        def done(verdict):
+            verdicts.append(verdict.reason)
+            heard.set()
+
+        attempt = Attempt([Verifier(slow, None, 0.01)], App(_volumes=(), _watch=False), done)
+        attempt.start(worker)
+        assert heard.wait(PATIENCE)
+        released.set()
+        attempt.thread.join(PATIENCE)
+        assert answered.is_set()
+        assert verdicts == ["it took longer than 0.01 s"]
+
+
+class TestDelivery:
+    def test_more_than_are_handed_out_at_once(self, kubelet_volume, load):
+        """Of more subscribers than a thread is handed at once, all are told, in their order."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        told = []
+        for each in range(2 * AT_ONCE + 1):
+            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == list(range(2 * AT_ONCE + 1))
+
+    def test_those_behind_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
+        """Those who were not handed out yet are told too when the thread is left to a slow subscriber."""
+        monkeypatch.setattr("liveconfig._delivery.publisher.AT_ONCE", 2)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", lambda change: gate.wait(PATIENCE))
+        for each in range(5):
+            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == list(range(5))
+
+    def test_what_our_own_log_keeps(self):
+        """Of what our own log does not come to tell, so many of the newest are kept and no more."""
+        every = LogQueue()
+        for number in range(MOST_VERSIONS + 2):
+            every.put(number)
+        kept = [every.take(None, again=False) for _ in range(MOST_VERSIONS)]
+        assert kept == list(range(2, MOST_VERSIONS + 2))
+        assert not every.news(None)
+
+    def test_a_loop_that_is_left_twice(self):
+        """A loop that is left more often than it was entered is not there, and that is all."""
+        loops, loop = Loops(), asyncio.new_event_loop()
+        loops.enter(loop)
+        loops.leave(loop)
+        loops.leave(loop)
+        assert loops.open_one() is None
+        loop.close()
+
+    def test_a_selector_that_raises_at_the_second_call(self, kubelet_volume, load, monkeypatch, caplog):
+        """A subscriber that is owed an event is tried again, though its selector raised when it was its turn."""
+        monkeypatch.setattr("liveconfig._delivery.calls.FIRST_RETRY", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 0.01)
+        caplog.set_level(logging.CRITICAL, logger="liveconfig")
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        moods, told = iter(["subscribe", "first", "raise"]), threading.Event()
+        calls = []
+
+        def select(s):
+            if next(moods, None) == "raise":
+                raise ValueError
+            return s.number
+
+        @settings.live.on_change(select)
+        def hear(change):
+            calls.append(change.new)
+            if len(calls) == 1:
+                raise ValueError
+            told.set()
+
+        kubelet_volume.write({"number": "1"})
+        settings.live.reload()
+        assert told.wait(PATIENCE)
+        assert calls == [1, 1]
+
+    def test_a_reload_back_to_what_was_told(self, kubelet_volume, load, gate):
+        """Who was busy while a value changed and changed back hears of no reload."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        events, busy, done = [], threading.Event(), threading.Event()
+
+        @settings.live.on_reload
+        def hear(event):
+            events.append((event.old.number, event.new.number))
+            busy.set()
+            gate.wait(PATIENCE)
+
+        @settings.live.on_change(lambda s: s.message)
+        def last(change):
+            done.set()
+
+        for number in (1, 2, 1):
+            kubelet_volume.write({"number": str(number)})
+            settings.live.reload(wait=False)
+            assert busy.wait(PATIENCE)
+        gate.set()
+        kubelet_volume.write({"number": "1", "message": "end"})
+        settings.live.reload()
+        assert done.wait(PATIENCE)
+        assert events == [(0, 1), (1, 1)]
+
+    def test_no_thread_for_a_while(self, kubelet_volume, load, monkeypatch):
+        """Where no thread can be had for the delivery, it is tried again, and nothing is lost."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path)
+        told, tries = threading.Event(), []
+        settings.live.subscribe("number", lambda change: told.set())
+        start = threading.Thread.start
+
+        def sometimes(thread):
+            if thread.name == "liveconfig-delivery" and not tries:
+                tries.append(thread)
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
+        monkeypatch.setattr(threading.Thread, "start", sometimes)
+        kubelet_volume.write({"number": "1"})
+        settings.live.reload(wait=False)
+        assert told.wait(PATIENCE)
+        assert len(tries) == 1
+
+    def test_no_thread_for_long(self, kubelet_volume, load, monkeypatch):
+        """Where no thread can be had at all, as at exit in Python 3.12, a reload returns, and tells later who waits."""
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        start, tries, allowed = threading.Thread.start, [], threading.Event()
+
+        def later(thread):
+            if thread.name == "liveconfig-delivery" and not allowed.is_set():
+                tries.append(thread)
+                raise RuntimeError("can't create new thread at interpreter shutdown")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", later)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert settings.number == 1
+        assert tries
+        assert not told.is_set()
+        allowed.set()
+        assert told.wait(PATIENCE)
+
+    def test_news_while_the_lock_is_held(self, kubelet_volume, load, monkeypatch):
+        """Who brings news and does not get the lock in time leaves them, and they are delivered later."""
+        monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        hub, told = settings.live._core.hub, threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        kubelet_volume.write({"number": "1"})
+        with hub.lock:
+            reloading = threading.Thread(target=settings.live.reload, kwargs={"wait": False})
+            reloading.start()
+            reloading.join(PATIENCE)
+            assert not reloading.is_alive()
+            assert not told.is_set()
+        assert told.wait(PATIENCE)
+
+    def test_a_lane_that_nobody_knows(self, kubelet_volume, load):
+        """A thread whose hub was made anew (it forked inside a subscriber) is given nothing more, and ends."""
+        kubelet_volume.write({"number": "0"})
+        hub = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.hub
+        lane = DeliveryThread()
+        with hub.lock:
+            assert not hub._lanes._has_jobs(lane)
+        hub._lanes._look_at(lane)
+        lane.job = object()
+        hub._lanes._leave(lane)
+        assert not hub._lanes._left
+        hub.give_back([])
+        assert list(hub.next()) == []
+
+    def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
+        """Nothing is left to wait for when a subscriber has returned in time: the worker's thread ends with it."""
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert [change.new for change in told] == [1]
+        process_watcher.worker.join(PATIENCE)
+        assert not process_watcher.worker.is_alive()
+
+    def test_nothing_waits_after_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
+        """One that was left to its thread leaves no thread, and nothing to wait for, when it has returned."""
+        monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
+        monkeypatch.setattr("liveconfig._delivery.calls.HUNG", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, inside = load(App, _volumes=kubelet_volume.path, _watch=False), []
+
+        @settings.live.on_change("number")
+        def hold(change):
+            inside.append(threading.current_thread())
+            gate.wait(PATIENCE)
+
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        gate.set()
+        inside[0].join(PATIENCE)
+        process_watcher.worker.join(PATIENCE)
+        assert not process_watcher.worker.is_alive()
+        thread = weakref.ref(inside.pop())
+        gc.collect()
+        assert thread() is None
+
+    def test_nothing_waits_after_a_word_that_was_refused(self, kubelet_volume, load, monkeypatch):
+        """What a filter raises at a word of our own log is not tried again: that word was taken."""
+        monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
+        kubelet_volume.write({"number": "0"})
+        settings, refused = load(App, _volumes=kubelet_volume.path, _watch=False), []
+
+        def refuse(record):
+            refused.append(record.getMessage())
+            raise RuntimeError
+
+        log = logging.getLogger("liveconfig")
+        log.addFilter(refuse)
+        try:
+            kubelet_volume.write({"number": "many"})
+            assert not settings.live.reload()
+        finally:
+            log.removeFilter(refuse)
+        assert "rejected at stage validate" in refused[0]
+        process_watcher.worker.join(PATIENCE)
+        assert not process_watcher.worker.is_alive()
+
+    def test_a_version_that_comes_twice(self, kubelet_volume, load, caplog):
+        """A version that is published a second time is told to nobody, and logged once."""
+        caplog.set_level(logging.INFO, logger="liveconfig")
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reload(told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        settings.live._core.hub.publish(settings.live._core.hub.newest)
+        assert settings.live.reload()
+        assert [event.version for event in told] == [2]
+        assert caplog.text.count("applied") == 1
+
+    def test_no_thread_without_news(self, kubelet_volume, load, monkeypatch):
+        """Where a reload finds nothing new, no thread is started to tell of it."""
+        kubelet_volume.write({"number": "0"})
+        settings, told, started = load(App, _volumes=kubelet_volume.path, _watch=False), [], []
+        settings.live.subscribe("number", told.append)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        start = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread.name), start(thread)))
+        assert settings.live.reload()
+        assert started == []
+        assert len(told) == 1
+
+    def test_a_receiver_that_another_one_disconnects(self, kubelet_volume, load):
+        """A receiver of a signal that was disconnected before its turn is not called any more."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        called = []
+
+        def second(sender, event):
+            called.append("second")
+
+        def first(sender, event):
+            called.append("first")
+            signals.reloaded.disconnect(second, settings)
+
+        signals.reloaded.connect(first, settings)
+        signals.reloaded.connect(second, settings)
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert called == ["first"]
+
+    def test_a_receiver_of_what_is_gone(self):
+        """A receiver is not called for settings that were let go before its turn."""
+        called, kept = [], [App(_volumes=(), _watch=False)]
+        subscribers = SignalSubscribers(lambda: kept[0] if kept else None)
+        version = Version(kept[0], 1, {}, None, None, None)
+
+        def receive(sender, event):
+            called.append(sender)
+
+        with signals.reloaded.connected_to(receive):
+            [subscriber] = subscribers(version)
+            kept.clear()
+            subscriber.callback(None)
+            assert called == []
+            assert subscribers(version) == ()
+
+    def test_a_call_that_ended_before_it_hung(self, caplog):
+        """A subscriber that is in another call by now is not said to hang in the one before."""
+        timers = Timers()
+        subscriber = Subscriber(LogQueue(), print, initial=False, retry=True)
+        subscriber.started = 1.0
+        Calls(timers, print, print).hung(subscriber)
+        subscriber.started = 2.0
+        timers.call()
+        assert caplog.text == ""
+        subscriber.started = 1.0
+        timers.call()
+        assert "has been running for 30 s" in caplog.text
+
+
+class Timers:
+    """Keeps the call that waits."""
+
+    def later(self, delay, call):
+        self.call = call
+
+    def cancel(self, timer):
+        pass
+
+
+class Closing:
+    """A loop that is closed just when something is handed to it; ``first`` is done before that."""
+
+    def __init__(self, first=lambda: None):
+        self.first = first
+
+    def is_closed(self):
+        return False
+
+    def call_soon_threadsafe(self, *arguments):
+        self.first()
+        raise RuntimeError("Event loop is closed")
+
+
+class Here:
+    """A loop that keeps what is handed to it."""
+
+    def __init__(self):
+        self.handed = []
+
+    def is_closed(self):
+        return False
+
+    def call_soon_threadsafe(self, call, job):
+        self.handed.append(job)
+
+
+class TestCoroutines:
+    @pytest.fixture
+    def subscriber(self):
+        async def hear(event):
+            raise AssertionError
+
+        return Subscriber(LogQueue(), hear, initial=False, retry=True)
+
+    def test_a_loop_that_closes_just_now(self, subscriber, caplog):
+        """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
+        subscriber.bind(Closing())
+        Calls(Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
+        assert subscriber.parked
+        assert not subscriber.on_loop
+        assert "hear is a coroutine and has no running event loop" in caplog.text
+
+    def test_another_loop_at_that_moment(self, subscriber):
+        """If it is given another loop at that moment, it is handed over there, once."""
+        here = Here()
+        subscriber.bind(Closing(lambda: subscriber.bind(here)))
+        job = Job(subscriber, None)
+        Calls(Timers(), print, lambda: None)._hand_over(job)
+        assert here.handed == [job]
+        assert subscriber.on_loop
+        assert subscriber.busy
+        assert not subscriber.parked
+
+    def test_a_loop_on_which_the_settings_are_in_use(self, subscriber):
+        """If the settings are in use on another loop, it is handed over there, and stays there."""
+        here, job = Here(), Job(subscriber, None)
+        subscriber.bind(Closing())
+        Calls(Timers(), print, lambda: here)._hand_over(job)
+        assert here.handed == [job]
+        assert subscriber.loop is here
+        assert subscriber.on_loop
+        assert subscriber.busy
+
+    def test_another_loop_ends_its_back_off(self, subscriber):
+        """Who is given another loop while it waits for its second call is due at once."""
+        version = Version(None, 1, {}, None, None, None)
+        subscriber.owed = subscriber.waits = True
+        assert not subscriber.due(version)
+        subscriber.bind(Here())
+        assert subscriber.due(version)
+
+    def test_an_end_on_a_loop_that_was_left(self, subscriber):
+        """What ends on a loop that the subscriber has left since says nothing of its present call."""
+        subscriber.task = object()
+        Calls(Timers(), print, print)._ended(Job(subscriber, None), object(), None)
+        assert subscriber.error is None
+        assert subscriber.task is not None
+
+    def test_no_task_to_be_had(self):
+        """Where a loop makes no task the coroutine is closed, and not warned of as never awaited."""
+
+        async def hear(event):
+            raise AssertionError
+
+        with pytest.raises(RuntimeError):
+            _task(hear, None)
+        gc.collect()
+
+    def test_a_loop_that_was_left(self, kubelet_volume, load, caplog):
+        """After the last `async with` on a loop nothing is handed to that loop, though it still runs."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        inbox, told = [], asyncio.Event()
+
+        async def hear(change):
+            inbox.append(change.new)
+            told.set()
+
+        async def main():
+            async with settings.live:
+                pass
+            await asyncio.to_thread(settings.live.subscribe, "number", hear)
+            kubelet_volume.write({"number": "1"})
+            await asyncio.to_thread(settings.live.reload)
+            assert inbox == []
+            assert "hear is a coroutine and has no running event loop" in caplog.text
+            async with settings.live:
+                await asyncio.wait_for(told.wait(), PATIENCE)
+            assert inbox == [1]
+
+        with settings.live:
+            asyncio.run(main())
+
+    def test_a_stream_on_a_loop_that_is_closed(self, kubelet_volume, load):
+        """A stream that waited on a loop which is closed by now does not keep anybody else from being told."""
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        stream = settings.live.changes("number")
+
+        async def wait_a_little():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.01)
+
+        asyncio.run(wait_a_little())
+        settings.live.subscribe("number", lambda change: told.append(change.new))
+        kubelet_volume.write({"number": "1"})
+        assert settings.live.reload()
+        assert told == [1]
+
+    def test_a_stream_whose_selector_raises(self, kubelet_volume, load, caplog):
+        """A stream whose selector raises hears of no change, goes on, and the log says what was raised."""
+        kubelet_volume.write({"number": "1"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        stream = settings.live.changes(lambda s: 1 / s.number)
+
+        async def main():
+            waiting = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0)
+            for number in ("0", "2"):
+                kubelet_volume.write({"number": number})
+                await asyncio.to_thread(settings.live.reload)
+            return await waiting
+
+        change = asyncio.run(main())
+        assert (change.old, change.new) == (1.0, 0.5)
+        assert "the selector of a stream raised, it hears of no change: ZeroDivisionError" in caplog.text
+
+    def test_cancelled_after_the_close(self, kubelet_volume, load):
+        """A coroutine that is cancelled after the settings were closed is not called again."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        calls, inside = [], threading.Event()
+
+        async def hear(change):
+            calls.append(change.new)
+            inside.set()
+            await asyncio.Event().wait()
+
+        async def main():
+            settings.live.subscribe("number", hear)
+            kubelet_volume.write({"number": "1"})
+            await asyncio.to_thread(settings.live.reload)
+            await asyncio.to_thread(inside.wait, PATIENCE)
+            await asyncio.to_thread(settings.live.close)
+            [task] = asyncio.all_tasks() - {asyncio.current_task()}
+            task.cancel()
+            await asyncio.wait([task])
+
+        asyncio.run(main())
+        assert calls == [1]
+
+    def test_a_stream_in_a_forked_child(self, kubelet_volume, load):
+        """A stream that was made before a fork goes on in the child, on a loop of the child's."""
+        kubelet_volume.write({"number": "0", "message": "one"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        stream = settings.live.changes("number")
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            waiting = loop.create_task(anext(stream))
+            loop.run_until_complete(asyncio.sleep(0))
+            kubelet_volume.write({"number": "0", "message": "two"})
+            settings.live.reload()  # of another field: it is woken, and goes on waiting
+            loop.run_until_complete(asyncio.sleep(0))
+            child = os.fork()
+            if not child:
+                kubelet_volume.write({"number": "1"})
+                settings.live.reload()
+                os._exit(asyncio.run(_in_child(stream)) != 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert not waiting.done()
+            waiting.cancel()
+            loop.run_until_complete(asyncio.wait([waiting]))
+
+
+async def _in_child(stream):
+    asyncio.get_running_loop()
+    return (await asyncio.wait_for(_next_of(stream), PATIENCE)).new
+
+
+async def _next_of(stream):
+    return await anext(stream)
+
+
+class TestTurn:
+    def test_going_back_to_what_is_good_no_more(self, kubelet_volume, load, monkeypatch):
+        """Where what was in use before an override is not valid any more, what is in use stays."""
+        kubelet_volume.write({"number": "1"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        engine = settings.live._core.engine
+        monkeypatch.setattr(engine.loader, "load", lambda feeds, before: Invalid((("number", "no"),)))
+        engine.revert(engine.applied.feeds)
+        assert (settings.number, settings.live.version) == (1, 1)
+
+    def test_a_version_that_was_not_told(self, kubelet_volume, load, monkeypatch):
+        """Where Ctrl-C came between a version and the word on it, the next re-check makes up for it."""
+        kubelet_volume.write({"number": "0"})
+        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: told.set())
+        core, path = settings.live._core, str(kubelet_volume.path)
+
+        def interrupted(version):
+            raise KeyboardInterrupt
+
+        kubelet_volume.write({"number": "1"})
+        with monkeypatch.context() as pressed:
+            pressed.setattr(core.engine, "publish", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                settings.live.reload()
+        assert settings.number == 1
+        assert not told.is_set()
+        core.recheck({path: take_fingerprint(path)})
+        assert told.wait(PATIENCE)
+
+    def test_a_re_check_of_what_is_in_use(self, kubelet_volume, load):
+        """A volume that shows what is in use stands there; one that was swapped, or cannot be seen, does not."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        path, in_use = str(kubelet_volume.path), settings.live._core.engine.in_use
+        assert in_use.stands_at([take_fingerprint(path)])
+        kubelet_volume.write({"number": "0", "unused": "1"})
+        assert not in_use.stands_at([take_fingerprint(path)])
+        assert not in_use.stands_at([None])
+        settings.live.reload()  # no field differs: no version, and it is what is in use
+        assert in_use.stands_at([take_fingerprint(path)])
+
+    def test_a_verdict_on_what_is_not_there_any_more(self, kubelet_volume, load):
+        """Neither a verdict on a candidate that another one has replaced nor the end of its back-off does anything."""
+        kubelet_volume.write({"number": "0"})
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        engine, candidate = settings.live._core.engine, Candidate(None, {}, 0.0)
+        engine.heard(candidate, candidate.running, Verdict("refused"))
+        engine.try_again(candidate)
+        assert settings.live.version == 1
+        assert settings.live.status().healthy
+        assert candidate.attempt == 0
+
+
+@pytest.fixture
+def gate():
+    """An event that callbacks can be held at; it is open again when the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
