@@ -1,14 +1,18 @@
 """Every Python fence of the documentation runs, and prints what its page says it prints.
 
-The fences of a page run in order, in one module called ``app``, in an empty directory. The page finds the fixtures of
-the test kit there by name, and two volumes: ``config``, which it calls ``/etc/config``, and ``secrets``, which it calls
-``/etc/secrets``. A comment ``<!-- setup: ... -->`` runs as well, unseen by readers. Lines ``#> text`` are what their
-fence prints; ``...`` stands for anything, and a long line may be broken. What must not run is no ``python`` fence but
-``text``, ``yaml``, ``console`` and so on.
+The fences of a page run in order, in one module called ``app``, in an empty directory. The module holds the fixtures of
+the test kit and two volumes: ``config``, mounted at ``/etc/config``, and ``secrets``, mounted at ``/etc/secrets``.
+
+- A comment ``<!-- setup: ... -->`` runs too; readers do not see it.
+- Lines ``#> text`` show what their fence prints. ``...`` matches anything, and a long line may be wrapped.
+- On a page with the comment ``<!-- interactive -->`` the value of each expression is printed, as at a Python prompt.
+- A fence that must not run is ``text``, ``yaml`` or ``console``, not ``python``.
+- A fence under the comment ``<!-- pending -->`` shows behaviour that is not implemented yet, and does not run.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import logging
@@ -33,7 +37,9 @@ PAGES = {
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     if "_build" not in path.parts
 }
-BLOCK = re.compile(r"^(?:```python|<!-- setup:)\n(?P<code>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?<!^<!-- pending -->\n)^(?:```python|<!-- setup:)\n(?P<code>.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL
+)
 FENCE = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 GIVEN = ["tmp_path", "kubelet_volume", "make_kubelet_volume", "config", "secrets"]
 LOOKS_LIKE_PYTHON = re.compile(
@@ -48,6 +54,16 @@ def blocks(page: str, kind: re.Pattern[str] = BLOCK) -> Iterator[str]:
     text = PAGES[page]
     for match in kind.finditer(text):
         yield "\n" * text.count("\n", 0, match.start("code")) + match["code"]
+
+
+def execute(page: str, code: str, names: dict[str, Any]) -> None:
+    """Run the code of one fence; on an interactive page statement by statement, each value printed."""
+    module = ast.parse(code)
+    if "<!-- interactive -->" not in PAGES[page]:
+        exec(compile(module, f"<{page}>", "exec"), names)
+        return
+    for statement in module.body:
+        exec(compile(ast.Interactive([statement]), f"<{page}>", "single"), names)
 
 
 def replaced(text: str, paths: Mapping[str, str]) -> str:
@@ -120,7 +136,7 @@ def test_the_snippets_of_a_page_run(
     with contextlib.redirect_stdout(printed):
         for code in blocks(page):
             start = printed.tell()
-            exec(compile(replaced(code, real), f"<{page}>", "exec"), names)
+            execute(page, replaced(code, real), names)
             opened += [value for value in names.values() if isinstance(value, Settings)]
             assert_printed(code, replaced(printed.getvalue()[start:], shown))
 
