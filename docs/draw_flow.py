@@ -1,7 +1,7 @@
-"""Draws ``_static/flow.svg``, the picture of the way from the volume to the subscriber.
+"""Draws ``_static/flow.svg``, the picture of the stages from the volume to the subscriber.
 
-Every word stands on a card of its own colour, so that the picture reads the same on a white and on a black page,
-whatever browser, theme or GitHub make of colour schemes. Run it after a change: ``python docs/draw_flow.py``.
+Each text has a card of its own colour as background, so that it is readable on a white and on a black page in every
+browser and theme. Run it after a change: ``python docs/draw_flow.py``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ WIDTH, HEIGHT, GAP, TOP, LOW = 146, 92, 26, 8, 164
 BLUE, GREEN, RED, GREY, LINE = "#24567f", "#2a6b4c", "#8f3340", "#4b5563", "#8a919c"
 
 STEPS = [
-    ("the volume", ["the kubelet moves", "..data to a new", "generation"], GREY),
-    ("read", ["one generation,", "never a mix; if it", "moved, once more"], BLUE),
-    ("validate", ["types, validators;", "the environment", "fills the gaps"], BLUE),
+    ("volume", ["the kubelet points", "..data to a new", "generation"], GREY),
+    ("read", ["one generation;", "read it again", "if it moved"], BLUE),
+    ("validate", ["types, validators,", "other sources for", "missing fields"], BLUE),
     ("verify", ["your own check,", "only if its fields", "changed"], BLUE),
-    ("swap", ["one pointer store:", "settings.x is new", "for every reader"], GREEN),
-    ("tell", ["subscribers and", "signals get", "old and new"], GREEN),
+    ("apply", ["settings.x is new", "for every reader,", "in one step"], GREEN),
+    ("publish", ["subscribers and", "signals get", "old and new"], GREEN),
 ]
 
 
@@ -43,9 +43,9 @@ def draw() -> str:
     """Return the picture as the text of an SVG file."""
     cards = [card(column, 1, TOP, title, lines, colour) for column, (title, lines, colour) in enumerate(STEPS)]
     cards += [
-        card(0, 2, LOW, "watch", ["inotify is the hint,", "a re-check every 30 s the guarantee"], GREY),
-        card(2, 2, LOW, "reject", ["the last good configuration stays;", "said once, tried again"], RED),
-        card(4, 2, LOW, "status", ["of each field: where from,", "live or frozen, and why"], GREY),
+        card(0, 2, LOW, "watch", ["inotify events are hints;", "a re-check every 30 s is the guarantee"], GREY),
+        card(2, 2, LOW, "reject", ["the last good configuration stays;", "logged once, then retried"], RED),
+        card(4, 2, LOW, "status", ["where each field comes from,", "live or frozen, and why"], GREY),
     ]
     bottom, middle = TOP + HEIGHT, TOP + HEIGHT / 2
     arrows = [arrow(left(n) + WIDTH + 3, middle, left(n + 1) - 5, middle) for n in range(len(STEPS) - 1)]

@@ -1,7 +1,7 @@
 """Writes the table of ``faults.md`` from the docstrings of the tests.
 
-A test whose docstring begins with the id of a fault, or of a promise, states what liveconfig makes of it: that sentence
-is the row. Run it after a change: ``python docs/list_faults.py``.
+A test whose docstring begins with the id of a fault or a promise states what liveconfig does then. This sentence is the
+row. Run it after a change: ``python docs/list_faults.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 TARGET = HERE / "faults.md"
 TESTS = HERE.parent / "tests"
 START, END = "<!-- generated: rows -->", "<!-- generated: end -->"
-IDS = re.compile(r"((?:[A-FP]\d+(?:, )?)+): (.+)", re.DOTALL)
+IDS = re.compile(r"((?:[A-IKSP]\d+(?:, )?)+): (.+)", re.DOTALL)
 
 SECTIONS = {
     "A": "Atomicity and lost updates",
@@ -25,8 +25,16 @@ SECTIONS = {
     "D": "The watcher",
     "E": "Subscribers, threads, processes",
     "F": "Secrets",
-    "P": "The promises by themselves",
+    "G": "The process",
+    "H": "What is applied",
+    "I": "Subscribers, streams, clients",
+    "K": "Keys, fields, sources",
+    "P": "The promises",
+    "S": "What is reported",
 }
+
+KEPT_BY_SECTION = {"G": "P9", "H": "P1", "I": "P5", "K": "P3", "S": "P7"}
+"""The promise that the faults of a section belong to, unless `KEPT_BY` names another."""
 
 KEPT_BY = {
     "P1": "A03-A06 A20 A21 A25-A27 B12 C02 C05 C29 D01 D02 D04 D08 D20 D22 D23 D25-D28 E108-E110 E116 E120 E148 E193",
@@ -41,11 +49,11 @@ KEPT_BY = {
     "P9": "E06 E17-E19 E45 E46 E53 E54 E96-E98 E114 E115 E117 E118 E121 E122 E153 E154 E161 E162",
     "P10": "E09 E10",
 }
-"""The promise that a fault is held against, the one that weighs most."""
+"""The promise that a fault belongs to; the most important one if there are several."""
 
 
 class Row(NamedTuple):
-    """What one test states of one or several faults."""
+    """What one test states about one or several faults."""
 
     ids: tuple[str, ...]
     fact: str
@@ -68,10 +76,10 @@ def _rows_of(path: Path) -> Iterator[Row]:
 
 
 def promise_of(fault: str) -> str:
-    """The promise that a fault is held against.
+    """The promise that a fault belongs to.
 
     Raises:
-        LookupError: `KEPT_BY` has none for it.
+        KeyError: Neither `KEPT_BY` nor `KEPT_BY_SECTION` has one.
     """
     if fault[0] == "P":
         return fault
@@ -79,7 +87,7 @@ def promise_of(fault: str) -> str:
         for first, _, last in (each.partition("-") for each in faults.split()):
             if fault[0] == first[0] and int(first[1:]) <= int(fault[1:]) <= int((last or first)[1:]):
                 return promise
-    raise LookupError(fault)
+    return KEPT_BY_SECTION[fault[0]]
 
 
 def table() -> str:
@@ -88,7 +96,7 @@ def table() -> str:
     for row in all_rows:
         if row.ids[0][0] != letter:
             letter = row.ids[0][0]
-            lines += ["", f"## {SECTIONS[letter]}", "", "| id | what happens, and what is seen | promise | test |"]
+            lines += ["", f"## {SECTIONS[letter]}", "", "| id | fact | promise | test |"]
             lines.append("|---|---|---|---|")
         promises = ", ".join(dict.fromkeys(map(promise_of, row.ids)))
         fact = row.fact.replace("|", "\\|").replace("<", "&lt;").replace("_", "\\_").replace("*", "\\*")
@@ -97,7 +105,7 @@ def table() -> str:
 
 
 def draw() -> str:
-    """The page with its table made anew."""
+    """The page with a new table."""
     head, _, rest = TARGET.read_text("utf-8").partition(START)
     return f"{head}{START}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
 
