@@ -1,4 +1,4 @@
-"""A worker with a pool of asyncpg: its database login comes from a Secret, and is rotated while it works.
+"""A worker with an asyncpg pool. Its database login comes from a Secret, and is rotated while it works.
 
 Usage: DATABASE_HOST=db python app.py
 """

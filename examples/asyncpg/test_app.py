@@ -1,4 +1,4 @@
-"""The worker loses no job while its login is rotated, in both orders, on a real PostgreSQL."""
+"""The worker loses no job while its login is rotated in both orders, with a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def module(path: Path, name: str) -> ModuleType:
-    """A module of the examples, under a name that no other example has."""
+    """Load a module of the examples under a name of its own."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -38,7 +38,7 @@ def server() -> Iterator[Any]:
 
 
 def test_no_job_is_lost(server: Any, kubelet_volume: KubeletVolume) -> None:
-    """Jobs go on through two rotations, and the connections of the end are not those of the beginning."""
+    """No job fails during two rotations, and all connections are new at the end."""
 
     def in_volume(password: str) -> None:
         kubelet_volume.write({"db.user": server.user, "db.password": password})

@@ -1,4 +1,4 @@
-"""The application reads its volume when it is imported: the tests give it one of their own before."""
+"""The application reads its volume when it is imported, so these fixtures create the volume first."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ def client(volume: KubeletVolume, monkeypatch: pytest.MonkeyPatch) -> Iterator[T
 
 @pytest.fixture
 def edit(client: TestClient, volume: KubeletVolume) -> Callable[..., None]:
-    """What `kubectl edit` does, as soon as the kubelet has brought it."""
+    """A function that does what `kubectl edit` and the kubelet do."""
     from app import settings
 
     def edit(**data: str) -> None:

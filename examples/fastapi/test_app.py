@@ -6,14 +6,14 @@ from liveconfig.testing import override
 
 
 def test_the_greeting_follows_the_configmap(client: TestClient, edit: Callable[..., None]) -> None:
-    """An edited ConfigMap is in the next answer."""
+    """The next answer has the value of an edited ConfigMap."""
     assert client.get("/").json() == {"message": "hello world"}
     edit(message="hello KodeKloud")
     assert client.get("/").json() == {"message": "hello KodeKloud"}
 
 
 def test_the_checkout_closes_while_the_application_runs(client: TestClient, edit: Callable[..., None]) -> None:
-    """The flag turns the checkout off and on again."""
+    """The flag turns the checkout off and on."""
     assert client.post("/checkout").status_code == 200
     edit(checkout_enabled="false")
     assert client.post("/checkout").status_code == 503
@@ -21,15 +21,15 @@ def test_the_checkout_closes_while_the_application_runs(client: TestClient, edit
     assert client.post("/checkout").status_code == 200
 
 
-def test_a_rotated_password_is_the_only_one_that_opens(client: TestClient, edit: Callable[..., None]) -> None:
-    """After the Secret is rotated the new password opens, and the old one does not."""
+def test_only_the_rotated_password_works(client: TestClient, edit: Callable[..., None]) -> None:
+    """After a rotation of the Secret, only the new password works."""
     edit(admin_password="battery staple")
     assert client.get("/admin", auth=("ada", "battery staple")).json() == {"welcome": "ada"}
     assert client.get("/admin", auth=("ada", "correct horse")).status_code == 401
 
 
 def test_a_broken_configmap_changes_nothing(client: TestClient, edit: Callable[..., None]) -> None:
-    """The last good configuration stays, the pod stays ready, and the status says why."""
+    """The last good configuration stays in use, the pod stays ready, and the status names the field."""
     edit(checkout_enabled="maybe")
     assert client.post("/checkout").status_code == 200
     assert client.get("/liveconfig/ready").json() == {"ready": True, "healthy": False, "version": 1} | {
@@ -40,7 +40,7 @@ def test_a_broken_configmap_changes_nothing(client: TestClient, edit: Callable[.
 
 
 def test_a_setting_can_be_replaced_without_a_volume(client: TestClient) -> None:
-    """`override` is the quick way for a test that is not about volumes."""
+    """`override` sets a value without a volume."""
     from app import settings
 
     with override(settings, message="hello test"):

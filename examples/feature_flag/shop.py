@@ -1,4 +1,4 @@
-"""A shop whose checkout can be turned off, or opened to a part of the users, while it runs."""
+"""A shop whose checkout can be turned off, or opened for some of the users, while it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Flag(BaseModel):
     percent: int = Field(default=100, ge=0, le=100)
 
     def is_on_for(self, user: str) -> bool:
-        """Whether it is on for this user: the same answer each time, for this percentage of all users."""
+        """Whether the flag is on for this user; always the same answer for one percentage."""
         return self.enabled and zlib.crc32(user.encode()) % 100 < self.percent
 
 
@@ -33,7 +33,7 @@ class ShopSettings(Settings):
 
 
 def order(settings: ShopSettings, user: str) -> tuple[HTTPStatus, str]:
-    """One request. Both flags are taken from one snapshot, whatever is swapped meanwhile."""
+    """Handle one request. Both flags come from one snapshot, even if the volume changes meanwhile."""
     with settings.live.pinned() as now:
         if not now.flags.checkout.is_on_for(user):
             return HTTPStatus.SERVICE_UNAVAILABLE, "the checkout is closed"
@@ -41,7 +41,7 @@ def order(settings: ShopSettings, user: str) -> tuple[HTTPStatus, str]:
 
 
 def wrapping(settings: ShopSettings, user: str) -> str:
-    """Deep below a request: it asks for the snapshot, and gets the one that the request pinned."""
+    """Return the wrapping of an order. `snapshot()` returns the snapshot that the request pinned."""
     return ", gift-wrapped" if settings.live.snapshot().flags.gift_wrap.is_on_for(user) else ""
 
 

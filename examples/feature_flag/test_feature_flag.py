@@ -1,4 +1,4 @@
-"""The shop's own tests: no cluster, no port, no waiting."""
+"""The tests of the shop. They need no cluster, no port and no waiting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings(kubelet_volume: KubeletVolume) -> Iterator[Any]:
 
 
 def test_the_checkout_is_turned_off(settings: Any, kubelet_volume: KubeletVolume) -> None:
-    """The order after the swap is refused, and the one after the next swap is taken."""
+    """After an update that turns the checkout off, an order is refused; after the next update, it is accepted."""
     assert shop.order(settings, "ann") == (HTTPStatus.OK, "paid, gift-wrapped")
     kubelet_volume.write(flags(enabled=False))
     assert settings.live.reload()
@@ -45,8 +45,8 @@ def test_the_checkout_is_turned_off(settings: Any, kubelet_volume: KubeletVolume
     assert shop.order(settings, "ann") == (HTTPStatus.OK, "paid, gift-wrapped")
 
 
-def test_it_is_opened_to_a_part_of_the_users(settings: Any, kubelet_volume: KubeletVolume) -> None:
-    """Of 1,000 users about a tenth may order, and they are still among those of the next step."""
+def test_the_checkout_is_opened_for_some_of_the_users(settings: Any, kubelet_volume: KubeletVolume) -> None:
+    """At 10 %, about 100 of 1,000 users may order; all of them still may at 50 %."""
     users = [f"user-{number}" for number in range(1000)]
 
     def allowed(percent: int) -> set[str]:
@@ -59,24 +59,24 @@ def test_it_is_opened_to_a_part_of_the_users(settings: Any, kubelet_volume: Kube
     assert tenth < half
 
 
-def test_a_flag_that_goes_off_does_not_tear_a_request_apart(
+def test_a_request_sees_both_flags_of_one_snapshot(
     settings: Any, kubelet_volume: KubeletVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both flags of a request come from one snapshot, even if they are swapped between the two reads."""
+    """Both flags of a request come from one snapshot, even if the volume changes between the two reads."""
     wrapping = shop.wrapping
 
-    def swapped_meanwhile(settings: Any, user: str) -> str:
+    def changed_meanwhile(settings: Any, user: str) -> str:
         kubelet_volume.write({"flags.json": "{}"})
         assert settings.live.reload()
         return wrapping(settings, user)
 
-    monkeypatch.setattr(shop, "wrapping", swapped_meanwhile)
+    monkeypatch.setattr(shop, "wrapping", changed_meanwhile)
     assert shop.order(settings, "ann") == (HTTPStatus.OK, "paid, gift-wrapped")
     assert not settings.flags.gift_wrap.enabled
 
 
 def test_a_bad_percentage_changes_nothing(settings: Any, kubelet_volume: KubeletVolume) -> None:
-    """150 % is rejected by name, and the flags stay as they were."""
+    """150 % is rejected with the name of the field, and the flags keep their values."""
     with recorded(settings) as events:
         kubelet_volume.write(flags(enabled=False, percent=150))
         assert not settings.live.reload()

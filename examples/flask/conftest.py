@@ -29,7 +29,7 @@ def client(settings: AppSettings) -> FlaskClient:
 
 @pytest.fixture
 def edit(settings: AppSettings, volume: KubeletVolume) -> Callable[..., None]:
-    """What `kubectl edit` does, as soon as the kubelet has brought it."""
+    """A function that does what `kubectl edit` and the kubelet do."""
 
     def edit(**data: str) -> None:
         volume.update({key.replace("_", "-"): value for key, value in data.items()})

@@ -1,4 +1,4 @@
-"""A JSON Web Token, signed with HMAC-SHA256: enough of RFC 7519 for an example, and no more."""
+"""A JSON Web Token, signed with HMAC-SHA256: the part of RFC 7519 that this example needs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 
 def issue(key: bytes, subject: str, seconds: float) -> str:
-    """A token that is good for some seconds."""
+    """Return a token that is valid for some seconds."""
     parts = {"alg": "HS256", "typ": "JWT"}, {"sub": subject, "exp": time.time() + seconds}
     signed = b".".join(_encode(json.dumps(part).encode()) for part in parts)
     return b".".join((signed, _encode(_signature(key, signed)))).decode()
 
 
 def claims(key: bytes, token: str) -> dict[str, Any]:
-    """What a token says.
+    """Return the claims of a token.
 
     Raises:
-        ValueError: It was not signed with this key, or has expired.
+        ValueError: The token was not signed with this key, or has expired.
     """
     signed, _, signature = token.encode().rpartition(b".")
     if not hmac.compare_digest(signature, _encode(_signature(key, signed))):
         raise ValueError("the signature does not match")
-    said: dict[str, Any] = json.loads(_decode(signed.partition(b".")[2]))
-    if said["exp"] < time.time():
+    found: dict[str, Any] = json.loads(_decode(signed.partition(b".")[2]))
+    if found["exp"] < time.time():
         raise ValueError("the token has expired")
-    return said
+    return found
 
 
 def _signature(key: bytes, signed: bytes) -> bytes:

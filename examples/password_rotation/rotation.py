@@ -1,6 +1,6 @@
-"""A shop whose database login is rotated under load, in both orders: nothing fails, and nothing is restarted.
+"""A shop whose database login is rotated under load, in both orders. Nothing fails, and nothing restarts.
 
-Usage: python story.py [ROTATIONS [SECONDS]], where the seconds lie between the server and the volume.
+Usage: python rotation.py [ROTATIONS [SECONDS]]. SECONDS is the time between the server and the volume.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ShopSettings(Settings):
 
 
 class Shop:
-    """Eight threads that sell without a pause, and count."""
+    """Eight threads that sell all the time, and count."""
 
     def __init__(self, engine: Engine) -> None:
         self.sold = self.failed = 0
@@ -71,7 +71,7 @@ class Shop:
 
 
 class Login:
-    """The login of the shop, in the server and in the volume: each knows a new one in its own time."""
+    """The login of the shop on the server and on the volume, which learn a new login at different times."""
 
     def __init__(self, server: PostgreSQL, volume: KubeletVolume) -> None:
         self._server, self._volume = server, volume
@@ -79,21 +79,21 @@ class Login:
         self.user = ""
         self.renew()
         self._server.add_login(self.user, self.password)
-        self.into_volume()
+        self.write_to_volume()
 
     def renew(self) -> None:
-        self.before, self.user, self.password = self.user, f"shop_{next(self._numbers)}", str(uuid.uuid4())
+        self.previous, self.user, self.password = self.user, f"shop_{next(self._numbers)}", str(uuid.uuid4())
 
-    def into_server(self) -> None:
+    def write_to_server(self) -> None:
         self._server.add_login(self.user, self.password)
-        self._server.shut_out(self.before)
+        self._server.forbid_login(self.previous)
 
-    def into_volume(self) -> None:
+    def write_to_volume(self) -> None:
         self._volume.write({"db.user": self.user, "db.password": self.password})
 
 
 class Table:
-    """A line for each thing that happens."""
+    """Prints one line for each step."""
 
     def __init__(self, shop: Shop, server: PostgreSQL) -> None:
         self._shop, self._server, self._began = shop, server, monotonic()
@@ -105,8 +105,8 @@ class Table:
         print(f"{monotonic() - self._began:6.1f}  {what:34}{sold:10}{failed:8}   {logins}", flush=True)
 
 
-def tell(server: PostgreSQL, directory: Path, rotations: int, gap: float) -> Shop:
-    """The story: rotations in alternating order, with some seconds between the server and the volume."""
+def run(server: PostgreSQL, directory: Path, rotations: int, gap: float) -> Shop:
+    """Rotate the login in alternating order, with some seconds between the server and the volume."""
     login = Login(server, KubeletVolume(directory))
     settings = ShopSettings.load(_volumes=directory)
     engine = create_engine(f"postgresql+psycopg:///postgres?host={server.host}", pool_size=THREADS)
@@ -118,22 +118,22 @@ def tell(server: PostgreSQL, directory: Path, rotations: int, gap: float) -> Sho
         table.line("the shop is open")
         for rotation in range(rotations):
             login.renew()
-            steps = [("server", login.into_server), ("volume", login.into_volume)]
+            steps = [("server", login.write_to_server), ("volume", login.write_to_volume)]
             for where, step in steps if rotation % 2 == 0 else reversed(steps):
                 step()
                 table.line(f"{login.user} is in the {where}")
                 pause.wait(gap)
-        table.line("all is said")
+        table.line("the end")
     engine.dispose()
     return shop
 
 
 def main(rotations: int = 10, gap: float = 1.0) -> int:
-    """Tell the story on a server of its own: how many operations failed."""
+    """Run on a new server. Return the number of failed operations."""
     server = PostgreSQL()
     try:
         with TemporaryDirectory() as directory:
-            return tell(server, Path(directory), rotations, gap).failed
+            return run(server, Path(directory), rotations, gap).failed
     finally:
         server.stop()
 
