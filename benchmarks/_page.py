@@ -16,10 +16,10 @@ _DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """\
 # Performance
 
-Written by `make bench` on {today}, in one run: every contender in turn, round after round; the numbers are medians.
-Each contender runs in a process of its own and is used as its own documentation says; the volumes are written by
-another process, as the kubelet writes them. The floor is the least that a Python program must do: raw inotify, read
-every key through the directory, validate with pydantic.
+`make bench` wrote this page on {today}, in one run. It measures all contenders in turn, round after round, and shows
+medians. Each contender runs in its own process and is used as its documentation says. Another process writes the
+volumes as the kubelet writes them. The floor is the least that a Python program must do: wait for raw inotify, read
+every key through the directory, and validate with pydantic.
 
 Machine: {machine}.
 
@@ -52,33 +52,36 @@ def text_of(section: Section) -> str:
 
 
 def promise_table(promises: Sequence[Promise]) -> str:
-    """Target and measured side by side."""
+    """The targets and the measured values, side by side."""
     rows = [(item.what, item.target, item.measured, "yes" if item.kept else "**no**") for item in promises]
-    return _table(Table(("promise", "target", "measured", "kept"), rows))
+    return _table(Table(("what", "target", "measured", "met"), rows))
 
 
 def _promises(sections: Sequence[Section]) -> str:
     promises = [promise for section in sections for promise in section.promises]
     reasons = dict.fromkeys(promise.why for promise in promises if not promise.kept and promise.why)
     why = "".join(f"- {reason}\n" for reason in reasons)
-    missed = f"\nWhere one is not kept in this run:\n\n{why}" if why else ""
-    return f"## What was promised\n\n{promise_table(promises)}\n{missed}"
+    missed = f"\nTargets that this run missed, and why:\n\n{why}" if why else ""
+    return f"## Targets\n\n{promise_table(promises)}\n{missed}"
 
 
 def _losses(sections: Sequence[Section]) -> str:
     losses = [loss for section in sections for loss in section.losses]
     if not losses:
-        return "## Where we lose\n\nIn this run, on no row.\n"
+        return "## Where others are better\n\nNowhere in this run.\n"
     rows = [(loss.what, loss.who, loss.theirs, loss.ours, loss.times, loss.why) for loss in losses]
-    table = _table(Table(("row", "who is ahead", "theirs", "liveconfig", "times", "why"), rows))
-    text = "By more than a twentieth; like is held against like, a document against a document."
-    return f"## Where we lose\n\n{text}\n\n{table}\n"
+    table = _table(Table(("row", "better contender", "its value", "liveconfig", "times", "why"), rows))
+    text = (
+        "Rows where another tool is faster or smaller by more than 5 %. Documents are compared with documents, and "
+        "single keys with single keys."
+    )
+    return f"## Where others are better\n\n{text}\n\n{table}\n"
 
 
 def _peer_table(versions: Mapping[str, str]) -> str:
     rows = [(who, versions.get(package, "-"), does) for who, package, does in _peers.PEERS]
     table = _table(Table(("contender", "version", f"on a mounted volume, as of {_today()}"), rows))
-    return f"## What the others do\n\n{_peers.TEXT}\n\n{table}\n"
+    return f"## What the contenders do\n\n{_peers.TEXT}\n\n{table}\n"
 
 
 def _table(table: Table) -> str:

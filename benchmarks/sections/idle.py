@@ -34,8 +34,8 @@ def run(bench: Bench) -> Section:
     wakeups = {who: float(usage.wakeups) for who, usage in used.items() if not who.rereads}
     return Section(
         f"Idle for {seconds} s",
-        "10 keys, nothing changes. Wake-ups: voluntary context switches of all threads of the process. liveconfig "
-        "looks again every 30 s, so most runs of 10 s meet none of its re-checks and some meet one.",
+        "10 keys, and nothing changes. Wake-ups are the voluntary context switches of all threads of the process. "
+        "liveconfig re-checks every 30 s, so most runs of 10 s have no re-check, and some have one.",
         [Table(("", "wake-ups", "processor time", "bytes read"), rows)],
         [chart("idle", f"Wake-ups in {seconds} idle seconds", {w: v or None for w, v in wakeups.items()}, _count, "0")],
         losses=behind(wakeups, "Wake-ups while idle", _count) if wakeups.get(OURS, 0) > 4 else [],

@@ -18,10 +18,10 @@ _SOURCE = os.path.dirname(os.path.dirname(liveconfig.__file__))
 _BASE = "import pydantic_settings, watchdog.observers, blinker"
 _OURS = "from liveconfig import Settings"
 _WHY = (
-    "Import: half of the time that is ours makes some thirty dataclasses, the rest are many small modules. PyYAML "
-    "and tomllib, a quarter of it before, are loaded when they are first wanted."
+    "Import: half of our own time creates about thirty dataclasses. The rest is many small modules. PyYAML and "
+    "tomllib, which took a quarter of the time before, are imported when they are first used."
 )
-_BECAUSE = "liveconfig stands on pydantic-settings, watchdog and blinker."
+_BECAUSE = "liveconfig imports pydantic-settings, watchdog and blinker."
 _PEERS = {
     "dynamic-config-py": "from dynamic_config import DynamicConfig",
     "pydantic-settings": "from pydantic_settings import BaseSettings",
@@ -34,25 +34,25 @@ _PEERS = {
 
 def run(bench: Bench) -> Section:
     """New interpreters in turn; the time is taken inside, so that the start of Python is not counted."""
-    statements = {"what liveconfig is built on": _BASE, "liveconfig": _OURS, **(_PEERS if bench.peers else {})}
+    statements = {"the base of liveconfig": _BASE, "liveconfig": _OURS, **(_PEERS if bench.peers else {})}
     python = bench.peers or sys.executable
     found = in_turn(
         bench.rounds(30) + 1, list(statements.values()), lambda statement, _: _import(bench, python, statement)
     )
     times = {name: median(values[1:]) for name, values in zip(statements, found, strict=True)}
-    base, ours = times["what liveconfig is built on"], times["liveconfig"]
+    base, ours = times["the base of liveconfig"], times["liveconfig"]
     rows = [(name, f"`{statements[name]}`", duration(value), ratio(value, base)) for name, value in times.items()]
     bars = [Bar(name, value, ours=name == "liveconfig") for name, value in list(times.items())[1:]]
     return Section(
         "Import",
-        "A new interpreter each time, the time taken inside it; all in the contenders' environment, as the time grows "
-        "with the number of packages that are installed (pydantic looks through them for plugins). The line is what "
-        "liveconfig is built on: pydantic-settings, watchdog and blinker.",
-        [Table(("", "statement", "time", "times the line"), rows)],
+        "Each measurement starts a new interpreter and takes the time inside it. All use the environment of the "
+        "contenders, because the time grows with the number of installed packages (pydantic searches them for "
+        "plugins). The base is the import of what liveconfig uses: pydantic-settings, watchdog and blinker.",
+        [Table(("", "statement", "time", "times the base"), rows)],
         [Chart("import", "Import", bars, duration, base)],
         [
             Promise(
-                "import beside pydantic_settings, watchdog and blinker",
+                "import, compared with pydantic_settings, watchdog and blinker",
                 "at most 1.25 times",
                 f"{ours / base:.2f} times ({duration(ours)})",
                 ours / base <= 1.25,

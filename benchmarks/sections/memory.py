@@ -27,8 +27,8 @@ def run(bench: Bench) -> Section:
     each = {who: _each(usages) for who, usages in used.items()}
     return Section(
         "Memory and threads",
-        "Beyond what the process had after its imports, once 1, 10 and 100 settings objects of 10 fields each follow "
-        "one volume: private memory, threads, descriptors.",
+        "Private memory, threads and descriptors that 1, 10 and 100 settings objects add to the process after its "
+        "imports. Each object has 10 fields, and all follow one volume.",
         [Table(("", *(f"{count} object{'s' * (count > 1)}" for count in _COUNTS)), rows)],
         [chart("memory", "Memory for each further settings object", each, bytes_)],
         losses=behind(each, "Memory for a further settings object", bytes_, _BECAUSE),

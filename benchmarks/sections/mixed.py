@@ -25,11 +25,11 @@ def run(bench: Bench) -> Section:
             )
         )
     return Section(
-        "Mixed snapshots under churn",
-        "6 keys that hold one value in every generation, swapped as fast as the writer goes, while a thread reads "
-        "whole configurations. Mixed: two generations in one. Failed: the read raised, as a key was gone for a moment. "
-        "Contenders with one document cannot mix; they read one file.",
-        [Table(("", "swaps", "reads", "generations met", "mixed", "failed"), rows)],
+        "Mixed snapshots while the volume changes",
+        "In every generation, 6 keys hold the same value. The writer swaps as fast as it can, while a thread reads "
+        "whole configurations. Mixed: two generations in one configuration. Failed: the read raised, because a key "
+        "was missing for a moment. Contenders with one document cannot mix, because they read one file.",
+        [Table(("", "swaps", "reads", "generations seen", "mixed", "failed"), rows)],
     )
 
 

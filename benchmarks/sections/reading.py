@@ -46,8 +46,9 @@ def run(bench: Bench) -> Section:
     ]
     return Section(
         "Reading a setting",
-        "One read of the newest value, written as the documentation of each contender has it, 10 fields. The floor is "
-        "a plain frozen pydantic model. dynaconf's plain `settings.KEY` is cheaper than `get_fresh`, and never new.",
+        "One read of the newest value, written as in the documentation of each contender. 10 fields. The floor is a "
+        "plain frozen pydantic model. The plain `settings.KEY` of dynaconf is cheaper than `get_fresh`, but never has "
+        "the new value.",
         [Table(("", "read", "time", "times the floor"), rows)],
         [chart("reading", "One read of the newest value", values, duration)],
         _promises(bench),
@@ -61,7 +62,7 @@ def _promises(bench: Bench) -> list[Promise]:
         found = script("attribute", bench.volume("keys", 10).path, str(bench.rounds(200)), python=python)
         promises.append(
             Promise(
-                f"`settings.x` beside the same read of a plain frozen model, Python {found['python']}",
+                f"`settings.x`, compared with the same read of a plain frozen model, Python {found['python']}",
                 "at most 1.05 times",
                 f"{found['ratio']:.3f} times",
                 found["ratio"] <= 1.05,

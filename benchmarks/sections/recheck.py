@@ -10,9 +10,9 @@ from benchmarks._stats import duration
 __all__ = ["run"]
 
 _WHY = (
-    "A re-check: more than half of it are the two calls of the kernel, which are needed to tell another generation and "
-    "another directory at the same path. It made five of them at first. The link's own inode and times would do with "
-    "one, but a file system may give an inode again within a tick of its clock."
+    "Re-check: more than half of the time is spent in two system calls. They are needed to notice another generation, "
+    "and another directory at the same path. The first version made five calls. The inode and the times of the link "
+    "would need only one, but a file system can use an inode again within one tick of its clock."
 )
 
 
@@ -31,9 +31,9 @@ def run(bench: Bench) -> Section:
     ]
     each = found[10]["time"] / 10
     return Section(
-        "A re-check with nothing changed",
-        "liveconfig alone. Done every 30 s in case an event was lost: a stat and a readlink for each volume; the "
-        "bare calls are timed in turn with it.",
+        "A re-check without a change",
+        "liveconfig only. A re-check runs every 30 s, in case an event was lost. It makes one `stat` and one "
+        "`readlink` for each volume. The bare system calls are timed in turn with it.",
         [
             Table(
                 ("", "time", "each volume", "bare stat and readlink", "files opened"),
@@ -42,10 +42,10 @@ def run(bench: Bench) -> Section:
         ],
         promises=[
             Promise(
-                "re-check with nothing changed, each volume", "at most 10 µs", duration(each), each <= 10_000, _WHY
+                "re-check without a change, for each volume", "at most 10 µs", duration(each), each <= 10_000, _WHY
             ),
             Promise(
-                "keys opened by a re-check with nothing changed",
+                "keys opened by a re-check without a change",
                 "none",
                 str(found[10]["opened"]),
                 not found[10]["opened"],

@@ -30,6 +30,6 @@ def run(bench: Bench) -> Section:
     rows = [(who.title + (" (reads again)" if who.rereads else ""), f"{count}") for who, count in seen.items()]
     return Section(
         f"Updates served, out of {swaps}",
-        f"{swaps} swaps, {_APART} s apart. Counted if a read just before the next swap gives the new value.",
+        f"{swaps} swaps, {_APART} s apart. A swap counts if a read just before the next swap returns the new value.",
         [Table(("", f"served of {swaps}"), rows)],
     )
