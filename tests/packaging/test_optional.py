@@ -19,6 +19,7 @@ NEEDS = {
     "fastapi": {"fastapi", "starlette"},
     "flask": {"click", "flask"},
     "httpx": {"httpx"},
+    "keys": set(),
     "psycopg": {"psycopg", "psycopg_pool"},
     "redis": {"redis"},
     "sqlalchemy": {"sqlalchemy"},

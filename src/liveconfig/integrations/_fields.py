@@ -1,4 +1,4 @@
-"""What the credential guests read from a snapshot: a secret, or a login of two."""
+"""What the integrations read from a snapshot: the value of a field, a secret, or a login of user and password."""
 
 from __future__ import annotations
 
@@ -42,13 +42,23 @@ def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr |
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
     """
+    read = value_reader(settings, field)
+    return lambda snapshot: _as_secret(read(snapshot))
+
+
+def value_reader(settings: Settings, field: str) -> Callable[[Any], Any]:
+    """A function that reads a field from a snapshot; None where a model above it is None, or another of a union.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
     settings.live.origin(field)
     names = field.split(".")
 
-    def read(value: Any) -> SecretStr | None:
+    def read(value: Any) -> Any:
         for name in names:
-            value = None if value is None else getattr(value, name)
-        return _as_secret(value)
+            value = getattr(value, name, None)
+        return value
 
     return read
 

@@ -19,18 +19,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, reduce, update_wrapper
+from functools import partial, update_wrapper
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
 from liveconfig import Change, Settings
 from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._fields import value_reader
 from liveconfig.integrations._status_page import explained, readiness
+from liveconfig.integrations._subscription import subscribe_for
+from liveconfig.integrations.keys import KeyRing
 
 with extra_of(__name__):
     import click
-    from flask import Blueprint, Flask, current_app, has_app_context
+    from flask import Blueprint, Flask, appcontext_pushed, current_app, has_app_context
     from flask.typing import ResponseReturnValue
 
 if TYPE_CHECKING:
@@ -44,11 +47,11 @@ R = TypeVar("R")
 Callback: TypeAlias = Callable[[Change[T]], R]
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+_SECRET_KEY = "SECRET_KEY"  # noqa: S105 - a key of app.config
 _FALLBACKS = "SECRET_KEY_FALLBACKS"
-_KEPT = 3  # keys before the newest
 
 
-class _Wish(NamedTuple):
+class _Registration(NamedTuple):
     """A subscription that is made for each application."""
 
     what: Any
@@ -67,9 +70,9 @@ class LiveConfig(Generic[S]):
     Args:
         settings: The live settings; or give them to `init_app`.
         mirror: Field by key of ``app.config``: the key always holds the newest value, secrets as plain text, as Flask
-            wants them, or None below a model that is None. When ``SECRET_KEY`` is mirrored, ``SECRET_KEY_FALLBACKS``
-            holds it too, and its 3 values before (unless the fallbacks are mirrored as well), so that sessions survive
-            (Flask 3.1 or newer).
+            expects them, or None below a model that is None. ``SECRET_KEY`` takes a field or a `KeyRing`: it holds
+            the key that signs, and ``SECRET_KEY_FALLBACKS`` all keys that are accepted, so that sessions survive a
+            rotation (Flask 3.1 or newer). If the fallbacks are mirrored too, they are the ring's ``previous``.
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
         status_decorators: Put around the status alone, the first one inside: ``[login_required]``.
         fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
@@ -80,7 +83,7 @@ class LiveConfig(Generic[S]):
         self,
         settings: S | None = None,
         *,
-        mirror: Mapping[str, str] = MappingProxyType({}),
+        mirror: Mapping[str, str | KeyRing] = MappingProxyType({}),
         status: bool = False,
         status_decorators: Sequence[Decorator] = (),
         fail_when_unhealthy: bool = False,
@@ -90,7 +93,7 @@ class LiveConfig(Generic[S]):
         self._status = status
         self._status_decorators = tuple(status_decorators)
         self._fail_when_unhealthy = fail_when_unhealthy
-        self._wishes: list[_Wish] = []
+        self._registrations: list[_Registration] = []
         self._apps: WeakKeyDictionary[Flask, S] = WeakKeyDictionary()
         self._several = settings is None
 
@@ -113,8 +116,8 @@ class LiveConfig(Generic[S]):
         app.register_blueprint(self._blueprint(settings))
         if self._mirror:
             _mirror(app, settings, self._mirror)
-        for wish in self._wishes:
-            _subscribe(app, settings, wish)
+        for registration in self._registrations:
+            _subscribe(app, settings, registration)
 
     @property
     def settings(self) -> S:
@@ -148,10 +151,10 @@ class LiveConfig(Generic[S]):
         """
 
         def subscribe(callback: Callback[T, R]) -> Callback[T, R]:
-            wish = _Wish(what, callback, initial, retry)
-            self._wishes.append(wish)
+            registration = _Registration(what, callback, initial, retry)
+            self._registrations.append(registration)
             for app, settings in list(self._apps.items()):
-                _subscribe(app, settings, wish)
+                _subscribe(app, settings, registration)
             return callback
 
         return subscribe
@@ -199,16 +202,17 @@ def _pinned(application: WSGIApplication, settings: Settings) -> WSGIApplication
     return serve
 
 
-def _subscribe(app: Flask, settings: Settings, wish: _Wish) -> None:
+def _subscribe(app: Flask, settings: Settings, registration: _Registration) -> None:
+    what, callback, initial, retry = registration
     reference = ref(app)  # an application that a test made and dropped is not kept by its subscribers
 
     def deliver(change: Change[Any]) -> None:
         if (target := reference()) is not None:
             with target.app_context():
-                target.ensure_sync(wish.callback)(change)
+                target.ensure_sync(callback)(change)
 
-    update_wrapper(deliver, _named(wish.callback), updated=())  # the log and the status show the user's function
-    subscription = settings.live.subscribe(wish.what, deliver, initial=wish.initial, retry=wish.retry)
+    update_wrapper(deliver, _named(callback), updated=())  # the log and the status show the user's function
+    subscription = settings.live.subscribe(what, deliver, initial=initial, retry=retry)
     finalize(app, subscription.cancel).atexit = False
 
 
@@ -218,49 +222,66 @@ def _named(callback: Any) -> Any:
     return function if hasattr(function, "__qualname__") else type(function)
 
 
-def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str]) -> None:
-    """Keep keys of an application's config fresh, by one subscription to all of their fields."""
-    for field in fields.values():
-        settings.live.origin(field)  # says which field is near, where there is none of that name
-    store = _store(app.config, list(fields))
+class _Mirror:
+    """Keys of an application's config that hold the newest values of fields.
 
-    def select(snapshot: Any) -> tuple[Any, ...]:
-        return tuple(_value(snapshot, field) for field in fields.values())
-
-    def put(change: Change[tuple[Any, ...]]) -> None:
-        store(change.new)
-
-    put.__qualname__ = f"mirror of {', '.join(fields)}"
-    store(select(settings.live.latest()))
-    subscription = settings.live.subscribe(select, put, initial=True)  # it may have changed since it was read
-    finalize(app, subscription.cancel).atexit = False
-
-
-def _store(config: dict[str, Any], keys: Sequence[str]) -> Callable[[Sequence[Any]], None]:
-    """What puts values behind their keys: the fallbacks before ``SECRET_KEY``, and with the key that is about to come.
-
-    Flask reads first the one and then the other, in any thread, while they are replaced.
+    Args:
+        config: That of the application.
+        settings: The live settings.
+        fields: Field by key; for ``SECRET_KEY`` also a `KeyRing`.
     """
-    configured = list(config.get(_FALLBACKS) or ())
-    used: list[Any] = []  # what was put there, the newest first; a default such as "dev" is never accepted
 
-    def store(values: Sequence[Any]) -> None:
-        fresh = dict(zip(keys, map(_plain, values), strict=True))
-        if "SECRET_KEY" in fresh:
-            key = fresh.pop("SECRET_KEY")
-            used[:] = [*dict.fromkeys((key, *used))][: 1 + _KEPT]
-            others = fresh.get(_FALLBACKS) or () if _FALLBACKS in fresh else (*used, *configured)
-            fresh[_FALLBACKS] = [each for each in dict.fromkeys((key, *others)) if each]
-            fresh["SECRET_KEY"] = key
-        for name, value in fresh.items():
-            config[name] = value  # noqa: PERF403 - one by one, in this order
+    def __init__(self, config: dict[str, Any], settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:
+        self._config = config
+        self._latest = settings.live.latest
+        self._readers = {key: value_reader(settings, name) for key, name in fields.items() if isinstance(name, str)}
+        self.ring = _ring(settings, fields)
+        self._configured = list(config.get(_FALLBACKS) or ())
 
-    return store
+    def values(self, snapshot: Any) -> tuple[Any, ...]:
+        """The values of the fields in a snapshot."""
+        return tuple(read(snapshot) for read in self._readers.values())
+
+    def store(self) -> None:
+        """Put the newest values into the config."""
+        snapshot = self._latest()
+        for key, read in self._readers.items():
+            if self.ring is None or key not in (_SECRET_KEY, _FALLBACKS):
+                self._config[key] = _plain(read(snapshot))
+        self.store_keys()
+
+    def store_keys(self, *_: object) -> None:
+        """Put the key that signs now into the config, and before it the keys that are accepted.
+
+        Flask reads first the fallbacks and then the key, in any thread, while they are replaced.
+        """
+        if self.ring is None:
+            return
+        accepted = [*dict.fromkeys((*self.ring.verifying, *self._configured))]
+        key = self.ring.signing if self.ring.verifying else None
+        for name, value in {_FALLBACKS: accepted, _SECRET_KEY: key}.items():
+            if self._config.get(name) != value:
+                self._config[name] = value
 
 
-def _value(snapshot: Any, field: str) -> Any:
-    """The value of a dotted field; None below a model that is not there, or another one of a union."""
-    return reduce(lambda value, name: getattr(value, name, None), field.split("."), snapshot)
+def _ring(settings: Settings, fields: Mapping[str, str | KeyRing]) -> KeyRing | None:
+    """The ring behind ``SECRET_KEY``; with mirrored fallbacks the volume alone decides which old keys are accepted."""
+    key, previous = fields.get(_SECRET_KEY), fields.get(_FALLBACKS)
+    if isinstance(previous, KeyRing):
+        raise TypeError(f"a KeyRing belongs to {_SECRET_KEY}: it feeds {_FALLBACKS} as well")
+    if not isinstance(key, str):
+        return key
+    return KeyRing(settings, key) if previous is None else KeyRing(settings, key, previous=previous, keep=0)
+
+
+def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:
+    """Keep keys of an application's config fresh, by one subscription to all of their fields."""
+    mirror = _Mirror(app.config, settings, fields)
+    mirror.store()
+    subscribe_for(app, settings, mirror.values, lambda *_: mirror.store(), f"mirror of {', '.join(fields)}")
+    if mirror.ring is not None:  # a new key signs some time after the change
+        appcontext_pushed.connect(mirror.store_keys, app, weak=False)
+        finalize(app, appcontext_pushed.disconnect, mirror.store_keys).atexit = False
 
 
 def _plain(value: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -24,6 +26,7 @@ from pydantic import BaseModel, SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations.flask import LiveConfig
+from liveconfig.integrations.keys import KeyRing
 from liveconfig.testing import KubeletVolume, override
 
 Swap = Callable[..., bool]
@@ -305,16 +308,104 @@ def shop(settings: Any) -> Flask:
     return app
 
 
-def test_sessions_survive_a_rotated_key(shop: Flask, swap: Swap) -> None:
-    """A session is good while its key is one of the last three before the newest, and then no more."""
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("liveconfig.integrations.keys.monotonic", clock)
+    return clock
+
+
+def test_a_new_key_signs_when_every_pod_has_it(clock: Clock, shop: Flask, swap: Swap, canary: str) -> None:
+    """A new key is accepted at once; two minutes later the next request, or any application context, signs with it."""
+    swap(key="CANARY-00000000-1")
+    assert shop.config["SECRET_KEY"] == canary
+    assert shop.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-1", canary]
+    clock.time += 119
+    shop.test_client().get("/in")
+    assert shop.config["SECRET_KEY"] == canary
+    clock.time += 1
+    with shop.app_context():
+        assert shop.config["SECRET_KEY"] == "CANARY-00000000-1"
+        assert shop.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-1", canary]
+
+
+def test_sessions_survive_a_rotated_key(clock: Clock, shop: Flask, swap: Swap) -> None:
+    """A session is good while its key is one of the last three that were replaced, for a day."""
     client = shop.test_client()
     client.get("/in")
     for number in range(3):
         swap(key=f"CANARY-00000000-{number}")
+        clock.time += 120
         assert client.get("/who").text == "ada"
     swap(key="CANARY-00000000-last")
+    clock.time += 120
     assert client.get("/who").text == "nobody"
     assert shop.config["SECRET_KEY"] == "CANARY-00000000-last"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_sessions_survive_pods_that_are_swapped_one_after_the_other(
+    clock: Clock, make_kubelet_volume: Callable[..., KubeletVolume], first: int
+) -> None:
+    """No session is lost while pods are swapped 20 s apart, threads log in all the time and another pod starts."""
+    pods = [Pod(make_kubelet_volume(f"pod-{number}"), ["A"]) for number in range(2)]
+    with ThreadPoolExecutor(8) as threads:
+        for second in range(0, 240, 5):
+            if second == 20:
+                pods[first].swap(["B", "A"])
+            if second == 30:
+                pods.append(Pod(make_kubelet_volume("pod-2"), ["B", "A"]))
+            if second == 40:
+                pods[1 - first].swap(["B", "A"])
+            routes = [(login, use) for login in pods for use in pods]
+            answers = threads.map(lambda route: route[1].who(route[0].log_in()), routes)
+            assert list(answers) == ["ada"] * len(routes)
+            clock.time += 5
+    assert {pod.app.config["SECRET_KEY"] for pod in pods} == {"B"}
+    for pod in pods:
+        pod.settings.live.close()
+
+
+class PodSettings(Settings):
+    session_keys: list[SecretStr]
+
+
+class Pod:
+    """An application with a volume of its own, whose keys are in one list field."""
+
+    def __init__(self, volume: KubeletVolume, keys: list[str]) -> None:
+        self.volume = volume
+        volume.write({"session_keys": json.dumps(keys)})
+        self.settings = PodSettings.load(_volumes=volume.path)
+        self.app = Flask(__name__)
+        LiveConfig(self.settings, mirror={"SECRET_KEY": KeyRing(self.settings, "session_keys")}).init_app(self.app)
+        self.app.get("/in", endpoint="in")(lambda: session.update(user="ada") or "")
+        self.app.get("/who", endpoint="who")(lambda: session.get("user", "nobody"))
+
+    def swap(self, keys: list[str]) -> None:
+        self.volume.write({"session_keys": json.dumps(keys)})
+        self.settings.live.reload()
+
+    def log_in(self) -> str:
+        return self.app.test_client().get("/in").headers["Set-Cookie"].partition(";")[0]
+
+    def who(self, cookie: str) -> str:
+        return self.app.test_client(use_cookies=False).get("/who", headers={"Cookie": cookie}).text
+
+
+def test_a_ring_belongs_to_the_secret_key(settings: Settings) -> None:
+    """A `KeyRing` for the fallbacks alone is refused: it would never sign."""
+    with pytest.raises(TypeError, match="SECRET_KEY"):
+        LiveConfig(settings, mirror={"SECRET_KEY_FALLBACKS": KeyRing(settings, "key")}).init_app(Flask(__name__))
 
 
 def test_the_key_of_a_developer_is_never_accepted(shop: Flask, swap: Swap) -> None:
@@ -334,12 +425,15 @@ def test_fallbacks_of_the_user_stay(settings: Any, swap: Swap) -> None:
     assert app.config["SECRET_KEY_FALLBACKS"] == ["CANARY-00000000-1", first, "mine"]
 
 
-def test_fallbacks_age_with_their_key_alone(settings: Any, swap: Swap) -> None:
+def test_fallbacks_age_with_their_key_alone(clock: Clock, settings: Any, swap: Swap) -> None:
     """E192: a change of another mirrored key takes no key out of the fallbacks."""
     app = Flask(__name__)
     LiveConfig(settings, mirror={"SECRET_KEY": "key", "GREETING": "message"}).init_app(app)
     for number in range(4):
         swap(key=f"CANARY-00000000-{number}")
+        clock.time += 120
+    with app.app_context():
+        pass
     before = app.config["SECRET_KEY_FALLBACKS"]
     swap(message="two")
     assert app.config["GREETING"] == "two"
@@ -468,7 +562,8 @@ def test_subscribers_have_telling_names(settings: Settings) -> None:
     live.on_change("message")(Listener())
     app = Flask(__name__)
     live.init_app(app)
-    mirror, function, listener = (each.name for each in settings.live.status().subscribers)
+    ring, mirror, function, listener = (each.name for each in settings.live.status().subscribers)
+    assert ring.endswith("KeyRing of key")
     assert mirror.endswith("mirror of SECRET_KEY, GREETING")
     assert function.endswith(".hear")
     assert listener.endswith(".Listener")

@@ -1,0 +1,40 @@
+"""A subscription that lasts as long as the object it serves."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from liveconfig import Change, Settings
+
+Owner = TypeVar("Owner")
+
+
+def subscribe_for(
+    owner: Owner,
+    settings: Settings,
+    select: Callable[[Any], Any],
+    receive: Callable[[Owner, Change[Any]], object],
+    name: str,
+) -> None:
+    """Call ``receive(owner, change)`` at each change of a value, until nobody refers to the owner any more.
+
+    It is called once at the start, too: the value may have changed since the owner read it.
+
+    Args:
+        owner: It is held weakly, so ``receive`` must not refer to it.
+        settings: Live settings.
+        select: Reads the value from a snapshot.
+        receive: What the subscription calls, with the owner first.
+        name: What the status and the log call the subscriber.
+    """
+    reference = weakref.ref(owner)
+
+    def deliver(change: Change[Any]) -> None:
+        if (target := reference()) is not None:
+            receive(target, change)
+
+    deliver.__qualname__ = name
+    subscription = settings.live.subscribe(select, deliver, initial=True)
+    weakref.finalize(owner, subscription.cancel).atexit = False
