@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check docs bench soak coverage mutants test-all test-lowest test-wheel clean
+.PHONY: help editable demo test check docs bench soak coverage mutants test-all test-lowest test-wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,10 +38,14 @@ $(VENV)/.developer: pyproject.toml $(VENV)/.installed
 	@$(PIP) install --quiet --group dev
 	@touch $@
 
-demo: $(VENV)/.installed
+# `pip install .` in this environment replaces the editable installation by a copy, which later edits do not change.
+editable: $(VENV)/.installed
+	@$(BIN)/python tools/is_editable.py || $(PIP) install --quiet --no-deps --editable .
+
+demo: editable
 	@$(BIN)/liveconfig demo
 
-test: $(VENV)/.developer
+test: editable $(VENV)/.developer
 	$(PYTEST) -q $(ARGS)
 
 check: $(VENV)/.developer

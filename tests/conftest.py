@@ -11,12 +11,25 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import liveconfig
+
 GRACE = 2.0  # seconds that a thread or a descriptor has to go after the test
 LEAK = re.compile(r"CANARY-[0-9a-f]{8}")  # a canary, but not the word in the source line of a traceback
+
+
+def _refuse_a_copy() -> None:
+    """Refuse to test an installed copy instead of the clone's own source."""
+    source, tested = Path(__file__).parent.parent / "src", Path(liveconfig.__file__)
+    if source.is_dir() and not tested.is_relative_to(source):
+        raise pytest.UsageError(
+            f"the tests would run against {tested.parent}, which is not the source of this clone ({source}). "
+            "Run `make test`, which repairs the installation, or `pip install --editable .`"
+        )
 
 
 @pytest.fixture
@@ -66,6 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _refuse_a_copy()
     config.pluginmanager.register(_Warnings(), "canary-in-warnings")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -95,7 +96,20 @@ def test_the_wheel_follows_a_volume(python, tmp_path):
         "        assert live.wait(lambda s: s.message == 'two', 60)\n"
     )
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ran = run(python, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path, env=clean)
+    ran = run(
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        "-p",
+        "no:cacheprovider",
+        cwd=tmp_path,
+        env=clean,
+    )
     assert "1 passed" in ran.stdout
 
 
@@ -108,3 +122,15 @@ def test_the_core_needs_four_packages(built):
     core = sorted(re.match(r"[\w-]+", each)[0] for each in needed if "extra ==" not in each)
     assert tuple(core) == CORE
     assert "Name: kube-liveconfig" in lines
+
+
+def test_a_copy_is_not_tested(tmp_path):
+    """A test run that would import an installed copy of liveconfig stops, and says how to repair the installation."""
+    copy = tmp_path / "liveconfig"
+    shutil.copytree(ROOT / "src" / "liveconfig", copy)
+    command = [sys.executable, "-m", "pytest", "--co", "-q", "-p", "no:cacheprovider", "tests/test_events.py"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"the tests would run against {copy}" in ran.stderr
+    assert "make test" in ran.stderr
