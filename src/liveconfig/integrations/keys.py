@@ -41,7 +41,7 @@ class KeyRing:
         previous: The dotted name of the field that holds the keys before: a list, newest first, or one key.
         keep: How many replaced keys of a single field are kept.
         keep_for: Seconds for which each of them is kept. At least as long as what was signed with it is valid.
-        sign_after: Seconds from the arrival of a new key until it signs: longer than the Secret needs to reach all pods.
+        sign_after: Seconds from the arrival of a new key until it signs: longer than a Secret needs to reach all pods.
 
     Raises:
         LiveConfigError: There is no such field (the message names the nearest), the settings are a snapshot, a field
