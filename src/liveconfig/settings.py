@@ -27,8 +27,8 @@ from liveconfig._loading import (
     settings_error,
     source_options,
     swap,
-    verdict,
 )
+from liveconfig._traceback import summarize
 from liveconfig._volumes import Volume
 from liveconfig.exceptions import LiveConfigError, VolumeError
 from liveconfig.live import Live
@@ -232,7 +232,7 @@ def _begin(cls: type[Settings], values: dict[str, Any]) -> tuple[Core[Any] | Non
     except StartupFailure as error:
         reason = error
     except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads
-        reason = f"a source of the settings raised {verdict(error)}"
+        reason = f"a source of the settings raised {summarize(error)}"
     finally:
         values.clear()
         options.clear()

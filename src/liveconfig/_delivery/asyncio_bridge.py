@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
-from liveconfig._loading import told
+from liveconfig._traceback import describe
 
 E = TypeVar("E")
 
@@ -70,7 +70,7 @@ class Stream(AsyncIterator[E], Generic[E]):
         try:
             event: Any = self._subject.take(target, again=False)
         except Exception as error:  # noqa: BLE001 - a user's selector
-            _log.error("the selector of a stream raised, it hears of no change: %s", told(error))
+            _log.error("the selector of a stream raised, it hears of no change: %s", describe(error))
             return None
         if event is not None:
             self._subject.settle(target, event)

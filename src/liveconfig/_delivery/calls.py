@@ -10,7 +10,7 @@ from typing import Any
 
 from liveconfig._delivery.subscribers import FIRST_RETRY, Subscriber
 from liveconfig._delivery.threads import Job
-from liveconfig._loading import told
+from liveconfig._traceback import describe
 from liveconfig._watching import Timer, Timers
 
 HUNG = 30.0
@@ -49,7 +49,9 @@ class Calls:
             subscriber.skipped(job.target)
             if again:  # it is owed an event still
                 self._put_off(subscriber, FIRST_RETRY)
-            _log.error("the selector of subscriber %s raised, it hears of no change: %s", subscriber.name, told(error))
+            _log.error(
+                "the selector of subscriber %s raised, it hears of no change: %s", subscriber.name, describe(error)
+            )
             return
         if event is None or subscriber.cancelled:
             subscriber.skipped(job.target)
@@ -77,7 +79,7 @@ class Calls:
         subscriber = job.subscriber
         delay = self._later(job, error)
         then = "it is not called again for this" if delay is None else f"it is called again in {delay:.0f} s"
-        _log.error("subscriber %s raised, %s: %s", subscriber.name, then, told(error))
+        _log.error("subscriber %s raised, %s: %s", subscriber.name, then, describe(error))
 
     def _later(self, job: Job, error: BaseException) -> float | None:
         """Have it called again after its pause, unless it wants no second call."""

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from liveconfig._delivery import diff, name_of
-from liveconfig._loading import same, trace, verdict, with_leaf_of
+from liveconfig._loading import same, with_leaf_of
+from liveconfig._traceback import redacted_traceback, summarize
 from liveconfig._watching import Timer, Worker
 from liveconfig.exceptions import Refusal
 
@@ -151,8 +152,8 @@ class Attempt:
         except Refusal as refusal:
             return str(refusal)
         except BaseException as error:  # noqa: BLE001 - a user's code
-            verifier.tell(trace(error))
-            return f"it raised {verdict(error)}"
+            verifier.tell(redacted_traceback(error))
+            return f"it raised {summarize(error)}"
         finally:
             verifier.leave()
         verifier.tell(None)

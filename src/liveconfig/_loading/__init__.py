@@ -49,7 +49,7 @@ from liveconfig._loading.pydantic_internals import (
     swap,
     with_leaf_of,
 )
-from liveconfig._loading.redaction import settings_error, told, trace, verdict
+from liveconfig._loading.redaction import settings_error
 from liveconfig._loading.sources import Sources, source_options
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.types import classes_within
@@ -90,10 +90,7 @@ __all__ = [
     "settings_error",
     "source_options",
     "swap",
-    "told",
-    "trace",
     "vanished",
     "vanished_entries",
-    "verdict",
     "with_leaf_of",
 ]

@@ -14,8 +14,9 @@ from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed, fresh, merge
 from liveconfig._loading.fields import Node
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
-from liveconfig._loading.redaction import problems, verdict
+from liveconfig._loading.redaction import problems
 from liveconfig._loading.sources import Sources
+from liveconfig._traceback import summarize
 from liveconfig._volumes import Revision, Volume
 
 S = TypeVar("S", bound=BaseSettings)
@@ -89,7 +90,7 @@ class Loader(Generic[S]):
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # a person's, not a validator's
-            return Invalid((("", f"a validator raised {verdict(error)}"),))
+            return Invalid((("", f"a validator raised {summarize(error)}"),))
         if before is not None:
             keep_defaults(snapshot, before)
         mask(snapshot, self._masked(feeds))

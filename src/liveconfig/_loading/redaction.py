@@ -6,16 +6,15 @@ are told, unless the author vouched for the message with a `Refusal`.
 
 from __future__ import annotations
 
-import os
 import re
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from liveconfig._loading.fields import Node
 from liveconfig._loading.names import Plan
+from liveconfig._traceback import summarize
 from liveconfig.exceptions import Refusal
 
 MOST = 20
@@ -81,34 +80,9 @@ def _field(location: tuple[int | str, ...], plan: Plan) -> str:
     return dotted
 
 
-def verdict(error: BaseException) -> str:
-    """What may be told of somebody's exception: the message of a `Refusal`, else the type and the place."""
-    if isinstance(error, Refusal):
-        return f"refused: {error}"
-    place = next(iter(reversed(list(frames(error)))), None)
-    return type(error).__name__ + (f" at {place}" if place else "")
-
-
 _UNPARSABLE = re.compile(r'error (?:parsing|getting) value for field "[^"]*" from source "\w+"')
 
 
 def settings_error(error: BaseException) -> str:
     """What may be told of pydantic-settings' error: the text of a command line's, or of a class's own, may quote."""
-    return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {verdict(error)}"
-
-
-def frames(error: BaseException) -> Iterator[str]:
-    """Where an exception passed, outermost first: file, line and function, without source lines or locals."""
-    for summary in traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False):
-        yield f"{os.path.basename(summary.filename)}:{summary.lineno} in {summary.name}"
-
-
-def told(error: BaseException) -> str:
-    """What the log tells of somebody's exception: the message of a `Refusal`, else the trace."""
-    return verdict(error) if isinstance(error, Refusal) else trace(error)
-
-
-def trace(error: BaseException) -> str:
-    """A traceback that holds no message, no argument and no local: for the log."""
-    lines = [f"    {frame}" for frame in frames(error)]
-    return "\n".join([f"{type(error).__name__} (its message is withheld: it may hold a secret)", *lines])
+    return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {summarize(error)}"

@@ -12,7 +12,7 @@ import os
 import weakref
 from typing import Protocol
 
-from liveconfig._loading import trace
+from liveconfig._traceback import redacted_traceback
 
 _log = logging.getLogger("liveconfig")
 
@@ -51,7 +51,9 @@ class _Registry:
             try:
                 member.resume()
             except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from resuming
-                _log.error("a forked child could not go on with %s: %s", type(member).__name__, trace(error))
+                _log.error(
+                    "a forked child could not go on with %s: %s", type(member).__name__, redacted_traceback(error)
+                )
 
 
 _registry = _Registry()

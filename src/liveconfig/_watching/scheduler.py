@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 
 from liveconfig import _clock
-from liveconfig._loading import trace
+from liveconfig._traceback import redacted_traceback
 
 _log = logging.getLogger("liveconfig")
 
@@ -190,7 +190,7 @@ class Worker:
             call()
         except BaseException as error:  # noqa: BLE001 - the worker must live; what is told of the error is redacted
             with contextlib.suppress(BaseException):  # of a log handler
-                _log.error("liveconfig: an error of its own, please report it: %s", trace(error))
+                _log.error("liveconfig: an error of its own, please report it: %s", redacted_traceback(error))
 
 
 class DelayedCall:

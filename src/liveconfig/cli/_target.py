@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from liveconfig import LiveConfigError, Settings
-from liveconfig._loading import nearest, verdict
+from liveconfig._loading import nearest
+from liveconfig._traceback import summarize
 
 
 class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users
@@ -77,4 +78,4 @@ def _why(error: BaseException) -> str:
         return f"there is no module {error.name!r}"
     if isinstance(error, SyntaxError):
         return f"no valid Python in {error.filename}, line {error.lineno}"
-    return verdict(error)
+    return summarize(error)

@@ -1,0 +1,34 @@
+"""What may be told of somebody's exception: its type and its frames, never its message or its arguments."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+
+from liveconfig.exceptions import Refusal
+
+
+def frames(error: BaseException) -> Iterator[str]:
+    """Where an exception passed, outermost first: file, line and function, without source lines or locals."""
+    for summary in traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False):
+        yield f"{os.path.basename(summary.filename)}:{summary.lineno} in {summary.name}"
+
+
+def summarize(error: BaseException) -> str:
+    """One line for a reason: the message of a `Refusal`, else the type and the innermost frame."""
+    if isinstance(error, Refusal):
+        return f"refused: {error}"
+    innermost = next(iter(reversed(list(frames(error)))), None)
+    return type(error).__name__ + (f" at {innermost}" if innermost else "")
+
+
+def redacted_traceback(error: BaseException) -> str:
+    """A traceback for the log that holds no message, no argument and no local variable."""
+    lines = [f"    {frame}" for frame in frames(error)]
+    return "\n".join([f"{type(error).__name__} (its message is withheld: it may hold a secret)", *lines])
+
+
+def describe(error: BaseException) -> str:
+    """Several lines for the log: the message of a `Refusal`, else the redacted traceback."""
+    return summarize(error) if isinstance(error, Refusal) else redacted_traceback(error)
