@@ -37,6 +37,7 @@ from liveconfig._version import __version__
 
 if TYPE_CHECKING:
     from liveconfig import signals
+    from liveconfig._loading import Key
     from liveconfig._volumes import Volume
     from liveconfig.events import Change, Rejected, Reloaded, Stale
     from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
@@ -50,6 +51,7 @@ __all__ = [
     "CandidateStatus",
     "Change",
     "InvalidSettingsError",
+    "Key",
     "Live",
     "LiveConfigError",
     "Origin",
@@ -72,6 +74,7 @@ __all__ = [
 
 # Imported on first use, so that commands that need the standard library only start without pydantic (PEP 562).
 _MODULES = {
+    "_loading": ["Key"],
     "_volumes": ["Volume"],
     "events": ["Change", "Rejected", "Reloaded", "Stale"],
     "exceptions": ["AmbiguousKeyError", "InvalidSettingsError", "LiveConfigError", "Refusal", "VolumeError"],

@@ -24,6 +24,7 @@ from liveconfig._loading import (
     field_hash,
     mask,
     masked,
+    misplaced,
     settings_error,
     source_options,
     swap,
@@ -280,4 +281,4 @@ def _misuse(cls: type[Settings]) -> list[str]:
     for name, field in cls.model_fields.items():
         if any(issubclass(member, BaseSettings) for member in classes_within(field.annotation)):
             found.append(f"the type of {name!r} would read the world again at every load: make it a BaseModel")
-    return found
+    return found + list(misplaced(cls.model_fields))

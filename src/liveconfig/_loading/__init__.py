@@ -6,6 +6,7 @@
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: One revision of one volume -> the values that it feeds, by field.
 - `fields`: The fields of one model: the names that each answers to, and the name that pydantic takes.
+- `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: Revisions, environment and other sources -> a validated instance.
 - `names`: Which key feeds which field, and the nearest name.
@@ -15,6 +16,7 @@
 - `redaction`: Redacted messages: what failed and where, never the value.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
+- `suggestions`: The known name that is nearest to one that is not known.
 - `types`: What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own.
 - `yaml`: YAML -> data, with the safe loader of PyYAML made strict.
 """
@@ -32,8 +34,9 @@ from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
+from liveconfig._loading.key import Key, misplaced
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
-from liveconfig._loading.names import getter, nearest
+from liveconfig._loading.names import getter
 from liveconfig._loading.origins import Frozens, Origins
 from liveconfig._loading.pydantic_internals import (
     MASKED,
@@ -52,6 +55,7 @@ from liveconfig._loading.pydantic_internals import (
 from liveconfig._loading.redaction import settings_error
 from liveconfig._loading.sources import Sources, source_options
 from liveconfig._loading.startup_error import explain
+from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import classes_within
 
 __all__ = [
@@ -62,6 +66,7 @@ __all__ = [
     "Feeds",
     "Frozens",
     "Invalid",
+    "Key",
     "Loaded",
     "Loader",
     "Node",
@@ -83,6 +88,7 @@ __all__ = [
     "leaves",
     "mask",
     "masked",
+    "misplaced",
     "named",
     "nearest",
     "new_generations",

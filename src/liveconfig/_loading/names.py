@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from liveconfig._loading.fields import Level, Node, Rules
+from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.types import Kind, by_alias_of, by_name_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,22 @@ class Plan:
         self.plain = {} if rules.decode_all else self.roots.plain()
         """The fields that take text as it is and have no alias, by canonical name."""
         self._resolved: dict[str, Found | None] = {}
+        self._fields = cls.model_fields
+
+    @cached_property
+    def keys(self) -> Mapping[str, Key]:
+        """The `Key` of each field that has one, by dotted name, at any depth."""
+        return keys_within(self._fields)
+
+    @cached_property
+    def restart_fields(self) -> frozenset[str]:
+        """The dotted names of the fields (models too) whose values take effect only when the process starts."""
+        return frozenset(name for name, key in self.keys.items() if key.restart)
+
+    def needs_restart(self, dotted: str) -> bool:
+        """Whether a change of a leaf takes effect only at a restart: it or a model around it is a restart field."""
+        parts = dotted.split(".") if self.restart_fields else []
+        return any(".".join(parts[:count]) in self.restart_fields for count in range(1, len(parts) + 1))
 
     @cached_property
     def fields(self) -> Mapping[str, Node]:
@@ -133,12 +149,6 @@ def plan_of(cls: type[BaseSettings], rules: Rules) -> Plan:
     if rules not in plans:
         plans[rules] = Plan(cls, rules)
     return plans[rules]
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like this one; None where none comes close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
 
 
 def getter(dotted: str) -> Callable[[Any], Any]:
