@@ -28,8 +28,8 @@ def run(bench: Bench) -> Section:
     return Section(
         "Web applications",
         "liveconfig only. Processor time of one request: medians of interleaved rounds, and of the difference to the "
-        "application without liveconfig in the same round. A dependency with `yield` costs FastAPI time, whatever it "
-        "does. Then 4 gunicorn workers: the time from the rename to the call of a subscriber, as the median of "
+        "application without liveconfig in the same round. FastAPI itself needs time for any dependency "
+        "with `yield`. Then 4 gunicorn workers: the time from the rename to the call of a subscriber, as the median of "
         f"{swaps} swaps.",
         [_costs(costs), _workers(workers)],
         promises=_promises(costs["added"], workers),
