@@ -1,4 +1,4 @@
-# Everything a newcomer or CI does here. Needs Python 3.11 or newer and make, nothing else.
+# All commands for contributors and CI. They need Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,32 +9,32 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo         the main job: an application follows its ConfigMap and Secret"
-	@echo "make test         every test"
-	@echo "make check        ruff, mypy --strict, pyright"
-	@echo "make test-all     the tests on every Python >= 3.11 that is found"
-	@echo "make test-lowest  the tests with the lowest dependencies that the package declares"
-	@echo "make test-wheel   the tests against the built wheel, without src/"
-	@echo "make docs         the documentation, into docs/_build/html"
-	@echo "make bench        the numbers, measured side by side in one run"
-	@echo "make soak         ten minutes of random swaps, faults and forks"
-	@echo "make coverage     the tests, and which branches they do not reach"
-	@echo "make mutants      the core's code changed in small ways, and which changes no test sees (hours; ARGS=names)"
+	@echo "make demo         a small web application follows its ConfigMap and its Secret"
+	@echo "make test         run all tests"
+	@echo "make check        run ruff, mypy --strict and pyright"
+	@echo "make test-all     run the tests with every installed Python from 3.11 on"
+	@echo "make test-lowest  run the tests with the lowest versions of all dependencies"
+	@echo "make test-wheel   run the tests with the built wheel, without src/"
+	@echo "make docs         build the documentation in docs/_build/html"
+	@echo "make bench        measure everything and write docs/performance.md"
+	@echo "make soak         ten minutes of random updates, faults and forks"
+	@echo "make coverage     run the tests and list the branches that they do not reach"
+	@echo "make mutants      change the core in small ways and list the changes that no test notices (hours; ARGS=names)"
 
 $(BIN)/python:
-	@echo "[1/3] making $(VENV) with $(PYTHON)"
+	@echo "[1/3] creating $(VENV) with $(PYTHON)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "liveconfig needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo "[2/3] updating pip"
 	@$(PIP) install --quiet --upgrade "pip>=25.1"
-	@echo "[3/3] installing liveconfig and what it needs (some ten seconds)"
+	@echo "[3/3] installing liveconfig and its dependencies (about ten seconds)"
 	@$(PIP) install --quiet --editable ".[yaml]"
 	@touch $@
 
 $(VENV)/.developer: pyproject.toml $(VENV)/.installed
-	@echo "[3/3] installing the tools and clients that the tests use (a minute or so)"
+	@echo "[3/3] installing the tools and clients for the tests (about a minute)"
 	@$(PIP) install --quiet --group dev
 	@touch $@
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests on every Python from 3.11 on that is found, each in a virtual environment of its own.
+# Runs the tests with every installed Python from 3.11 on, each in its own virtual environment.
 # Usage: each-python.sh MAKE [ARGS]
 set -eu
 make=$1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The tests that run in this process, with the lowest releases that pyproject.toml declares, those of the extras too.
-# Old releases warn of what newer ones beside them have renamed, so a warning is no error here.
+# Runs the tests with the lowest releases that pyproject.toml declares, including those of the extras. Old releases
+# warn about names that newer releases have changed, so warnings are not errors here.
 # Usage: lowest.sh PYTHON [ARGS]
 set -eu
 python=$1

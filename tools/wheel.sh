@@ -1,6 +1,6 @@
 #!/bin/sh
-# The tests against the wheel, built by way of the sdist and installed into an environment of its own, in the unpacked
-# sdist without its src/: what passes here is what a user gets.
+# Runs the tests with the wheel that users get: built from the sdist, installed in its own environment, and tested in the
+# unpacked sdist without its src/.
 # Usage: wheel.sh BIN PYTHON [ARGS]
 set -eu
 bin=$1
