@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
-from liveconfig import Settings
+from liveconfig import LiveConfigError, Settings
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,9 +40,13 @@ def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr |
     """A function that reads a field from a snapshot; None where the field, or a model above it, is None.
 
     Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
+        LiveConfigError: There is no such field (the message names the nearest), or it holds several values.
     """
     read = value_reader(settings, field)
+    value = read(settings.live.latest())
+    if isinstance(value, BaseModel | Collection) and not isinstance(value, str | bytes):
+        found = f"found {type(value).__name__}: name a field in it"
+        raise LiveConfigError(f"{type(settings).__name__}: `{field}` must hold one value, {found}")
     return lambda snapshot: _as_secret(read(snapshot))
 
 
