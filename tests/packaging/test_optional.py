@@ -16,6 +16,7 @@ MODULES = sorted(path.stem for path in Path(liveconfig.integrations.__path__[0])
 NEEDS = {
     "asgi": set(),
     "asyncpg": {"asyncpg"},
+    "credentials": set(),
     "fastapi": {"fastapi", "starlette"},
     "flask": {"click", "flask"},
     "httpx": {"httpx"},

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +23,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Self
 
+import amqp
 import pymysql
 import pytest
 import redis
@@ -120,6 +125,74 @@ class Redis:
         return {client["id"] for client in self._admin.client_list() if client["user"] == self.user}
 
 
+class RabbitMQ:
+    """RabbitMQ of the system, in a directory of its own, with one login that is rotated."""
+
+    user = "app"
+
+    def __init__(self) -> None:
+        self._directory = TemporaryDirectory(prefix="liveconfig-")
+        home = Path(self._directory.name)
+        self.port, self._api_port, distribution, epmd = (free_port() for _ in range(4))
+        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", f"management.tcp.port = {self._api_port}"]
+        lines += ["management.tcp.ip = 127.0.0.1", "log.console = true", "log.file = false", ""]
+        (home / "rabbitmq.conf").write_text("\n".join(lines))
+        (home / "plugins").write_text("[rabbitmq_management].\n")
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+            "HOME": str(home),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(epmd),
+            "RABBITMQ_ALLOW_INPUT": "true",  # the script becomes the server, so that it can be stopped
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(home),
+            "RABBITMQ_LOG_BASE": str(home),
+            "RABBITMQ_MNESIA_BASE": str(home),
+            "RABBITMQ_NODENAME": "liveconfig@localhost",
+            "RABBITMQ_PID_FILE": str(home / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        names = ["epmd", "-d", "-address", "127.0.0.1", "-port", str(epmd)]
+        self._epmd = server.Server(names, "epmd running", env=environment)
+        program = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in the path becomes another user
+        self._server = server.Server([program], "Server startup complete", env=environment)
+        self.set_password("")
+        self._ask("PUT", "permissions/%2F/app", configure=".*", write=".*", read=".*")
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._epmd.stop()
+        self._directory.cleanup()
+
+    def set_password(self, password: str) -> None:
+        self._ask("PUT", "users/app", password=password, tags="")
+
+    def takes(self, password: str) -> bool:
+        try:
+            amqp.Connection(f"127.0.0.1:{self.port}", self.user, password).connect()
+        except amqp.AccessRefused:
+            return False
+        return True
+
+    def sessions(self) -> set[object]:
+        return {each["name"] for each in self._ask("GET", "connections") if each.get("user") == self.user}
+
+    def cut(self) -> None:
+        """Cut every connection."""
+        for name in self.sessions():
+            self._ask("DELETE", f"connections/{urllib.parse.quote(str(name), safe='')}")
+
+    def _ask(self, method: str, path: str, **body: str) -> Any:
+        login = base64.b64encode(b"guest:guest").decode()
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        url, data = f"http://127.0.0.1:{self._api_port}/api/{path}", json.dumps(body).encode() if body else None
+        request = urllib.request.Request(url, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or "null")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
         return one.getsockname()[1]
@@ -148,6 +221,11 @@ def mariadb() -> Iterator[MariaDB]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     yield from started(Redis, "redis-server", "redis-server")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    yield from started(RabbitMQ, "rabbitmq-server", "rabbitmq-server")
 
 
 BOTH = ("server first", "volume first")
