@@ -44,12 +44,20 @@ if TYPE_CHECKING:
     from liveconfig.live import Live, Subscription
     from liveconfig.origin import Origin
     from liveconfig.settings import Settings, SettingsConfigDict
-    from liveconfig.status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
+    from liveconfig.status import (
+        CandidateStatus,
+        HistoryEntry,
+        Status,
+        SubscriberStatus,
+        UnusedKey,
+        VolumeStatus,
+    )
 
 __all__ = [
     "AmbiguousKeyError",
     "CandidateStatus",
     "Change",
+    "HistoryEntry",
     "InvalidSettingsError",
     "Key",
     "Live",
@@ -81,7 +89,7 @@ _MODULES = {
     "live": ["Live", "Subscription"],
     "origin": ["Origin"],
     "settings": ["Settings", "SettingsConfigDict"],
-    "status": ["CandidateStatus", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"],
+    "status": ["CandidateStatus", "HistoryEntry", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

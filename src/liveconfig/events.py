@@ -15,7 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 S_co = TypeVar("S_co", covariant=True)
 
 Stage = Literal["read", "parse", "validate", "verify"]
-StaleReason = Literal["environment", "shadowed-environment", "subpath", "stale-mount", "vanished"]
+StaleReason = Literal["environment", "shadowed-environment", "source", "subpath", "stale-mount", "vanished", "restart"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)

@@ -18,7 +18,7 @@ from liveconfig._loading import getter, nearest
 from liveconfig.events import Change, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
 from liveconfig.origin import Origin
-from liveconfig.status import Status
+from liveconfig.status import HistoryEntry, Status
 
 S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")
@@ -289,20 +289,24 @@ class Live(Generic[S]):
             raise LiveConfigError(f"{type(self._instance).__name__} has no field {name!r}{hint}")
         return name
 
-    # Telling
+    # Origins, status, history
 
     def origin(self, field: str) -> Origin:
-        """Where the value of a field came from.
+        """Where the value of a field comes from.
 
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
         """
-        return self._core.origin(self._known(field), self._core.engine.applied)
+        return self._core.monitor.origin(self._known(field), self._core.engine.applied)
 
     def origins(self) -> dict[str, Origin]:
-        """Where each value came from, by dotted field."""
-        return self._core.origins(self._core.engine.applied)
+        """Where each value comes from, by dotted field."""
+        return self._core.monitor.origins(self._core.engine.applied)
 
     def status(self) -> Status:
-        """What a health page shows; it holds no value."""
+        """The state of these settings in this process. It holds no value."""
         return self._core.status()
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """The newest 32 outcomes, newest first: applied, rejected, recovered and stale. They hold no value."""
+        return self._core.history()

@@ -1,4 +1,4 @@
-"""`Origin`: where a value came from."""
+"""`Origin`: where a value comes from."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-OriginKind = Literal["init", "volume", "environment", "dotenv", "default", "override"]
+OriginKind = Literal["init", "volume", "environment", "dotenv", "source", "default", "override"]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the value of one field came from. It never holds the value.
+    """Where the value of one field comes from. It never holds the value.
 
     Attributes:
-        kind: The sort of source that won.
-        name: The key, the variable or the argument; None for a default.
-        path: The file it was read from; None where there is none.
-        live: Whether it can change while the process runs: from a volume, and not by a frozen mount.
-        since: When this origin began to serve the field (aware, UTC).
-        shadows: The origins that also hold the field and lost, the strongest first.
+        kind: The kind of the source that is used; ``"source"`` is one that `settings_customise_sources` added.
+        name: The key, the variable, the argument, or the class of the source; None for a default.
+        path: The file it was read from; None if there is none.
+        live: Whether it can change while the process runs: it comes from a volume that is not a frozen mount.
+        since: Since when this origin is used (aware, UTC).
+        shadows: The other origins that have a value for the field, the strongest first.
     """
 
     kind: OriginKind

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         object.__setattr__(self, _SLOT, Live(core, self))
         core.attach(self)
         core.start()
-        core.review()
+        core.monitor.review()
 
     @classmethod
     def load(cls, /, **overrides: Any) -> Self:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from liveconfig.events import Rejected, Stale
 from liveconfig.origin import Origin
+
+__all__ = ["CandidateStatus", "HistoryEntry", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,11 @@ class VolumeStatus:
     Attributes:
         path: The mount point.
         mode: ``"atomic"`` (with the kubelet's ``..data``), ``"plain"`` or ``"missing"``.
-        generation_on_disk: What lies there now.
-        generation_applied: What the settings hold.
+        generation_on_disk: The generation that the last look found.
+        generation_applied: The generation in use.
         written_at: When the kubelet wrote the applied generation; None in plain mode.
-        frozen: Why, by key that can never change; the key ``""`` stands for the whole volume.
-        fault: Why it cannot be read or parsed now; None where it can.
+        frozen: The reason, by key that can never change; the key ``""`` stands for the whole volume.
+        fault: Why the volume cannot be read or parsed now; None if it can.
     """
 
     path: str
@@ -30,7 +32,7 @@ class VolumeStatus:
     generation_on_disk: str | None
     generation_applied: str | None
     written_at: datetime | None
-    frozen: Mapping[str, str]
+    frozen: Mapping[str, str] = field(hash=False)
     fault: str | None = None
 
 
@@ -41,11 +43,11 @@ class CandidateStatus:
     Attributes:
         generations: Its generations by volume path.
         attempt: How often it was tried.
-        reason: Why it is not applied; None while a verifier looks at it for the first time.
-        held: Good changes that wait with it.
+        reason: Why it is not applied; None while a verifier checks it for the first time.
+        held: The changed fields that wait with it.
     """
 
-    generations: Mapping[str, str]
+    generations: Mapping[str, str] = field(hash=False)
     attempt: int
     reason: str | None
     held: tuple[str, ...]
@@ -57,9 +59,9 @@ class SubscriberStatus:
 
     Attributes:
         name: The callback's qualified name.
-        version: The version that it took last.
-        error: The type of the exception it raised last, until it succeeds; None if it did.
-        running_since: Since when it has been inside its call; None if it is not.
+        version: The newest version that it took.
+        error: The type of the exception it raised last; None once it has succeeded.
+        running_since: When its present call began; None if it is not running.
     """
 
     name: str
@@ -70,7 +72,7 @@ class SubscriberStatus:
 
 @dataclass(frozen=True, slots=True)
 class UnusedKey:
-    """A key on a volume that no field uses, with the field whose name comes nearest."""
+    """A key on a volume that no field uses, with the nearest field name."""
 
     volume: str
     key: str
@@ -78,47 +80,82 @@ class UnusedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One outcome: what happened to the settings, without values.
+
+    Attributes:
+        at: When (aware, UTC).
+        kind: What happened.
+        version: The version in use after it.
+        generations: The generation by volume path: applied, rejected, or in use.
+        fields: The names of the fields that it is about.
+        reason: Why it was rejected or is stale; for ``"recovered"``, the reason of the rejection that ended.
+        attempt: For a rejection, how often this content was tried.
+    """
+
+    at: datetime
+    kind: Literal["applied", "rejected", "recovered", "stale"]
+    version: int
+    generations: Mapping[str, str] = field(hash=False)
+    fields: tuple[str, ...]
+    reason: str | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of one settings object in one process.
 
     Attributes:
+        settings: The module and qualified name of the settings class.
         pid: The process.
         process_started_at: When it started. Its environment is as old, or older: a forked child has its parent's.
         version: Of the settings.
-        healthy: Whether the newest state on disk is what is in use, and no subscriber has failed at it.
-        problems: Why not, and what else a person should know, in sentences.
+        healthy: Whether the newest state on disk is in use, something follows the volumes, and no subscriber fails.
+        problems: Why the settings are not healthy, in sentences.
+        notes: What else a person should know, in sentences; it does not make the settings unhealthy.
         volumes: Each volume.
-        watcher: What wakes it: ``"inotify"``, ``"polling"`` or ``"off"``.
+        watcher: What notices changes: ``"inotify"``, ``"polling"`` or ``"off"``.
         loaded_at: When the first version was loaded.
         applied_at: When the newest version was applied.
         last_rejected: The newest rejection, standing or not.
+        rejections: The standing rejections, oldest first; `Rejected.generations` names the volumes that wait.
         candidate: What is on disk and not applied; None if nothing is.
+        restart_pending: Fields with ``Key(restart=True)`` whose value on disk takes effect at the next start.
         fields: The origin by dotted field.
         frozen: Fields that cannot change although the class has volumes.
-        stale: What stands as stale.
+        stale: The standing `Stale` records.
         subscribers: Each subscriber.
         unused_keys: Keys that no field uses.
+        documents_missing: Documents of the class that are on no volume, each with the nearest key or None.
+        history: The newest outcomes, newest first, as `Live.history` returns them.
         since_apply: How long ago the newest version was applied.
-        written_to_applied: From the kubelet's write of the newest generation to its being applied; None where no
-            volume tells the time of its write, or nothing was applied since the start.
+        written_to_applied: From the kubelet's write of the newest generation to its being applied; None if no
+            volume knows the time of its write, or nothing was applied since the start.
     """
 
+    settings: str
     pid: int
     process_started_at: datetime
     version: int
     healthy: bool
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
     volumes: tuple[VolumeStatus, ...]
     watcher: Literal["inotify", "polling", "off"]
     loaded_at: datetime
     applied_at: datetime
     last_rejected: Rejected | None
+    rejections: tuple[Rejected, ...]
     candidate: CandidateStatus | None
-    fields: Mapping[str, Origin]
+    restart_pending: tuple[str, ...]
+    fields: Mapping[str, Origin] = field(hash=False)
     frozen: tuple[str, ...]
     stale: tuple[Stale, ...]
     subscribers: tuple[SubscriberStatus, ...]
     unused_keys: tuple[UnusedKey, ...]
+    documents_missing: Mapping[str, str | None] = field(hash=False)
+    history: tuple[HistoryEntry, ...]
     since_apply: timedelta
     written_to_applied: timedelta | None
 
@@ -138,6 +175,6 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, str):  # the name of a file need not be UTF-8
+    if isinstance(value, str):  # file names need not be UTF-8
         return value.encode("utf-8", "backslashreplace").decode()
     return value.total_seconds() if isinstance(value, timedelta) else value

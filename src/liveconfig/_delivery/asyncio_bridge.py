@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
-from liveconfig._traceback import describe
+from liveconfig._delivery.subscribers import described
 
 E = TypeVar("E")
 
@@ -70,7 +70,8 @@ class Stream(AsyncIterator[E], Generic[E]):
         try:
             event: Any = self._subject.take(target, again=False)
         except Exception as error:  # noqa: BLE001 - a user's selector
-            _log.error("the selector of a stream raised, it hears of no change: %s", describe(error))
+            then = "this version counts as no change"
+            _log.error("%s: the selector of a stream raised %s", self._hub.settings, described(error, then))
             return None
         if event is not None:
             self._subject.settle(target, event)
@@ -133,4 +134,4 @@ def wait(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None
 
 
 def _missed(timeout: float | None) -> TimeoutError:
-    return TimeoutError(f"the settings did not become what was waited for within {timeout} s")
+    return TimeoutError(f"the settings did not fulfil the condition within {timeout} s")

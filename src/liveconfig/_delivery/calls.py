@@ -8,9 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from liveconfig._delivery.subscribers import FIRST_RETRY, Subscriber
+from liveconfig._delivery.subscribers import FIRST_RETRY, Subscriber, described
 from liveconfig._delivery.threads import Job
-from liveconfig._traceback import describe
 from liveconfig._watching import Timer, Timers
 
 HUNG = 30.0
@@ -23,6 +22,7 @@ class Calls:
     """Calls subscribers.
 
     Args:
+        settings: The name of the settings class, with which each log line begins.
         timers: For calling again what raised, and for looking at what does not return.
         again: Called when a subscriber may be due again.
         another_loop: An open loop on which the settings are in use, for coroutines whose own is closed; or None.
@@ -30,10 +30,12 @@ class Calls:
 
     def __init__(
         self,
+        settings: str,
         timers: Timers,
         again: Callable[[], None],
         another_loop: Callable[[], asyncio.AbstractEventLoop | None],
     ) -> None:
+        self._settings = settings
         self._timers = timers
         self._again = again
         self._another_loop = another_loop
@@ -50,7 +52,10 @@ class Calls:
             if again:  # it is owed an event still
                 self._put_off(subscriber, FIRST_RETRY)
             _log.error(
-                "the selector of subscriber %s raised, it hears of no change: %s", subscriber.name, describe(error)
+                "%s: the selector of subscriber %s raised %s",
+                self._settings,
+                subscriber.name,
+                described(error, "this version counts as no change"),
             )
             return
         if event is None or subscriber.cancelled:
@@ -71,15 +76,21 @@ class Calls:
 
         def look() -> None:
             if subscriber.started == started:
-                _log.warning("subscriber %s has been running for %d s", subscriber.name, HUNG)
+                _log.warning(
+                    "%s: subscriber %s has been running for %d s; it gets the changes that it misses, merged, when it "
+                    "returns",
+                    self._settings,
+                    subscriber.name,
+                    HUNG,
+                )
 
         return None if self.resting else self._timers.later(max(0.0, HUNG - subscriber.ran()), look)
 
     def _failed(self, job: Job, error: BaseException) -> None:
         subscriber = job.subscriber
         delay = self._later(job, error)
-        then = "it is not called again for this" if delay is None else f"it is called again in {delay:.0f} s"
-        _log.error("subscriber %s raised, %s: %s", subscriber.name, then, describe(error))
+        then = "not retrying" if delay is None else f"retrying in {delay:.0f} s"
+        _log.error("%s: subscriber %s raised %s", self._settings, subscriber.name, described(error, then))
 
     def _later(self, job: Job, error: BaseException) -> float | None:
         """Have it called again after its pause, unless it wants no second call."""
@@ -125,8 +136,9 @@ class Calls:
             return
         subscriber.parked = True
         _log.warning(
-            "subscriber %s is a coroutine and has no running event loop: it gets what it misses at the next "
-            "'async with settings.live'",
+            "%s: subscriber %s is a coroutine function and has no running event loop; it gets the changes that it "
+            "misses at the next `async with settings.live`",
+            self._settings,
             subscriber.name,
         )
 

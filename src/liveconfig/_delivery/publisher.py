@@ -39,6 +39,7 @@ class Publisher:
     """The subscribers of one settings object.
 
     Args:
+        settings: The name of the settings class, with which each log line begins.
         first: The version of the first load.
         worker: Wakes what waits: the second of a slow subscriber, a back-off.
         first_of_all: Called before all others, with each version and the one before it, and with each rejection.
@@ -47,11 +48,13 @@ class Publisher:
 
     def __init__(
         self,
+        settings: str,
         first: Version,
         worker: Worker,
         first_of_all: Callable[[Any], None],
         others: Callable[[Version], tuple[Subscriber, ...]],
     ) -> None:
+        self.settings = settings
         self.newest = first
         self.subscribers: list[Subscriber] = []
         self._every = LogQueue()
@@ -62,7 +65,7 @@ class Publisher:
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._timers = Timers(worker)
         self._loops = Loops()
-        self._calls = Calls(self._timers, self._kick, self._loops.open_one)
+        self._calls = Calls(settings, self._timers, self._kick, self._loops.open_one)
         self._set_up()
 
     def _set_up(self) -> None:

@@ -15,9 +15,15 @@ _log = logging.getLogger("liveconfig")
 
 
 class SignalSubscribers:
-    """The receivers that listen to one settings object, each with its progress; they stay weakly held."""
+    """The receivers that listen to one settings object, each with its progress; they stay weakly held.
 
-    def __init__(self, sender: Callable[[], object | None]) -> None:
+    Args:
+        settings: The name of the settings class, with which each log line begins.
+        sender: Gives the live object; None once it was collected.
+    """
+
+    def __init__(self, settings: str, sender: Callable[[], object | None]) -> None:
+        self._settings = settings
         self._sender = sender
         self._known: dict[Key, Subscriber] = {}
 
@@ -41,21 +47,24 @@ class SignalSubscribers:
                 current(sender, event=event)
 
         name = name_of(receiver)
-        subscriber = Subscriber(subject, _skip(name) if is_coroutine(receiver) else call, initial=False, retry=True)
+        subscriber = Subscriber(
+            subject, _skip(self._settings, name) if is_coroutine(receiver) else call, initial=False, retry=True
+        )
         subscriber.name = name
         return subscriber
 
 
-def _skip(name: str) -> Callable[[Any], None]:
-    """What is called in place of a coroutine receiver: says so, once."""
-    said: list[Any] = []
+def _skip(settings: str, name: str) -> Callable[[Any], None]:
+    """What is called in place of a coroutine receiver: it logs that once."""
+    logged: list[Any] = []
 
     def skip(event: Any) -> None:
-        if not said:
-            said.append(event)
+        if not logged:
+            logged.append(event)
             _log.error(
-                "receiver %s is a coroutine function and is skipped: signals are for plain functions, subscribe it "
-                "with settings.live",
+                "%s: receiver %s is a coroutine function and is skipped, because signals call plain functions only; "
+                "subscribe it with `settings.live`",
+                settings,
                 name,
             )
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Subject, Version
+from liveconfig._traceback import frames
 from liveconfig._watching import Timer
+from liveconfig.exceptions import Refusal
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 
@@ -24,6 +26,17 @@ def name_of(callback: Callable[..., Any]) -> str:
     """How a callback is called in logs and in the status."""
     module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)
     return ".".join(filter(None, (module, name))) if name else type(callback).__qualname__
+
+
+def described(error: BaseException, then: str) -> str:
+    """What a log line says about an exception of user code: the type, what happens next, and where it was raised.
+
+    The message is shown for a `Refusal` only.
+    """
+    if isinstance(error, Refusal):
+        return f"{type(error).__name__}; {then}: {error}"
+    places = "".join(f"\n    {frame}" for frame in frames(error))
+    return f"{type(error).__name__}; {then} (its message is withheld: it may hold a secret){places}"
 
 
 class Subscriber:

@@ -5,35 +5,37 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from liveconfig import _clock
 from liveconfig._diagnostics.process import VOLUMES_VARIABLE, green_threads, in_pod
-from liveconfig._diagnostics.reminders import Cause
+from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
+from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
 from liveconfig._loading import Feeds, Frozens, Loaded, Loader, Origins, nearest
 from liveconfig._volumes import Frozen
-from liveconfig._watching import Mode
+from liveconfig._watching import POLLING, Mode
 from liveconfig.events import Stale
 from liveconfig.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class PresentState:
-    """The present state, as far as the causes are concerned.
+    """The present state, as far as causes depend on it.
 
     Attributes:
         loader: With the class, its names and its volumes.
         origins: Tells where values came from.
         applied: What is in use.
-        variables: The leaves that a variable of the environment or of ``.env`` holds too.
+        variables: The leaves for which the environment or a ``.env`` file has a variable.
         frozen: By index of a volume, its parts that can never change.
-        vanished: Since when, by field whose key vanished and that fell back.
-        watcher: How the settings are woken.
+        vanished: When the key of a field was removed, by field that fell back.
+        watcher: What notices changes.
         started_at: When the process started.
-        replaced: The volumes that ``LIVECONFIG_VOLUMES`` replaced.
+        replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
     """
 
     loader: Loader[Any]
@@ -51,18 +53,28 @@ class PresentState:
         """What each volume gives."""
         return self.applied.feeds
 
+    def has_content_of(self, other: PresentState) -> bool:
+        """Whether the values and their origins are the same."""
+        same = self.applied is other.applied
+        return same and self.frozen == other.frozen and self.vanished == other.vanished
+
     def origin(self, name: str) -> Origin:
         """The origin of a leaf."""
         return self.origins.of(name, self.applied, self.frozen, self.vanished)
 
-    def unmeant(self) -> list[str]:
-        """The leaves that the environment holds too, save those that are meant to come from there."""
-        meant = expected_from_environment(self)
-        return [name for name in self.variables if not {name, name.split(".")[0]} & meant]
+    def unexpected(self) -> list[str]:
+        """The leaves that the environment holds too, except those that the class expects from there."""
+        expected = expected_from_environment(self)
+        return [name for name in self.variables if not {name, name.split(".")[0]} & expected]
+
+    @property
+    def paths(self) -> list[str]:
+        """The path of each volume."""
+        return [volume.path for volume in self.loader.volumes]
 
 
 def detect_causes(state: PresentState) -> Iterator[Cause]:
-    """Everything that should be said of the present state."""
+    """Everything that is to be reported about the present state."""
     if state.loader.volumes:
         yield from _environment(state)
         yield from _shadowed(state)
@@ -70,6 +82,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _frozen(state)
         yield from _supplied_twice(state)
         yield from _left_out(state)
+        yield from _missing_documents(state)
     yield from _unknown_names(state)
     yield from _missing(state)
     yield from _polling(state)
@@ -78,7 +91,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
 
 
 def expected_from_environment(state: PresentState) -> frozenset[str]:
-    """The fields that the class says are meant to come from the environment."""
+    """The fields that the class expects from the environment."""
     return frozenset(state.loader.cls.model_config.get("from_environment", ()))
 
 
@@ -86,88 +99,152 @@ Served = list[tuple[str, Origin]]
 
 
 def _environment(state: PresentState) -> Iterator[Cause]:
-    origins = [(name, state.origin(name)) for name in state.unmeant() if name not in state.vanished]
+    origins = [(name, state.origin(name)) for name in state.unexpected() if name not in state.vanished]
     served = [(name, origin) for name, origin in origins if origin.kind in ("environment", "dotenv")]
     above = [(name, origin) for name, origin in served if any(lost.kind == "volume" for lost in origin.shadows)]
     variables = [each for each in served if each[1].kind == "environment" and each not in above]
+    files = [each for each in served if each[1].kind == "dotenv" and each not in above]
     partly = [
         (name, origin) for name, origin in origins if origin.kind == "volume" and state.origins.adds(name, state.feeds)
     ]
-    volumes = ", ".join(volume.path for volume in state.loader.volumes)
-    yield from _served(
-        variables,
-        "served by the environment",
-        "served by the environment, with the value that it had when this process started, {age} ago: {names}. "
-        f"It never changes while the process runs. Mount the key {_key(variables)} on a volume ({volumes}), or name "
-        "the field in from_environment if it is meant to be so",
-        state.started_at,
-    )
-    yield from _served(
-        [each for each in served if each[1].kind == "dotenv" and each not in above],
-        "served by a .env file",
-        "served by a .env file, as it was when these settings were loaded, {age} ago: {names}. It is not read again. "
-        f"Mount the key on a volume ({volumes}), or name the field in from_environment if it is meant to be so",
-    )
-    yield from _served(
-        above,
-        "served by the environment above a volume",
-        "served by the environment, which this class puts above its volumes, with a value that is {age} old: {names}. "
-        "It never changes while the process runs, whatever the volume holds",
-    )
-    yield from _served(
-        partly,
-        "entries from the environment",
-        "the environment adds entries to what the volume holds: {names}. They are as they were when this process "
-        "started, {age} ago, and never change while it runs",
-        state.started_at,
-    )
+    remedy = partial(_mount_or_expect, one_of(state.paths))
+    yield from _served("environment", variables, partial(_reads_variables, remedy), state.started_at)
+    yield from _served("dotenv", files, partial(_reads_files, remedy))
+    yield from _served("environment above the volumes", above, _reads_above)
+    yield from _served("entries from the environment", partly, partial(_adds_entries, remedy), state.started_at)
 
 
-def _served(found: Served, key: str, text: str, since: datetime | None = None) -> Iterator[Cause]:
+def _served(
+    key: str, found: Served, text: Callable[[Fields, str], str], since: datetime | None = None
+) -> Iterator[Cause]:
     if found:
         times = {name: since or origin.since or _clock.now() for name, origin in found}
         stale = tuple(Stale(name, origin, "environment", times[name]) for name, origin in found)
-        yield Cause((key,), text, stale=stale)
+        yield Cause((key,), text, _now_from, stale=stale)
 
 
-def _key(found: Served) -> str:
-    return found[0][0].replace(".", "/").replace("_", "-") if found else ""
+def _now_from(fields: Fields, origin_of: OriginOf) -> str:
+    return now_from({stale.field: origin_of(stale.field) for stale in fields})
+
+
+def _mount_or_expect(paths: str, fields: Fields) -> str:
+    if len(fields) > 1:
+        return f"Mount their keys in {paths}, or list the fields in `from_environment`"
+    key = fields[0].field.replace(".", "/").replace("_", "-")
+    return f"Mount the key `{key}` in {paths}, or list the field in `from_environment`"
+
+
+def _reads_variables(remedy: Callable[[Fields], str], fields: Fields, age: str) -> str:
+    which = "cannot change while this process runs"
+    if len(fields) == 1:
+        read = f"`{fields[0].field}` is read from the environment variable {fields[0].origin.name} and {which}"
+        return f"{read} (started {age} ago). {remedy(fields)}"
+    read = f"{len(fields)} fields are read from environment variables and {which}"
+    return f"{read} (started {age} ago): {names_with_variables(fields)}. {remedy(fields)}"
+
+
+def _reads_files(remedy: Callable[[Fields], str], fields: Fields, age: str) -> str:
+    files = ", ".join(dict.fromkeys(str(stale.origin.path) for stale in fields))
+    return (
+        f"{names_with_variables(fields)} {_is(fields)} read from {files} and cannot change while this process runs "
+        f"(read {age} ago). {remedy(fields)}"
+    )
+
+
+def _reads_above(fields: Fields, age: str) -> str:
+    return (
+        f"{names_with_variables(fields)} {_is(fields)} read from the environment, which `settings_customise_sources` "
+        f"of this class puts above the volumes, and cannot change while this process runs (read {age} ago), whatever "
+        "the volume contains. Return `file_secret_settings` before `env_settings` there"
+    )
+
+
+def _adds_entries(remedy: Callable[[Fields], str], fields: Fields, age: str) -> str:
+    return (
+        f"{names_with_variables(fields)} {_has(fields)} entries from the environment beside those of the volume; they "
+        f"cannot change while this process runs (started {age} ago). {remedy(fields)}"
+    )
+
+
+def _is(fields: Fields) -> str:
+    return "is" if len(fields) == 1 else "are"
+
+
+def _has(fields: Fields) -> str:
+    return "has" if len(fields) == 1 else "have"
 
 
 def _shadowed(state: PresentState) -> Iterator[Cause]:
     found = [
         (name, origin)
-        for name in state.unmeant()
+        for name in state.unexpected()
         if (origin := state.origin(name)).kind == "volume"
         if any(other.kind == "environment" for other in origin.shadows) and state.origins.differs(name, state.feeds)
     ]
     if found:
         yield Cause(
-            ("variable differs from the volume",),
-            "the environment holds another value than the volume for: {names}. The volume wins, by design, because "
-            "only it can be fresh; the variable is stale, which matters to child processes and other readers",
+            ("shadowed variable",),
+            _differs,
+            lambda fields, _: f"{names(fields)} no longer {_differ(fields)} between the volume and the environment",
             stale=tuple(Stale(name, origin, "shadowed-environment", _clock.now()) for name, origin in found),
             reminded=False,
         )
 
 
+def _differs(fields: Fields, age: str) -> str:  # noqa: ARG001 - it is logged once
+    return (
+        f"{names_with_variables(fields)} {_differ(fields)} between the volume and the environment. The volume is used, "
+        "because only the volume can change. Remove the variable from the pod: child processes and other readers of "
+        "the environment see the old value"
+    )
+
+
+def _differ(fields: Fields) -> str:
+    return "differs" if len(fields) == 1 else "differ"
+
+
 def _vanished(state: PresentState) -> Iterator[Cause]:
-    fields = [(name, state.origin(name)) for name in state.vanished]
-    if fields:
-        yield Cause(
-            ("key vanished",),
-            "the key vanished from its volume, {age} ago, and the field fell back to "
-            f"{' and '.join(sorted({_kind(origin) for _, origin in fields}))}: {{names}}",
-            stale=tuple(Stale(name, origin, "vanished", state.vanished[name]) for name, origin in fields),
-        )
+    if state.vanished:
+        stale = tuple(Stale(name, state.origin(name), "vanished", since) for name, since in state.vanished.items())
+        yield Cause(("key removed",), _fell_back, _now_from, stale=stale)
+
+
+def _fell_back(fields: Fields, age: str) -> str:
+    now = now_from({stale.field: stale.origin for stale in fields})
+    keys = "the key was" if len(fields) == 1 else "the keys were"
+    return f"{keys} removed from the volume {age} ago: {now}. Restore {'it' if len(fields) == 1 else 'them'} if needed"
 
 
 def _left_out(state: PresentState) -> Iterator[Cause]:
     if not state.loader.sources.has_volumes:
-        yield Cause(
-            ("volumes are left out",),
-            f"the settings_customise_sources of {state.loader.cls.__name__} leaves file_secret_settings out, which "
-            f"stands for its volumes: nothing is taken from {', '.join(each.path for each in state.loader.volumes)}",
+        yield _simple(
+            ("volumes left out",),
+            "`settings_customise_sources` does not return `file_secret_settings`, which stands for the volumes: "
+            f"nothing is read from {', '.join(state.paths)}. Return it there, or remove `volumes` from the class",
+            "the volumes are read",
+        )
+
+
+def _simple(key: tuple[str, ...], text: str, resolved: str, **options: Any) -> Cause:
+    """A cause that is about no field."""
+    return Cause(key, lambda _, age: text.replace("{age}", age), lambda *_: resolved, **options)
+
+
+def missing_documents(state: PresentState) -> dict[str, str | None]:
+    """The documents of the class that are on no volume, each with the nearest key."""
+    keys = {key for feed in state.feeds for key in feed.revision.files}
+    documents = state.loader.cls.model_config.get("documents", ())
+    return {name: nearest(name, keys) for name in documents if name not in keys}
+
+
+def _missing_documents(state: PresentState) -> Iterator[Cause]:
+    for name, close in missing_documents(state).items():
+        yield _simple(
+            ("document missing", name),
+            f"the document `{name}` is on no volume (looked in {', '.join(state.paths)}){did_you_mean(close)}",
+            f"the document `{name}` is on a volume now",
+            level=logging.WARNING if close else logging.INFO,
+            reminded=False,
         )
 
 
@@ -175,17 +252,12 @@ def _unknown_names(state: PresentState) -> Iterator[Cause]:
     plan = state.loader.plan
     for name in sorted(expected_from_environment(state)):
         if plan.node(name) is None:
-            close = nearest(name, plan.fields)
-            hint = f"; did you mean {close!r}?" if close else ""
-            yield Cause(
-                ("from_environment names no field", name),
-                f"from_environment of {state.loader.cls.__name__} names {name!r}, which is no field{hint}",
+            yield _simple(
+                ("from_environment", name),
+                f"`from_environment` lists `{name}`, which is not a field{did_you_mean(nearest(name, plan.fields))}",
+                f"`{name}` is a field",
                 reminded=False,
             )
-
-
-def _kind(origin: Origin) -> str:
-    return "its default" if origin.kind == "default" else f"the {origin.kind}"
 
 
 def _frozen(state: PresentState) -> Iterator[Cause]:
@@ -194,10 +266,17 @@ def _frozen(state: PresentState) -> Iterator[Cause]:
         for part, frozen in parts.items():
             where = f"{path}/{part}" if part else path
             fed = ((name, state.origin(name)) for name in state.feeds[index].keys)
-            stale = (
+            stale = tuple(
                 Stale(name, origin, frozen.reason, _clock.now()) for name, origin in fed if _is_from(origin, where)
             )
-            yield _mount_cause(where, frozen, tuple(stale))
+            yield Cause(
+                (frozen.reason, where),
+                partial(_mount_is_frozen, where, part, frozen),
+                lambda *_, where=where: f"{where} is mounted as a whole volume now",
+                logging.ERROR if frozen.stale else logging.WARNING,
+                stale,
+                problem=frozen.stale,
+            )
 
 
 def _is_from(origin: Origin, where: str) -> bool:
@@ -205,21 +284,19 @@ def _is_from(origin: Origin, where: str) -> bool:
     return origin.kind == "volume" and not origin.live and (path == where or path.startswith(where + "/"))
 
 
-def _mount_cause(where: str, frozen: Frozen, fields: tuple[Stale, ...]) -> Cause:
-    remedy = ". Mount the whole volume instead" if frozen.reason == "subpath" else ""
-    if frozen.reason == "stale-mount":
-        text = f"{where} is a stale mount: its directory was deleted on the node, nothing that is written arrives here"
-    elif frozen.stale:
-        text = f"{where} is a subPath mount and is stale: the volume has moved on, this file never will"
+def _mount_is_frozen(where: str, part: str, frozen: Frozen, fields: Fields, age: str) -> str:  # noqa: ARG001
+    if frozen.reason == "subpath" and not frozen.stale:
+        what = "is a subPath mount, which the kubelet never updates (kubernetes#50345)"
+    elif frozen.reason == "subpath":
+        what = "is a stale subPath mount: the volume was updated, and this mount never is"
+    elif part:
+        what = "is a stale mount of a file: the file was replaced on the node, and this mount still shows the old one"
     else:
-        text = f"{where} is a subPath mount: the kubelet never updates those (kubernetes#50345)"
-    return Cause(
-        (frozen.reason, where),
-        f"{text}. Until the container restarts it stays as it is{remedy}" + (". Fields: {names}" if fields else ""),
-        logging.ERROR if frozen.stale else logging.WARNING,
-        fields,
-        problem=frozen.stale,
-    )
+        what = "is a stale mount: its directory was deleted on the node, and updates no longer arrive here"
+    concerned = names(fields) or "it"
+    mount = ". Mount the whole volume instead of a subPath" if frozen.reason == "subpath" else ""
+    restart = f"{concerned} cannot change until the container restarts"
+    return f"{where} {what}; {restart}{mount or '. Restart the container'}"
 
 
 def _supplied_twice(state: PresentState) -> Iterator[Cause]:
@@ -230,9 +307,11 @@ def _supplied_twice(state: PresentState) -> Iterator[Cause]:
         origin = state.origin(name)
         losers = [other for other in origin.shadows if other.kind == "volume"]
         if origin.kind == "volume" and losers and state.origins.is_secret(name, state.feeds):
-            yield Cause(
+            yield _simple(
                 ("secret supplied twice", name),
-                f"the secret {name} is supplied by {origin.path} and by {losers[0].path}: the first of them wins",
+                f"the secret `{name}` is supplied by {origin.path} and by {losers[0].path}; the value of "
+                f"{origin.path} is used. Remove one of the keys: a rotation of the other one has no effect",
+                f"the secret `{name}` is supplied once",
                 reminded=False,
             )
 
@@ -240,32 +319,34 @@ def _supplied_twice(state: PresentState) -> Iterator[Cause]:
 def _missing(state: PresentState) -> Iterator[Cause]:
     for volume, each in zip(state.loader.volumes, state.feeds, strict=True):
         if each.revision.mode == "missing" and volume.required is not False:
-            fault = in_pod()
-            yield Cause(
-                ("volume is missing", volume.path),
-                f"the volume {volume.path} is missing: there is no such directory (since {{age}}). Its fields come "
-                "from elsewhere; it is picked up when it appears",
-                logging.WARNING if fault else logging.INFO,
-                reminded=fault,
-                problem=fault,
+            problem = in_pod()
+            yield _simple(
+                ("volume missing", volume.path),
+                f"volume {volume.path} is missing: there is no such directory (for {{age}}). It is used as soon as it "
+                "appears; check the `volumeMounts` of the container",
+                f"volume {volume.path} is there now",
+                level=logging.WARNING if problem else logging.INFO,
+                reminded=problem,
+                problem=problem,
             )
 
 
 def _polling(state: PresentState) -> Iterator[Cause]:
     if state.watcher == "polling":
-        yield Cause(
-            ("polling instead of inotify",),
-            "inotify cannot be had for every volume (out of instances or watches, or the directory may not be read): "
-            "the volumes are looked at every 2 s instead",
+        yield _simple(
+            ("polling",),
+            "inotify is unavailable (out of instances or watches, or a directory is not readable); checking every "
+            f"{POLLING:g} s instead",
+            "inotify is available again",
         )
 
 
 def _replaced(state: PresentState) -> Iterator[Cause]:
     if state.replaced:
-        paths = os.pathsep.join(volume.path for volume in state.loader.volumes)
-        yield Cause(
-            (f"{VOLUMES_VARIABLE} is set",),
-            f"{VOLUMES_VARIABLE} is set: the volumes of {state.loader.cls.__name__} are replaced by {paths}",
+        yield _simple(
+            (VOLUMES_VARIABLE,),
+            f"{VOLUMES_VARIABLE} is set: the declared volumes are replaced by {os.pathsep.join(state.paths)}",
+            f"{VOLUMES_VARIABLE} is not used",
             reminded=False,
         )
 
@@ -273,27 +354,28 @@ def _replaced(state: PresentState) -> Iterator[Cause]:
 def _threads() -> Iterator[Cause]:
     library = green_threads()
     if library is not None:
-        yield Cause(
-            ("threads are replaced", library),
-            f"{library} has replaced this process's threads: liveconfig cannot wake by itself here, and settings stay "
-            "as they are until somebody calls reload(). Use a worker class with real threads",
+        yield _simple(
+            ("green threads", library),
+            f"{library} has replaced the threads of this process: changes are not noticed until `reload()` is called. "
+            "Use a worker class with real threads",
+            "the process has real threads",
             problem=True,
         )
 
 
 def frozen_fields(state: PresentState, origins: Mapping[str, Origin]) -> tuple[str, ...]:
     """The fields that cannot change although the class has volumes."""
-    meant = expected_from_environment(state)
+    expected = expected_from_environment(state)
     if not state.loader.volumes:
         return ()
     return tuple(
         name
         for name, origin in origins.items()
         if (origin.kind == "volume" and not origin.live)
-        or (origin.kind in ("environment", "dotenv") and not {name, name.split(".")[0]} & meant)
+        or (origin.kind in ("environment", "dotenv") and not {name, name.split(".")[0]} & expected)
     )
 
 
 def describe_frozen(parts: Mapping[str, Frozen]) -> dict[str, str]:
-    """Why, by key, in a few words."""
+    """The reason, by key, in a few words."""
     return {part: frozen.reason + (" (stale)" if frozen.stale else "") for part, frozen in parts.items()}

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from liveconfig import _clock
 from liveconfig.events import Stale
+from liveconfig.origin import Origin
 
 _log = logging.getLogger("liveconfig")
+
+Fields = Sequence[Stale]
+OriginOf = Callable[[str], Origin]
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing to say, about some fields or about none.
+    """One thing to report, about some fields or about none.
 
     Attributes:
-        key: What makes it the same cause at the next look.
-        text: The sentence; ``{names}`` stands for the names that are new, ``{age}`` for how long it has lasted.
+        key: Identifies the cause at the next review.
+        text: The sentence about some of its fields, and how long it has lasted in words.
+        resolved: The sentence for the end of it, for the fields that it was about and their present origins.
         level: Of the log record.
         stale: The fields it makes stale; each is known from when it was first seen.
-        reminded: Whether it is said again while it lasts.
-        since: When it began, where that is known better than from when it was first seen.
+        reminded: Whether it is logged again while it lasts.
+        since: When it began, if that is known better than from when it was first seen.
         problem: Whether it makes the settings unhealthy.
     """
 
     key: tuple[str, ...]
-    text: str
+    text: Callable[[Fields, str], str]
+    resolved: Callable[[Fields, OriginOf], str]
     level: int = logging.WARNING
     stale: tuple[Stale, ...] = ()
     reminded: bool = True
@@ -41,65 +47,73 @@ class Cause:
 class _Standing:
     cause: Cause
     since: datetime
-    said_at: float
+    logged_at: float
     fields: dict[str, Stale]
 
 
 class StandingCauses:
-    """The causes that stand, of one settings object.
+    """The standing causes of one settings object.
 
     Args:
-        reminder: Seconds between reminders; None for saying each once.
-        post: Called with each `Stale` that is new.
+        settings: The name of the settings class, with which each log line begins.
+        reminder: Seconds between reminders; None to log each cause once.
+        post: Called with each new `Stale`.
     """
 
-    def __init__(self, reminder: float | None, post: Callable[[Stale], None]) -> None:
+    def __init__(self, settings: str, reminder: float | None, post: Callable[[Stale], None]) -> None:
+        self._settings = settings
         self._reminder = reminder
         self._post = post
         self._standing: dict[tuple[str, ...], _Standing] = {}
         self.renew()
 
     def renew(self) -> None:
-        """A new lock: at the start, and in a forked child."""
+        """At the start, and in a forked child: a new lock."""
         self._lock = threading.RLock()  # a signal handler may come back in
 
-    def review(self, causes: Iterable[Cause]) -> None:
-        """Take what holds now: say what is new, remind of what lasts, tell what has ended."""
+    def review(self, causes: Iterable[Cause], origin_of: OriginOf) -> None:
+        """Replace what stands by ``causes``: log what is new, what lasts and is due, and what is resolved.
+
+        Args:
+            causes: Everything that holds now.
+            origin_of: Gives the present origin of a field.
+        """
         now = {cause.key: cause for cause in causes}
         lines: list[tuple[int, str]] = []
         fresh: list[Stale] = []
         with self._lock:
-            over = [self._standing.pop(key) for key in list(self._standing) if key not in now]
-            lines += [_ended(each.cause, each.fields.values(), each.since) for each in over]
+            resolved = [self._standing.pop(key) for key in list(self._standing) if key not in now]
+            lines += [_resolution(each.cause, list(each.fields.values()), each.since, origin_of) for each in resolved]
             for cause in now.values():
-                fresh += self._stands(cause, lines)
+                fresh += self._stands(cause, lines, origin_of)
         for level, text in lines:
-            _log.log(level, "%s", text)
+            _log.log(level, "%s: %s", self._settings, text)
         for stale in fresh:
             self._post(stale)
 
-    def _stands(self, cause: Cause, lines: list[tuple[int, str]]) -> list[Stale]:
+    def _stands(self, cause: Cause, lines: list[tuple[int, str]], origin_of: OriginOf) -> list[Stale]:
         known = self._standing.get(cause.key)
         since = known.since if known else cause.since or _clock.now()
         before = known.fields if known else {}
         fields = {stale.field: before.get(stale.field, stale) for stale in cause.stale}
-        fresh = [stale for name, stale in fields.items() if name not in before]
-        said_at = known.said_at if known else _clock.monotonic()
+        worse = known is not None and cause.level > known.cause.level
+        fresh = [stale for name, stale in fields.items() if worse or name not in before]
+        logged_at = known.logged_at if known else _clock.monotonic()
         if gone := [stale for name, stale in before.items() if name not in fields]:
-            lines.append(_ended(cause, gone, min(stale.since for stale in gone)))
-        if known is None or fresh or cause.level > known.cause.level:
+            lines.append(_resolution(cause, gone, min(stale.since for stale in gone), origin_of))
+        if known is None or fresh or worse:
             lines.append((cause.level, _sentence(cause, fresh or list(fields.values()), since)))
-        elif self._is_due(cause, said_at):
-            said_at = _clock.monotonic()
+        elif self._is_due(cause, logged_at):
+            logged_at = _clock.monotonic()
             lines.append((cause.level, f"still: {_sentence(cause, list(fields.values()), since)}"))
-        self._standing[cause.key] = _Standing(cause, since, said_at, fields)
+        self._standing[cause.key] = _Standing(cause, since, logged_at, fields)
         return fresh
 
-    def _is_due(self, cause: Cause, said_at: float) -> bool:
-        return cause.reminded and self._reminder is not None and _clock.monotonic() - said_at >= self._reminder
+    def _is_due(self, cause: Cause, logged_at: float) -> bool:
+        return cause.reminded and self._reminder is not None and _clock.monotonic() - logged_at >= self._reminder
 
     def stands(self) -> bool:
-        """Whether there is anything to remind of, or to tell the end of."""
+        """Whether there is anything to remind of, or whose end is to be logged."""
         return bool(self._standing)
 
     def standing(self) -> tuple[Stale, ...]:
@@ -107,28 +121,25 @@ class StandingCauses:
         with self._lock:
             return tuple(stale for each in self._standing.values() for stale in each.fields.values())
 
-    def problems(self) -> Iterator[tuple[str, bool]]:
-        """Each standing cause as a sentence, and whether it is a fault."""
+    def sentences(self) -> Iterator[tuple[str, bool]]:
+        """Each standing cause as a sentence, and whether it is a problem."""
         with self._lock:
             standing = list(self._standing.values())
         for each in standing:
             yield _sentence(each.cause, list(each.fields.values()), each.since), each.cause.problem
 
+    def has_problem(self) -> bool:
+        """Whether a standing cause makes the settings unhealthy."""
+        with self._lock:
+            return any(each.cause.problem for each in self._standing.values())
 
-def _sentence(cause: Cause, fields: list[Stale], since: datetime) -> str:
-    """In words; the age is that of the fields, where it is about some."""
-    names = ", ".join(_served(stale) for stale in fields)
+
+def _sentence(cause: Cause, fields: Fields, since: datetime) -> str:
+    """The age is that of the fields, if it is about some."""
     age = _clock.now() - min((stale.since for stale in fields), default=since)
-    return cause.text.replace("{names}", names).replace("{age}", _clock.in_words(age))
+    return cause.text(fields, _clock.in_words(age))
 
 
-def _served(stale: Stale) -> str:
-    name = stale.origin.name
-    if stale.reason == "shadowed-environment":
-        name = next((shadow.name for shadow in stale.origin.shadows if shadow.kind == "environment"), None)
-    return stale.field if name is None or name == stale.field else f"{stale.field} ({name})"
-
-
-def _ended(cause: Cause, fields: Collection[Stale], since: datetime) -> tuple[int, str]:
-    names = ", ".join(stale.field for stale in fields) or cause.key[-1]
-    return logging.INFO, f"over after {_clock.in_words(_clock.now() - since)}: {cause.key[0]} ({names})"
+def _resolution(cause: Cause, fields: Fields, since: datetime, origin_of: OriginOf) -> tuple[int, str]:
+    age = _clock.in_words(_clock.now() - since)
+    return logging.INFO, f"resolved after {age}: {cause.resolved(fields, origin_of)}"

@@ -2,110 +2,174 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
-from liveconfig._diagnostics.detectors import PresentState, describe_frozen, frozen_fields
+from liveconfig._diagnostics.detectors import PresentState, describe_frozen, frozen_fields, missing_documents
 from liveconfig._diagnostics.process import started_at
-from liveconfig._loading import Fault, Feeds, nearest
+from liveconfig._diagnostics.wording import held_back
+from liveconfig._loading import Fault, Loaded, leaves, nearest
 from liveconfig._volumes import generation_at
 from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
 from liveconfig.origin import Origin
-from liveconfig.status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
+from liveconfig.status import CandidateStatus, HistoryEntry, Status, SubscriberStatus, UnusedKey, VolumeStatus
+
+_log = logging.getLogger("liveconfig")
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One settings object at one moment.
+    """The engine and the delivery of one settings object at one moment.
 
     Attributes:
-        present: What is in use and where it comes from.
-        origins: The origin of every leaf.
-        version: The version in use.
+        applied: What is in use.
+        version: Its version.
         loaded_at: When the first version was loaded.
         faults: The standing faults, by index of the volume; None stands for the candidate as a whole.
+        rejections: The standing rejections, oldest first.
         last_rejected: The newest rejection, standing or not.
         candidate: What is on disk and not applied.
-        verifying: Whether a verifier looks at a candidate for the first time.
+        verifying: Whether a verifier checks a candidate for the first time.
         settled: Whether what was on disk at the last look is applied.
         subscribers: Each subscriber.
-        stale: The standing `Stale` records.
-        stale_problems: Sentences about them, and whether each makes the settings unhealthy.
-        watched: Whether the watcher follows it.
+        watched: Whether the watcher follows the volumes.
     """
 
-    present: PresentState
-    origins: Mapping[str, Origin]
+    applied: Loaded[Any]
     version: Version
     loaded_at: datetime
     faults: Mapping[int | None, Fault]
+    rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None
     candidate: CandidateStatus | None
     verifying: bool
     settled: bool
     subscribers: Sequence[Subscriber]
-    stale: tuple[Stale, ...]
-    stale_problems: Sequence[tuple[str, bool]]
     watched: bool
 
 
-def status_of(seen: Observation) -> Status:
-    """What a health page shows of one settings object, at this moment."""
-    now, version, feeds = _clock.now(), seen.version, seen.present.feeds
-    problems = list(_problems(seen))
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What depends on the applied content only, and is computed once for it.
+
+    Attributes:
+        origins: The origin of every leaf.
+        frozen: The fields that cannot change although the class has volumes.
+        unused_keys: The keys that no field uses.
+        documents_missing: The documents that are on no volume, each with the nearest key.
+    """
+
+    origins: Mapping[str, Origin]
+    frozen: tuple[str, ...]
+    unused_keys: tuple[UnusedKey, ...]
+    documents_missing: Mapping[str, str | None]
+
+
+def content_of(present: PresentState) -> Content:
+    """Everything in a status that takes time to compute."""
+    origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
+    return Content(
+        origins, frozen_fields(present, origins), tuple(_unused(present, origins)), missing_documents(present)
+    )
+
+
+def status_of(
+    seen: Observation,
+    present: PresentState,
+    content: Content,
+    sentences: Sequence[tuple[str, bool]],
+    stale: tuple[Stale, ...],
+    history: tuple[HistoryEntry, ...],
+) -> Status:
+    """The status of one settings object.
+
+    Args:
+        seen: What was observed.
+        present: What is in use and where it comes from.
+        content: What depends on the applied content only.
+        sentences: What is to be said, and whether it is a problem.
+        stale: The standing `Stale` records.
+        history: The newest outcomes.
+    """
+    version = seen.version
+    problems = tuple(text for text, is_problem in sentences if is_problem)
     return Status(
+        settings=f"{present.loader.cls.__module__}.{present.loader.cls.__qualname__}",
         pid=os.getpid(),
         process_started_at=started_at(),
         version=version.number,
-        healthy=not any(fault for _, fault in problems),
-        problems=tuple(text for text, _ in problems),
-        volumes=tuple(_volumes(seen)),
-        watcher=seen.present.watcher,
+        healthy=not problems,
+        problems=problems,
+        notes=tuple(text for text, is_problem in sentences if not is_problem),
+        volumes=tuple(_volumes(seen, present)),
+        watcher=present.watcher,
         loaded_at=seen.loaded_at,
         applied_at=version.applied_at,
         last_rejected=seen.last_rejected,
+        rejections=seen.rejections,
         candidate=seen.candidate,
-        fields=seen.origins,
-        frozen=frozen_fields(seen.present, seen.origins),
-        stale=seen.stale,
+        restart_pending=(),
+        fields=dict(content.origins),
+        frozen=content.frozen,
+        stale=stale,
         subscribers=tuple(_subscribers(seen)),
-        unused_keys=tuple(_unused(seen, feeds)),
-        since_apply=now - version.applied_at,
+        unused_keys=content.unused_keys,
+        documents_missing=dict(content.documents_missing),
+        history=history,
+        since_apply=_clock.now() - version.applied_at,
         written_to_applied=_delay(version),
     )
 
 
 def _delay(version: Version) -> timedelta | None:
-    """From the kubelet's write to the apply; of the first load it would tell the age of the volume."""
+    """From the kubelet's write to the apply; for the first load it would be the age of the volume."""
     return None if version.written_at is None or version.number == 1 else version.applied_at - version.written_at
 
 
-def _problems(seen: Observation) -> Iterator[tuple[str, bool]]:
-    """Sentences, and whether each makes the settings unhealthy."""
+def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
+    """What is to be said about the engine, the subscribers and the logger, and whether it is a problem."""
     for fault in seen.faults.values():
-        held = f"; good changes that wait with it: {', '.join(fault.held)}" if fault.held else ""
-        yield f"rejected at stage {fault.stage}: {fault.reason}{held}", True
+        yield f"rejected at stage {fault.stage}: {fault.reason}{held_back(fault.held)}", True
     if seen.verifying:
         yield "a new configuration waits for its verifiers", True
     elif not seen.settled and not seen.faults:
-        yield "closed while a new configuration waited for its verifiers: the next look takes it up", True
-    for subscriber in seen.subscribers:
+        yield "closed while a new configuration waited for its verifiers; the next `reload()` checks it again", True
+    yield from _about_subscribers(seen.subscribers)
+    if seen.watched and not process_watcher.is_alive():
+        yield "the watcher does not run: no change is noticed until the next re-check starts it again", True
+    yield from _about_logger()
+
+
+def _about_subscribers(subscribers: Sequence[Subscriber]) -> Iterator[tuple[str, bool]]:
+    for subscriber in subscribers:
         if subscriber.parked:
-            yield f"subscriber {subscriber.name} is a coroutine and waits for an event loop", False
+            yield f"subscriber {subscriber.name} is a coroutine function and waits for an event loop", False
         if subscriber.error is not None:
             yield f"subscriber {subscriber.name} raised {subscriber.error} and has not taken the newest version", True
-    if seen.watched and not process_watcher.is_alive():
-        yield "the watcher is dead: nothing is followed until the next re-check brings it back", True
-    yield from seen.stale_problems
 
 
-def _volumes(seen: Observation) -> Iterator[VolumeStatus]:
-    for index, feed in enumerate(seen.present.feeds):
+def _about_logger() -> Iterator[tuple[str, bool]]:
+    if _log.disabled:
+        yield (
+            (
+                "the logger `liveconfig` is disabled, so that no rejection is logged: pass "
+                "`disable_existing_loggers=False` to `logging.config.dictConfig` or `fileConfig`"
+            ),
+            True,
+        )
+    elif not _log.isEnabledFor(logging.ERROR):
+        yield "the level of the logger `liveconfig`, or `logging.disable`, suppresses ERROR lines", False
+
+
+def _volumes(seen: Observation, present: PresentState) -> Iterator[VolumeStatus]:
+    for index, feed in enumerate(seen.applied.feeds):
         revision, fault = feed.revision, seen.faults.get(index)
         on_disk = generation_at(revision.path)
         yield VolumeStatus(
@@ -114,7 +178,7 @@ def _volumes(seen: Observation) -> Iterator[VolumeStatus]:
             generation_on_disk=revision.generation if on_disk is None and revision.mode == "plain" else on_disk,
             generation_applied=revision.generation,
             written_at=revision.written_at,
-            frozen=describe_frozen(seen.present.frozen.get(index, {})),
+            frozen=describe_frozen(present.frozen.get(index, {})),
             fault=fault.reason if fault else None,
         )
 
@@ -124,21 +188,21 @@ def _subscribers(seen: Observation) -> Iterator[SubscriberStatus]:
         yield SubscriberStatus(each.name, each.taken, each.error, each.running_since())
 
 
-def _unused(seen: Observation, feeds: Feeds) -> Iterator[UnusedKey]:
+def _unused(present: PresentState, origins: Mapping[str, Origin]) -> Iterator[UnusedKey]:
     """The keys that no field uses.
 
-    A name inside a document only if it comes near to a field's: another one may be no name but a secret, a line of a
-    private key that was pasted into an ``.env``. And not for ever: looking for the nearest name takes its time.
+    A name inside a document only if it is near a field's name: another one may be no name but a secret, such as a line
+    of a private key that was pasted into an ``.env``. Only the first `_COMPARED` keys get a nearest name.
     """
-    canonical = seen.present.loader.plan.rules.canonical
-    roots = {name: node.dotted for name, node in seen.present.loader.plan.roots.items()}
-    fields = {**dict(zip(seen.origins, seen.origins, strict=True)), **roots}
-    unused = ((feed.revision.path, key) for feed in feeds for key in feed.unused)
+    canonical = present.loader.plan.rules.canonical
+    roots = {name: node.dotted for name, node in present.loader.plan.roots.items()}
+    fields = {**dict(zip(origins, origins, strict=True)), **roots}
+    unused = ((feed.revision.path, key) for feed in present.feeds for key in feed.unused)
     for count, (path, key) in enumerate(unused):
         document, _, name = key.rpartition(":")
         close = nearest(canonical(name.replace("/", ".")), fields) if count < _COMPARED else None
         if document and close and len(name) > len(close) + _TYPING_ERROR:
-            close = None  # the field's name and a secret behind it, with no separator between
+            close = None  # the field's name and a secret after it, with no separator between
         if close or not document:
             yield UnusedKey(path, key, fields[close] if close else None)
 

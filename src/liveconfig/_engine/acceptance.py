@@ -14,8 +14,7 @@ from liveconfig._loading import (
     Origins,
     changed_fields,
     concerned_generations,
-    has_place,
-    vanished,
+    fallen_back,
     vanished_entries,
 )
 
@@ -41,16 +40,6 @@ def find_fault(
         reason = f"the key vanished of {', '.join(refused)}, which missing_key rejects"
         return _invalid(reason, refused, applied.feeds, feeds)
     return None
-
-
-def fallen_back(origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> Iterator[str]:
-    """The fields whose key vanished, and that something else serves by now.
-
-    Not those that the volumes did not serve, and not those whose model is another member of a union by now.
-    """
-    for name in vanished(before.feeds, now.feeds):
-        if has_place(now.snapshot, name) and origins.of(name, before, {}).kind == "volume":
-            yield name
 
 
 def _missed(origins: Origins, applied: Loaded[Any], loaded: Loaded[Any]) -> Iterator[str]:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
-from liveconfig import _clock
-from liveconfig._delivery import Publisher, SignalSubscribers, Subscriber, Version, diff
-from liveconfig._diagnostics import (
-    Observation,
-    PresentState,
-    StandingCauses,
-    detect_causes,
-    green_threads,
-    started_at,
-    status_of,
-)
-from liveconfig._engine.acceptance import fallen_back
+from liveconfig._delivery import Publisher, SignalSubscribers, Subscriber, Version
+from liveconfig._diagnostics import Monitor, Observation, green_threads, started_at
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifiers import Verifier
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Sources, beside, has_place, leaves
-from liveconfig._volumes import Fingerprint, Volume, frozen_parts, read_mounts, take_fingerprint
-from liveconfig._watching import Fingerprints, Registration, process_watcher, renew_in_child
+from liveconfig._loading import Loader, Origins, Sources
+from liveconfig._volumes import Fingerprint, Volume
+from liveconfig._watching import Fingerprints, Mode, Registration, process_watcher, renew_in_child
 from liveconfig.events import Rejected
-from liveconfig.origin import Origin
-from liveconfig.status import Status
+from liveconfig.status import HistoryEntry, Status
 
 S = TypeVar("S", bound=BaseSettings)
-
-_log = logging.getLogger("liveconfig")
 
 
 class Core(Generic[S]):
@@ -52,30 +37,30 @@ class Core(Generic[S]):
 
     def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources, *, replaced: bool) -> None:
         self.config: Mapping[str, Any] = {**cls.model_config}
-        self.environment_since = started_at()  # a forked child inherits it with the environment
+        environment_since = started_at()  # a forked child inherits it with the environment
         self.loader = Loader(cls, volumes, sources)
-        self._origins = Origins(sources, self.environment_since)
-        self.engine = Engine(self.loader, self._origins, process_watcher.worker)
-        self.hub = Publisher(
-            self.engine.version, process_watcher.worker, self._tell_log, SignalSubscribers(self._instance)
-        )
-        self.engine.publish, self.engine.post = self.hub.publish, self.hub.reject
-        self.staleness = StandingCauses(self.config["stale_reminder"], self.hub.post)
-        self.frozen: Frozens = {}
-        self.vanished: dict[str, datetime] = {}
-        self._said: Loaded[S] = self.engine.applied  # what the words on staleness are about
+        origins = Origins(sources, environment_since)
+        self.engine = Engine(self.loader, origins, process_watcher.worker)
         self.registration: Registration | None = None
-        self._replaced = replaced
+        self.monitor = Monitor(
+            self.loader, origins, self.engine, self._mode, environment_since=environment_since, replaced=replaced
+        )
+        self.hub = Publisher(
+            cls.__name__,
+            self.engine.version,
+            process_watcher.worker,
+            self._log_event,
+            SignalSubscribers(cls.__name__, self._instance),
+        )
+        self.engine.publish, self.engine.post, self.monitor.post = self._publish, self._reject, self.hub.post
         self._instance_ref: Callable[[], S | None] = lambda: None
         self._kept: S | None = None
-        self._places: tuple[object, ...] = ()
         self._entries = 0
         self._closed = False
         self._set_up()
 
     def _set_up(self) -> None:
         self._lock = threading.RLock()
-        self._reviewing = threading.RLock()
 
     def renew(self) -> None:
         """In a forked child: new locks, and nobody busy."""
@@ -83,7 +68,7 @@ class Core(Generic[S]):
         self.engine.renew()
         self.engine.in_use.show()
         self.hub.renew()
-        self.staleness.renew()
+        self.monitor.renew()
 
     def resume(self) -> None:
         """In a forked child: deliver what is still to be delivered there."""
@@ -163,23 +148,15 @@ class Core(Generic[S]):
             self.see()
 
     def see(self) -> None:
-        """See what is stale, if anything has changed since the last time on which that depends."""
-        self._see(self._glances())
+        """Review what is stale, if anything on which that depends has changed."""
+        self._see(None)
 
-    def _glances(self) -> list[Fingerprint | None]:
-        return [take_fingerprint(volume.path) for volume in self.loader.volumes]
+    def _see(self, places: Sequence[Fingerprint | None] | None) -> None:
+        process_watcher.is_alive()  # a thread that could not be started is tried once more, on a reload by hand too
+        self.monitor.see(places)
 
-    def _see(self, places: Sequence[Fingerprint | None]) -> None:
-        process_watcher.is_alive()  # a thread that could not be had is tried once more, on a reload by hand too
-        if self._places != self._whereabouts(places) or self.staleness.stands():
-            self.review()
-        elif self._said is not self.engine.applied:
-            with self._reviewing:
-                self._say()
-
-    def _whereabouts(self, places: Sequence[Fingerprint | None]) -> tuple[object, ...]:
-        """All that what is frozen depends on."""
-        return process_watcher.mode(self.registration), [place and place.directory for place in places]
+    def _mode(self) -> Mode:
+        return process_watcher.mode(self.registration)
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
@@ -205,108 +182,47 @@ class Core(Generic[S]):
         self.engine.bench.verifiers.append(verifier)
         self._keep()
 
-    # What is said
+    # Diagnostics
 
-    def _tell_log(self, event: Rejected | tuple[Version, Version]) -> None:
-        """On a delivery thread, before anybody else is told."""
+    def _log_event(self, event: Rejected | tuple[Version, Version]) -> None:
+        """Log an event: on a delivery thread, before the subscribers are called."""
         if isinstance(event, Rejected):
-            self._rejected(event)
-        else:
-            self._applied(*event)
-
-    def _applied(self, old: Version, new: Version) -> None:
-        shadowed = {stale.field for stale in self.staleness.standing() if stale.reason == "shadowed-environment"}
-        if shadowed or _log.isEnabledFor(logging.INFO):
-            names = [str(change.field) for change in diff(old.snapshot, new.snapshot, new.number)]
-            _log.info("version %d applied: %s (%s)", new.number, ", ".join(names), _generations(new.generations))
-            again = [
-                name for name in names if name in shadowed and self._origins.differs(name, self.engine.applied.feeds)
-            ]
-            if again:
-                _log.warning("the volume changed %s; the environment still holds an older value", ", ".join(again))
+            self.monitor.log_rejected(event)
+            return
+        self.monitor.log_applied(event[1])
         if self.registration is not None:
-            process_watcher.attend(self.registration)  # of a volume that has appeared nothing is heard before
-        with self._reviewing:
-            self._say()
+            process_watcher.attend(self.registration)  # no event has come from a volume that has just appeared
+        self.monitor.review_content()
 
-    def _rejected(self, event: Rejected) -> None:
-        held = f"; good changes that wait with it: {', '.join(event.held)}" if event.held else ""
-        generations = f" ({_generations(event.generations)})" if event.generations else ""
-        _log.error("rejected at stage %s%s, the last good stays: %s%s", event.stage, generations, event.reason, held)
+    def _publish(self, version: Version) -> None:
+        self.monitor.history.publish(version)
+        self.hub.publish(version)
 
-    def review(self) -> None:
-        """See what is stale, and say what is new of it."""
-        with self._reviewing:
-            seen = read_mounts()
-            parts = ((index, frozen_parts(volume.path, seen)) for index, volume in enumerate(self.loader.volumes))
-            self.frozen = {index: frozen for index, frozen in parts if frozen}
-            self._places = self._whereabouts(self._glances())
-            self._say()
-
-    def _say(self) -> None:
-        # The mounts are not looked at here: a swap does not change them, and they take longer than all the rest.
-        applied = self.engine.applied
-        if applied is not self._said:
-            if self.vanished or any(now.keys.keys() != before.keys.keys() for now, before in self._pairs(applied)):
-                self._note_vanished(applied)
-            self._said = applied
-        self.staleness.review(detect_causes(self.present(applied)))
-
-    def _pairs(self, applied: Loaded[S]) -> Iterator[tuple[Feed, Feed]]:
-        return zip(applied.feeds, self._said.feeds, strict=True)
-
-    def _note_vanished(self, applied: Loaded[S]) -> None:
-        fed = {name for each in applied.feeds for name in each.keys}
-        there = {name: since for name, since in self.vanished.items() if has_place(applied.snapshot, name)}
-        self.vanished = {name: since for name, since in there.items() if name not in fed and not beside(name, fed)}
-        for name in fallen_back(self._origins, self._said, applied):
-            self.vanished.setdefault(name, _clock.now())
+    def _reject(self, rejected: Rejected) -> None:
+        self.monitor.history.reject(rejected)
+        self.hub.reject(rejected)
 
     def status(self) -> Status:
-        """What a health page shows."""
-        return status_of(self._observe())
+        """The state of the settings."""
+        return self.monitor.status(self._observe())
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """The newest outcomes, newest first."""
+        return self.monitor.history.entries(self.engine.rejections.standing())
 
     def _observe(self) -> Observation:
         applied, version = self.engine.in_use.state
         candidate = self.engine.candidate
         return Observation(
-            present=self.present(applied),
-            origins=self.origins(applied),
+            applied=applied,
             version=version,
             loaded_at=self.engine.in_use.loaded_at,
             faults=dict(self.engine.rejections.faults),
+            rejections=self.engine.rejections.standing(),
             last_rejected=self.engine.rejections.newest,
             candidate=self.engine.candidate_status(),
             verifying=candidate is not None and candidate.fault is None,
             settled=self.engine.is_settled(),
             subscribers=self.hub.everybody(),
-            stale=self.staleness.standing(),
-            stale_problems=list(self.staleness.problems()),
             watched=self.registration is not None,
         )
-
-    def present(self, applied: Loaded[S]) -> PresentState:
-        """The present state, as far as origins and causes are concerned."""
-        return PresentState(
-            self.loader,
-            self._origins,
-            applied,
-            self.loader.sources.variables(applied.snapshot),
-            self.frozen,
-            dict(self.vanished),
-            process_watcher.mode(self.registration),
-            self.environment_since,
-            self._replaced,
-        )
-
-    def origins(self, applied: Loaded[S]) -> dict[str, Origin]:
-        """The origin of every leaf."""
-        return {name: self.origin(name, applied) for name, _ in leaves(applied.snapshot)}
-
-    def origin(self, name: str, applied: Loaded[S]) -> Origin:
-        """The origin of one field."""
-        return self._origins.of(name, applied, self.frozen, self.vanished)
-
-
-def _generations(generations: Mapping[str, str]) -> str:
-    return ", ".join(f"{path}: {name}" for path, name in generations.items()) or "no volume"

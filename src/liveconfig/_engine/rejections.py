@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from liveconfig import _clock
 from liveconfig._loading import Fault
 from liveconfig.events import Rejected
@@ -22,6 +24,7 @@ class Rejections:
         self.faults: dict[int | None, Fault] = {}
         self.newest: Rejected | None = None
         self._attempts: dict[int | None, int] = {}
+        self._standing: dict[int | None, Rejected] = {}
         self._untold: list[Rejected] = []
 
     def reject(self, place: int | None, fault: Fault) -> None:
@@ -34,6 +37,7 @@ class Rejections:
             self.newest = Rejected(
                 fault.stage, fault.reason, fault.fields, fault.held, fault.generations, _clock.now(), attempt=1
             )
+            self._standing[place] = self.newest
             self._untold.append(self.newest)
 
     def replace(self, place: int | None, fault: Fault) -> None:
@@ -43,7 +47,13 @@ class Rejections:
     def clear(self, place: int | None) -> None:
         """Nothing is wrong there any more."""
         self.faults.pop(place, None)
+        self._standing.pop(place, None)
         self._attempts.pop(place, None)
+
+    def standing(self) -> tuple[Rejected, ...]:
+        """The standing rejections, oldest first, each with the present count of attempts."""
+        standing = [replace(each, attempt=self.attempts(place)) for place, each in list(self._standing.items())]
+        return tuple(sorted(standing, key=lambda each: each.at))
 
     def attempts(self, place: int | None) -> int:
         """How often the content that is rejected there was tried."""

@@ -27,7 +27,6 @@ from liveconfig._loading.comparison import (
     concerned_generations,
     named,
     new_generations,
-    vanished,
     vanished_entries,
 )
 from liveconfig._loading.decoder import DecodeError
@@ -37,7 +36,7 @@ from liveconfig._loading.fields import Node
 from liveconfig._loading.key import Key, misplaced
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.names import getter
-from liveconfig._loading.origins import Frozens, Origins
+from liveconfig._loading.origins import Frozens, Origins, fallen_back
 from liveconfig._loading.pydantic_internals import (
     MASKED,
     copy_of,
@@ -81,6 +80,7 @@ __all__ = [
     "copy_of",
     "equal",
     "explain",
+    "fallen_back",
     "field_hash",
     "getter",
     "has_place",
@@ -96,7 +96,6 @@ __all__ = [
     "settings_error",
     "source_options",
     "swap",
-    "vanished",
     "vanished_entries",
     "with_leaf_of",
 ]

@@ -1,0 +1,102 @@
+"""The newest outcomes of one settings object: applied, rejected, recovered, stale."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from liveconfig import _clock
+from liveconfig._delivery import Version, diff
+from liveconfig.events import Rejected, Stale
+from liveconfig.status import HistoryEntry
+
+MOST_ENTRIES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """An applied version whose changed fields are not computed yet: that would delay the readers of the new values."""
+
+    old: Version
+    new: Version
+
+    def entry(self) -> HistoryEntry:
+        names = tuple(str(change.field) for change in diff(self.old.snapshot, self.new.snapshot, self.new.number))
+        return HistoryEntry(self.new.applied_at, "applied", self.new.number, dict(self.new.generations), names)
+
+
+class History:
+    """Records each outcome when it happens, so that it is there as soon as the new values are.
+
+    Args:
+        first: The version of the first load, which is no outcome.
+    """
+
+    def __init__(self, first: Version) -> None:
+        self._newest = first
+        self._entries: deque[HistoryEntry | _Applied] = deque(maxlen=MOST_ENTRIES)
+        self.renew()
+
+    def renew(self) -> None:
+        """At the start, and in a forked child: a new lock."""
+        self._lock = threading.RLock()  # a signal handler may come back in
+
+    def publish(self, version: Version) -> None:
+        """Record a version, unless it is the one that was recorded last."""
+        with self._lock:
+            if version.number > self._newest.number:
+                self._entries.append(_Applied(self._newest, version))
+                self._newest = version
+
+    def changed(self, version: Version) -> tuple[str, ...]:
+        """The fields that an applied version changed; none if it is no longer among the newest entries."""
+        applied = (each for each in self.entries() if each.kind == "applied" and each.version == version.number)
+        return next((each.fields for each in applied), ())
+
+    def reject(self, rejected: Rejected) -> None:
+        """Record a rejection, or its new count of attempts."""
+        with self._lock:
+            if not self._count(rejected):
+                self._entries.append(self._rejection(rejected))
+
+    def stale(self, stale: Stale) -> None:
+        """Record a field that became stale."""
+        with self._lock:
+            now, newest = _clock.now(), self._newest
+            self._entries.append(
+                HistoryEntry(now, "stale", newest.number, dict(newest.generations), (stale.field,), stale.reason)
+            )
+
+    def entries(self, standing: Iterable[Rejected] = ()) -> tuple[HistoryEntry, ...]:
+        """The entries, newest first.
+
+        Args:
+            standing: The standing rejections with their present count of attempts.
+        """
+        with self._lock:
+            for rejected in standing:
+                self._count(rejected)
+            resolved = [each.entry() if isinstance(each, _Applied) else each for each in self._entries]
+            self._entries = deque(resolved, maxlen=MOST_ENTRIES)
+        return tuple(reversed(resolved))
+
+    def _count(self, rejected: Rejected) -> bool:
+        """Update the entry of a rejection in place. Returns whether there is one."""
+        for index, entry in enumerate(self._entries):
+            if isinstance(entry, HistoryEntry) and entry.kind == "rejected" and entry.at == rejected.at:
+                self._entries[index] = replace(self._rejection(rejected), version=entry.version)
+                return True
+        return False
+
+    def _rejection(self, rejected: Rejected) -> HistoryEntry:
+        return HistoryEntry(
+            rejected.at,
+            "rejected",
+            self._newest.number,
+            dict(rejected.generations),
+            rejected.fields,
+            rejected.reason,
+            rejected.attempt,
+        )

@@ -1,0 +1,219 @@
+"""Reviews what is stale in one settings object, writes its log lines, and makes its status."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from liveconfig import _clock
+from liveconfig._delivery import Version
+from liveconfig._diagnostics.detectors import PresentState, detect_causes
+from liveconfig._diagnostics.history import History
+from liveconfig._diagnostics.reminders import StandingCauses
+from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
+from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
+from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, beside, fallen_back, has_place
+from liveconfig._volumes import Fingerprint, frozen_parts, read_mounts, take_fingerprint
+from liveconfig._watching import Mode
+from liveconfig.events import Rejected, Stale
+from liveconfig.origin import Origin
+from liveconfig.status import Status
+
+_log = logging.getLogger("liveconfig")
+
+
+class Engine(Protocol):
+    """What is asked of the engine."""
+
+    @property
+    def applied(self) -> Loaded[Any]:
+        """What is in use."""
+
+    @property
+    def version(self) -> Version:
+        """Its version."""
+
+
+class Monitor:
+    """What is observed, logged and shown of one settings object.
+
+    Args:
+        loader: Makes its instances.
+        origins: Tells where values came from.
+        engine: Holds what is in use.
+        mode: How the volumes are watched now.
+        environment_since: How old the environment is.
+        replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
+    """
+
+    def __init__(
+        self,
+        loader: Loader[Any],
+        origins: Origins,
+        engine: Engine,
+        mode: Callable[[], Mode],
+        *,
+        environment_since: datetime,
+        replaced: bool,
+    ) -> None:
+        self._loader = loader
+        self._origins = origins
+        self._engine = engine
+        self._mode = mode
+        self._environment_since = environment_since
+        self._replaced = replaced
+        self._name = loader.cls.__name__
+        self.post: Callable[[Stale], None] = lambda _: None
+        self.history = History(engine.version)
+        self._standing = StandingCauses(self._name, loader.cls.model_config.get("stale_reminder"), self._post)
+        self._frozen: Frozens = {}
+        self._vanished: dict[str, datetime] = {}
+        self._reviewed = engine.applied  # what the standing causes are about
+        self._places: tuple[object, ...] = ()
+        self._content: tuple[PresentState, Content] | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """At the start, and in a forked child: new locks."""
+        self._reviewing = threading.RLock()
+        self._standing.renew()
+        self.history.renew()
+
+    def _post(self, stale: Stale) -> None:
+        self.history.stale(stale)
+        self.post(stale)
+
+    # Reviewing
+
+    def see(self, places: Sequence[Fingerprint | None] | None = None) -> None:
+        """Review what is stale, if anything on which that depends has changed since the last review.
+
+        Args:
+            places: What stands at each volume's path; None to look.
+        """
+        if self._places != self._whereabouts(places) or self._standing.stands():
+            self.review()
+        elif self._reviewed is not self._engine.applied:
+            self.review_content()
+
+    def review(self) -> None:
+        """Find everything that is stale, and log what is new of it."""
+        with self._reviewing:
+            mounts = read_mounts()
+            parts = ((index, frozen_parts(volume.path, mounts)) for index, volume in enumerate(self._loader.volumes))
+            self._frozen = {index: frozen for index, frozen in parts if frozen}
+            self._places = self._whereabouts(None)
+            self.review_content()
+
+    def review_content(self) -> None:
+        """The same without the mounts: a swap does not change them, and they take longer than all the rest."""
+        with self._reviewing:
+            applied = self._engine.applied
+            if applied is not self._reviewed:
+                pairs = zip(applied.feeds, self._reviewed.feeds, strict=True)
+                if self._vanished or any(_lost_a_field(*pair) for pair in pairs):
+                    self._note_vanished(applied)
+                self._reviewed = applied
+            self._standing.review(detect_causes(self._present(applied)), lambda name: self.origin(name, applied))
+
+    def _whereabouts(self, places: Sequence[Fingerprint | None] | None) -> tuple[object, ...]:
+        """All that what is frozen depends on."""
+        if places is None:
+            places = [take_fingerprint(volume.path) for volume in self._loader.volumes]
+        return self._mode(), [place and place.directory for place in places]
+
+    def _note_vanished(self, applied: Loaded[Any]) -> None:
+        fed = {name for each in applied.feeds for name in each.keys}
+        there = {name: since for name, since in self._vanished.items() if has_place(applied.snapshot, name)}
+        self._vanished = {name: since for name, since in there.items() if name not in fed and not beside(name, fed)}
+        for name in fallen_back(self._origins, self._reviewed, applied):
+            self._vanished.setdefault(name, _clock.now())
+
+    # Log lines about events
+
+    def log_applied(self, new: Version) -> None:
+        """Log a version, and which variables of the environment it leaves behind."""
+        fields = self.history.changed(new)
+        _log.info(
+            "%s: version %d applied: %s (%s)", self._name, new.number, ", ".join(fields), generations(new.generations)
+        )
+        behind = {stale.field: stale for stale in self._standing.standing() if stale.reason == "shadowed-environment"}
+        feeds = self._engine.applied.feeds
+        again = [behind[name] for name in fields if name in behind and self._origins.differs(name, feeds)]
+        if again:
+            _log.warning(
+                "%s: the volume changed %s; the environment still has an older value. Remove the variable from the pod",
+                self._name,
+                names_with_variables(again),
+            )
+
+    def log_rejected(self, rejected: Rejected) -> None:
+        """Log a rejection, and what waits with it."""
+        where = f" ({generations(rejected.generations)})" if rejected.generations else ""
+        _log.error(
+            "%s: rejected at stage %s%s: %s; the last good configuration stays in use%s",
+            self._name,
+            rejected.stage,
+            where,
+            rejected.reason,
+            held_back(rejected.held),
+        )
+
+    # Origins and status
+
+    def origin(self, name: str, applied: Loaded[Any]) -> Origin:
+        """The origin of one leaf."""
+        return self._origins.of(name, applied, self._frozen, self._vanished)
+
+    def origins(self, applied: Loaded[Any]) -> dict[str, Origin]:
+        """The origin of every leaf."""
+        return dict(self._content_of(self._present(applied)).origins)
+
+    def status(self, seen: Observation) -> Status:
+        """The status, from what was observed."""
+        present = self._present(seen.applied)
+        return status_of(
+            seen,
+            present,
+            self._content_of(present),
+            list(self._sentences(seen)),
+            self._standing.standing(),
+            self.history.entries(seen.rejections),
+        )
+
+    def is_healthy(self, seen: Observation) -> bool:
+        """Whether the status would be healthy; nothing else is computed."""
+        return not any(is_problem for _, is_problem in self._sentences(seen))
+
+    def _sentences(self, seen: Observation) -> Iterator[tuple[str, bool]]:
+        yield from sentences_about(seen)
+        yield from self._standing.sentences()
+
+    def _content_of(self, present: PresentState) -> Content:
+        known = self._content
+        if known is None or not known[0].has_content_of(present):
+            known = self._content = present, content_of(present)
+        return known[1]
+
+    def _present(self, applied: Loaded[Any]) -> PresentState:
+        known = self._content
+        same = known is not None and known[0].applied is applied
+        variables = known[0].variables if known and same else self._loader.sources.variables(applied.snapshot)
+        return PresentState(
+            self._loader,
+            self._origins,
+            applied,
+            variables,
+            self._frozen,
+            dict(self._vanished),
+            self._mode(),
+            self._environment_since,
+            self._replaced,
+        )
+
+
+def _lost_a_field(now: Feed, before: Feed) -> bool:
+    return now.keys.keys() != before.keys.keys()
