@@ -106,7 +106,7 @@ class TestAgain:
         """retry=False: no second delivery; the next change starts from the one that it raised at."""
         settings.live.on_change("message", retry=False)(failing)
         swap(settings, volume, message="two")
-        assert "Recorder raised, it is not called again for this: ConnectionError" in caplog.text
+        assert "Recorder raised ConnectionError; not retrying" in caplog.text
         swap(settings, volume, count=7)
         failing.ill = False
         swap(settings, volume, message="three")
@@ -141,7 +141,7 @@ class TestBackOff:
             failing.wait(count)
             settings.live.reload()  # the log has it by then
             line = next(r.getMessage() for r in reversed(caplog.records) if "raised" in r.getMessage())
-            pauses.append(line.split("again in ")[1].split(" s")[0])
+            pauses.append(line.split("retrying in ")[1].split(" s")[0])
         assert pauses == ["2", "4", "8", "16", "32", "60", "60", "60"]
 
     def test_begins_anew(self, settings, volume, failing, later, caplog):
@@ -155,7 +155,7 @@ class TestBackOff:
         caplog.clear()
         failing.ill = True
         swap(settings, volume, message="four")
-        assert "it is called again in 1 s" in caplog.text
+        assert "retrying in 1 s" in caplog.text
 
     def test_one_timer(self, settings, volume, failing, later):
         """E49: changes that come while it waits do not add further second deliveries."""

@@ -210,7 +210,7 @@ def test_coroutine_is_skipped(settings, volume, caplog):
     [record] = [r for r in caplog.records if "receive" in r.getMessage()]
     assert record.levelno == logging.ERROR
     assert "receive is a coroutine function and is skipped" in record.getMessage()
-    assert "subscribe it with settings.live" in record.getMessage()
+    assert "subscribe it with `settings.live`" in record.getMessage()
     names = [each.name.rpartition(".")[2] for each in settings.live.status().subscribers]
     assert names == ["receive", "Receiver"]
 

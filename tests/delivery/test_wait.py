@@ -41,7 +41,7 @@ class TestWait:
 
     def test_time_out(self, settings):
         """TimeoutError when it did not come, which says so."""
-        with pytest.raises(TimeoutError, match=r"did not become what was waited for within 0\.01 s"):
+        with pytest.raises(TimeoutError, match=r"did not fulfil the condition within 0\.01 s"):
             settings.live.wait(lambda s: s.count == 2, 0.01)
         with pytest.raises(TimeoutError):
             settings.live.wait(lambda s: s.count == 2, -1)
@@ -125,7 +125,7 @@ class TestWaitFor:
             raise TimeoutError("the predicate's own")
 
         async def main():
-            with pytest.raises(TimeoutError, match=r"did not become what was waited for within 0\.01 s"):
+            with pytest.raises(TimeoutError, match=r"did not fulfil the condition within 0\.01 s"):
                 await settings.live.wait_for(lambda s: s.count == 2, 0.01)
             with pytest.raises(TimeoutError, match="the predicate's own"):
                 await settings.live.wait_for(late, PATIENCE)

@@ -45,7 +45,8 @@ class _Page:
         yield from self._verdict()
         yield from self._section("", self._fields())
         yield from self._section("", self._volumes())
-        yield from self._section("Problems" if not self._status["healthy"] else "To know", self._problems())
+        yield from self._section("Problems", map(self._item, self._status["problems"]))
+        yield from self._section("Notes", map(self._item, self._status.get("notes", ())))
         yield from self._section("Last rejection", self._rejection())
         yield from self._section("Keys that no field uses", self._unused())
         yield from self._section("Subscribers that fail", self._failing())
@@ -158,9 +159,6 @@ class _Page:
             yield self._paint(f"  FROZEN: {part or 'the whole volume'} ({_frozen(reason)})", "bad")
 
     # What else there is to say
-
-    def _problems(self) -> Iterator[str]:
-        yield from map(self._item, self._status["problems"])
 
     def _rejection(self) -> Iterator[str]:
         last, candidate = self._status["last_rejected"], self._status["candidate"]
