@@ -169,8 +169,11 @@ def test_only_the_environment(run, app, kubelet_volume, canary):
     assert done.returncode == 1
     assert "FROZEN: mysql_root_password.\n" in done.stdout
     assert row(done.stdout, "mysql_root_password")[1:] == ["FROZEN", "start", "variable", "MYSQL_ROOT_PASSWORD"]
-    assert "Notes\n- `mysql_root_password` is read from the environment variable MYSQL_ROOT_PASSWORD" in done.stdout
-    assert "WARNING AppSettings: `mysql_root_password` is read from the environment variable MYSQL_ROOT_PASSWORD and" in done.stderr
+    assert "Notes\n- `mysql_root_password` is read from the environment variable" in _joined(done.stdout)
+    assert (
+        "WARNING AppSettings: `mysql_root_password` is read from the environment variable MYSQL_ROOT_PASSWORD and"
+        in done.stderr
+    )
 
 
 def test_only_the_volume(run, app, kubelet_volume):
@@ -190,7 +193,9 @@ def test_both(run, app, kubelet_volume, canary):
     assert done.returncode == 0
     assert row(done.stdout, "mysql_root_password")[1] == "live"
     assert "\n  variable MYSQL_ROOT_PASSWORD holds another value, and loses\n" in re.sub(" {3,}", "  ", done.stdout)
-    assert "WARNING AppSettings: `mysql_root_password` (MYSQL_ROOT_PASSWORD) differs between the volume and" in done.stderr
+    assert (
+        "WARNING AppSettings: `mysql_root_password` (MYSQL_ROOT_PASSWORD) differs between the volume and" in done.stderr
+    )
 
 
 SUBPATH = """

@@ -101,7 +101,7 @@ def test_polling_is_said(watch, kubelet_volume, without_inotify):
     """D01: where no inotify instance can be had, it says that it polls, and sees a swap all the same."""
     kubelet_volume.write({"message": "hello"})
     command = watch(kubelet_volume.path, before=without_inotify)
-    assert "followed by polling every 2 s, as inotify cannot be had" in command.line()
+    assert "followed by polling every 2 s, because inotify is unavailable" in command.line()
     command.line()
     kubelet_volume.write({"message": "other"})
     assert command.line().endswith("changed: message")

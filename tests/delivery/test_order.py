@@ -114,7 +114,9 @@ class TestIsolation:
         assert not chosen.events
         (record,) = [r for r in caplog.records if "selector" in r.message]
         assert record.levelno == logging.ERROR
-        said = f"App: the selector of subscriber Recorder raised {error.__name__}; this version counts as no change (its"
+        said = (
+            f"App: the selector of subscriber Recorder raised {error.__name__}; this version counts as no change (its"
+        )
         assert record.message.startswith(said)
         swap(settings, volume, message="three")
         assert [(c.old, c.new) for c in chosen.events] == [("one", "three")]

@@ -523,7 +523,7 @@ class TestExit:
         finally:
             process.kill()
             errors = process.communicate()[1]
-        lines = [line for line in errors.splitlines() if "inotify cannot be had" not in line]
+        lines = [line for line in errors.splitlines() if "inotify is unavailable" not in line]
         assert (process.returncode, lines) == (0, [])
 
 

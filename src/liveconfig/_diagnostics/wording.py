@@ -25,9 +25,10 @@ def _with_variable(stale: Stale) -> str:
 
 def variable_of(stale: Stale) -> str | None:
     """The variable that makes a field stale, whether it serves the field or is shadowed."""
-    if stale.reason != "shadowed-environment":
+    if stale.origin.kind != "volume":
         return stale.origin.name
-    return next((shadow.name for shadow in stale.origin.shadows if shadow.kind == "environment"), None)
+    variables = (shadow.name for shadow in stale.origin.shadows if shadow.kind in ("environment", "dotenv"))
+    return next(variables, None)
 
 
 def place(origin: Origin) -> str:

@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 _LONG = timedelta(seconds=30)
 _WATCHERS = {
     "inotify": "Woken by inotify",
-    "polling": "Looked at every 2 s, as inotify cannot be had",
+    "polling": "Looked at every 2 s, because inotify is unavailable",
     "off": "Not watched: read once, and again at reload()",
 }
 

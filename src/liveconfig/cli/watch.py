@@ -157,6 +157,8 @@ def _changes(event: Event) -> str:
 def _how(event: Event) -> str:
     if event["mode"] == "missing":
         return f"missing: there is no such directory (yet); looked for every {POLLING:.0f} s"
-    by = "inotify" if event["watcher"] == "inotify" else f"polling every {POLLING:.0f} s, as inotify cannot be had"
+    by = (
+        "inotify" if event["watcher"] == "inotify" else f"polling every {POLLING:.0f} s, because inotify is unavailable"
+    )
     frozen = [f"FROZEN, {reason}: {part or 'the whole volume'}" for part, reason in event["frozen"].items()]
     return "; ".join([f"{event['mode']} volume, followed by {by}", *frozen])
