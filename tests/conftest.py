@@ -134,3 +134,19 @@ def load() -> Iterator[Any]:
             return settings
 
         yield load
+
+
+@pytest.fixture(scope="session")
+def django_project() -> None:
+    """Django, configured for this process: tests override its settings."""
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["testserver"],
+            INSTALLED_APPS=["liveconfig.integrations.django", "django.contrib.sessions"],
+            SECRET_KEY="in the settings module",
+            SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+        )
+        django.setup()

@@ -6,17 +6,21 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import liveconfig.integrations
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted(path.stem for path in Path(liveconfig.integrations.__path__[0]).glob("[a-z]*.py"))
+MODULES = sorted(
+    module.name for module in iter_modules(liveconfig.integrations.__path__) if not module.name.startswith("_")
+)
 NEEDS = {
     "asgi": set(),
     "asyncpg": {"asyncpg"},
     "credentials": set(),
+    "django": {"django"},
     "fastapi": {"fastapi", "starlette"},
     "flask": {"click", "flask"},
     "httpx": {"httpx"},

@@ -13,6 +13,9 @@ FLASK, FASTAPI = "flask_app:app", "fastapi_app:app"
 SYNC = ("sync", FLASK)
 THREADS = ("gthread", FLASK)
 UVICORN = ("uvicorn_worker.UvicornWorker", FASTAPI)
+DJANGO_WSGI = ("gthread", "django_app:wsgi")
+DJANGO_ASGI = ("uvicorn_worker.UvicornWorker", "django_app:asgi")
+KINDS = {"sync": SYNC, "gthread": THREADS, "uvicorn": UVICORN, "Django, WSGI": DJANGO_WSGI, "Django, ASGI": DJANGO_ASGI}
 
 Answer = dict[str, Any]
 Gunicorn = Callable[..., Any]
@@ -32,7 +35,7 @@ def follows(text: str) -> Callable[[Answer], bool]:
 
 
 @pytest.mark.parametrize("options", [["--preload"], []], ids=["preload", "own"])
-@pytest.mark.parametrize("kind", [SYNC, THREADS, UVICORN], ids=["sync", "gthread", "uvicorn"])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_worker_follows(gunicorn: Gunicorn, swap: Swap, kind: tuple[str, str], options: list[str]) -> None:
     """E13: Every worker of gunicorn serves each new value, and its subscribers have heard it."""
     server = gunicorn(*kind, *options)

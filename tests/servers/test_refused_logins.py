@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import django.db
 import psycopg
+import pymysql
 import pytest
 import redis
 import sqlalchemy.exc
+from django.db.utils import ConnectionHandler
+from django.test import override_settings
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -25,7 +29,11 @@ from liveconfig.integrations.psycopg import bind as bind_pool
 from liveconfig.integrations.redis import bind as bind_redis
 from liveconfig.integrations.sqlalchemy import bind as bind_engine
 
+pymysql.install_as_MySQLdb()  # for Django
+
 Connect = Callable[[], Awaitable[Any]]
+
+pytestmark = pytest.mark.usefixtures("django_project")
 
 
 @dataclass
@@ -58,6 +66,29 @@ def async_engine(driver: str) -> Callable[..., AbstractAsyncContextManager[Conne
                 pass
 
         yield connect
+
+    return opened
+
+
+def django_engine(engine: str) -> Callable[..., AbstractAsyncContextManager[Connect]]:
+    @asynccontextmanager
+    async def opened(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
+        options: dict[str, Any] = {"liveconfig": {"patience": patience}}
+        if engine == "mysql":
+            where, options["ssl_disabled"] = {"HOST": server.socket, "NAME": "information_schema"}, True
+        else:
+            where = {"HOST": server.host, "NAME": "postgres"}
+        how = {"ENGINE": f"liveconfig.integrations.django.{engine}", "OPTIONS": options}
+        handler = ConnectionHandler({"default": where | how})
+
+        def connect() -> None:
+            with handler["default"].wrap_database_errors:
+                handler["default"].connect()
+            handler["default"].close()
+
+        with override_settings(LIVECONFIG={"SETTINGS": settings}):
+            await asyncio.to_thread(connect)  # as an application does when it starts
+            yield lambda: asyncio.to_thread(connect)
 
     return opened
 
@@ -128,6 +159,8 @@ KINDS = {
     "pool": Kind("postgres", sync_pool, psycopg.OperationalError),
     "async pool": Kind("postgres", async_pool, psycopg.OperationalError),
     "pool of asyncpg": Kind("postgres", asyncpg_pool, asyncpg.InvalidAuthorizationSpecificationError),
+    "Django, postgresql": Kind("postgres", django_engine("postgresql"), django.db.OperationalError),
+    "Django, mysql": Kind("mariadb", django_engine("mysql"), django.db.OperationalError),
     "redis": Kind("redis_server", sync_redis, redis.AuthenticationError),
     "async redis": Kind("redis_server", async_redis, redis.AuthenticationError),
 }

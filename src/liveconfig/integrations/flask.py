@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary, finalize, ref
 from liveconfig import Change, Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import value_reader
+from liveconfig.integrations._mirror import FALLBACKS, SECRET_KEY, plain, ring_of
 from liveconfig.integrations._status_page import explained, readiness
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations.keys import KeyRing
@@ -46,9 +47,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 Callback: TypeAlias = Callable[[Change[T]], R]
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_SECRET_KEY = "SECRET_KEY"  # noqa: S105 - a key of app.config
-_FALLBACKS = "SECRET_KEY_FALLBACKS"
 
 
 class _Registration(NamedTuple):
@@ -71,7 +69,7 @@ class LiveConfig(Generic[S]):
         settings: The live settings; or give them to `init_app`.
         mirror: Field by key of ``app.config``: the key always holds the newest value, secrets as plain text, as Flask
             expects them, or None below a model that is None. ``SECRET_KEY`` takes a field or a `KeyRing`: it holds
-            the key that signs, and ``SECRET_KEY_FALLBACKS`` all keys that are accepted, so that sessions survive a
+            the key that signs, and ``SECRET_KEYFALLBACKS`` all keys that are accepted, so that sessions survive a
             rotation (Flask 3.1 or newer). If the fallbacks are mirrored too, they are the ring's ``previous``.
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
         status_decorators: Put around the status alone, the first one inside: ``[login_required]``.
@@ -235,8 +233,8 @@ class _Mirror:
         self._config = config
         self._latest = settings.live.latest
         self._readers = {key: value_reader(settings, name) for key, name in fields.items() if isinstance(name, str)}
-        self.ring = _ring(settings, fields)
-        self._configured = list(config.get(_FALLBACKS) or ())
+        self.ring = ring_of(settings, fields)
+        self._configured = list(config.get(FALLBACKS) or ())
 
     def values(self, snapshot: Any) -> tuple[Any, ...]:
         """The values of the fields in a snapshot."""
@@ -246,8 +244,8 @@ class _Mirror:
         """Put the newest values into the config."""
         snapshot = self._latest()
         for key, read in self._readers.items():
-            if self.ring is None or key not in (_SECRET_KEY, _FALLBACKS):
-                self._config[key] = _plain(read(snapshot))
+            if self.ring is None or key not in (SECRET_KEY, FALLBACKS):
+                self._config[key] = plain(read(snapshot))
         self.store_keys()
 
     def store_keys(self, *_: object) -> None:
@@ -259,19 +257,9 @@ class _Mirror:
             return
         accepted = [*dict.fromkeys((*self.ring.verifying, *self._configured))]
         key = self.ring.signing if self.ring.verifying else None
-        for name, value in {_FALLBACKS: accepted, _SECRET_KEY: key}.items():
+        for name, value in {FALLBACKS: accepted, SECRET_KEY: key}.items():
             if self._config.get(name) != value:
                 self._config[name] = value
-
-
-def _ring(settings: Settings, fields: Mapping[str, str | KeyRing]) -> KeyRing | None:
-    """The ring behind ``SECRET_KEY``; with mirrored fallbacks the volume alone decides which old keys are accepted."""
-    key, previous = fields.get(_SECRET_KEY), fields.get(_FALLBACKS)
-    if isinstance(previous, KeyRing):
-        raise TypeError(f"a KeyRing belongs to {_SECRET_KEY}: it feeds {_FALLBACKS} as well")
-    if not isinstance(key, str):
-        return key
-    return KeyRing(settings, key) if previous is None else KeyRing(settings, key, previous=previous, keep=0)
 
 
 def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:
@@ -282,10 +270,3 @@ def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str | KeyRing])
     if mirror.ring is not None:  # a new key signs some time after the change
         appcontext_pushed.connect(mirror.store_keys, app, weak=False)
         finalize(app, appcontext_pushed.disconnect, mirror.store_keys).atexit = False
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    reveal = getattr(value, "get_secret_value", None)
-    return value if reveal is None else reveal()

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-NAMES = ["fastapi", "flask"]
+NAMES = {"fastapi": "app.py", "flask": "app.py", "django": "greeter/live.py"}
+"""Each example, and its module that names the volume."""
+
 VERSION = kubernetes_validate.latest_version()
 
 
@@ -50,7 +52,7 @@ def test_one_projected_volume_holds_the_configmap_and_the_secret(example: str) -
     (mount,) = pod["containers"][0]["volumeMounts"]
     assert mount["name"] == volume["name"]
     assert "subPath" not in mount
-    assert f'volumes=["{mount["mountPath"]}"]' in (EXAMPLES / example / "app.py").read_text("utf-8")
+    assert f'volumes=["{mount["mountPath"]}"]' in (EXAMPLES / example / NAMES[example]).read_text("utf-8")
 
 
 @pytest.mark.parametrize("example", NAMES)

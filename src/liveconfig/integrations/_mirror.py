@@ -1,0 +1,39 @@
+"""What the web frameworks share that mirror fields in their own settings: Flask and Django."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from liveconfig import Settings
+from liveconfig.integrations.keys import KeyRing
+
+SECRET_KEY = "SECRET_KEY"  # noqa: S105 - a name
+FALLBACKS = "SECRET_KEY_FALLBACKS"
+
+
+def plain(value: Any) -> Any:
+    """A value as a framework wants it: secrets in the clear."""
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    reveal = getattr(value, "get_secret_value", None)
+    return value if reveal is None else reveal()
+
+
+def ring_of(settings: Settings, fields: Mapping[str, str | KeyRing]) -> KeyRing | None:
+    """The ring behind ``SECRET_KEY``; with mirrored fallbacks the volume alone decides which old keys are accepted.
+
+    Args:
+        settings: The live settings.
+        fields: Field by mirrored name; for ``SECRET_KEY`` also a `KeyRing`.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+        TypeError: A ring is mirrored as fallbacks.
+    """
+    key, previous = fields.get(SECRET_KEY), fields.get(FALLBACKS)
+    if isinstance(previous, KeyRing):
+        raise TypeError(f"a KeyRing belongs to {SECRET_KEY}: it feeds {FALLBACKS} as well")
+    if not isinstance(key, str):
+        return key
+    return KeyRing(settings, key) if previous is None else KeyRing(settings, key, previous=previous, keep=0)
