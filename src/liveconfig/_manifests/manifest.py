@@ -1,68 +1,67 @@
 """A ConfigMap or Secret manifest -> the payload that the kubelet writes."""
 
-# Where the extra is not installed yaml is None, and no loader is made.
-# pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from liveconfig._manifests.payload import check_key, utf8
-
-try:
-    import yaml
-except ModuleNotFoundError:
-    yaml = None  # type: ignore[assignment]
+from liveconfig._manifests.parser import Invalid, parse
+from liveconfig._manifests.payload import SECTIONS, check_key, content_of, type_of
 
 Manifest: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 
-_TEXT, _BASE64 = "text that can be written as UTF-8", "base64"
-# The later one wins on a key that two of them hold.
-_SECTIONS = {
-    "ConfigMap": {"data": _TEXT, "binaryData": _BASE64},
-    "Secret": {"data": _BASE64, "stringData": _TEXT},
-}
 _BESIDE = {
     "ConfigMap": {"apiVersion", "kind", "metadata", "immutable"},
     "Secret": {"apiVersion", "kind", "metadata", "immutable", "type"},
 }
 _LIMIT = 1024 * 1024
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
-def payload_of(manifest: Manifest) -> dict[str, bytes]:
+def payload_of(manifest: Manifest, *, name: str | None = None, kind: str | None = None) -> dict[str, bytes]:
     """The bytes by key that a volume of this ConfigMap or Secret holds.
 
     Args:
         manifest: A path, the text (YAML or JSON), or the object itself. A string is text if it is empty, begins with
             ``{``, or has a line end or ``": "`` in it.
+        name: The name of the object to take, where the manifest holds several, as a stream or a ``List``.
+        kind: Its kind, ``"ConfigMap"`` or ``"Secret"``.
 
     Raises:
         ValueError: It is not one ConfigMap or Secret that an API server would take.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
-    obj = _the_only(_documents(manifest))
-    name, sections = _name(obj), _SECTIONS[obj["kind"]]
-    _check_head(name, obj)
-    _check_fields(name, obj, {*sections, *_BESIDE[obj["kind"]]})
+    obj = _the_only(_selected(_documents(manifest), name, kind))
+    title, sections = _name(obj), SECTIONS[obj["kind"]]
+    _check_head(title, obj)
+    _check_fields(title, obj, {*(section for section, _ in sections), *_BESIDE[obj["kind"]]})
+    _check_no_key_twice(title, obj)
     payload: dict[str, bytes] = {}
-    for section, encoding in sections.items():
-        payload |= _section(f"{section!r} of {name}", obj.get(section), encoding)
-    _check_no_key_twice(name, obj)
+    for section, encoded in sections:
+        payload |= _section(f"{section!r} of {title}", obj.get(section), encoded=encoded)
     if (size := sum(map(len, payload.values()))) > _LIMIT:
-        raise ValueError(f"{name} holds {size} bytes; an API server takes {_LIMIT} at most")
+        raise ValueError(f"{title} holds {size} bytes; an API server takes {_LIMIT} at most")
     return payload
+
+
+def _selected(documents: list[Any], name: str | None, kind: str | None) -> list[Any]:
+    """The documents of a name and kind; all if neither is given."""
+    if name is None and kind is None:
+        return documents
+    mappings = [each for each in documents if isinstance(each, Mapping)]
+    found = [each for each in mappings if name in (None, _named(each)) and kind in (None, each.get("kind"))]
+    if not found:
+        there = ", ".join(map(_name, documents)) or "no document"
+        raise ValueError(f"no {kind or 'object'} {name or ''}".rstrip() + f" is in the manifest, which holds {there}")
+    return found
 
 
 def _documents(manifest: Manifest) -> list[Any]:
     if isinstance(manifest, Mapping):
-        return [manifest]
+        listed = manifest.get("items")
+        return list(listed) if _is_list(manifest) and isinstance(listed, list) else [manifest]
     if isinstance(manifest, str) and _is_text(manifest):
         return _parsed(manifest, "the text")
     return _parsed(_text(manifest), os.fspath(manifest))
@@ -82,47 +81,15 @@ def _text(path: str | os.PathLike[str]) -> str:
 
 def _parsed(text: str, source: str) -> list[Any]:
     """All documents of a text; what is wrong is named by its line, as a parser's own message quotes the text."""
-    if text.lstrip().startswith("{"):
-        try:
-            return [json.loads(text)]
-        except ValueError:
-            pass  # a YAML mapping may begin with a brace, too
-    if yaml is None:
-        raise ModuleNotFoundError(
-            f"{source} is not JSON, and to read YAML takes PyYAML: pip install 'kube-liveconfig[yaml]'",
-            name="yaml",
-        )
     try:
-        return [document for document in yaml.load_all(text, _Loader) if document is not None]
-    except yaml.YAMLError as error:
-        line = _line(error, text)
-    raise ValueError(f"{source} is not valid YAML: see line {line}")
+        return [document for document in parse(text) if not _is_list(document)]
+    except Invalid as fault:
+        problem = f"{source} cannot be read: {fault}"
+    raise ValueError(problem)
 
 
-def _line(error: Exception, text: str) -> int:
-    mark = getattr(error, "problem_mark", None)
-    before = text.count("\n", 0, getattr(error, "position", 0)) if mark is None else int(mark.line)
-    return before + 1
-
-
-_SafeLoader: Any = getattr(yaml, "SafeLoader", object)
-
-
-class _Loader(_SafeLoader):  # type: ignore[misc]
-    """The safe loader; a date without quotes is text, as it is to Kubernetes, and each fault has a line."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - as its base has it
-        first: [each for each in resolvers if each[0] != _TIMESTAMP]
-        for first, resolvers in getattr(_SafeLoader, "yaml_implicit_resolvers", {}).items()
-    }
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """The object of a node; what Python says of a value that does not fit its tag would hold the value."""
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError, TypeError):
-            pass
-        raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
+def _is_list(document: Any) -> bool:
+    return isinstance(document, Mapping) and _word(document.get("kind")) == "List"
 
 
 def _the_only(documents: list[Any]) -> Mapping[str, Any]:
@@ -130,7 +97,7 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
         named = ", ".join(_name(document) for document in documents) or "no document"
         raise ValueError(f"a manifest of one ConfigMap or Secret is wanted, this holds {named}")
     (document,) = documents
-    if not isinstance(document, Mapping) or _word(document.get("kind")) not in _SECTIONS:
+    if not isinstance(document, Mapping) or _word(document.get("kind")) not in SECTIONS:
         raise ValueError(f"a ConfigMap or a Secret is wanted, this is {_name(document)}")
     return document
 
@@ -138,7 +105,7 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
 def _name(document: Any) -> str:
     """What to call a document: its kind and its name, which are no secrets."""
     if not isinstance(document, Mapping):
-        return f"of type {type(document).__name__}"
+        return f"of type {type_of(document)}"
     return f"{_word(document.get('kind')) or 'an object without a kind'} {_named(document)}".rstrip()
 
 
@@ -165,14 +132,14 @@ def _check_fields(name: str, obj: Mapping[str, Any], known: Iterable[str]) -> No
         raise ValueError(f"{name} has {strange[0]!r}, and no {obj['kind']} takes that{hint}")
 
 
-def _section(where: str, section: Any, encoding: str) -> dict[str, bytes]:
+def _section(where: str, section: Any, *, encoded: bool) -> dict[str, bytes]:
     if section is None:
         return {}
     if not isinstance(section, Mapping):
-        raise ValueError(f"{where} is of type {type(section).__name__}, not a mapping of keys to values")
+        raise ValueError(f"{where} is of type {type_of(section)}, not a mapping of keys to values")
     for key in section:
         _check(where, key)
-    return {key: _value(f"{key!r} in {where}", value, encoding) for key, value in section.items()}
+    return {key: _value(f"{key!r} in {where}", value, encoded=encoded) for key, value in section.items()}
 
 
 def _check(where: str, key: object) -> None:
@@ -183,23 +150,21 @@ def _check(where: str, key: object) -> None:
     check_key(key)
 
 
-def _value(where: str, value: object, encoding: str) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError(f"{where} is of type {type(value).__name__}, not text: put it in quotes")
-    content = utf8(value) if encoding == _TEXT else _decoded(value)
+def _value(where: str, value: object, *, encoded: bool) -> bytes:
+    content, problem = content_of(value, encoded=encoded)
     if content is None:
-        raise ValueError(f"{where} is not {encoding}")
+        raise ValueError(f"{where} {problem}")
     return content
 
 
-def _decoded(text: str) -> bytes | None:
-    """As Go decodes it: line ends are skipped, padding is required, nothing else is let pass."""
-    try:
-        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
 def _check_no_key_twice(name: str, obj: Mapping[str, Any]) -> None:
-    if both := sorted((obj.get("binaryData") or {}).keys() & (obj.get("data") or {}).keys()):
+    for where, section in ((name, obj), *((f"{section!r} of {name}", obj.get(section)) for section in obj)):
+        if twice := getattr(section, "twice", ()):
+            key, line = twice[0]
+            raise ValueError(f"{key!r} stands twice in {where}: see line {line}")
+    if both := sorted(_keys(obj.get("binaryData")) & _keys(obj.get("data"))) if obj["kind"] == "ConfigMap" else ():
         raise ValueError(f"{both[0]!r} is in 'data' and in 'binaryData' of {name}")
+
+
+def _keys(section: Any) -> set[str]:
+    return {key for key in section if isinstance(key, str)} if isinstance(section, Mapping) else set()

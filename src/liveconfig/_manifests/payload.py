@@ -1,7 +1,9 @@
-"""The content of a volume: valid keys and their bytes."""
+"""The content of a ConfigMap, a Secret and a volume: valid keys and their bytes."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -10,6 +12,12 @@ from typing import ParamSpec, TypeAlias, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 Payload: TypeAlias = Mapping[str, str | bytes]
+
+SECTIONS = {
+    "ConfigMap": (("data", False), ("binaryData", True)),
+    "Secret": (("data", True), ("stringData", False)),
+}
+"""The sections that hold the content, by kind; on a key that both hold, the later one wins. True: it is base64."""
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
@@ -28,6 +36,35 @@ def without_frames(function: Callable[P, R]) -> Callable[P, R]:
         raise problem
 
     return call
+
+
+def content_of(value: object, *, encoded: bool) -> tuple[bytes | None, str]:
+    """The bytes that a volume holds for a value in a manifest, or None and why an API server refuses it.
+
+    Args:
+        value: What stands in the manifest.
+        encoded: It is base64.
+    """
+    if not isinstance(value, str):
+        return None, f"is of type {type_of(value)}, not text: put it in quotes"
+    content = _decoded(value) if encoded else utf8(value)
+    return (
+        content,
+        "" if content is not None else f"is not {'base64' if encoded else 'text that can be written as UTF-8'}",
+    )
+
+
+def type_of(value: object) -> str:
+    """What to call the type of a value in a manifest."""
+    return "list" if isinstance(value, list) else "mapping" if isinstance(value, Mapping) else type(value).__name__
+
+
+def _decoded(text: str) -> bytes | None:
+    """Decode base64 as Go does: line ends are skipped, padding is required, everything else is refused."""
+    try:
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def utf8(text: str) -> bytes | None:

@@ -1,0 +1,160 @@
+"""Paths -> texts: files, directories and standard input, and nothing outside the given paths."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+STANDARD_INPUT = "-"
+
+_ENDINGS = (".yaml", ".yml", ".json")
+_RENDERED = {
+    "Chart.yaml": ("Helm chart", "helm template"),
+    "kustomization.yaml": ("kustomization", "kustomize build"),
+    "kustomization.yml": ("kustomization", "kustomize build"),
+    "Kustomization": ("kustomization", "kustomize build"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text to parse.
+
+    Attributes:
+        name: What findings call it: its path, ``"-"`` for standard input, ``""`` for a cluster.
+        text: The whole content.
+        named: The user gave this very file, not a directory above it.
+    """
+
+    name: str
+    text: str = field(repr=False)
+    named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Input that cannot be read.
+
+    Attributes:
+        file: The path, or ``"-"``.
+        line: The line at fault, counted from 1; None where no line is.
+        message: What is wrong, without content, and what to do.
+    """
+
+    file: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A part of the input that is left out on purpose.
+
+    Attributes:
+        path: The file or directory.
+        reason: Why.
+        render: The command that makes manifests of it; empty where there is none.
+    """
+
+    path: str
+    reason: str
+    render: str = ""
+
+
+Found: TypeAlias = Source | Problem | Skipped
+
+
+def read_paths(paths: Iterable[str]) -> Iterator[Found]:
+    """Yield the content of each file, and of each ``.yaml``, ``.yml`` and ``.json`` file below each directory.
+
+    A directory that a Chart.yaml or a kustomization.yaml makes a chart or kustomization is skipped, with what is below
+    it. A symbolic link below a directory is followed only to a file in that directory.
+    """
+    for path in paths:
+        if path == STANDARD_INPUT:
+            yield _standard_input()
+        elif os.path.isdir(path):
+            yield from _below(path)
+        elif os.path.basename(path) in _RENDERED:
+            yield _to_render(os.path.dirname(path) or ".", os.path.basename(path))
+        else:
+            yield _file(path, named=True)
+
+
+def _standard_input() -> Found:
+    found = _decoded(STANDARD_INPUT, sys.stdin.buffer.read(), named=True)
+    if isinstance(found, Source) and not found.text.strip():
+        return Problem(STANDARD_INPUT, None, "standard input is empty: did the command before the pipe fail?")
+    return found
+
+
+def _below(root: str) -> Iterator[Found]:
+    faults: list[OSError] = []
+    inside = os.path.join(os.path.realpath(root), "")
+    for folder, folders, files in os.walk(root, onerror=faults.append):
+        yield from (_unreadable(fault) for fault in faults)
+        faults.clear()
+        if rendered := sorted(_RENDERED.keys() & set(files)):
+            folders.clear()
+            yield _to_render(folder, rendered[0])
+            continue
+        folders.sort()
+        for name in sorted([*folders, *files]):
+            yield from _entry(os.path.join(folder, name), inside)
+    yield from (_unreadable(fault) for fault in faults)
+
+
+def _entry(path: str, inside: str) -> Iterator[Found]:
+    """One entry of a directory. What a link leads to inside of the directory is met there under its own name."""
+    if os.path.islink(path):
+        target = os.path.realpath(path)
+        if not target.startswith(inside):
+            yield Skipped(path, "a symbolic link that leaves the directory is not followed")
+            return
+        if target.endswith(_ENDINGS):
+            return
+    if path.endswith(_ENDINGS) and _is_file(path):
+        yield _file(path, named=False)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:  # gone since, or a link to nothing
+        return False
+
+
+def _to_render(folder: str, name: str) -> Skipped:
+    what, command = _RENDERED[name]
+    return Skipped(folder, f"a {what} is not rendered", f"{command} {shlex.quote(folder)}")
+
+
+def _file(path: str, *, named: bool) -> Found:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        return _unreadable(error)
+    return _decoded(path, content, named=named)
+
+
+def _unreadable(error: OSError) -> Problem:
+    return Problem(str(error.filename), None, (error.strerror or type(error).__name__).lower())
+
+
+def _decoded(name: str, content: bytes, *, named: bool) -> Found:
+    """UTF-8, or UTF-16 with its mark, as PowerShell writes it."""
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return Source(name, content.decode(encoding), named)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    return Problem(name, line, "not UTF-8 text")

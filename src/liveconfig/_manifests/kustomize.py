@@ -1,0 +1,46 @@
+"""The hash that kustomize appends to the name of a generated ConfigMap or Secret.
+
+kustomize api/hasher/hasher.go; kubectl pkg/util/hash/hash.go does the same for ``--append-hash``, with the name in what
+is hashed, where kustomize leaves it empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_HASH = re.compile(r"[2456789bcdfghkmt]{10}")
+_TO_ALPHABET = str.maketrans("013ae", "ghkmt")
+_ESCAPED_BY_GO = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+
+
+def ends_in_hash(manifest: Mapping[Any, Any], name: str) -> bool:
+    """True if the name of a ConfigMap or Secret ends in the hash of its present content."""
+    base, _, suffix = name.rpartition("-")
+    if not base or not _HASH.fullmatch(suffix):
+        return False
+    try:
+        return suffix in (hash_of(manifest, ""), hash_of(manifest, base))
+    except (TypeError, ValueError, RecursionError):  # data that no ConfigMap or Secret has, such as a loop of aliases
+        return False
+
+
+def hash_of(manifest: Mapping[Any, Any], name: str) -> str:
+    """The ten characters for a ConfigMap or Secret.
+
+    Args:
+        manifest: The object.
+        name: The name to hash: kustomize takes an empty one, kubectl the name without its hash.
+    """
+    hashed: dict[str, Any] = {"kind": manifest.get("kind"), "name": name, "data": manifest.get("data") or ""}
+    if hashed["kind"] == "Secret":
+        hashed["type"] = manifest.get("type") or ""
+    for section in ("binaryData", "stringData"):
+        if isinstance(manifest.get(section), Mapping):
+            hashed[section] = manifest[section]
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    digest = hashlib.sha256(text.translate(_ESCAPED_BY_GO).encode("utf-8", "replace"))
+    return digest.hexdigest()[:10].translate(_TO_ALPHABET)

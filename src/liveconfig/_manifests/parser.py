@@ -1,0 +1,361 @@
+"""Text -> its documents, one after the other, with the line of every key and item.
+
+YAML is read from the events of PyYAML's parser, JSON by a scanner of our own; nothing is constructed from a tag. The
+items of a ``List`` are handed over one by one, so that a dump of a whole cluster is never in memory as one tree.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any
+
+try:
+    import yaml
+except ModuleNotFoundError:
+    yaml = None  # type: ignore[assignment]
+
+
+class Invalid(ValueError):  # noqa: N818 - caught inside, users see a `Problem`
+    """A text that cannot be read; the message holds no content.
+
+    Args:
+        line: The line at fault, counted from 1.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+class Map(dict[Any, Any]):
+    """A mapping, with the line of each of its keys."""
+
+    __slots__ = ("line", "lines", "twice")
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: dict[Any, int] = {}
+        self.twice: list[tuple[Any, int]] = []
+        """The keys that stand here more than once, with the line of the repetition; the last value is taken."""
+
+    def line_of(self, key: Any) -> int:
+        """The line of a key; that of the mapping if the key is not there."""
+        return self.lines.get(key, self.line)
+
+
+class Seq(list[Any]):
+    """A sequence, with the line of each of its items."""
+
+    __slots__ = ("line", "lines")
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: list[int] = []
+
+
+def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
+    """Yield each document that is not empty; of a ``List``, first its items and then the rest of it.
+
+    Mappings are `Map`, lists are `Seq`, everything else is text, a number, a truth value or None.
+
+    Args:
+        text: YAML with any number of documents, or one or more JSON objects.
+        json_only: Do not try YAML where JSON fails.
+
+    Raises:
+        Invalid: The text is neither; what stands before the fault has been yielded.
+        ModuleNotFoundError: It is YAML, and PyYAML is not installed.
+    """
+    if json_only or text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+        handed_over = False
+        try:
+            for found in _from_json(text):
+                handed_over = True
+                yield found
+            return
+        except Invalid:
+            if json_only or handed_over:
+                raise
+    yield from _from_yaml(text)
+
+
+class _Builder:
+    """Puts values together to mappings and sequences, from the outside to the inside."""
+
+    def __init__(self) -> None:
+        self._open: list[Map | Seq] = []
+        self._keys: list[Any] = []
+        self._current: Map | Seq | None = None
+        self._key: Any = _NO_KEY
+
+    @property
+    def in_map(self) -> bool:
+        return type(self._current) is Map
+
+    @property
+    def wants_key(self) -> bool:
+        return self._key is _NO_KEY and type(self._current) is Map
+
+    @property
+    def at_top(self) -> bool:
+        return self._current is None
+
+    def key(self, key: Any, line: int) -> None:
+        current: Any = self._current
+        if key in current.lines:
+            current.twice.append((key, line))
+        current.lines[key] = line
+        self._key = key
+
+    def value(self, value: Any, line: int) -> None:
+        current = self._current
+        if isinstance(current, Map):
+            current[self._key] = value
+            self._key = _NO_KEY
+        elif current is not None:
+            current.append(value)
+            current.lines.append(line)
+
+    def start(self, node: Map | Seq) -> None:
+        if self._current is not None:
+            self._open.append(self._current)
+            self._keys.append(self._key)
+        self._current, self._key = node, _NO_KEY
+
+    def end(self) -> Map | Seq | None:
+        """Close the mapping or sequence that was opened last; what to hand over, if it is complete."""
+        node: Any = self._current
+        if self.in_map:
+            _merge(node)
+        if not self._open:
+            self._current = None
+            return node  # type: ignore[no-any-return]
+        self._current, self._key = self._open.pop(), self._keys.pop()
+        if self._is_item_of_a_list(node):
+            return _with_kind(node, self._open[0])
+        self.value(node, node.line)
+        return None
+
+    def _is_item_of_a_list(self, node: Map | Seq) -> bool:
+        return isinstance(node, Map) and len(self._open) == 1 and self._keys[0] == "items" and not self.in_map
+
+
+_NO_KEY = object()
+_MERGE = object()
+
+
+def _merge(node: Map) -> None:
+    """Bring in what ``<<`` names; the mapping's own keys win, then the part that is named first."""
+    merged = node.pop(_MERGE, ())
+    for part in merged if isinstance(merged, Seq) else (merged,):
+        if isinstance(part, Map):
+            for key in part.keys() - node.keys():
+                node[key] = part[key]
+                node.lines[key] = part.line_of(key)
+
+
+def _with_kind(item: Map, of: Map | Seq) -> Map:
+    """The item of a ``ConfigMapList``, whose items do not say that they are ConfigMaps."""
+    kind = str(of.get("kind")) if isinstance(of, Map) else ""
+    if "kind" not in item and kind.removesuffix("List") not in ("", kind):
+        item.update(kind=kind.removesuffix("List"), apiVersion=of.get("apiVersion"))  # type: ignore[union-attr]
+    return item
+
+
+# JSON
+
+_SPACE = re.compile(r"[ \t\r\n]*").match
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?").match
+_WORD = re.compile(r"true|false|null").match
+_WORDS = {"true": True, "false": False, "null": None}
+_VALUE = '"*{['  # the signs of a text, another scalar, and what opens
+
+
+def _from_json(text: str) -> Iterator[Map | Seq]:
+    builder, allowed, line = _Builder(), "{[", 1
+    for sign, value, line in _tokens(text):
+        if sign not in allowed:
+            raise Invalid(line, _NOT_JSON)
+        if sign in "{[":
+            builder.start(Map(line) if sign == "{" else Seq(line))
+        elif sign in "}]":
+            if (complete := builder.end()) is not None:
+                yield complete
+        elif sign in '"*':
+            (builder.key if builder.wants_key else builder.value)(value, line)
+        allowed = _allowed_after(sign, builder)
+    if not builder.at_top:
+        raise Invalid(line, f"{_NOT_JSON}: it ends too early")
+
+
+_NOT_JSON = "not valid JSON"
+
+
+def _allowed_after(sign: str, builder: _Builder) -> str:
+    if sign == "{":
+        return '"}'
+    if sign == ",":
+        return '"' if builder.in_map else _VALUE
+    if sign in "[:":
+        return _VALUE + "]" * (sign == "[")
+    if builder.at_top:
+        return "{["
+    if not builder.in_map:
+        return ",]"
+    return ",}" if builder.wants_key else ":"
+
+
+def _tokens(text: str) -> Iterator[tuple[str, Any, int]]:
+    """Yield each sign with its line; for ``"``, a text, and ``*``, another scalar, with the value."""
+    ends = [match.start() for match in re.finditer("\n", text)]
+    at = 1 if text.startswith("\ufeff") else 0
+    while (at := _SPACE(text, at).end()) < len(text):  # type: ignore[union-attr]
+        sign, line = text[at], bisect_right(ends, at) + 1
+        if sign in "{}[],:":
+            at += 1
+            yield sign, None, line
+        elif sign == '"':
+            value, at = _json_string(text, at, line)
+            yield sign, value, line
+        else:
+            value, at = _json_scalar(text, at, line)
+            yield "*", value, line
+
+
+def _json_string(text: str, at: int, line: int) -> tuple[str, int]:
+    try:
+        found: tuple[str, int] = scanstring(text, at + 1, True)
+    except ValueError:
+        pass  # it holds the whole text: it is no cause or context of what we raise
+    else:
+        return found
+    raise Invalid(line, _NOT_JSON)
+
+
+def _json_scalar(text: str, at: int, line: int) -> tuple[Any, int]:
+    if match := _WORD(text, at):
+        return _WORDS[match[0]], match.end()
+    if match := _NUMBER(text, at):
+        return _number(match[0], whole=not (match[1] or match[2])), match.end()
+    raise Invalid(line, _NOT_JSON)
+
+
+_MAX_DIGITS = 4300  # as Python has it for decimal numbers
+
+
+def _number(text: str, *, whole: bool) -> int | float:
+    return int(text) if whole and len(text) <= _MAX_DIGITS else float(text)
+
+
+# YAML
+
+_TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
+_KNOWN_TAGS = {None, "!"} | {f"tag:yaml.org,2002:{name}" for name in _TAGS}
+_NOT_TEXT = frozenset("-+.0123456789~nNtTfFyYoO")  # how a plain value begins that may be something else than text
+_NEEDS_YAML = "YAML needs PyYAML, which is not installed: pip install 'kube-liveconfig[yaml]'"
+
+
+def _from_yaml(text: str) -> Iterator[Any]:
+    if yaml is None:
+        raise ModuleNotFoundError(_NEEDS_YAML, name="yaml")
+    builder, anchors = _Builder(), dict[str, Any]()
+    events = yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    while (event := _next(events, text)) is not None:
+        kind = type(event)
+        if kind is yaml.DocumentStartEvent:
+            anchors = {}
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            if (complete := builder.end()) is not None:
+                yield complete
+        elif issubclass(kind, yaml.NodeEvent):
+            node = _take(event, builder, anchors)
+            if builder.at_top and node is not None:
+                yield node
+
+
+def _next(events: Iterator[Any], text: str) -> Any:
+    try:
+        return next(events, None)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        reason = f"not valid YAML: {_without_quotes(error.problem or '')}".rstrip(": ")
+    except (yaml.YAMLError, UnicodeEncodeError) as error:  # a character that YAML does not allow
+        line = text.count("\n", 0, getattr(error, "position", getattr(error, "start", 0))) + 1
+        reason = "not valid YAML: a character that it does not allow"
+    raise Invalid(line, reason)
+
+
+def _without_quotes(problem: str) -> str:
+    """What PyYAML says, without what it cites."""
+    return re.sub(r"""(['"]).*\1""", "...", problem)
+
+
+def _take(event: Any, builder: _Builder, anchors: dict[str, Any]) -> Any:
+    """Add one node, and return it; an alias is the very node that it names."""
+    line = event.start_mark.line + 1
+    if type(event) is yaml.AliasEvent:
+        if event.anchor not in anchors:
+            raise Invalid(line, "not valid YAML: an alias without its anchor")
+        node = anchors[event.anchor]
+    elif event.tag not in _KNOWN_TAGS:
+        raise Invalid(line, "a YAML tag that no Kubernetes manifest has")
+    else:
+        node = _node(event, line)
+        if event.anchor is not None:
+            anchors[event.anchor] = node
+    _place(event, node, line, builder)
+    return node
+
+
+def _place(event: Any, node: Any, line: int, builder: _Builder) -> None:
+    if builder.wants_key:
+        if isinstance(node, (Map, Seq)):
+            raise Invalid(line, "a mapping or a list where the name of a key belongs")
+        builder.key(_MERGE if node == "<<" and _is_plain(event) else node, line)
+    elif isinstance(event, yaml.CollectionStartEvent):
+        builder.start(node)
+    else:
+        builder.value(node, line)
+
+
+def _is_plain(event: Any) -> bool:
+    return type(event) is yaml.ScalarEvent and bool(event.implicit[0])
+
+
+def _node(event: Any, line: int) -> Any:
+    if type(event) is yaml.MappingStartEvent:
+        return Map(line)
+    if type(event) is yaml.SequenceStartEvent:
+        return Seq(line)
+    text: str = event.value
+    if event.tag is None and (not _is_plain(event) or (text and text[0] not in _NOT_TEXT)):
+        return text
+    return _scalar(text, event.tag or _implied_tag(text), line)
+
+
+def _implied_tag(text: str) -> str:
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
+    return next((tag for tag, pattern in resolvers if pattern.match(text)), "tag:yaml.org,2002:str")
+
+
+def _scalar(text: str, tag: str, line: int) -> Any:
+    """The value; a date without quotes is text, as it is to Kubernetes."""
+    kind = tag.rpartition(":")[2]
+    if kind not in ("null", "bool", "int", "float"):
+        return text
+    if len(text) <= _MAX_DIGITS:
+        try:
+            return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(yaml.ScalarNode(tag, text))
+        except (ValueError, LookupError):
+            pass  # it cites the text
+    raise Invalid(line, f"a value that is no {kind}")
+
+
+_CONSTRUCTOR: Any = None if yaml is None else yaml.constructor.SafeConstructor()

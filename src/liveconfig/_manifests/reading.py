@@ -1,0 +1,212 @@
+"""Texts -> `Manifests`: ConfigMaps, Secrets, workloads, and every use of one by the other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from liveconfig._manifests.files import Found, Problem, Skipped, Source
+from liveconfig._manifests.objects import (
+    ANY_NAMESPACE,
+    DATA_KINDS,
+    Annotation,
+    DataObject,
+    ObjectId,
+    annotations_of,
+    data_object,
+    group_of,
+    id_of,
+    mapping,
+    place_of,
+)
+from liveconfig._manifests.parser import Invalid, Map, parse
+from liveconfig._manifests.paths import BUILT_IN, RefPath, created_by, named_at
+from liveconfig._manifests.references import Use, uses_of
+from liveconfig._manifests.workloads import Workload, workload_of
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """What the input says of ConfigMaps and Secrets.
+
+    Attributes:
+        objects: The ConfigMaps and Secrets, and those that other objects create.
+        workloads: Every object with a pod template that no other of them controls.
+        references: Uses by objects without a pod template, as an Ingress.
+        annotations: The annotations of those objects.
+        problems: Input that cannot be read.
+        skipped: Input that is left out on purpose.
+        count: How many Kubernetes objects were read.
+        empty_files: How many files hold none.
+    """
+
+    objects: tuple[DataObject, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    references: tuple[Use, ...] = ()
+    annotations: dict[ObjectId, dict[str, Annotation]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    count: int = 0
+    empty_files: int = 0
+
+    @cached_property
+    def _by_id(self) -> dict[ObjectId, list[DataObject]]:
+        found = defaultdict(list)
+        for each in self.objects:
+            found[each.id].append(each)
+        return dict(found)
+
+    def known(self, object_id: ObjectId) -> Sequence[DataObject]:
+        """The ConfigMaps and Secrets of this name; several where the input repeats itself, none if it has none."""
+        everywhere = object_id._replace(namespace=ANY_NAMESPACE)
+        return self._by_id.get(object_id) or self._by_id.get(everywhere) or []
+
+    def all_annotations(self) -> Iterator[tuple[ObjectId, Mapping[str, Annotation]]]:
+        """Each object with its annotations."""
+        yield from ((each.id, each.annotations) for each in self.workloads)
+        yield from ((each.id, each.annotations) for each in self.objects)
+        yield from self.annotations.items()
+
+    @cached_property
+    def uses(self) -> tuple[Use, ...]:
+        """Every use of a ConfigMap or Secret."""
+        of_workloads = (use for workload in self.workloads for use in uses_of(workload, self.known))
+        return (*of_workloads, *(use for reference in self.references for use in self._resolved(reference)))
+
+    def _resolved(self, reference: Use) -> Iterator[Use]:
+        """The reference; one that does not tell the kind of its object may be to either, if there is one."""
+        assert reference.object is not None
+        for kind in [reference.object.kind] if reference.object.kind else DATA_KINDS:
+            object_id = reference.object._replace(kind=kind)
+            if reference.object.kind or self.known(object_id):
+                yield replace(reference, object=object_id)
+
+
+def read(
+    found: Iterable[Found],
+    *,
+    namespace: str = "",
+    values: bool = False,
+    ref_paths: Iterable[RefPath] = (),
+    listed: Iterable[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Manifests:
+    """Read manifests.
+
+    Args:
+        found: What `read_paths` yields, and the answers of a cluster. These replace nothing.
+        namespace: That of objects that name none.
+        values: Keep the values of ConfigMaps and Secrets; without it none is in the result.
+        ref_paths: More fields that name ConfigMaps and Secrets.
+        listed: Kinds of which a cluster was asked for all: what one of those controls is left out.
+        progress: Called with the number of objects read so far.
+    """
+    collector = _Collector(namespace, (*BUILT_IN, *ref_paths), values=values, progress=progress)
+    for each in found:
+        collector.add(each)
+    return collector.manifests(frozenset(listed))
+
+
+class _Collector:
+    def __init__(
+        self, namespace: str, ref_paths: tuple[RefPath, ...], *, values: bool, progress: Callable[[int], None]
+    ) -> None:
+        self._namespace = namespace
+        self._ref_paths = ref_paths
+        self._values = values
+        self._progress = progress
+        self._met: set[ObjectId] = set()
+        self._objects: list[DataObject] = []
+        self._workloads: list[Workload] = []
+        self._references: list[Use] = []
+        self._annotations: dict[ObjectId, dict[str, Annotation]] = {}
+        self._problems: list[Problem] = []
+        self._skipped: list[Skipped] = []
+        self._count = 0
+        self._empty_files = 0
+
+    def manifests(self, listed: frozenset[str]) -> Manifests:
+        return Manifests(
+            tuple(self._objects),
+            tuple(_not_controlled(self._workloads, listed)),
+            tuple(self._references),
+            self._annotations,
+            tuple(self._problems),
+            tuple(self._skipped),
+            self._count,
+            self._empty_files,
+        )
+
+    def add(self, found: Found) -> None:
+        if isinstance(found, Problem):
+            self._problems.append(found)
+        elif isinstance(found, Skipped):
+            self._skipped.append(found)
+        else:
+            before = self._count
+            if found.named or ("kind" in found.text and "apiVersion" in found.text):
+                self._parse(found)
+            self._empty_files += before == self._count
+
+    def _parse(self, source: Source) -> None:
+        try:
+            for manifest in parse(source.text, json_only=source.name.endswith(".json")):
+                self._document(manifest, source.name)
+        except Invalid as fault:
+            self._problems.append(Problem(source.name, fault.line, fault.reason + _advice(source.text)))
+
+    def _document(self, document: object, file: str) -> None:
+        manifest = mapping(document)
+        object_id = id_of(manifest, self._namespace)
+        if object_id is None or object_id.kind == "List" or (not file and object_id in self._met):
+            return
+        if "{{" in object_id.name:
+            raise Invalid(manifest.line, "the name of this object is not rendered")
+        self._met.add(object_id)
+        self._count += 1
+        self._progress(self._count)
+        if object_id.kind in DATA_KINDS and manifest.get("apiVersion") == "v1":
+            self._objects.append(self._data(manifest, object_id, file))
+        else:
+            self._other(manifest, object_id, file)
+
+    def _data(self, manifest: Map, object_id: ObjectId, file: str) -> DataObject:
+        for section in ("data", "stringData", "binaryData"):
+            twice = getattr(manifest.get(section), "twice", ())
+            for key, line in twice:
+                self._problems.append(
+                    Problem(file, line, f"the key {key!r} stands twice in `{section}` of {object_id}")
+                )
+        return data_object(manifest, object_id, file, values=self._values)
+
+    def _other(self, manifest: Map, object_id: ObjectId, file: str) -> None:
+        if (workload := workload_of(manifest, object_id, file)) is not None:
+            self._workloads.append(workload)
+        self._objects += created_by(manifest, object_id, file)
+        group = group_of(manifest)
+        for path in self._ref_paths:
+            if path.matches(object_id.kind, group):
+                self._annotations[object_id] = annotations_of(manifest.get("metadata"), file)
+                self._references += _references(manifest, object_id, file, path)
+
+
+def _references(manifest: Map, object_id: ObjectId, file: str, path: RefPath) -> Iterator[Use]:
+    for named in named_at(manifest, path):
+        to = ObjectId(named.kind, named.namespace or object_id.namespace, named.name)
+        place = place_of(file, named.line)
+        yield Use(to, object_id, how=path.how, why=path.why, field=named.field, place=place, named_at=place)
+
+
+def _not_controlled(workloads: list[Workload], listed: frozenset[str]) -> Iterator[Workload]:
+    """Leave out pods of ReplicaSets, ReplicaSets of Deployments, Jobs of CronJobs, where those are known."""
+    known = {workload.id for workload in workloads}
+    for workload in workloads:
+        kind, name = workload.owner or ("", "")
+        if kind not in listed and ObjectId(kind, workload.id.namespace, name) not in known:
+            yield workload
+
+
+def _advice(text: str) -> str:
+    return "; it looks like a Helm template: pipe what `helm template` prints, not the template" * ("{{" in text)

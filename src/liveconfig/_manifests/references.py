@@ -1,0 +1,200 @@
+"""Workload -> its uses of ConfigMaps and Secrets, each live or frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+from liveconfig._manifests.objects import DataObject, ObjectId, Place
+from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
+
+Known: TypeAlias = Callable[[ObjectId], Sequence[DataObject]]
+"""Gives the ConfigMaps and Secrets of the input that have a name; several where the input repeats itself."""
+
+NamedKey: TypeAlias = tuple[str, Place | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a ConfigMap or Secret.
+
+    Attributes:
+        object: The ConfigMap or Secret; None for a variable from a file that no ConfigMap or Secret is seen to feed.
+        workload: What uses it; an Ingress or ServiceAccount is called a workload too.
+        container: The container; empty where no single one uses it.
+        run_once: The container is an init container, which has ended before the application starts.
+        how: ``env``, ``envFrom``, ``fileKeyRef``, ``volume``, ``projected``, ``subPath``, ``subPathExpr``, ``csi``,
+            ``imagePullSecrets``, ``serviceAccount``, ``ingress``, ``gateway``, ``ref-path``, or the field of another
+            storage driver.
+        keys: The keys that it names, with the place of each; None: all keys.
+        target: The path of the mount, or the name of the variable.
+        optional: Nothing is wrong where object or key is missing.
+        cause: Why it is frozen, as the rule ``frozen-CAUSE`` has it; empty if it is live.
+        why: The same, or why it is live, as a sentence.
+        field: The path in the manifest.
+        place: Where it stands.
+        named_at: Where the object is named.
+    """
+
+    object: ObjectId | None
+    workload: ObjectId
+    container: str = ""
+    run_once: bool = False
+    how: str = "volume"
+    keys: tuple[NamedKey, ...] | None = None
+    target: str = ""
+    optional: bool = False
+    cause: str = ""
+    why: str = "files change in place"
+    field: str = ""
+    place: Place | None = None
+    named_at: Place | None = None
+
+    @property
+    def live(self) -> bool:
+        """True if what it reads changes while the container runs."""
+        return not self.cause
+
+
+_DRIVER = "driver"
+_CAUSE_OF = {
+    "env": "env",
+    "envFrom": "env-from",
+    "fileKeyRef": "env-file",
+    "volume": "",
+    "projected": "",
+    "subPath": "subpath",
+    "subPathExpr": "subpath",
+}
+_WHY = {
+    "env": "a variable is set once, when the container starts",
+    "env-from": "variables are set once, when the container starts",
+    "env-file": "a variable is set once, from a file, when the container starts",
+    "subpath": "a subPath mount is never updated",
+    "init-only": "an init container runs once, before the application starts",
+    "immutable": "the object is immutable: a change means a new object",
+    "hashed-name": "its name holds the hash of its content: a change means a new object",
+    _DRIVER: "the storage driver reads it when the volume is mounted",
+}
+
+
+def uses_of(workload: Workload, known: Known) -> Iterator[Use]:
+    """Yield each use of a ConfigMap or Secret in a workload's pod templates.
+
+    Args:
+        workload: The workload.
+        known: The ConfigMaps and Secrets of the input.
+    """
+    for template in workload.templates:
+        for use in (*_of_the_pod(workload, template), *_of_containers(workload, template, known)):
+            yield _judged(use, known)
+
+
+def _judged(use: Use, known: Known) -> Use:
+    """The use, frozen if the object itself cannot change; that outweighs how it is used."""
+    objects = known(use.object) if use.object else ()
+    if objects and all(each.immutable for each in objects):
+        return replace(use, cause="immutable", why=_WHY["immutable"])
+    if objects and all(each.hashed for each in objects):
+        return replace(use, cause="hashed-name", why=_WHY["hashed-name"])
+    return use
+
+
+def _of_the_pod(workload: Workload, template: PodTemplate) -> Iterator[Use]:
+    """Yield what belongs to no container: pull secrets, Secrets of storage drivers, volumes that nothing mounts."""
+    mounted = {mount.volume.name for container in template.containers for mount in container.mounts}
+    for source in template.pull_secrets:
+        why = "the kubelet reads it at each image pull"
+        yield _source_use(workload, source, how="imagePullSecrets", why=why)
+    for volume in template.volumes:
+        for source in volume.sources:
+            if not volume.holds_files:
+                yield _source_use(workload, source, how=source.type, cause=_DRIVER, why=_WHY[_DRIVER])
+            elif volume.name not in mounted:
+                why = "the volume is in the pod, but no container mounts it"
+                yield _source_use(workload, source, how=_how(volume), keys=_keys_of(source), why=why)
+
+
+def _source_use(workload: Workload, source: VolumeSource, **more: Any) -> Use:
+    of = partial(Use, source.object, workload.id, optional=source.optional, field=source.field)
+    return of(place=source.place, named_at=source.place, **more)
+
+
+def _of_containers(workload: Workload, template: PodTemplate, known: Known) -> Iterator[Use]:
+    for container in template.containers:
+        use = partial(Use, workload=workload.id, container=container.name, run_once=container.type == "init")
+        yield from _variables(use, template, container, known)
+        for mount in container.mounts:
+            yield from _mounted(use, mount, known)
+
+
+def _variables(use: Any, template: PodTemplate, container: Container, known: Known) -> Iterator[Use]:
+    for each in container.env:
+        of = partial(use, target=each.name, field=each.field, place=each.place)
+        if (ref := each.key_ref) is not None:
+            of = partial(of, how="env", keys=((ref.key, ref.key_place),), optional=ref.optional, named_at=ref.place)
+            yield of(ref.object, cause="env", why=_WHY["env"])
+        elif each.file_ref is not None:
+            yield from _from_file(partial(of, how="fileKeyRef", cause="env-file"), each.file_ref, template, known)
+    for source in container.env_from:
+        of = partial(use, field=source.field, place=source.place, optional=source.optional, named_at=source.place)
+        yield of(source.object, how="envFrom", cause="env-from", why=_WHY["env-from"])
+
+
+def _from_file(use: Any, ref: FileRef, template: PodTemplate, known: Known) -> Iterator[Use]:
+    """Yield what the file is made of: the volume's own sources, or what feeds the containers that can write it."""
+    fed = [(source, keys) for source, keys in _parts(ref.volume, ref.path, known) if ref.volume.holds_files]
+    for container in template.containers if not fed else ():
+        mounts = container.mounts
+        if any(mount.volume.name == ref.volume.name for mount in mounts):
+            fed += [(source, _keys_of(source)) for mount in mounts for source in _files_of(mount.volume)]
+    for source, keys in fed:
+        optional = ref.optional or source.optional
+        yield use(source.object, keys=keys, optional=optional, why=_WHY["env-file"], named_at=source.place)
+    if not fed:
+        yield use(None, why=_WHY["env-file"])
+
+
+def _files_of(volume: Volume) -> tuple[VolumeSource, ...]:
+    return volume.sources if volume.holds_files else ()
+
+
+def _mounted(use: Any, mount: Mount, known: Known) -> Iterator[Use]:
+    volume = mount.volume
+    how = _how(volume) if mount.whole else "subPath" if mount.sub_path else "subPathExpr"
+    of = partial(use, how=how, target=mount.path, field=mount.field, place=mount.place)
+    for source, keys in _parts(volume, mount.sub_path, known) if volume.holds_files else ():
+        made = of(source.object, keys=keys, optional=source.optional, named_at=source.place)
+        cause = "init-only" if made.run_once else _CAUSE_OF[how]
+        yield replace(made, cause=cause, why=_WHY[cause]) if cause else made
+
+
+def _how(volume: Volume) -> str:
+    return "projected" if volume.type == "projected" else "volume"
+
+
+def _keys_of(source: VolumeSource) -> tuple[NamedKey, ...] | None:
+    return None if source.items is None else tuple((item.key, item.place) for item in source.items)
+
+
+def _parts(volume: Volume, path: str, known: Known) -> Sequence[tuple[VolumeSource, tuple[NamedKey, ...] | None]]:
+    """The sources of a volume, with their keys, that can be what is at a path in it; all for the empty path."""
+    if not path:
+        return [(source, _keys_of(source)) for source in volume.sources]
+    parts = [(source, _keys_at(source, path)) for source in volume.sources]
+    held = [(source, keys) for source, keys in parts if keys and (source.items or _may_hold(source, keys, known))]
+    return held or [(source, ((path, source.place),)) for source in volume.sources[:1]]
+
+
+def _keys_at(source: VolumeSource, path: str) -> tuple[NamedKey, ...]:
+    """The keys whose files are at a path, or in the folder that it is."""
+    if source.items is None:
+        return ((path, source.place),)
+    return tuple((item.key, item.place) for item in source.items if f"{item.path}/".startswith(f"{path.rstrip('/')}/"))
+
+
+def _may_hold(source: VolumeSource, keys: tuple[NamedKey, ...], known: Known) -> bool:
+    objects = known(source.object)
+    return not objects or any(not each.complete or each.keys.keys() & {name for name, _ in keys} for each in objects)
