@@ -4,6 +4,8 @@ YAML is read from the events of PyYAML's parser, JSON by a scanner of our own; n
 items of a ``List`` are handed over one by one, so that a dump of a whole cluster is never in memory as one tree.
 """
 
+# Where the extra is not installed yaml is None, and no YAML is read.
+# pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import re

@@ -48,10 +48,8 @@ def content_of(value: object, *, encoded: bool) -> tuple[bytes | None, str]:
     if not isinstance(value, str):
         return None, f"is of type {type_of(value)}, not text: put it in quotes"
     content = _decoded(value) if encoded else utf8(value)
-    return (
-        content,
-        "" if content is not None else f"is not {'base64' if encoded else 'text that can be written as UTF-8'}",
-    )
+    expected = "base64" if encoded else "text that can be written as UTF-8"
+    return content, "" if content is not None else f"is not {expected}"
 
 
 def type_of(value: object) -> str:

@@ -58,6 +58,21 @@ class Manifests:
             found[each.id].append(each)
         return dict(found)
 
+    def over(self, other: Manifests) -> Manifests:
+        """Both together; where both have an object of one name, this one's counts."""
+        workloads = {each.id for each in self.workloads}
+        references = {each.workload for each in self.references}
+        return Manifests(
+            self.objects + tuple(each for each in other.objects if each.id not in self._by_id),
+            self.workloads + tuple(each for each in other.workloads if each.id not in workloads),
+            self.references + tuple(each for each in other.references if each.workload not in references),
+            other.annotations | self.annotations,
+            self.problems + other.problems,
+            self.skipped + other.skipped,
+            self.count + other.count,
+            self.empty_files + other.empty_files,
+        )
+
     def known(self, object_id: ObjectId) -> Sequence[DataObject]:
         """The ConfigMaps and Secrets of this name; several where the input repeats itself, none if it has none."""
         everywhere = object_id._replace(namespace=ANY_NAMESPACE)
@@ -96,7 +111,8 @@ def read(
     """Read manifests.
 
     Args:
-        found: What `read_paths` yields, and the answers of a cluster. These replace nothing.
+        found: What `read_paths` yields, or the answers of a cluster as sources without a name. Of a cluster's answers,
+            the first with a name counts.
         namespace: That of objects that name none.
         values: Keep the values of ConfigMaps and Secrets; without it none is in the result.
         ref_paths: More fields that name ConfigMaps and Secrets.
@@ -155,7 +171,7 @@ class _Collector:
             for manifest in parse(source.text, json_only=source.name.endswith(".json")):
                 self._document(manifest, source.name)
         except Invalid as fault:
-            self._problems.append(Problem(source.name, fault.line, fault.reason + _advice(source.text)))
+            self._problems.append(Problem(source.name or "kubectl", fault.line, fault.reason + _advice(source.text)))
 
     def _document(self, document: object, file: str) -> None:
         manifest = mapping(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -146,16 +146,17 @@ _EVERYWHERE = "kube-root-ca.crt"
 _USED_BY_THE_CLUSTER = ("helm.sh/release.v1", "kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 
 
-def audit(manifests: Manifests, *, cluster: bool = False) -> tuple[Finding, ...]:
+def audit(manifests: Manifests, *, cluster: bool = False, unlisted: Collection[str] = ()) -> tuple[Finding, ...]:
     """Apply every rule.
 
     Args:
         manifests: What was read.
         cluster: It holds all objects of a cluster's namespaces: what is not there is missing.
+        unlisted: ``["Secret"]`` if the cluster did not list those: none of them is called missing.
     """
     found = (
         *_frozen(manifests),
-        *_missing(manifests, cluster=cluster),
+        *_missing(manifests, cluster=cluster, unlisted=unlisted),
         *_restarted_anyway(manifests),
         *_trailing_newline(manifests),
         *_used_by_outdated(manifests, cluster=cluster),
@@ -229,7 +230,7 @@ def _keys(use: Use) -> str:
 # missing-*
 
 
-def _missing(manifests: Manifests, *, cluster: bool) -> Iterator[Finding]:
+def _missing(manifests: Manifests, *, cluster: bool, unlisted: Collection[str]) -> Iterator[Finding]:
     told: set[tuple[object, ...]] = set()
     for use in manifests.uses:
         if use.object is None or use.optional or use.object.name in ("", _EVERYWHERE):
@@ -237,7 +238,7 @@ def _missing(manifests: Manifests, *, cluster: bool) -> Iterator[Finding]:
         objects = manifests.known(use.object)
         if objects:
             yield from _missing_keys(use, objects)
-        elif (use.object, use.workload) not in told:
+        elif (use.object, use.workload) not in told and use.object.kind not in unlisted:
             told.add((use.object, use.workload))
             level: Level = "error" if cluster else "warning" if use.object.kind == "ConfigMap" else "note"
             where = "cluster" if cluster else "input"

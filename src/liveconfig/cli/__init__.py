@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": "the main job: an application follows its ConfigMap and Secret",
     "watch": "print each generation of a volume, and the names of the keys that changed",
     "explain": "where each value comes from, and whether it can change",
+    "audit": "who uses each ConfigMap and Secret of your manifests, and what is frozen",
 }
 _INTERRUPTED = 130
 _PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field

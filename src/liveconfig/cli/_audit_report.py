@@ -1,0 +1,235 @@
+"""The answer of ``liveconfig audit``: who uses what, what to do after a change, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, Use
+
+MOUNTED = ("volume", "projected")
+LIVE_MEANS = (
+    "LIVE: the mounted files change in place, within a minute or so. Whether the application reads them again cannot "
+    "be seen in a manifest; `liveconfig status` shows whether the process follows."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All uses of one object by one container in one way.
+
+    Attributes:
+        object: The ConfigMap or Secret.
+        workload: What uses it.
+        container: The container; empty where no single one uses it.
+        run_once: It is an init container.
+        how: As `Use.how`.
+        keys: The keys that are used; None: all, whichever they are.
+        named: The keys are named one by one; otherwise `keys` are all that are known.
+        targets: Paths of mounts, names of variables.
+        cause: As `Use.cause`; empty for a live use.
+        why: As `Use.why`.
+    """
+
+    object: ObjectId
+    workload: ObjectId
+    container: str
+    run_once: bool
+    how: str
+    keys: tuple[str, ...] | None
+    named: bool
+    targets: tuple[str, ...]
+    cause: str
+    why: str
+
+    @property
+    def live(self) -> bool:
+        """True if what is used changes while the container runs."""
+        return not self.cause
+
+    @property
+    def is_mount(self) -> bool:
+        """True if it has a path in the container."""
+        return bool(self.targets) and self.how in (*MOUNTED, "subPath", "subPathExpr")
+
+    def cells(self) -> list[str]:
+        """The row for a table: object, workload, container, how, keys, state, why."""
+        return [
+            str(self.object),
+            str(self.workload),
+            f"{self.container}{' (init)' * self.run_once}" if self.container else "-",
+            self.how,
+            ", ".join(self.keys) if self.named and self.keys else "all",
+            "LIVE" if self.live else "FROZEN",
+            self.why + f": {', '.join(self.targets)}" * self.is_mount,
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for JSON."""
+        return {
+            "object": str(self.object),
+            "namespace": self.object.namespace or None,
+            "workload": str(self.workload),
+            "container": self.container or None,
+            "how": self.how,
+            "keys": None if self.keys is None else list(self.keys),
+            "live": self.live,
+            "why": self.why,
+        }
+
+
+def rows_of(manifests: Manifests) -> list[Row]:
+    """The uses, put together to rows, sorted by object and workload."""
+    together: dict[tuple[object, ...], list[Use]] = {}
+    for use in manifests.uses:
+        key = (use.object, use.workload, use.container, use.run_once, use.how, use.cause, use.why)
+        together.setdefault(key, []).append(use)
+    rows = [_row(use.object, uses, manifests) for uses in together.values() if (use := uses[0]).object]
+    return sorted(rows, key=lambda row: (row.object.namespace, row.object, not row.live, row.workload))
+
+
+def _row(of: ObjectId | None, uses: list[Use], manifests: Manifests) -> Row:
+    assert of is not None
+    first = uses[0]
+    names = [name for use in uses for name, _ in use.keys or ()]
+    named = all(use.keys is not None for use in uses)
+    keys = tuple(dict.fromkeys(names)) if named else _all_keys(of, manifests)
+    targets = tuple(dict.fromkeys(use.target for use in uses if use.target))
+    return Row(
+        of, first.workload, first.container, first.run_once, first.how, keys, named, targets, first.cause, first.why
+    )
+
+
+def _all_keys(of: ObjectId, manifests: Manifests) -> tuple[str, ...] | None:
+    objects = manifests.known(of)
+    if not objects or not all(each.complete for each in objects):
+        return None
+    return tuple(dict.fromkeys(name for each in objects for name in each.keys))
+
+
+# After a change
+
+
+@dataclass(frozen=True, slots=True)
+class AfterChange:
+    """What to do after one ConfigMap or Secret has changed.
+
+    Attributes:
+        follow: Workloads whose files change in place.
+        restart: Commands that restart the others.
+        by_hand: Advice for those that no command restarts.
+        replaced: Workloads for which a change means a new object.
+        nothing: Users that read it again by themselves.
+    """
+
+    follow: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    nothing: tuple[str, ...] = ()
+
+
+_COMMANDS = {
+    "Deployment": "kubectl rollout restart {id}{scope}",
+    "StatefulSet": "kubectl rollout restart {id}{scope}",
+    "DaemonSet": "kubectl rollout restart {id}{scope}",
+    "Rollout": "kubectl argo rollouts restart {id.name}{scope}",
+    "DeploymentConfig": "oc rollout restart dc/{id.name}{scope}",
+}
+_ADVICE = {
+    "CronJob": "{id}: nothing, its next run takes the new value",
+    "Job": "{id}: delete it and create it again, if it has to run with the new value",
+    "Pod": "{id}: delete it and create it again; nothing restarts it",
+    "ReplicaSet": "{id}: delete its pods; it makes new ones",
+    "ReplicationController": "{id}: delete its pods; it makes new ones",
+    "Service": "{id}: change an annotation of its template; Knative makes a new revision",
+}
+_OTHER = "{id}: restart its pods, in the way that its controller documents"
+
+
+def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
+    """What to do after a change of the one object that the rows are about.
+
+    Args:
+        rows: Its uses.
+        context: The context that commands name; empty for the current one.
+    """
+    by_workload: dict[ObjectId, list[Row]] = {}
+    for row in rows:
+        by_workload.setdefault(row.workload, []).append(row)
+    lists: dict[str, list[str]] = {}
+    for workload, its in by_workload.items():
+        name = _what(workload, its)
+        lists.setdefault(name, []).append(_line(name, workload, context))
+    return AfterChange(**{name: tuple(lines) for name, lines in lists.items()})
+
+
+def _what(workload: ObjectId, rows: list[Row]) -> str:
+    """The list that a workload belongs to; an init container counts only where no other container mounts the object."""
+    mounted = any(row.live and row.how in MOUNTED for row in rows)
+    causes = {row.cause for row in rows if row.cause != "init-only" or not mounted}
+    if causes & {"immutable", "hashed-name"}:
+        return "replaced"
+    if causes != {""}:
+        return "restart" if workload.kind in _COMMANDS else "by_hand"
+    return "follow" if mounted else "nothing"
+
+
+def _line(name: str, workload: ObjectId, context: str) -> str:
+    scope = f" -n {workload.namespace}" * bool(workload.namespace) + f" --context {context}" * bool(context)
+    forms = {"restart": _COMMANDS, "by_hand": _ADVICE}.get(name, {})
+    form = forms.get(workload.kind, _OTHER) if forms else "{id}"
+    return form.format(id=workload, scope=scope)
+
+
+# All of it
+
+
+_STEPS = {
+    "follow": "After a change, files change in place (the process must follow them)",
+    "restart": "After a change, restart these",
+    "by_hand": "After a change, the others",
+    "replaced": "A change means a new object under a new name; let these name it",
+    "nothing": "Kubernetes reads it again for these",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an audit has to say.
+
+    Attributes:
+        rows: The uses.
+        findings: The findings, the most serious first.
+        notes: What limits the answer.
+        problems: Input that could not be read.
+        read: What was read, in words.
+        silenced: How many findings an annotation or the baseline silences.
+        subject: The object that was asked for; None for all.
+        about: Where that object stands.
+        after: What to do after a change of it.
+    """
+
+    rows: Sequence[Row]
+    findings: Sequence[Finding]
+    notes: Sequence[str]
+    problems: Sequence[Problem]
+    read: str
+    silenced: int
+    subject: ObjectId | None = None
+    about: str = ""
+    after: AfterChange | None = None
+
+    @property
+    def summary(self) -> str:
+        """How many findings of each level there are, and what was read, in words."""
+        numbers = {level: sum(finding.level == level for finding in self.findings) for level in LEVELS}
+        counts = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in numbers.items())
+        return f"{counts}{f', {self.silenced} silenced' * bool(self.silenced)}; {self.read}"
+
+    def steps(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What to do after a change of the one object: titles with their lines."""
+        for name, title in _STEPS.items():
+            if lines := getattr(self.after, name, ()):
+                yield title, lines

@@ -1,0 +1,219 @@
+"""Text -> documents with the line of every key and item: YAML, JSON, streams and lists."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from liveconfig._manifests.parser import Invalid, Map, parse
+
+
+def one(text, **options):
+    [document] = parse(text, **options)
+    return document
+
+
+class TestYaml:
+    def test_lines(self):
+        """Each key and item knows its line, counted from 1."""
+        document = one("# a comment\nkind: ConfigMap\n\nmetadata:\n  name: web\nitems:\n- a\n- b\n")
+        assert document.lines == {"kind": 2, "metadata": 4, "items": 6}
+        assert document["metadata"].line_of("name") == 5
+        assert document["items"].lines == [7, 8]
+
+    def test_several_documents(self):
+        """A stream yields its documents in order, and no empty one."""
+        documents = list(parse("a: 1\n---\n---\n# nothing\n---\nb: 2\n...\n"))
+        assert documents == [{"a": 1}, {"b": 2}]
+        assert documents[1].line_of("b") == 6
+
+    def test_crlf(self):
+        """CRLF line ends count as one line, and the text of a block scalar has line feeds."""
+        document = one("a: 1\r\ndata:\r\n  k: |\r\n    x\r\n    y\r\nz: 2\r\n")
+        assert (document["data"]["k"], document.line_of("z")) == ("x\ny\n", 6)
+
+    def test_tab_in_a_block_scalar(self):
+        """A tab inside of a block scalar is content."""
+        assert one("script: |\n  all:\n  \techo hi\n") == {"script": "all:\n\techo hi\n"}
+
+    def test_byte_order_mark(self):
+        """A byte order mark before the text is no part of it."""
+        assert one("\ufeffkind: Pod\n") == {"kind": "Pod"}
+
+    def test_anchors(self):
+        """An alias is what its anchor names, with the lines of the anchor."""
+        document = one("a: &x\n  k: v\nb: *x\n")
+        assert document["b"] == {"k": "v"}
+        assert document["b"].line_of("k") == 2
+
+    def test_merge(self):
+        """A merge key brings in what the mapping does not have itself."""
+        document = one("base: &b {image: a, name: c}\none:\n  <<: *b\n  name: d\n")
+        assert document["one"] == {"image": "a", "name": "d"}
+        assert document["one"].line_of("image") == 1
+
+    def test_merge_of_several(self):
+        """Of several merged mappings the first wins."""
+        assert one("a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc:\n  <<: [*a, *b]\n")["c"] == {"x": 1, "y": 3}
+
+    def test_an_anchor_ends_with_its_document(self):
+        """An alias does not reach into another document."""
+        with pytest.raises(Invalid, match="line 3: not valid YAML: an alias without its anchor"):
+            list(parse("a: &x 1\n---\nb: *x\n"))
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("30", 30),
+            ('"30"', "30"),
+            ("0o17", "0o17"),
+            ("yes", True),
+            ("~", None),
+            ("", None),
+            ("1.5", 1.5),
+            ("2026-11-28", "2026-11-28"),
+            ("2026-13-45", "2026-13-45"),
+            ("!!str 30", "30"),
+            ("! 30", "30"),
+            ("/etc/config", "/etc/config"),
+            ("https://pay.example/v1", "https://pay.example/v1"),
+        ],
+    )
+    def test_plain_values(self, text, value):
+        """A value without quotes has the type that YAML gives it, except for dates, which are text."""
+        assert one(f"v: {text}\n") == {"v": value}
+
+    def test_a_key_twice(self):
+        """A key that stands twice is noted with its line, and its last value is taken."""
+        document = one("data:\n  a: one\n  b: x\n  a: two\n")
+        assert document["data"] == {"a": "two", "b": "x"}
+        assert document["data"].twice == [("a", 4)]
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("a: b: c\n", 1),
+            ("a: b\n\tc: d\n", 2),
+            ("a:\n  - b\n c: d\n", 3),
+            ("x: 1\na: !!python/object/apply:os.getcwd []\n", 2),
+            ("x: 1\na: !reference [b]\n", 2),
+            ("a: {{ .Values.name }}\n", 1),
+            ("{{- if .Values.on }}\na: b\n{{- end }}\n", 1),
+            ("a: 1\nb: *nowhere\n", 2),
+            ("a: 1\nb: \x07\n", 2),
+            ("a: 1\nb: !!int x\n", 2),
+            ("a: 1\nb: \ud800\n", 2),
+            (f"a: {'9' * 5000}\n", 1),
+        ],
+    )
+    def test_invalid(self, text, line):
+        """What is no plain YAML is refused with its line, without content, cause or context."""
+        with pytest.raises(Invalid) as caught:
+            list(parse(text))
+        assert caught.value.line == line
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+    def test_a_loop_of_aliases(self):
+        """A mapping that holds itself is read."""
+        document = one("a: &x\n  again: *x\n")
+        assert document["a"]["again"] is document["a"]
+
+    def test_deep_nesting(self):
+        """Nesting of any depth is read or refused, never a crash."""
+        with pytest.raises(Invalid):
+            list(parse("[" * 100_000))
+
+    def test_what_stands_before_a_fault_is_yielded(self):
+        """The documents before a fault are read."""
+        documents = parse("a: 1\n---\nb: [\n")
+        assert next(documents) == {"a": 1}
+        with pytest.raises(Invalid):
+            next(documents)
+
+
+class TestList:
+    @pytest.mark.parametrize("as_text", [json.dumps, lambda value: json.dumps(value, indent=4)])
+    def test_items(self, as_text):
+        """The items of a list are yielded one by one, then the rest of it."""
+        text = as_text({"kind": "List", "items": [{"kind": "Pod"}, {"kind": "Secret"}]})
+        assert list(parse(text)) == [{"kind": "Pod"}, {"kind": "Secret"}, {"kind": "List", "items": []}]
+
+    def test_items_without_a_kind(self):
+        """An item of a ConfigMapList, as the API server sends it, is a ConfigMap."""
+        text = '{"kind": "ConfigMapList", "apiVersion": "v1", "items": [{"data": {}}]}'
+        assert next(parse(text)) == {"kind": "ConfigMap", "apiVersion": "v1", "data": {}}
+
+    def test_inner_items(self):
+        """The items of a volume are left where they are."""
+        assert one("spec:\n  items:\n  - key: a\n") == {"spec": {"items": [{"key": "a"}]}}
+
+
+class TestJson:
+    def test_lines(self):
+        """Each key and item knows its line."""
+        document = one('{\n  "kind": "Pod",\n  "items": [\n    1,\n    "b"\n  ]\n}\n')
+        assert document.lines == {"kind": 2, "items": 3}
+        assert document["items"].lines == [4, 5]
+
+    def test_values(self):
+        """Every kind of value is read as Python's json does it."""
+        value = {"a": [1, -2, 2.5, 1e3, True, False, None, "", "\u00fc\n\\", {}, []], "b": {"c": "\U0001f600"}}
+        for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+            assert one(text) == value
+
+    def test_several_objects(self):
+        """JSON objects may follow each other."""
+        assert list(parse('{"a": 1}\n{"b": 2}{"c": 3}')) == [{"a": 1}, {"b": 2}, {"c": 3}]
+
+    def test_flow_yaml(self):
+        """A text that begins with a brace and is no JSON is read as YAML."""
+        assert one("{kind: Pod, # yes\n metadata: {name: web}}\n") == {"kind": "Pod", "metadata": {"name": "web"}}
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ('{"a": 1,\n "b" 2}', 2),
+            ('{"a": [1, 2}', 1),
+            ('{"a": 1\n', 1),
+            ('{"a": tru}', 1),
+            ('{"a":\n "x\n"}', 2),
+            ('{"a": 1}]', 1),
+            ('{"a": 01}', 1),
+            ('{"a",}', 1),
+            ("[1, 2,]", 1),
+            ("kind: Pod", 1),
+        ],
+    )
+    def test_invalid(self, text, line):
+        """A file that must be JSON and is not is refused with its line."""
+        with pytest.raises(Invalid, match="not valid JSON") as caught:
+            list(parse(text, json_only=True))
+        assert caught.value.line == line
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_without_pyyaml():
+    """Without PyYAML JSON is read, and the error for YAML says what to install."""
+    program = (
+        "import sys; sys.modules['yaml'] = None\n"
+        "from liveconfig._manifests.parser import parse\n"
+        'print(list(parse(\'{"kind": "Pod"}\')))\n'
+        "try:\n    list(parse('kind: Pod'))\n"
+        "except ModuleNotFoundError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[0] == "[{'kind': 'Pod'}]"
+    assert "pip install 'kube-liveconfig[yaml]'" in done.stdout
+
+
+def test_expansion_is_bounded():
+    """Aliases of aliases share what they name, so that a small text stays small in memory."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    start = time.process_time()
+    assert isinstance(one("\n".join(lines)), Map)
+    assert time.process_time() - start < 5
