@@ -284,7 +284,11 @@ def test_variable_replaces_volumes(make_kubelet_volume, load, monkeypatch, texts
     other.write({"message": "other"})
     paths = [str(one.path), str(other.path), str(tmp_path / "nowhere")]
     monkeypatch.setenv("LIVECONFIG_VOLUMES", os.pathsep.join(paths))
-    settings = load(App, _volumes=Volume(declared.path, required=True), _watch=False)
+
+    class Declared(App):
+        model_config = SettingsConfigDict(volumes=Volume(declared.path, required=True), watch=False)
+
+    settings = load(Declared)
     assert (settings.message, settings.number) == ("other", 0)
     assert [volume.path for volume in settings.live.status().volumes] == paths
     assert settings.live.status().healthy
@@ -298,7 +302,11 @@ def test_variable_keeps_secrecy(make_kubelet_volume, load, monkeypatch, canary):
     declared, one = make_kubelet_volume("declared"), make_kubelet_volume("one")
     one.write({"message": canary})
     monkeypatch.setenv("LIVECONFIG_VOLUMES", str(one.path))
-    settings = load(App, _volumes=["/nowhere", Volume(declared.path, secret=True)], _watch=False)
+
+    class Declared(App):
+        model_config = SettingsConfigDict(volumes=["/nowhere", Volume(declared.path, secret=True)], watch=False)
+
+    settings = load(Declared)
     assert settings.message == canary
     assert canary not in repr(settings)
     one.write({})
@@ -310,7 +318,11 @@ def test_variable_that_is_empty(kubelet_volume, load, monkeypatch, texts, value)
     """LIVECONFIG_VOLUMES that names nothing changes nothing."""
     kubelet_volume.write({"message": "declared"})
     monkeypatch.setenv("LIVECONFIG_VOLUMES", value)
-    assert load(App, _volumes=kubelet_volume.path, _watch=False).message == "declared"
+
+    class Declared(App):
+        model_config = SettingsConfigDict(volumes=[kubelet_volume.path], watch=False)
+
+    assert load(Declared).message == "declared"
     assert texts() == []
 
 

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import inspect
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import pydantic_settings
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from liveconfig._diagnostics import declared_volumes
-from liveconfig._engine import Core
+from liveconfig._engine import load_core
 from liveconfig._loading import (
     MASKED,
-    Sources,
-    StartupFailure,
-    classes_within,
+    RESERVED,
+    Format,
+    VolumePath,
     copy_of,
-    explain,
     field_hash,
     mask,
     masked,
-    misplaced,
-    settings_error,
-    source_options,
+    merge_bases,
+    misuse,
     swap,
+    take_class_arguments,
+    unknown_class_argument,
 )
-from liveconfig._traceback import summarize
-from liveconfig._volumes import Volume
-from liveconfig.exceptions import LiveConfigError, VolumeError
+from liveconfig.exceptions import LiveConfigError
 from liveconfig.live import Live
 
 __all__ = ["Settings", "SettingsConfigDict"]
-
-VolumePath = str | os.PathLike[str] | Volume
-_RESERVED = ("live", "load")
 
 
 class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
@@ -46,7 +38,9 @@ class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
     Attributes:
         volumes: One directory or `Volume`, or several; the last wins on a key that several hold.
         documents: Names of keys that hold a whole document (``application.yaml``, ``flags.json``, ``app.toml``,
-            ``.env``, ``app.properties``), parsed by ending and merged under the single keys of the same volume.
+            ``.env``, ``app.properties``), parsed by ending and merged under the single keys of the same volume. Or a
+            mapping from names to formats: ``{"config": "dotenv"}``.
+        key_prefix: The prefix that keys carry; ``""`` for none, None (default) for the class's ``env_prefix``.
         resync: Seconds between re-checks (default 30).
         watch: False: read once, `Live.reload` by hand (default True).
         missing_key: What a key does that vanishes from a volume that is there: ``"fallback"`` to environment or
@@ -56,7 +50,8 @@ class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
     """
 
     volumes: VolumePath | Sequence[VolumePath]
-    documents: Sequence[str]
+    documents: Sequence[str] | Mapping[str, Format]
+    key_prefix: str | None
     resync: float
     watch: bool
     missing_key: Literal["fallback", "reject"] | None
@@ -84,6 +79,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
         volumes=(),
         documents=(),
+        key_prefix=None,
         resync=30.0,
         watch=True,
         missing_key=None,
@@ -91,10 +87,10 @@ class Settings(BaseSettings):
         stale_reminder=3600.0,
     )
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         # Every value that came in is out of our frames before anything can be raised.
         try:
-            core, failure = _begin(type(self), values)
+            core, failure = load_core(type(self), values)
         finally:
             values.clear()
         if core is None:
@@ -151,16 +147,24 @@ class Settings(BaseSettings):
         return init_settings, file_secret_settings, env_settings, dotenv_settings
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        own = _configuration_keys() - pydantic_settings.SettingsConfigDict.__optional_keys__
+        others, failed = take_class_arguments(cls, kwargs, own), False
+        try:
+            super().__init_subclass__(**others)
+        except TypeError:
+            failed = True
+        if failed:
+            raise unknown_class_argument(cls, others, _configuration_keys())
+        merge_bases(cls)
         # Before pydantic sees the fields: it would only warn.
-        super().__init_subclass__(**kwargs)
-        for name in _RESERVED:
+        for name in RESERVED:
             if name in cls.__dict__ or name in inspect.get_annotations(cls):
-                raise LiveConfigError(f"{cls.__name__}: a field cannot be called {name!r}: that word is taken")
+                raise LiveConfigError(f"{cls.__name__}: a field cannot be called {name!r}: liveconfig uses this name")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        for problem in _misuse(cls):
+        for problem in misuse(cls, _configuration_keys()):
             raise LiveConfigError(f"{cls.__name__}: {problem}")
 
     # A live object is itself; a snapshot is its values.
@@ -211,74 +215,6 @@ def _face(instance: object) -> Live[Any] | None:
         return None
 
 
-def _begin(cls: type[Settings], values: dict[str, Any]) -> tuple[Core[Any] | None, LiveConfigError]:
-    """A core, or why there is none. It raises nothing that could lead to a value."""
-    options = {name: values.pop(name) for name in source_options() & values.keys()}
-    given, watch = values.pop("_volumes", None), values.pop("_watch", None)
-    declared = _volumes(cls.model_config.get("volumes", ()) if given is None else given)
-    volumes, replaced = _replaced(declared)
-    if options.get("_secrets_dir") is not None:
-        return None, LiveConfigError(f"{cls.__name__}: _secrets_dir is not followed: name the directory in _volumes")
-    absent = [volume.path for volume in volumes if volume.required and not os.path.isdir(volume.path)]
-    if absent:
-        return None, VolumeError(f"{cls.__name__}: the volume {absent[0]} is required, and there is no such directory")
-    cls.model_rebuild(raise_errors=False)  # of a class that was made before those it names: nothing if it is complete
-    sources = core = None
-    reason: StartupFailure | str = ""
-    try:
-        sources = Sources(cls, dict(values), options)
-        core = Core(cls, volumes, sources, replaced=replaced)
-    except SettingsError as error:
-        reason = settings_error(error)
-    except StartupFailure as error:
-        reason = error
-    except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads
-        reason = f"a source of the settings raised {summarize(error)}"
-    finally:
-        values.clear()
-        options.clear()
-    if core is None:
-        return None, explain(cls, volumes, sources, reason)
-    if watch is not None:
-        core.config = {**core.config, "watch": watch}
-    return core, LiveConfigError()
-
-
-def _volumes(given: VolumePath | Sequence[VolumePath]) -> tuple[Volume, ...]:
-    several = (given,) if isinstance(given, (str, os.PathLike, Volume)) else given
-    return tuple(_absolute(each if isinstance(each, Volume) else Volume(each)) for each in several)
-
-
-def _absolute(volume: Volume) -> Volume:
-    path = os.path.abspath(os.path.expanduser(volume.path))
-    return Volume(path, required=volume.required, secret=volume.secret)
-
-
-def _replaced(declared: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], bool]:
-    paths = declared_volumes()
-    if paths is None:
-        return declared, False
-    secret = any(volume.secret for volume in declared)
-    return tuple(_absolute(Volume(path, required=False, secret=secret)) for path in paths), True
-
-
-def _misuse(cls: type[Settings]) -> list[str]:
-    """What a class may not ask for, in sentences."""
-    config: Mapping[str, Any] = cls.model_config
-    found = [f"a field cannot be called {name!r}: that word is taken" for name in _RESERVED if name in cls.model_fields]
-    for name, wrong in (("extra", "allow"), ("frozen", False), ("validate_assignment", True)):
-        if config.get(name) == wrong:
-            found.append(f"{name}={wrong!r} is not possible: such values would not survive the next swap")
-    resync = config.get("resync", 30.0)
-    if not isinstance(resync, (int, float)) or not 0 < resync <= threading.TIMEOUT_MAX:
-        found.append(f"resync={resync!r} is no period: it is the seconds between two re-checks")
-    if config.get("missing_key") not in (None, "fallback", "reject"):
-        found.append(f"missing_key={config.get('missing_key')!r} is none of 'fallback', 'reject' and None")
-    texts = (name for name in ("documents", "from_environment") if isinstance(config.get(name), str))
-    found += [f"{name}={config.get(name)!r} is one text: name several in a list" for name in texts]
-    if config.get("secrets_dir") is not None:
-        found.append("secrets_dir is not followed: name the directory in volumes")
-    for name, field in cls.model_fields.items():
-        if any(issubclass(member, BaseSettings) for member in classes_within(field.annotation)):
-            found.append(f"the type of {name!r} would read the world again at every load: make it a BaseModel")
-    return found + list(misplaced(cls.model_fields))
+def _configuration_keys() -> frozenset[str]:
+    """The keys that `model_config` may have."""
+    return SettingsConfigDict.__optional_keys__ | SettingsConfigDict.__required_keys__

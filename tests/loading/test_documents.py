@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from liveconfig import AmbiguousKeyError, InvalidSettingsError, Settings, SettingsConfigDict
+from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict
 
 SECONDS = 10.0  # far more than any document here may take on a slow machine
 KIBIBYTES = 500 * 1024
@@ -489,15 +489,54 @@ def test_large_but_honest(read):
     assert read({"app.properties": properties}).labels == labels
 
 
-def test_unknown_ending(read):
-    """A document whose ending nobody knows is refused with the endings that are known."""
+@pytest.mark.parametrize("documents", [["app.ini"], {"app.ini": None}, ["config"]])
+def test_unknown_ending(documents):
+    """A document whose ending is not known is an error when the class is made; it lists the endings and the remedy."""
+    with pytest.raises(LiveConfigError, match=r"none of \.yaml, .*documents={'(app.ini|config)': 'yaml'}"):
+        type("Odd", (Settings,), {"model_config": SettingsConfigDict(documents=documents), "__module__": __name__})
 
-    class Odd(Settings):
-        model_config = SettingsConfigDict(documents=["app.ini"])
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("yaml", "message: found"),
+        ("json", '{"message": "found"}'),
+        ("toml", 'message = "found"'),
+        ("dotenv", "MESSAGE=found"),
+        ("properties", "message=found"),
+    ],
+)
+@pytest.mark.parametrize("name", ["config", "conf.d/app.conf"])
+def test_format_of_a_name(kubelet_volume, load, form, text, name):
+    """A mapping of documents gives the format of names whose ending says nothing."""
+
+    class Named(Settings):
+        model_config = SettingsConfigDict(documents={name: form}, watch=False)
         message: str = "none"
 
-    with pytest.raises(InvalidSettingsError, match=r"app\.ini: the ending is none of .*\.yaml"):
-        read({"app.ini": "x"}, Odd)
+    kubelet_volume.write({name: text})
+    assert load(Named, _volumes=kubelet_volume.path).message == "found"
+
+
+def test_unknown_format():
+    """A format that is not known is an error when the class is made, with the nearest one."""
+    with pytest.raises(LiveConfigError, match=r"'config' must be one of .*; did you mean 'yaml'\?"):
+        type("Odd", (Settings,), {"model_config": SettingsConfigDict(documents={"config": "yml"}), "__module__": "x"})
+
+
+def test_variables_in_dotenv(read, monkeypatch):
+    """A dotenv document expands ${NAME} from the names before it, from the environment, or from a default."""
+    monkeypatch.setenv("FROM_ENVIRONMENT", "environment")
+    monkeypatch.setenv("FIRST", "hidden by the document")
+    text = "FIRST=1\nMESSAGE=${FIRST}-${FROM_ENVIRONMENT}-${ABSENT:-default}-${ABSENT}\nLOG_LEVEL='${FIRST}'\n"
+    settings = read({".env": text})
+    assert (settings.message, settings.log_level) == ("1-environment-default-", "1")
+
+
+def test_variables_that_grow(refusal):
+    """A dotenv document whose variables double at each line is refused before it takes all memory."""
+    lines = ["A0=xxxxxxxxxx", *(f"A{number}=${{A{number - 1}}}${{A{number - 1}}}" for number in range(1, 60))]
+    assert ".env: more than" in refusal({".env": "\n".join(lines)})
 
 
 @pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml"])

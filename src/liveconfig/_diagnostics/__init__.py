@@ -11,13 +11,12 @@
 
 from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.monitor import Monitor
-from liveconfig._diagnostics.process import declared_volumes, green_threads, started_at
+from liveconfig._diagnostics.process import green_threads, started_at
 from liveconfig._diagnostics.report import Observation
 
 __all__ = [
     "Monitor",
     "Observation",
-    "declared_volumes",
     "describe_frozen",
     "green_threads",
     "started_at",

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from liveconfig import _clock
-from liveconfig._diagnostics.process import VOLUMES_VARIABLE, green_threads, in_pod
+from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
-from liveconfig._loading import Feeds, Frozens, Loaded, Loader, Origins, nearest
+from liveconfig._loading import VOLUMES_VARIABLE, Feeds, Frozens, Loaded, Loader, Origins, dropped_volumes, nearest
 from liveconfig._volumes import Frozen
 from liveconfig._watching import POLLING, Mode
 from liveconfig.events import Stale
@@ -83,6 +83,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _supplied_twice(state)
         yield from _left_out(state)
         yield from _missing_documents(state)
+    yield from _dropped(state)
     yield from _unknown_names(state)
     yield from _missing(state)
     yield from _polling(state)
@@ -222,6 +223,17 @@ def _left_out(state: PresentState) -> Iterator[Cause]:
             "`settings_customise_sources` does not return `file_secret_settings`, which stands for the volumes: "
             f"nothing is read from {', '.join(state.paths)}. Return it there, or remove `volumes` from the class",
             "the volumes are read",
+        )
+
+
+def _dropped(state: PresentState) -> Iterator[Cause]:
+    for path in dropped_volumes(state.loader.cls):
+        yield _simple(
+            ("volume of a base dropped", path),
+            f"`volumes` of the class leaves out {path}, which a base class names: nothing is read from there. List it "
+            "in `volumes` of the class too, or remove it from the base class",
+            f"{path} is read",
+            reminded=False,
         )
 
 

@@ -11,8 +11,6 @@ from liveconfig import _clock
 
 _IMPORTED_AT = _clock.now()
 
-VOLUMES_VARIABLE = "LIVECONFIG_VOLUMES"
-
 
 def started_at() -> datetime:
     """When the process started: as old are the variables of its environment.
@@ -37,12 +35,6 @@ def _started_at(_pid: int) -> datetime:
 def in_pod() -> bool:
     """Whether this is a container that the kubelet started."""
     return "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-def declared_volumes() -> list[str] | None:
-    """The paths that `LIVECONFIG_VOLUMES` names; None where it is not set or empty."""
-    value = os.environ.get(VOLUMES_VARIABLE, "")
-    return [path for path in value.split(os.pathsep) if path] or None
 
 
 def green_threads() -> str | None:

@@ -8,17 +8,20 @@
 - `reader`: Reads all volumes of one settings object; a fault of one volume does not stop the others.
 - `rejections`: The standing rejections; each distinct bad content is published once.
 - `single_flight`: One transaction at a time; concurrent requests share one.
+- `startup`: The first load of a settings object: arguments, volumes and sources -> a core, or the error to raise.
 - `state`: The applied configuration, its version, and the live object that shows it.
 - `verifiers`: Verifiers: user code that checks a candidate before it is applied, on a thread of its own.
 """
 
 from liveconfig._engine.core import Core
 from liveconfig._engine.pinning import Pin, pinned
+from liveconfig._engine.startup import load_core
 from liveconfig._engine.verifiers import Verifier
 
 __all__ = [
     "Core",
     "Pin",
     "Verifier",
+    "load_core",
     "pinned",
 ]

@@ -1,14 +1,18 @@
 """Bytes by key -> a validated settings instance: the only package that knows pydantic and pydantic-settings.
 
+- `arguments`: The arguments of one constructor call, by what they are for.
+- `chosen_volumes`: The volumes of one settings object: those of the class, of `_volumes=`, and of `LIVECONFIG_VOLUMES`.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
+- `configuration`: What a class configures: its keyword arguments, and the lists of its bases, merged.
 - `decoder`: The bytes of one key -> the input for pydantic, by the rules of pydantic-settings for variables.
-- `documents`: The bytes of a document -> a mapping, by the ending of its name.
+- `documents`: The bytes of a document -> data, by its format.
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: One revision of one volume -> the values that it feeds, by field.
 - `fields`: The fields of one model: the names that each answers to, and the name that pydantic takes.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: Revisions, environment and other sources -> a validated instance.
+- `misuse`: What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work.
 - `names`: Which key feeds which field, and the nearest name.
 - `origins`: Where each value came from, computed on request.
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
@@ -21,6 +25,15 @@
 - `yaml`: YAML -> data, with the safe loader of PyYAML made strict.
 """
 
+from liveconfig._loading.arguments import Arguments, split_arguments
+from liveconfig._loading.chosen_volumes import (
+    VOLUMES_VARIABLE,
+    ChosenVolumes,
+    VolumePath,
+    choose_volumes,
+    declared_paths,
+    volume_error,
+)
 from liveconfig._loading.comparison import (
     beside,
     changed_fields,
@@ -29,12 +42,20 @@ from liveconfig._loading.comparison import (
     new_generations,
     vanished_entries,
 )
+from liveconfig._loading.configuration import (
+    check_complete,
+    dropped_volumes,
+    merge_bases,
+    take_class_arguments,
+    unknown_class_argument,
+)
 from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
-from liveconfig._loading.key import Key, misplaced
+from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
+from liveconfig._loading.misuse import RESERVED, misuse
 from liveconfig._loading.names import getter
 from liveconfig._loading.origins import Frozens, Origins, fallen_back
 from liveconfig._loading.pydantic_internals import (
@@ -52,17 +73,21 @@ from liveconfig._loading.pydantic_internals import (
     with_leaf_of,
 )
 from liveconfig._loading.redaction import settings_error
-from liveconfig._loading.sources import Sources, source_options
+from liveconfig._loading.sources import Sources
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
-from liveconfig._loading.types import classes_within
 
 __all__ = [
     "MASKED",
+    "RESERVED",
+    "VOLUMES_VARIABLE",
+    "Arguments",
+    "ChosenVolumes",
     "DecodeError",
     "Fault",
     "Feed",
     "Feeds",
+    "Format",
     "Frozens",
     "Invalid",
     "Key",
@@ -73,11 +98,15 @@ __all__ = [
     "Overrides",
     "Sources",
     "StartupFailure",
+    "VolumePath",
     "beside",
     "changed_fields",
-    "classes_within",
+    "check_complete",
+    "choose_volumes",
     "concerned_generations",
     "copy_of",
+    "declared_paths",
+    "dropped_volumes",
     "equal",
     "explain",
     "fallen_back",
@@ -88,14 +117,18 @@ __all__ = [
     "leaves",
     "mask",
     "masked",
-    "misplaced",
+    "merge_bases",
+    "misuse",
     "named",
     "nearest",
     "new_generations",
     "same",
     "settings_error",
-    "source_options",
+    "split_arguments",
     "swap",
+    "take_class_arguments",
+    "unknown_class_argument",
     "vanished_entries",
+    "volume_error",
     "with_leaf_of",
 ]

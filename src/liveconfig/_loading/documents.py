@@ -1,32 +1,69 @@
-"""The bytes of a document -> a mapping, by the ending of its name."""
+"""The bytes of a document -> data, by its format."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import json
+import os
 import re
+from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
 
 from dotenv.parser import parse_stream
+from dotenv.variables import parse_variables
 
 from liveconfig._loading.limits import MAX_DEPTH, DocumentError, check_size, unique
 from liveconfig._loading.properties import parse_properties
 from liveconfig._loading.yaml import parse_yaml
 
+FORMATS = {
+    "yaml": (".yaml", ".yml"),
+    "json": (".json",),
+    "toml": (".toml",),
+    "dotenv": (".env",),
+    "properties": (".properties",),
+}
+"""The endings of names by format."""
 
-def parse(name: str, content: bytes) -> dict[str, Any]:
-    """Parse a document by the ending of its name.
+TEXT_FORMATS = ("dotenv", "properties")
+"""The formats whose values are texts, to be read as keys are."""
+
+MAX_EXPANDED = 16 * 1024 * 1024
+"""Characters at most in a dotenv document once its variables are expanded: as much as a volume may hold."""
+
+
+def format_of(name: str) -> str | None:
+    """The format of a document by the ending of its name; None where the ending is not known."""
+    return next((form for form, endings in FORMATS.items() if name.lower().endswith(endings)), None)
+
+
+def parse(form: str, content: bytes) -> dict[str, Any]:
+    """Parse a document that holds several fields: a mapping at its top.
 
     Raises:
-        DocumentError: What is wrong, and on which line where that is known. No cause and no context: those of the
-            parsers hold the text.
+        DocumentError: What is wrong, and on which line where that is known.
     """
-    data, reason = {}, None
+    data = parse_any(form, content)
+    if data is None and form == "yaml":
+        return {}  # an empty document, or one of comments only
+    if not isinstance(data, dict):
+        raise DocumentError("a document must have a mapping at its top")
+    return data
+
+
+def parse_any(form: str, content: bytes) -> Any:
+    """Parse a content of some format.
+
+    Raises:
+        DocumentError: What is wrong, and on which line where that is known. It has no cause and no context, because
+            those of the parsers contain the text.
+    """
+    data, reason = None, None
     try:
-        data = _parser(name)(content.removeprefix(codecs.BOM_UTF8).decode())
-        reason = _shape(data)
+        data = _PARSERS[form](content.removeprefix(codecs.BOM_UTF8).decode())
+        check_size(data)
     except DocumentError as error:
         reason = str(error)
     except UnicodeDecodeError as error:
@@ -38,25 +75,6 @@ def parse(name: str, content: bytes) -> dict[str, Any]:
     if reason is not None:
         raise DocumentError(reason)
     return data
-
-
-def is_text(name: str) -> bool:
-    """Whether the values of a document of this name are text, to be read as keys are."""
-    return name.endswith((".env", ".properties"))
-
-
-def _parser(name: str) -> Callable[[str], dict[str, Any]]:
-    for endings, parser in _PARSERS:
-        if name.lower().endswith(endings):
-            return parser
-    raise DocumentError("the ending is none of " + ", ".join(ending for endings, _ in _PARSERS for ending in endings))
-
-
-def _shape(data: Any) -> str | None:
-    if not isinstance(data, dict):
-        return "a document holds a mapping at its top"
-    check_size(data)
-    return None
 
 
 def _json(text: str) -> Any:
@@ -88,15 +106,30 @@ def _dotenv(text: str) -> dict[str, Any]:
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise DocumentError(f"invalid line {binding.original.line}")
-        if binding.key is not None and binding.value is not None:  # a name alone gives nothing, as everywhere
+        if binding.key is not None and binding.value is not None:  # a name alone gives nothing, as in an `.env` file
             pairs.append((binding.key, binding.value))
-    return unique(pairs)
+    return _expanded(unique(pairs))
 
 
-_PARSERS: tuple[tuple[tuple[str, ...], Callable[[str], Any]], ...] = (
-    ((".yaml", ".yml"), parse_yaml),
-    ((".json",), _json),
-    ((".toml",), _toml),
-    ((".env",), _dotenv),
-    ((".properties",), parse_properties),
-)
+def _expanded(values: dict[str, str]) -> dict[str, Any]:
+    """Expand ``${NAME}`` as python-dotenv does for a file: the names before it come first, then the environment."""
+    expanded: dict[str, str] = {}
+    known, left = ChainMap(expanded, os.environ), MAX_EXPANDED
+    for name, value in values.items():
+        parts = []
+        for atom in parse_variables(value):
+            parts.append(atom.resolve(known))
+            left -= len(parts[-1])
+            if left < 0:
+                raise DocumentError(f"more than {MAX_EXPANDED:,} characters once its variables are expanded")
+        expanded[name] = "".join(parts)
+    return dict(expanded)
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "yaml": parse_yaml,
+    "json": _json,
+    "toml": _toml,
+    "dotenv": _dotenv,
+    "properties": parse_properties,
+}

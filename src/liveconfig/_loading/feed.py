@@ -9,7 +9,7 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._loading.decoder import DecodeError, Decoder
-from liveconfig._loading.documents import is_text, parse
+from liveconfig._loading.documents import TEXT_FORMATS, parse
 from liveconfig._loading.fields import ABSENT, Node
 from liveconfig._loading.limits import DocumentError
 from liveconfig._loading.names import Plan
@@ -57,7 +57,7 @@ def fresh(value: Any) -> Any:
 
 
 def feed(
-    plan: Plan, decoder: Decoder, revision: Revision, documents: Iterable[str], secret: bool, before: Feed | None
+    plan: Plan, decoder: Decoder, revision: Revision, documents: Mapping[str, str], secret: bool, before: Feed | None
 ) -> Feed:
     """What a revision gives: its documents, and over them its single keys.
 
@@ -65,7 +65,7 @@ def feed(
         plan: The names of the fields.
         decoder: Text -> value.
         revision: What to read.
-        documents: The keys that hold documents.
+        documents: The format of each document, by its key.
         secret: Whether everything in it is a secret.
         before: What the volume gave before.
 
@@ -75,7 +75,7 @@ def feed(
     layer = _Layer(plan, decoder, revision.path)
     present = [name for name in documents if name in revision.files]
     for name in present:
-        layer.document(name, revision.files[name])
+        layer.document(name, documents[name], revision.files[name])
     single = revision.files
     if present:
         single = {key: content for key, content in single.items() if key not in present}
@@ -106,16 +106,16 @@ class _Layer:
         self.entries: dict[str, str] = {}
         self.unused: list[str] = []
 
-    def document(self, name: str, content: bytes) -> None:
+    def document(self, name: str, form: str, content: bytes) -> None:
         where = f"{self._path}/{name}"
         data, reason = {}, None
         try:
-            data = parse(name, content)
+            data = parse(form, content)
         except DocumentError as error:
             reason = str(error)
         if reason is not None:
             raise DecodeError(f"{where}: {reason}", (name,))
-        if is_text(name):
+        if form in TEXT_FORMATS:
             self._single_keys({key: text.encode() for key, text in data.items()}, lambda _: name, f"{name}:")
         else:
             values = self._mapping(self._plan.roots, data, name, prefix="")

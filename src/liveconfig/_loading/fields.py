@@ -85,6 +85,11 @@ def _paths(field: FieldInfo) -> list[list[str | int]]:
     return [each.path if isinstance(each, AliasPath) else [each] for each in choices]
 
 
+def aliases_of(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
+    """Every alias of some fields; of a path, its first part."""
+    return frozenset(str(path[0]) for field in fields.values() for path in _paths(field))
+
+
 def names_of(label: str, field: FieldInfo) -> tuple[str, ...]:
     """The names under which a field is known, its aliases first."""
     return (*(str(path[0]) for path in _paths(field)), label)

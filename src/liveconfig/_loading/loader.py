@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from liveconfig._loading.configuration import documents_of
 from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed, fresh, merge
 from liveconfig._loading.fields import Node
@@ -65,8 +66,7 @@ class Loader(Generic[S]):
         self.plan = sources.plan
         self.overrides: tuple[Overrides, ...] = ()
         self._decoder = Decoder(sources.environment)
-        config: Mapping[str, Any] = cls.model_config
-        self._documents: tuple[str, ...] = tuple(config.get("documents", ()))
+        self._documents = documents_of(cls)
 
     def feed(self, index: int, revision: Revision, before: Feed | None) -> Feed:
         """What a revision of the volume at ``index`` gives, which gave ``before``.

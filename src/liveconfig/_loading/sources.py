@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.sources import DefaultSettingsSource
 
+from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.feed import merge
 from liveconfig._loading.fields import Node, Rules, names_of
 from liveconfig._loading.names import plan_of, value_at
@@ -70,8 +71,10 @@ class Sources:
         pydantic_settings.SettingsError: A variable does not parse; it leads to the value, and must not leave.
     """
 
-    def __init__(self, cls: type[BaseSettings], init: dict[str, Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, cls: type[BaseSettings], arguments: Arguments) -> None:
         self._cls = cls
+        self.arguments = arguments
+        init, options = arguments.values, arguments.options
         self.environment = _make(EnvSettingsSource, cls, options)
         self.rules = rules_of(self.environment)
         self.plan = plan_of(cls, self.rules)
@@ -200,13 +203,6 @@ class _NoArguments(InitSettingsSource):
         PydanticBaseSettingsSource.__init__(self, settings_cls)
         self.init_kwargs: dict[str, Any] = {}
         self.nested_model_default_partial_update = False
-
-
-@functools.cache
-def source_options() -> frozenset[str]:
-    """The constructor's arguments that are meant for a source, with their underscore."""
-    names = _parameters(BaseSettings)
-    return frozenset(name for name in names if name.startswith("_") and not name.startswith("__"))
 
 
 def _make(source: type[Any], cls: type[BaseSettings], options: Mapping[str, Any], **own: Any) -> Any:

@@ -15,11 +15,9 @@ from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveC
 
 
 def explain(
-    cls: type[BaseSettings], volumes: Sequence[Volume], sources: Sources | None, reason: StartupFailure | str
+    cls: type[BaseSettings], volumes: Sequence[Volume], sources: Sources, reason: StartupFailure
 ) -> LiveConfigError:
     """The error to raise; it is made here and raised elsewhere, so that it has neither cause nor context."""
-    if isinstance(reason, str) or sources is None:
-        return InvalidSettingsError(f"{cls.__name__}: {reason}")
     if reason.invalid is not None:
         return InvalidSettingsError(_invalid(cls, volumes, sources, reason.invalid))
     text = f"{cls.__name__}: " + "; ".join(fault.reason for fault in reason.faults)

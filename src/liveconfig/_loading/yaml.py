@@ -15,7 +15,7 @@ _MAX_DIGITS = 4300  # as Python has it for decimal numbers
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse one document of YAML; an empty one is an empty mapping.
+    """Parse one document of YAML; an empty one is None.
 
     Raises:
         DocumentError: PyYAML is not installed, or what is wrong, and where.
@@ -30,7 +30,7 @@ def parse_yaml(text: str) -> Any:
         data = yaml.load(text, _loader(yaml))
     except yaml.MarkedYAMLError as error:
         raise DocumentError(f"invalid YAML{_place(error.problem_mark)}") from None
-    return {} if data is None else data
+    return data
 
 
 def _place(mark: Any) -> str:

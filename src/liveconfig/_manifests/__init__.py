@@ -1,18 +1,5 @@
 """Kubernetes objects in manifests: used by the command line and the test kit.
 
-Text becomes documents with positions (`parser`), documents become frozen records (`objects`, `workloads`), and plain
-functions find the uses (`references`) and the faults (`rules`) in them::
-
-    manifests = read(read_paths(["k8s/"]), values=True)
-    manifests.objects        # DataObject: the keys of each ConfigMap and Secret, with line and value
-    manifests.workloads      # Workload: pod templates, containers, mounts with their volumes, variables
-    manifests.uses           # Use: who uses what, how, live or frozen, and why
-    manifests.known(object)  # the DataObjects of one name; none: not in the input
-    manifests.problems       # what could not be read, with file and line
-
-Without ``values=True`` no value of a ConfigMap or Secret is kept. A value that is not there is None: encrypted, of a
-SealedSecret or ExternalSecret, or simply unknown; `DataObject.complete` tells whether there may be more keys.
-
 - `annotations`: Annotations about ConfigMaps and Secrets: which workloads use them, and what restarts workloads.
 - `files`: Paths -> texts: files, directories and standard input, and nothing outside the given paths.
 - `kustomize`: The hash that kustomize appends to the name of a generated ConfigMap or Secret.
@@ -28,74 +15,33 @@ SealedSecret or ExternalSecret, or simply unknown; `DataObject.complete` tells w
 """
 
 from liveconfig._manifests.annotations import USED_BY, used_by
-from liveconfig._manifests.files import STANDARD_INPUT, Found, Problem, Skipped, Source, read_paths
+from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
 from liveconfig._manifests.manifest import Manifest, payload_of
-from liveconfig._manifests.objects import DATA_KINDS, Annotation, DataKey, DataObject, ObjectId, Place
+from liveconfig._manifests.objects import DataObject, ObjectId, Place
 from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
-from liveconfig._manifests.rules import (
-    LEVELS,
-    RULES,
-    Finding,
-    Ignored,
-    Level,
-    Rule,
-    audit,
-    others_than,
-    users_of,
-    without_ignored,
-)
-from liveconfig._manifests.workloads import (
-    Container,
-    FileRef,
-    Item,
-    KeyRef,
-    Mount,
-    PodTemplate,
-    Variable,
-    VariableSource,
-    Volume,
-    VolumeSource,
-    Workload,
-)
+from liveconfig._manifests.rules import LEVELS, RULES, Finding, Rule, audit, others_than, users_of, without_ignored
 
 __all__ = [
-    "DATA_KINDS",
     "LEVELS",
     "RULES",
     "STANDARD_INPUT",
     "USED_BY",
-    "Annotation",
-    "Container",
-    "DataKey",
     "DataObject",
-    "FileRef",
     "Finding",
-    "Found",
-    "Ignored",
-    "Item",
-    "KeyRef",
-    "Level",
     "Manifest",
     "Manifests",
-    "Mount",
     "ObjectId",
     "Payload",
     "Place",
-    "PodTemplate",
     "Problem",
     "RefPath",
     "Rule",
     "Skipped",
     "Source",
     "Use",
-    "Variable",
-    "VariableSource",
-    "Volume",
-    "VolumeSource",
-    "Workload",
     "audit",
     "checked",
     "others_than",

@@ -1,0 +1,134 @@
+"""The first load of a settings object: arguments, volumes and sources -> a core, or the error to raise."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_settings import BaseSettings, SettingsError
+
+from liveconfig import _clock
+from liveconfig._engine.core import Core
+from liveconfig._loading import (
+    VOLUMES_VARIABLE,
+    Arguments,
+    ChosenVolumes,
+    Sources,
+    StartupFailure,
+    check_complete,
+    choose_volumes,
+    declared_paths,
+    explain,
+    settings_error,
+    split_arguments,
+    volume_error,
+)
+from liveconfig._traceback import summarize
+from liveconfig._volumes import Volume, take_fingerprint
+from liveconfig.exceptions import InvalidSettingsError, LiveConfigError, VolumeError
+
+_log = logging.getLogger("liveconfig")
+
+
+def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any] | None, LiveConfigError]:
+    """Load a settings object: its core, or the error to raise.
+
+    The error is made here and raised elsewhere, so that neither its context nor a frame on its way leads to a value.
+
+    Args:
+        cls: The settings class.
+        given: The arguments of the constructor; emptied.
+    """
+    try:
+        cls.model_rebuild(raise_errors=False)  # of a class that was made before those it names
+        check_complete(cls)
+        arguments = split_arguments(cls, given)
+        chosen = choose_volumes(cls.model_config.get("volumes", ()), arguments.volumes, _variable())
+    except LiveConfigError as error:
+        return None, type(error)(f"{cls.__name__}: {error}")
+    _report_ignored(cls, chosen)
+    sources, failure = _sources(cls, arguments)
+    if sources is None:
+        return None, failure
+    deadline = _clock.monotonic() + arguments.wait
+    core, failure = _attempt(cls, chosen, sources)
+    while core is None and (left := deadline - _clock.monotonic()) > 0:
+        _await_change(chosen.volumes, left)
+        core, failure = _attempt(cls, chosen, sources)
+    if core is not None and arguments.watch is not None:
+        core.config = {**core.config, "watch": arguments.watch}
+    return core, failure
+
+
+def _sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sources | None, LiveConfigError]:
+    sources, reason = None, ""
+    try:
+        sources = Sources(cls, arguments)
+    except SettingsError as error:
+        reason = settings_error(error)
+    except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads
+        reason = f"a source of the settings raised {summarize(error)}"
+    return sources, InvalidSettingsError(f"{cls.__name__}: {reason}")
+
+
+def _attempt(
+    cls: type[BaseSettings], chosen: ChosenVolumes, sources: Sources
+) -> tuple[Core[Any] | None, LiveConfigError]:
+    """A core from what is on the volumes now, or why there is none."""
+    if problem := volume_error(chosen.volumes):
+        return None, VolumeError(f"{cls.__name__}: {problem}")
+    core, reason = None, LiveConfigError()
+    try:
+        core = Core(cls, chosen.volumes, sources, replaced=chosen.replaced)
+    except SettingsError as error:
+        reason = InvalidSettingsError(f"{cls.__name__}: {settings_error(error)}")
+    except StartupFailure as error:
+        reason = explain(cls, chosen.volumes, sources, error)
+    except Exception as error:  # noqa: BLE001 - a source of the class
+        reason = InvalidSettingsError(f"{cls.__name__}: a source of the settings raised {summarize(error)}")
+    return core, reason
+
+
+def _await_change(volumes: tuple[Volume, ...], seconds: float) -> None:
+    """Wait until something has changed on the volumes; at most one second, for what cannot be seen from outside."""
+    seen, pause = _fingerprints(volumes), threading.Event()
+    until = _clock.monotonic() + min(seconds, 1.0)
+    while (left := until - _clock.monotonic()) > 0 and seen == _fingerprints(volumes):
+        pause.wait(min(left, 0.05))
+
+
+def _fingerprints(volumes: tuple[Volume, ...]) -> list[object]:
+    return [take_fingerprint(volume.path) for volume in volumes]
+
+
+def _variable() -> str:
+    return os.environ.get(VOLUMES_VARIABLE, "")
+
+
+def _report_ignored(cls: type[BaseSettings], chosen: ChosenVolumes) -> None:
+    """Log the pairs of `LIVECONFIG_VOLUMES` that this class does not use."""
+    for path in chosen.ignored:
+        text = f"{cls.__name__}: ignored the pair for {path} in {VOLUMES_VARIABLE}: this class has no such volume"
+        _log.info("%s", text)
+        if not any(path in declared_paths(each.model_config.get("volumes", ())) for each in _subclasses(BaseSettings)):
+            _warn_of_pair(path)
+
+
+@functools.cache  # once a process
+def _warn_of_pair(path: str) -> None:
+    _log.warning(
+        "%s contains a pair for %s, but no settings class of this process has a volume with this path: correct the "
+        "path before the `=`",
+        VOLUMES_VARIABLE,
+        path,
+    )
+
+
+def _subclasses(cls: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _subclasses(each)

@@ -1,0 +1,84 @@
+"""The arguments of one constructor call, by what they are for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_settings import BaseSettings
+
+from liveconfig._loading.fields import aliases_of
+from liveconfig._loading.misuse import is_seconds
+from liveconfig._loading.suggestions import did_you_mean
+from liveconfig.exceptions import LiveConfigError
+
+_OWN = ("_volumes", "_watch", "_wait")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of one constructor call.
+
+    Attributes:
+        values: Values for fields.
+        options: Options of pydantic-settings' sources, with their underscore.
+        volumes: ``_volumes=``, or None.
+        watch: ``_watch=``, or None.
+        wait: ``_wait=``, the seconds to wait for a valid configuration.
+    """
+
+    values: dict[str, Any] = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
+    volumes: Any = None
+    watch: bool | None = None
+    wait: float = 0.0
+
+    def equal(self, other: Arguments) -> bool:
+        """Whether another call has the same arguments; what cannot be compared is another one."""
+        try:
+            return self == other
+        except Exception:  # noqa: BLE001 - a user's __eq__
+            return False
+
+
+def split_arguments(cls: type[BaseSettings], given: dict[str, Any]) -> Arguments:
+    """Sort the arguments of a call, and empty what was given: no frame on the way of an error is to hold a value.
+
+    Raises:
+        LiveConfigError: An argument with an underscore is not known, or has a value that it cannot have. The message
+            contains no value of a field.
+    """
+    options = {name: given.pop(name) for name in source_options() & given.keys()}
+    volumes, watch, wait = (given.pop(name, None) for name in _OWN)
+    values = dict(given)
+    given.clear()
+    problem = next(_problems(cls, values, options, watch, wait), None)
+    if problem is not None:
+        values.clear()
+        options.clear()
+        raise LiveConfigError(problem)
+    return Arguments(values, options, volumes, watch, wait or 0.0)
+
+
+def _problems(
+    cls: type[BaseSettings], values: dict[str, Any], options: dict[str, Any], watch: Any, wait: Any
+) -> Iterator[str]:
+    unknown = [name for name in values if name.startswith("_")]
+    if unknown and (unknown := [name for name in unknown if name not in aliases_of(cls.model_fields)]):
+        yield f"unknown argument `{unknown[0]}`{did_you_mean(unknown[0], [*_OWN, *source_options()])}"
+    if options.get("_secrets_dir") is not None:
+        yield "`_secrets_dir` is not followed: name the directory in `_volumes`"
+    if watch is not None and not isinstance(watch, bool):
+        yield f"`_watch` must be True or False, not {watch!r}"
+    if wait is not None and wait != 0 and not is_seconds(wait):
+        yield f"`_wait` must be a number of seconds, not {wait!r}"
+
+
+@functools.cache
+def source_options() -> frozenset[str]:
+    """The constructor's arguments that are meant for a source, with their underscore."""
+    names = inspect.signature(BaseSettings.__init__).parameters
+    return frozenset(name for name in names if name.startswith("_") and not name.startswith("__"))
