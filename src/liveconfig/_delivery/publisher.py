@@ -121,6 +121,10 @@ class Publisher:
         """Tell our own log of a rejection, and those who listen."""
         self._bring(partial(self._every.put, rejected), partial(self._post, rejected))
 
+    def log(self, event: Any) -> None:
+        """Bring an event to our own log alone."""
+        self._bring(partial(self._log, event))
+
     def post(self, notice: Any) -> None:
         """Tell those who listen of a stale field."""
         self._bring(partial(self._post, notice))
@@ -155,6 +159,10 @@ class Publisher:
         for waker in self._wakers:
             waker.wake()
         self.moved.notify_all()
+        self._kick()
+
+    def _log(self, event: Any) -> None:
+        self._every.put(event)
         self._kick()
 
     def _post(self, notice: Any) -> None:

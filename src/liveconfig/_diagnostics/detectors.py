@@ -79,6 +79,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _environment(state)
         yield from _shadowed(state)
         yield from _vanished(state)
+        yield from _restart_pending(state)
         yield from _frozen(state)
         yield from _supplied_twice(state)
         yield from _left_out(state)
@@ -214,6 +215,25 @@ def _fell_back(fields: Fields, age: str) -> str:
     now = now_from({stale.field: stale.origin for stale in fields})
     keys = "the key was" if len(fields) == 1 else "the keys were"
     return f"{keys} removed from the volume {age} ago: {now}. Restore {'it' if len(fields) == 1 else 'them'} if needed"
+
+
+def _restart_pending(state: PresentState) -> Iterator[Cause]:
+    if state.applied.restart_pending:
+        found = ((name, state.origin(name)) for name in state.applied.restart_pending)
+        yield Cause(
+            ("restart pending",),
+            _takes_effect_at_restart,
+            lambda fields, _: f"the volume has the value of {names(fields)} that is in use",
+            stale=tuple(Stale(name, origin, "restart", _clock.now()) for name, origin in found),
+        )
+
+
+def _takes_effect_at_restart(fields: Fields, age: str) -> str:
+    takes = "takes" if len(fields) == 1 else "take"
+    return (
+        f"{names(fields)} changed on the volume {age} ago and {takes} effect only when the process starts again "
+        "(`restart=True`): restart the pod, for instance with `kubectl rollout restart`"
+    )
 
 
 def _left_out(state: PresentState) -> Iterator[Cause]:
@@ -383,7 +403,7 @@ def frozen_fields(state: PresentState, origins: Mapping[str, Origin]) -> tuple[s
     return tuple(
         name
         for name, origin in origins.items()
-        if (origin.kind == "volume" and not origin.live)
+        if (origin.kind == "volume" and not origin.live and not state.loader.plan.needs_restart(name))
         or (origin.kind in ("environment", "dotenv") and not {name, name.split(".")[0]} & expected)
     )
 

@@ -115,7 +115,7 @@ def status_of(
         last_rejected=seen.last_rejected,
         rejections=seen.rejections,
         candidate=seen.candidate,
-        restart_pending=(),
+        restart_pending=seen.applied.restart_pending,
         fields=dict(content.origins),
         frozen=content.frozen,
         stale=stale,

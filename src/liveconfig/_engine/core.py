@@ -53,6 +53,7 @@ class Core(Generic[S]):
             SignalSubscribers(cls.__name__, self._instance),
         )
         self.engine.publish, self.engine.post, self.monitor.post = self._publish, self._reject, self.hub.post
+        self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
         self._kept: S | None = None
         self._entries = 0
@@ -189,14 +190,22 @@ class Core(Generic[S]):
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
             return
-        self.monitor.log_applied(event[1])
+        old, new = event
+        if new is not old:
+            self.monitor.log_applied(new)
         if self.registration is not None:
             process_watcher.attend(self.registration)  # no event has come from a volume that has just appeared
         self.monitor.review_content()
 
     def _publish(self, version: Version) -> None:
+        """Called at the end of each transaction, whether it applied something or not."""
         self.monitor.history.publish(version)
-        self.hub.publish(version)
+        applied, before = self.engine.applied, self._published
+        self._published = applied
+        if version.number > self.hub.newest.number:
+            self.hub.publish(version)
+        elif applied is not before:  # other content, and no field differs: no event, but perhaps something to log
+            self.hub.log((version, version))
 
     def _reject(self, rejected: Rejected) -> None:
         self.monitor.history.reject(rejected)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -216,7 +217,7 @@ class Engine(Generic[S]):
 
     def _try(self, feeds: Feeds, began: float) -> None:
         if self._same_bytes(feeds):
-            self._adopt(Loaded(self.applied.snapshot, feeds, self.applied.overrides))
+            self._adopt(replace(self.applied, feeds=feeds))
             return
         self._tried = feeds
         loaded = self.loader.load(feeds, self.applied.snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -54,7 +55,7 @@ class AppliedState(Generic[S]):
         """Other bytes or another generation, and no field differs: no version, and the snapshot stays."""
         snapshot = self.loaded.snapshot
         mask(snapshot, masked(loaded.snapshot))
-        self.state = (Loaded(snapshot, loaded.feeds, loaded.overrides), self.version)
+        self.state = (replace(loaded, snapshot=snapshot), self.version)
 
     def show(self) -> bool:
         """Have the live object show it. Returns whether there is one."""

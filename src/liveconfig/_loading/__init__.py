@@ -18,6 +18,7 @@
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
 - `redaction`: Redacted messages: what failed and where, never the value.
+- `restart`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ from liveconfig._loading.feed import Feed, feed, fresh, merge
 from liveconfig._loading.fields import Node
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
 from liveconfig._loading.redaction import problems
+from liveconfig._loading.restart import RestartFields
 from liveconfig._loading.sources import Sources
 from liveconfig._traceback import summarize
 from liveconfig._volumes import Revision, Volume
@@ -28,11 +29,19 @@ Overrides: TypeAlias = tuple[tuple[tuple[Node, ...], Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
-    """A validated instance, and what it was made of."""
+    """A validated instance, and what it was made of.
+
+    Attributes:
+        snapshot: The instance.
+        feeds: What each volume gives.
+        overrides: The layers of `override` that were in force.
+        restart_pending: The leaves of restart fields whose value on disk is not in use.
+    """
 
     snapshot: S
     feeds: Feeds
     overrides: tuple[Overrides, ...] = field(repr=False)
+    restart_pending: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Loader(Generic[S]):
         self.sources = sources
         self.plan = sources.plan
         self.overrides: tuple[Overrides, ...] = ()
+        self._restart = RestartFields(self.plan)
         self._decoder = Decoder(sources.environment)
         self._documents = documents_of(cls)
 
@@ -83,8 +93,23 @@ class Loader(Generic[S]):
             feeds: What each volume gives.
             before: The snapshot in use, whose defaults stay; None at the first load.
         """
+        data = self._data(feeds)
+        snapshot = self._build(data, before)
+        pending: Mapping[str, tuple[str, ...]] = {}
+        if before is None and not isinstance(snapshot, Invalid):
+            self._restart.start(data, snapshot)
+        elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, self._overridden())):
+            # What is on disk is valid for a restart; now what is in use until then.
+            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), before)
+        if isinstance(snapshot, Invalid):
+            return snapshot
+        self._restart.restore(snapshot, pending)
+        mask(snapshot, self._masked(feeds))
+        return Loaded(snapshot, feeds, self.overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
+
+    def _build(self, data: Mapping[str, Any], before: S | None) -> S | Invalid:
         try:
-            snapshot = build(self.cls, fresh(self._data(feeds)))
+            snapshot = build(self.cls, fresh(data))
         except ValidationError as error:
             return Invalid(tuple(problems(error, self.plan, self.cls.__pydantic_core_schema__)))
         except BaseException as error:
@@ -93,8 +118,10 @@ class Loader(Generic[S]):
             return Invalid((("", f"a validator raised {summarize(error)}"),))
         if before is not None:
             keep_defaults(snapshot, before)
-        mask(snapshot, self._masked(feeds))
-        return Loaded(snapshot, feeds, self.overrides)
+        return snapshot
+
+    def _overridden(self) -> Iterator[str]:
+        return (nodes[-1].dotted for layer in self.overrides for nodes, _ in layer)
 
     def _data(self, feeds: Feeds) -> Mapping[str, Any]:
         data: Mapping[str, Any] = self.sources.below

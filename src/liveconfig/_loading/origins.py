@@ -54,8 +54,9 @@ class Origins:
         """
         found = list(self._found(self._sources.plan.path(dotted), dotted, applied, frozen))
         first, *rest = found or [Origin("default", since=self._since["default"])]
+        live = first.live and not self._sources.plan.needs_restart(dotted)
         since = first.since if first.kind == "volume" else fallen_back.get(dotted, first.since)
-        return replace(first, since=since, shadows=tuple(rest))
+        return replace(first, live=live, since=since, shadows=tuple(rest))
 
     def _found(self, nodes: Sequence[Node], dotted: str, applied: Loaded[Any], frozen: Frozens) -> Iterator[Origin]:
         overridden = {path[-1].dotted for layer in applied.overrides for path, _ in layer}

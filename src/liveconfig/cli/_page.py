@@ -110,6 +110,8 @@ class _Page:
             return "FROZEN"
         if origin["live"]:
             return "live"
+        if origin["kind"] == "volume":
+            return "restart"
         return "no key" if origin["kind"] == "default" and self._status["volumes"] else "fixed"
 
     def _since(self, origin: Json) -> str:
@@ -120,10 +122,12 @@ class _Page:
 
     def _remarks_on(self, name: str, origin: Json) -> Iterator[str]:
         stale = next((each["reason"] for each in self._status["stale"] if each["field"] == name), None)
-        if origin["kind"] == "volume" and not origin["live"]:
+        if origin["kind"] == "volume" and name in self._status["frozen"]:
             yield self._why_frozen(origin["path"])
         if stale == "vanished":
-            yield "its key vanished"
+            yield "its key was removed"
+        if stale == "restart":
+            yield "a new value takes effect when the process starts again"
         for shadow in origin["shadows"]:
             differs = shadow["kind"] == "environment" and stale == "shadowed-environment"
             yield f"{_named(shadow)} {'holds another value' if differs else 'is there too'}, and loses"

@@ -1,0 +1,108 @@
+"""Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from liveconfig._loading.fields import ABSENT, Node
+from liveconfig._loading.names import Plan
+from liveconfig._loading.pydantic_internals import is_branch, leaves, same
+
+LayOver = Callable[[Mapping[str, Any], Sequence[Node], Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What one field had at the start: the data for pydantic, and the validated value."""
+
+    data: Any
+    value: Any
+
+
+class RestartFields:
+    """The restart fields of one settings object, and their values at the start.
+
+    Args:
+        plan: The names of the fields.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._start: dict[str, _Start] = {}
+
+    def start(self, data: Mapping[str, Any], snapshot: BaseModel) -> None:
+        """Keep the values of the first load."""
+        for name in filter(self._plan.restart_fields.__contains__, self._plan.keys):
+            value = _held(snapshot, name)
+            if value is not ABSENT:
+                self._start[name] = _Start(_given(data, self._plan.path(name)), value)
+
+    def changed(self, snapshot: BaseModel, overridden: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The restart fields whose value differs from that at the start, each with the leaves that differ.
+
+        Args:
+            snapshot: What would be in use after a restart.
+            overridden: Dotted names that a test has overridden: these take effect at once.
+        """
+        at_once = tuple(overridden)
+        found = {}
+        for name, start in self._start.items():
+            value = _held(snapshot, name)
+            if value is not ABSENT and not any(_overlap(name, other) for other in at_once):
+                differing = tuple(_differing(name, start.value, value))
+                if differing:
+                    found[name] = differing
+        return found
+
+    def with_start_values(self, data: Mapping[str, Any], names: Iterable[str], lay_over: LayOver) -> Mapping[str, Any]:
+        """The data for pydantic with what these fields had at the start."""
+        for name in names:
+            nodes, given = self._plan.path(name), self._start[name].data
+            data = _without(data, nodes) if given is ABSENT else lay_over(_without(data, nodes), nodes, given)
+        return data
+
+    def restore(self, snapshot: BaseModel, names: Iterable[str]) -> None:
+        """Give these fields of a validated snapshot the very values that they had at the start."""
+        for name in names:
+            outer, _, label = name.rpartition(".")
+            model = _held(snapshot, outer) if outer else snapshot
+            if isinstance(model, BaseModel):
+                vars(model)[label] = self._start[name].value
+
+
+def _held(snapshot: Any, dotted: str) -> Any:
+    """The value of a field; `ABSENT` if a model on the way is None, or another member of a union."""
+    for label in dotted.split("."):
+        if not isinstance(snapshot, BaseModel) or label not in type(snapshot).__pydantic_fields__:
+            return ABSENT
+        snapshot = snapshot.__dict__[label]
+    return snapshot
+
+
+def _differing(name: str, old: Any, new: Any) -> list[str]:
+    if not (is_branch(old) and is_branch(new)):
+        return [] if same(old, new) else [name]
+    before, after = dict(leaves(old, f"{name}.")), dict(leaves(new, f"{name}."))
+    return [leaf for leaf in {**before, **after} if not same(before.get(leaf, ABSENT), after.get(leaf, ABSENT))]
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _given(data: Any, nodes: Sequence[Node]) -> Any:
+    for node in nodes:
+        data = data.get(node.key, ABSENT) if isinstance(data, Mapping) else ABSENT
+    return data
+
+
+def _without(data: Mapping[str, Any], nodes: Sequence[Node]) -> Mapping[str, Any]:
+    node, *rest = nodes
+    below = data.get(node.key, ABSENT)
+    if not rest:
+        return {key: value for key, value in data.items() if key != node.key or node.nested_path}
+    return {**data, node.key: _without(below, rest)} if isinstance(below, Mapping) else data

@@ -1,0 +1,223 @@
+"""Fields with `Key(restart=True)` keep the values of the start; what is pending is reported."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+from liveconfig import Key, Reloaded, Settings, SettingsConfigDict, Stale
+from liveconfig.testing import override, recorded
+
+PATIENCE = 30.0
+
+
+class Pool(BaseModel):
+    size: Annotated[int, Key(restart=True)] = 5
+    timeout: int = 1
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    port: Annotated[int, Key(restart=True)] = 8000
+    message: str = "hello"
+    pool: Pool = Pool()
+
+
+@pytest.fixture
+def settings(kubelet_volume, load):
+    kubelet_volume.write({"port": "8000", "message": "one", "pool/size": "5"})
+    return load(App, _volumes=kubelet_volume.path)
+
+
+def test_a_change_does_not_touch_the_attribute(settings, kubelet_volume):
+    """A change of a restart field alone leaves the attribute and the version as they are, and fires no event."""
+    with recorded(settings) as events:
+        kubelet_volume.update({"port": "9000"})
+        assert settings.live.reload()
+    assert (settings.port, settings.live.version) == (8000, 1)
+    assert [type(event) for event in events] == [Stale]
+    assert (events[0].field, events[0].reason) == ("port", "restart")
+    status = settings.live.status()
+    assert status.restart_pending == ("port",)
+    assert status.healthy
+    assert any("`port`" in note and "starts again" in note for note in status.notes)
+    assert status.volumes[0].generation_applied == kubelet_volume.generation
+
+
+def test_other_fields_change(settings, kubelet_volume):
+    """Other fields of the same swap change, the restart field does not, also inside a nested model."""
+    with recorded(settings) as events:
+        kubelet_volume.update({"port": "9000", "message": "two", "pool/size": "7", "pool/timeout": "3"})
+        assert settings.live.reload()
+    assert (settings.port, settings.message) == (8000, "two")
+    assert (settings.pool.size, settings.pool.timeout) == (5, 3)
+    (reloaded,) = [event for event in events if isinstance(event, Reloaded)]
+    assert sorted(str(change.field) for change in reloaded.changes) == ["message", "pool.timeout"]
+    assert settings.live.status().restart_pending == ("port", "pool.size")
+
+
+def test_the_old_value_back(settings, kubelet_volume, caplog):
+    """When the volume has the value in use again, nothing is pending, and one INFO line says so."""
+    caplog.set_level(logging.INFO, "liveconfig")
+    kubelet_volume.update({"port": "9000"})
+    assert settings.live.reload()
+    kubelet_volume.update({"port": "8000"})
+    assert settings.live.reload()
+    assert settings.live.status().restart_pending == ()
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(line.startswith("App: `port` changed on the volume") for line in lines)
+    assert "the volume has the value of `port` that is in use" in lines[-1]
+
+
+def test_a_key_that_comes_and_goes(settings, kubelet_volume):
+    """A restart field whose key is removed keeps the value of the start, and one that had no key keeps its default."""
+    kubelet_volume.write({"message": "one", "pool/timeout": "2"})
+    assert settings.live.reload()
+    assert (settings.port, settings.pool.size) == (8000, 5)
+    kubelet_volume.write({"port": "9000", "message": "one"})
+    assert settings.live.reload()
+    assert settings.port == 8000
+    assert settings.live.status().restart_pending == ("port",)
+
+
+def test_a_bad_value_is_rejected(settings, kubelet_volume):
+    """A value that the process could not start with is rejected now, not at the restart."""
+    kubelet_volume.update({"port": "eighty", "message": "two"})
+    assert not settings.live.reload()
+    assert settings.live.status().rejections[0].fields == ("port",)
+    assert settings.message == "one"
+
+
+def test_values_that_a_validator_derives(kubelet_volume, load):
+    """What a validator derives from a restart field belongs to the value in use."""
+
+    class Derived(App):
+        url: str = ""
+
+        @model_validator(mode="before")
+        @classmethod
+        def derive(cls, data: Any) -> Any:
+            return {**data, "url": f"http://here:{data['port']}/{data['message']}"}
+
+    kubelet_volume.write({"port": "8000", "message": "one"})
+    settings = load(Derived, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"port": "9000", "message": "two"})
+    assert settings.live.reload()
+    assert settings.url == "http://here:8000/two"
+
+
+def test_on_disk_and_in_use_must_both_be_valid(kubelet_volume, load):
+    """A change that is valid only together with the pending value is rejected until the restart."""
+
+    class Bounds(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        low: int = 0
+        high: Annotated[int, Key(restart=True)] = 10
+
+        @model_validator(mode="after")
+        def check(self) -> Bounds:
+            if self.low > self.high:
+                raise ValueError("low is above high")
+            return self
+
+    kubelet_volume.write({"low": "1", "high": "10"})
+    settings = load(Bounds, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"low": "15", "high": "20"})
+    assert not settings.live.reload()
+    assert (settings.low, settings.high) == (1, 10)
+
+
+def test_a_default_that_a_factory_makes(kubelet_volume, load):
+    """A restart field whose default a factory makes is not pending at every change."""
+
+    class Made(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        made: Annotated[object, Key(restart=True)] = Field(default_factory=object)
+        message: str = ""
+
+    kubelet_volume.write({"message": "one"})
+    settings = load(Made, _volumes=kubelet_volume.path)
+    made = settings.made
+    kubelet_volume.write({"message": "two"})
+    assert settings.live.reload()
+    assert settings.made is made
+    assert settings.live.status().restart_pending == ()
+
+
+def test_an_override_takes_effect_at_once(settings, kubelet_volume):
+    """In a test of an application, an override of a restart field holds at once, and ends with the value of the start."""
+    kubelet_volume.update({"port": "9000"})
+    with override(settings, port=7000, pool__size=1):
+        assert (settings.port, settings.pool.size) == (7000, 1)
+        assert settings.live.status().restart_pending == ()
+    assert (settings.port, settings.pool.size) == (8000, 5)
+    assert settings.live.status().restart_pending == ("port",)
+
+
+def test_a_whole_model(kubelet_volume, load):
+    """Of a nested model that needs a restart as a whole, the leaves that differ are pending."""
+
+    class Whole(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        pool: Annotated[Pool, Key(restart=True)] = Pool()
+        message: str = ""
+
+    kubelet_volume.write({"pool/timeout": "1"})
+    settings = load(Whole, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"pool/timeout": "9", "message": "two"})
+    assert settings.live.reload()
+    assert (settings.pool.timeout, settings.message) == (1, "two")
+    assert settings.live.status().restart_pending == ("pool.timeout",)
+    assert not settings.live.origin("pool.timeout").live
+    assert settings.live.status().frozen == ()
+
+
+def test_a_model_that_appears(kubelet_volume, load):
+    """A restart field inside an optional model that was None at the start has no old value to keep."""
+
+    class Optional(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        pool: Pool | None = None
+
+    kubelet_volume.write({"other": "x"})
+    settings = load(Optional, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"pool/size": "9"})
+    assert settings.live.reload()
+    assert settings.pool == Pool(size=9)
+    assert settings.live.status().restart_pending == ()
+
+
+def test_no_secret_is_shown(kubelet_volume, load, canary, caplog):
+    """A pending secret is reported by name alone."""
+
+    class Secret(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        token: Annotated[SecretStr, Key(restart=True)]
+
+    kubelet_volume.write({"token": "start"})
+    settings = load(Secret, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"token": canary})
+    assert settings.live.reload()
+    assert canary not in str(settings.live.status().as_dict()) + caplog.text
+
+
+def test_reported_at_once_where_it_is_watched(kubelet_volume, load):
+    """A watched object reports a pending restart by its event, without waiting for a re-check."""
+
+    class Watched(App):
+        model_config = SettingsConfigDict(watch=True, resync=3600.0)
+
+    kubelet_volume.write({"port": "8000"})
+    settings = load(Watched, _volumes=kubelet_volume.path)
+    found: list[Stale] = []
+    with settings.live:
+        import threading
+
+        told = threading.Event()
+        settings.live.on_stale(lambda stale: (found.append(stale), told.set()))
+        kubelet_volume.write({"port": "9000"})
+        assert told.wait(PATIENCE)
+    assert [(each.field, each.reason) for each in found] == [("port", "restart")]
