@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from liveconfig import signals
     from liveconfig._loading import Key
     from liveconfig._volumes import Volume
-    from liveconfig.events import Change, Rejected, Reloaded, Stale
+    from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
     from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
     from liveconfig.live import Live, Subscription
     from liveconfig.origin import Origin
@@ -63,6 +63,7 @@ __all__ = [
     "Live",
     "LiveConfigError",
     "Origin",
+    "Recovered",
     "Refusal",
     "Rejected",
     "Reloaded",
@@ -84,7 +85,7 @@ __all__ = [
 _MODULES = {
     "_loading": ["Key"],
     "_volumes": ["Volume"],
-    "events": ["Change", "Rejected", "Reloaded", "Stale"],
+    "events": ["Change", "Recovered", "Rejected", "Reloaded", "Stale"],
     "exceptions": ["AmbiguousKeyError", "InvalidSettingsError", "LiveConfigError", "Refusal", "VolumeError"],
     "live": ["Live", "Subscription"],
     "origin": ["Origin"],

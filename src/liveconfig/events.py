@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from liveconfig.origin import Origin
 
-__all__ = ["Change", "Rejected", "Reloaded", "Stage", "Stale", "StaleReason"]
+__all__ = ["Change", "Recovered", "Rejected", "Reloaded", "Stage", "Stale", "StaleReason"]
 
 T_co = TypeVar("T_co", covariant=True)
 S_co = TypeVar("S_co", covariant=True)
@@ -82,25 +82,49 @@ class Reloaded(Generic[S_co]):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A configuration was not applied; the last good one stays.
+    """New content was not applied; the last good content of the volumes that it came from stays in use.
+
+    It is published once for each distinct bad content.
 
     Attributes:
-        stage: Where it failed.
+        stage: The stage that rejected it.
         reason: Why, without any value.
-        fields: The fields (or, at the stages read and parse, the keys) at fault.
-        held: Good changes that wait behind this one.
-        generations: The name of the rejected generation by the path of its volume.
-        at: When (aware, UTC).
-        attempt: 1 for the first try of this content.
+        fields: The fields at fault; at the stages ``"read"`` and ``"parse"``, the keys.
+        held: The other changed fields of the volumes that wait. They are not applied until this is fixed; nothing
+            says that they are good.
+        generations: The rejected generation by the path of each volume that waits.
+        at: When this content was rejected first (aware, UTC).
+        attempt: How often this content was tried: 1 in the event, the present count in the status, the history and
+            `Recovered.after`.
     """
 
     stage: Stage
     reason: str
     fields: tuple[str, ...]
     held: tuple[str, ...]
-    generations: Mapping[str, str]
+    generations: Mapping[str, str] = field(hash=False)
     at: datetime
     attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A rejection ended: new content was applied, or the content in use is on the volume again.
+
+    It is published after the `Reloaded` that ended the rejection. A rejection that is replaced by another one of the
+    same volumes has not ended.
+
+    Attributes:
+        version: The version in use.
+        generations: The generation in use by the path of its volume.
+        at: When the rejection ended (aware, UTC).
+        after: The rejection that ended, with its final count of attempts.
+    """
+
+    version: int
+    generations: Mapping[str, str] = field(hash=False)
+    at: datetime
+    after: Rejected
 
 
 @dataclass(frozen=True, slots=True)

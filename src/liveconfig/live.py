@@ -15,7 +15,7 @@ from liveconfig import _clock
 from liveconfig._delivery import EventQueue, Reloads, Subject, Subscriber, ValueChanges, asyncio_bridge
 from liveconfig._engine import Core, Pin, Verifier, pinned
 from liveconfig._loading import getter, nearest
-from liveconfig.events import Change, Rejected, Reloaded, Stale
+from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
 from liveconfig.origin import Origin
 from liveconfig.status import HistoryEntry, Status
@@ -150,6 +150,11 @@ class Live(Generic[S]):
         self.subscribe(Rejected, callback)
         return callback
 
+    def on_recover(self, callback: Callback[Recovered, R]) -> Callback[Recovered, R]:
+        """Subscribe the decorated function to the ends of rejections."""
+        self.subscribe(Recovered, callback)
+        return callback
+
     def on_stale(self, callback: Callback[Stale, R]) -> Callback[Stale, R]:
         """Subscribe the decorated function to fields that cannot follow their volume."""
         self.subscribe(Stale, callback)
@@ -167,6 +172,10 @@ class Live(Generic[S]):
     @overload
     def subscribe(
         self, what: type[Rejected], callback: Callback[Rejected, object], *, initial: bool = ..., retry: bool = ...
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self, what: type[Recovered], callback: Callback[Recovered, object], *, initial: bool = ..., retry: bool = ...
     ) -> Subscription: ...
     @overload
     def subscribe(
@@ -191,7 +200,7 @@ class Live(Generic[S]):
         """Deliver to ``callback`` from now on.
 
         Args:
-            what: As for `on_change`, or one of `Reloaded`, `Rejected`, `Stale`.
+            what: As for `on_change`, or one of `Reloaded`, `Rejected`, `Recovered`, `Stale`.
             callback: A plain function, called on a delivery thread, or a coroutine function, run on the event loop
                 that is running now (or at the next ``async with settings.live``). Held strongly.
             initial: As for `on_change`.
@@ -272,7 +281,7 @@ class Live(Generic[S]):
         version = self._core.hub.newest
         if what is Reloaded:
             return Reloads(version)
-        if what in (Rejected, Stale):
+        if what in (Rejected, Recovered, Stale):
             return EventQueue(what, version)
         return ValueChanges(self._selector(what), what if isinstance(what, str) else None, version)
 

@@ -1,4 +1,4 @@
-"""blinker signals for any settings object: `reloaded`, `rejected` and `stale`.
+"""blinker signals for any settings object: `reloaded`, `rejected`, `recovered` and `stale`.
 
 The sender is the settings object and the receiver is called as ``receiver(settings, event=event)``::
 
@@ -18,17 +18,18 @@ from typing import Any
 
 from blinker import Namespace
 
-from liveconfig.events import Rejected, Reloaded, Stale
+from liveconfig.events import Recovered, Rejected, Reloaded, Stale
 
-__all__ = ["rejected", "reloaded", "stale"]
+__all__ = ["recovered", "rejected", "reloaded", "stale"]
 
 _namespace = Namespace()
 
 reloaded = _namespace.signal("reloaded", doc="A new configuration was applied; the event is a `Reloaded`.")
 rejected = _namespace.signal("rejected", doc="A configuration was not applied; the event is a `Rejected`.")
+recovered = _namespace.signal("recovered", doc="A rejection ended; the event is a `Recovered`.")
 stale = _namespace.signal("stale", doc="A field cannot follow its volume; the event is a `Stale`.")
 
-_BY_EVENT = {Reloaded: reloaded, Rejected: rejected, Stale: stale}
+_BY_EVENT = {Reloaded: reloaded, Rejected: rejected, Recovered: recovered, Stale: stale}
 Receiver = Callable[..., Any]
 Key = tuple[type, int, int]
 

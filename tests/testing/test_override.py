@@ -395,11 +395,13 @@ class TestRefused:
         assert canary not in "".join(traceback.StackSummary.from_list(frames).format()) + str(said)
 
     def test_told_as_a_rejection(self, settings):
-        """A refused override is a `Rejected`, as refused content is."""
+        """A rejected override is a `Rejected`, as rejected content is, and a `Recovered` once it has gone."""
         with recorded(settings) as events, pytest.raises(InvalidSettingsError), override(settings, count="many"):
             pytest.fail("it was taken")
         settings.live.reload()
-        assert [(event.stage, event.fields) for event in events] == [("validate", ("count",))]
+        rejected, recovered = events
+        assert (rejected.stage, rejected.fields) == ("validate", ("count",))
+        assert recovered.after == rejected
         assert settings.live.status().healthy
 
 

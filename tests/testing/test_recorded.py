@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liveconfig import LiveConfigError, Rejected, Reloaded, Settings, Stale
+from liveconfig import LiveConfigError, Recovered, Rejected, Reloaded, Settings, Stale
 from liveconfig.testing import override, recorded
 
 
@@ -44,18 +44,21 @@ def test_filled_by_an_override(settings):
 
 
 def test_each_kind_in_its_order(settings, volume):
-    """Reloaded, Rejected and Stale are all there, each kind in its order."""
+    """Reloaded, Rejected, Recovered and Stale are all there, each kind in its order."""
     with recorded(settings) as events:
         for count in ("2", "many", "3", "more", "4"):
             volume.update({"count": count})
             settings.live.reload()
         volume.remove("count")
         settings.live.reload()
-    kinds = {kind: [event for event in events if isinstance(event, kind)] for kind in (Reloaded, Rejected, Stale)}
+    types = (Reloaded, Rejected, Recovered, Stale)
+    kinds = {kind: [event for event in events if isinstance(event, kind)] for kind in types}
     assert [event.version for event in kinds[Reloaded]] == [2, 3, 4, 5]
     assert [event.fields for event in kinds[Rejected]] == [("count",), ("count",)]
+    assert [event.version for event in kinds[Recovered]] == [3, 4]
+    assert [event.after.at for event in kinds[Recovered]] == [event.at for event in kinds[Rejected]]
     assert [(event.field, event.reason) for event in kinds[Stale]] == [("count", "vanished")]
-    assert len(events) == 7
+    assert len(events) == 9
 
 
 def test_nested(settings, volume):

@@ -694,8 +694,8 @@ class TestState:
             logger.removeHandler(handler)
             logger.setLevel(logging.NOTSET)
         said = lines.read_text().splitlines()
-        assert len([line for line in said if line.startswith("parent version 2 applied")]) == 1
-        assert len([line for line in said if line.startswith("child version 2 applied")]) <= 1
+        assert len([line for line in said if "parent App: version 2 applied" in line]) == 1
+        assert len([line for line in said if "child App: version 2 applied" in line]) <= 1
 
     def test_descriptors(self, volume):
         """E198: a forked child, and a child of that child, hold no inotify descriptor of their ancestors."""

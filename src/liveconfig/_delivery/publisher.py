@@ -20,6 +20,7 @@ from liveconfig._delivery.subjects import EventQueue, LogQueue, Version
 from liveconfig._delivery.subscribers import Pass, Subscriber
 from liveconfig._delivery.threads import SLOW, DeliveryThreads, Job
 from liveconfig._watching import Timer, Timers, Worker
+from liveconfig.events import Recovered
 
 AT_ONCE = 256
 """Subscribers that a lane is given at once."""
@@ -75,6 +76,7 @@ class Publisher:
         self.moved = threading.Condition(self.lock)
         self._lanes = DeliveryThreads(self, self.lock, self._timers)
         self._news: deque[Callable[[], None]] = deque()
+        self._recovered: deque[Recovered] = deque()  # to be told once everybody has been given the version
         self._pass: Pass | None = None
         self._wanted = self._covered = 0
 
@@ -121,6 +123,10 @@ class Publisher:
         """Tell our own log of a rejection, and those who listen."""
         self._bring(partial(self._every.put, rejected), partial(self._post, rejected))
 
+    def recover(self, recovered: Recovered) -> None:
+        """Tell our own log of the end of a rejection, and those who listen, after the version that ended it."""
+        self._bring(partial(self._every.put, recovered), partial(self._recover, recovered))
+
     def log(self, event: Any) -> None:
         """Bring an event to our own log alone."""
         self._bring(partial(self._log, event))
@@ -159,6 +165,10 @@ class Publisher:
         for waker in self._wakers:
             waker.wake()
         self.moved.notify_all()
+        self._kick()
+
+    def _recover(self, recovered: Recovered) -> None:
+        self._recovered.append(recovered)
         self._kick()
 
     def _log(self, event: Any) -> None:
@@ -306,6 +316,12 @@ class Publisher:
 
     def _end(self) -> None:
         assert self._pass is not None
-        self._reached, self._covered = self._pass.target, self._pass.covers
+        self._reached, covers = self._pass.target, self._pass.covers
         self._pass = None
+        if self._recovered and self._recovered[0].version <= self._reached.number:
+            # Only now has everybody been given the version that ended the rejection. The next pass covers this one.
+            while self._recovered and self._recovered[0].version <= self._reached.number:
+                self._post(self._recovered.popleft())
+            return
+        self._covered = covers
         self.moved.notify_all()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from liveconfig import _clock
 from liveconfig._delivery import Version, diff
-from liveconfig.events import Rejected, Stale
+from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.status import HistoryEntry
 
 MOST_ENTRIES = 32
@@ -60,6 +60,23 @@ class History:
         with self._lock:
             if not self._count(rejected):
                 self._entries.append(self._rejection(rejected))
+
+    def recover(self, recovered: Recovered) -> None:
+        """Record the end of a rejection, with its final count of attempts."""
+        after = recovered.after
+        with self._lock:
+            self._count(after)
+            self._entries.append(
+                HistoryEntry(
+                    recovered.at,
+                    "recovered",
+                    recovered.version,
+                    dict(recovered.generations),
+                    after.fields,
+                    after.reason,
+                    after.attempt,
+                )
+            )
 
     def stale(self, stale: Stale) -> None:
         """Record a field that became stale."""

@@ -18,7 +18,7 @@ from liveconfig._diagnostics.wording import generations, held_back, names_with_v
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, beside, fallen_back, has_place
 from liveconfig._volumes import Fingerprint, frozen_parts, read_mounts, take_fingerprint
 from liveconfig._watching import Mode
-from liveconfig.events import Rejected, Stale
+from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.origin import Origin
 from liveconfig.status import Status
 
@@ -160,6 +160,19 @@ class Monitor:
             where,
             rejected.reason,
             held_back(rejected.held),
+        )
+
+    def log_recovered(self, recovered: Recovered) -> None:
+        """Log the end of a rejection."""
+        after = recovered.after
+        where = f" ({generations(after.generations)})" if after.generations else ""
+        _log.info(
+            "%s: recovered: the rejection at stage %s%s has ended; attempts: %d; version %d is in use",
+            self._name,
+            after.stage,
+            where,
+            after.attempt,
+            recovered.version,
         )
 
     # Origins and status

@@ -32,11 +32,11 @@ class Observation:
         applied: What is in use.
         version: Its version.
         loaded_at: When the first version was loaded.
-        faults: The standing faults, by index of the volume; None stands for the candidate as a whole.
-        rejections: The standing rejections, oldest first.
-        last_rejected: The newest rejection, standing or not.
-        candidate: What is on disk and not applied.
-        verifying: Whether a verifier checks a candidate for the first time.
+        faults: What is wrong with each volume that cannot be read or parsed, by index.
+        rejections: The standing rejections, oldest first, with their present counts of attempts.
+        last_rejected: The newest rejection, standing or not, with its present count of attempts.
+        candidate: What is on disk and not applied: the oldest standing rejection, else what is being verified.
+        verifying: Whether there is content that the verifiers have not decided on yet.
         settled: Whether what was on disk at the last look is applied.
         subscribers: Each subscriber.
         watched: Whether the watcher follows the volumes.
@@ -45,7 +45,7 @@ class Observation:
     applied: Loaded[Any]
     version: Version
     loaded_at: datetime
-    faults: Mapping[int | None, Fault]
+    faults: Mapping[int, Fault]
     rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None
     candidate: CandidateStatus | None
@@ -135,11 +135,11 @@ def _delay(version: Version) -> timedelta | None:
 
 def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
     """What is to be said about the engine, the subscribers and the logger, and whether it is a problem."""
-    for fault in seen.faults.values():
-        yield f"rejected at stage {fault.stage}: {fault.reason}{held_back(fault.held)}", True
+    for rejected in seen.rejections:
+        yield f"rejected at stage {rejected.stage}: {rejected.reason}{held_back(rejected.held)}", True
     if seen.verifying:
         yield "a new configuration waits for its verifiers", True
-    elif not seen.settled and not seen.faults:
+    elif not seen.settled and not seen.rejections:
         yield "closed while a new configuration waited for its verifiers; the next `reload()` checks it again", True
     yield from _about_subscribers(seen.subscribers)
     if seen.watched and not process_watcher.is_alive():

@@ -6,7 +6,8 @@
 - `engine`: The transaction: read, load, verify, apply, publish.
 - `pinning`: Pinned snapshots, found through a context variable.
 - `reader`: Reads all volumes of one settings object; a fault of one volume does not stop the others.
-- `rejections`: The standing rejections; each distinct bad content is published once.
+- `rejections`: The standing rejections of one settings object: each distinct bad content is published once, and so is
+  its end.
 - `single_flight`: One transaction at a time; concurrent requests share one.
 - `startup`: The first load of a settings object: arguments, volumes and sources -> a core, or the error to raise.
 - `state`: The applied configuration, its version, and the live object that shows it.

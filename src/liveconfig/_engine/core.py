@@ -16,7 +16,7 @@ from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Loader, Origins, Sources
 from liveconfig._volumes import Fingerprint, Volume
 from liveconfig._watching import Fingerprints, Mode, Registration, process_watcher, renew_in_child
-from liveconfig.events import Rejected
+from liveconfig.events import Recovered, Rejected
 from liveconfig.status import HistoryEntry, Status
 
 S = TypeVar("S", bound=BaseSettings)
@@ -52,7 +52,8 @@ class Core(Generic[S]):
             self._log_event,
             SignalSubscribers(cls.__name__, self._instance),
         )
-        self.engine.publish, self.engine.post, self.monitor.post = self._publish, self._reject, self.hub.post
+        self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
+        self.monitor.post = self.hub.post
         self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
         self._kept: S | None = None
@@ -185,10 +186,13 @@ class Core(Generic[S]):
 
     # Diagnostics
 
-    def _log_event(self, event: Rejected | tuple[Version, Version]) -> None:
+    def _log_event(self, event: Rejected | Recovered | tuple[Version, Version]) -> None:
         """Log an event: on a delivery thread, before the subscribers are called."""
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
+            return
+        if isinstance(event, Recovered):
+            self.monitor.log_recovered(event)
             return
         old, new = event
         if new is not old:
@@ -211,6 +215,10 @@ class Core(Generic[S]):
         self.monitor.history.reject(rejected)
         self.hub.reject(rejected)
 
+    def _recover(self, recovered: Recovered) -> None:
+        self.monitor.history.recover(recovered)
+        self.hub.recover(recovered)
+
     def status(self) -> Status:
         """The state of the settings."""
         return self.monitor.status(self._observe())
@@ -221,16 +229,15 @@ class Core(Generic[S]):
 
     def _observe(self) -> Observation:
         applied, version = self.engine.in_use.state
-        candidate = self.engine.candidate
         return Observation(
             applied=applied,
             version=version,
             loaded_at=self.engine.in_use.loaded_at,
-            faults=dict(self.engine.rejections.faults),
+            faults=self.engine.unreadable(),
             rejections=self.engine.rejections.standing(),
-            last_rejected=self.engine.rejections.newest,
+            last_rejected=self.engine.rejections.newest(),
             candidate=self.engine.candidate_status(),
-            verifying=candidate is not None and candidate.fault is None,
+            verifying=self.engine.is_verifying(),
             settled=self.engine.is_settled(),
             subscribers=self.hub.everybody(),
             watched=self.registration is not None,

@@ -19,14 +19,14 @@ from liveconfig import _clock
 from liveconfig._delivery import Version
 from liveconfig._engine.acceptance import find_fault
 from liveconfig._engine.candidate import Candidate, VerifierRunner
-from liveconfig._engine.reader import ReadResult, VolumesReader
-from liveconfig._engine.rejections import WHOLE, Rejections
+from liveconfig._engine.reader import VolumesReader
+from liveconfig._engine.rejections import Rejection, Rejections
 from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verifiers import Attempt, Verdict
-from liveconfig._loading import Feeds, Loaded, Loader, Origins, Overrides, equal, new_generations
+from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named, new_generations
 from liveconfig._watching import DelayedCall, Worker
-from liveconfig.events import Rejected
+from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
 
 S = TypeVar("S", bound=BaseSettings)
@@ -54,8 +54,11 @@ class Engine(Generic[S]):
         self.bench = VerifierRunner(self, worker)
         self.publish: Callable[[Version], None] = lambda _: None
         self.post: Callable[[Rejected], None] = lambda _: None
+        self.recover: Callable[[Recovered], None] = lambda _: None
         self.candidate: Candidate | None = None
         self.rejections = Rejections()
+        self._unread: tuple[Rejection, ...] = ()
+        self._rejected: Rejection | None = None
         self._worker = worker
         self._again = DelayedCall(worker, self.look)
         self._restless = False
@@ -117,18 +120,23 @@ class Engine(Generic[S]):
 
     def is_settled(self) -> bool:
         """Whether what was on disk at the last look is applied."""
-        return not self.rejections.faults and self.candidate is None and not self._unlooked
+        return not self.rejections.standing() and self.candidate is None and not self._unlooked
+
+    def is_verifying(self) -> bool:
+        """Whether there is content that the verifiers have not decided on yet."""
+        return self.candidate is not None and self._rejected is None
+
+    def unreadable(self) -> dict[int, Fault]:
+        """What is wrong with each volume that cannot be read or parsed, by index."""
+        return {index: each.fault for each in self._unread for index in each.contents}
 
     def candidate_status(self) -> CandidateStatus | None:
         """What is on disk and not applied, as the status shows it."""
-        candidate, fault = self.candidate, self.rejections.faults.get(WHOLE)
-        if candidate is not None:
-            why = candidate.fault
-            reason, held = (why.reason, why.held) if why else (None, ())
-            return CandidateStatus(candidate.generations, candidate.attempt, reason, held)
-        if fault is not None:
-            return CandidateStatus(fault.generations, self.rejections.attempts(WHOLE), fault.reason, fault.held)
-        return None
+        rejected = next(iter(self.rejections.standing()), None)
+        if rejected is not None:
+            return CandidateStatus(rejected.generations, rejected.attempt, rejected.reason, rejected.held)
+        candidate = self.candidate
+        return None if candidate is None else CandidateStatus(candidate.generations, candidate.attempt, None, ())
 
     def _wait_for_verdicts(self) -> None:
         """Until no attempt is under way: newer content puts the candidate aside, and may make another."""
@@ -181,21 +189,47 @@ class Engine(Generic[S]):
             try:
                 yield
             finally:
-                self.publish(self.version)
-                for rejected in self.rejections.take_untold():
-                    self.post(rejected)
+                self._report()
+
+    def _report(self) -> None:
+        """Publish what came of a turn: rejections, the version, then the ends of rejections."""
+        found = [*self._unread, *([self._rejected] if self._rejected is not None else [])]
+        undecided: dict[int, object] = {}
+        if self.candidate is not None and self._rejected is None:
+            undecided = self._contents(self.candidate.loaded.feeds)
+        self.rejections.update(found, undecided)
+        self.publish(self.version)
+        for rejected in self.rejections.take_rejected():
+            self.post(rejected)
+        generations = named(each.revision for each in self.applied.feeds)
+        for recovered in self.rejections.take_recovered(self.version.number, generations):
+            self.recover(recovered)
+
+    def _contents(self, feeds: Feeds) -> dict[int, object]:
+        """What the volumes hold that is not applied, by index."""
+        pairs = enumerate(zip(self.applied.feeds, feeds, strict=True))
+        contents: dict[int, object] = {index: new.revision.files for index, (old, new) in pairs if new != old}
+        if self.loader.overrides is not self.applied.overrides:
+            contents[len(feeds)] = id(self.loader.overrides)
+        return contents
+
+    def _reject(self, feeds: Feeds, fault: Fault) -> None:
+        paths = {index: each.revision.path for index, each in enumerate(feeds)}
+        contents = self._contents(feeds)
+        at_fault = {index: each for index, each in contents.items() if paths.get(index) in fault.generations}
+        self._rejected = Rejection(fault, at_fault or contents)
 
     def _take_turn(self, insist: bool) -> float | None:
         began = _clock.monotonic()
         taken = self.intake.look(self.applied.feeds)
-        self._note(taken)
+        self._unread = taken.rejections
         self._restless, self._unlooked = taken.restless, False
         if self._tried is not None and taken.tells_nothing_beside(self._tried):
             return taken.delay
         self._tried = None
         if self._would_be(self.applied, taken.feeds):
             self._drop_candidate()
-            self.rejections.clear(WHOLE)
+            self._rejected = None
         elif self.candidate is None or not self._would_be(self.candidate.loaded, taken.feeds):
             self._drop_candidate()
             self._try(taken.feeds, began)
@@ -204,12 +238,6 @@ class Engine(Generic[S]):
             if insist and self.candidate.running is None:
                 self.bench.ask(self.candidate, self.applied.snapshot)
         return taken.delay
-
-    def _note(self, taken: ReadResult) -> None:
-        for index in taken.clear:
-            self.rejections.clear(index)
-        for index, fault in taken.faults.items():
-            self.rejections.reject(index, fault)
 
     def _would_be(self, loaded: Loaded[S], feeds: Feeds) -> bool:
         """Whether the same would be loaded now."""
@@ -223,7 +251,7 @@ class Engine(Generic[S]):
         loaded = self.loader.load(feeds, self.applied.snapshot)
         fault = find_fault(self.loader, self.origins, self.applied, feeds, loaded)
         if fault is not None:
-            self.rejections.reject(WHOLE, fault)
+            self._reject(feeds, fault)
         else:
             assert isinstance(loaded, Loaded)
             self._accept(loaded, began)
@@ -238,7 +266,7 @@ class Engine(Generic[S]):
         if equal(self.applied.snapshot, loaded.snapshot):
             self._adopt(loaded)
         elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
-            self.rejections.clear(WHOLE)
+            self._rejected = None
             generations = new_generations(self.applied.feeds, loaded.feeds)
             self.candidate = Candidate(loaded, generations, began)
             self.bench.ask(self.candidate, self.applied.snapshot)
@@ -247,12 +275,12 @@ class Engine(Generic[S]):
 
     def _adopt(self, loaded: Loaded[S]) -> None:
         self._tried = None
-        self.rejections.clear(WHOLE)
+        self._rejected = None
         self.in_use.adopt(loaded)
 
     def _apply(self, loaded: Loaded[S], began: float) -> None:
         self._tried = None
-        self.rejections.clear(WHOLE)
+        self._rejected = None
         self.in_use.replace(loaded, began)
 
     # The candidate
@@ -267,12 +295,7 @@ class Engine(Generic[S]):
                 self.candidate = None
                 self._apply(candidate.loaded, candidate.began)
                 return
-            first = candidate.fault is None
-            fault = candidate.refuse(verdict, self.applied.snapshot)
-            if first:
-                self.rejections.reject(WHOLE, fault)
-            else:
-                self.rejections.replace(WHOLE, fault)
+            self._reject(candidate.loaded.feeds, candidate.refuse(verdict, self.applied.snapshot))
             if not self.resting:
                 self.bench.later(candidate)
 
@@ -306,4 +329,4 @@ class Engine(Generic[S]):
                 self.in_use.replace(loaded, _clock.monotonic())
                 if self.candidate is not None and self._would_be(self.candidate.loaded, feeds):
                     self._drop_candidate()
-                    self.rejections.clear(WHOLE)
+                    self._rejected = None

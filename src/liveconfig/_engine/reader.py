@@ -6,12 +6,12 @@ What cannot be read or parsed holds back its own volume only; the others move on
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
+from liveconfig._engine.rejections import Rejection
 from liveconfig._loading import DecodeError, Fault, Feed, Feeds, Invalid, Loaded, Loader, StartupFailure, named
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
 
@@ -24,16 +24,14 @@ class ReadResult:
 
     Attributes:
         feeds: The newest of each volume that could be read and parsed, the known one of the others.
-        faults: What is wrong, by index of the volume.
-        clear: The volumes that were read well, or are as they were.
+        rejections: The volumes that cannot be read or parsed.
         delay: Seconds after which to look again, because somebody is writing; None if nobody is.
         waiting: The volumes that are being written.
         restless: Whether somebody has been writing for so long that it counts as a fault.
     """
 
     feeds: Feeds
-    faults: Mapping[int, Fault]
-    clear: tuple[int, ...]
+    rejections: tuple[Rejection, ...]
     delay: float | None
     waiting: tuple[int, ...] = ()
     restless: bool = False
@@ -74,7 +72,7 @@ class VolumesReader(Generic[S]):
 
     def look(self, known: Feeds) -> ReadResult:
         """What is there now, beside what is known; waits for nobody."""
-        feeds, faults, clear, delays = list(known), {}, [], {}
+        feeds, rejections, delays = list(known), [], {}
         for index, reader in enumerate(self.readers):
             try:
                 read = _read(reader, known[index].revision)
@@ -83,13 +81,12 @@ class VolumesReader(Generic[S]):
                 continue
             taken = known[index] if read is None else self._one(index, read, known[index])
             if isinstance(taken, Fault):
-                faults[index] = taken
+                rejections.append(Rejection(taken, {index: _content(read, taken)}))
             else:
                 feeds[index] = taken
-                clear.append(index)
         restless = any(reader.restless for reader in self.readers)
         delay = min(delays.values(), default=None)
-        return ReadResult(tuple(feeds), faults, tuple(clear), delay, tuple(delays), restless)
+        return ReadResult(tuple(feeds), tuple(rejections), delay, tuple(delays), restless)
 
     def _one(self, index: int, read: Revision | Fault, known: Feed | None) -> Feed | Fault:
         if isinstance(read, Fault):
@@ -100,6 +97,11 @@ class VolumesReader(Generic[S]):
             return self._loader.feed(index, read, known)
         except DecodeError as unfit:
             return Fault("parse", unfit.reason, unfit.fields, named([read]), ambiguous=unfit.ambiguous)
+
+
+def _content(read: Revision | Fault | None, fault: Fault) -> object:
+    """What makes it the same fault at the next look."""
+    return read.files if isinstance(read, Revision) else (fault.generations, fault.reason)
 
 
 def _read(reader: VolumeReader, known: Revision | None) -> Revision | Fault | None:

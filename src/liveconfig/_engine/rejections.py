@@ -1,69 +1,146 @@
-"""The standing rejections; each distinct bad content is published once."""
+"""The standing rejections of one settings object: each distinct bad content is published once, and so is its end."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from liveconfig import _clock
 from liveconfig._loading import Fault
-from liveconfig.events import Rejected
+from liveconfig.events import Recovered, Rejected
 
-WHOLE = None
-"""The place of the candidate as a whole, beside the volumes, which are known by their index."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rejection:
+    """What keeps some volumes from being applied, as one try found it.
+
+    Attributes:
+        fault: What is wrong.
+        contents: What each volume that waits holds, by its index: what makes it the same bad content at the next try.
+    """
+
+    fault: Fault
+    contents: Mapping[int, object] = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class Standing:
+    """A rejection that has not ended.
+
+    Attributes:
+        event: As it was published.
+        found: The newest try.
+        attempt: How many tries there were.
+    """
+
+    event: Rejected
+    found: Rejection
+    attempt: int = 1
+
+    def present(self) -> Rejected:
+        """The rejection as it is now: with the reason of the newest try and the count of all."""
+        fault = self.found.fault
+        return replace(
+            self.event,
+            reason=fault.reason,
+            fields=fault.fields,
+            held=fault.held,
+            generations=fault.generations,
+            attempt=self.attempt,
+        )
+
+    def is_about(self, found: Rejection) -> bool:
+        """Whether a try found the same content bad, at the same stage."""
+        return self.found.fault.stage == found.fault.stage and self.found.contents == found.contents
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    standing: tuple[Standing, ...] = ()
+    suspended: tuple[Standing, ...] = ()  # replaced by content that the verifiers have not decided on yet
+    newest: Standing | None = None
+    begun: tuple[Standing, ...] = ()
+    ended: tuple[Standing, ...] = ()
 
 
 class Rejections:
-    """The standing faults of one settings object.
+    """What stands rejected, oldest first, and what is to be published of it.
 
-    Attributes:
-        faults: What is wrong, by index of the volume, or `WHOLE`.
-        newest: The newest rejection, standing or not.
+    It is changed in a transaction alone, as a whole: others read it meanwhile, and a signal handler may raise anywhere.
     """
 
     def __init__(self) -> None:
-        self.faults: dict[int | None, Fault] = {}
-        self.newest: Rejected | None = None
-        self._attempts: dict[int | None, int] = {}
-        self._standing: dict[int | None, Rejected] = {}
-        self._untold: list[Rejected] = []
-
-    def reject(self, place: int | None, fault: Fault) -> None:
-        """Keep a fault; it is to be told of if it is another content than the one that is known there."""
-        known = self.faults.get(place)
-        again = known is not None and _content(known) == _content(fault)
-        self._attempts[place] = self._attempts.get(place, 0) + 1 if again else 1
-        self.faults[place] = fault
-        if not again:
-            self.newest = Rejected(
-                fault.stage, fault.reason, fault.fields, fault.held, fault.generations, _clock.now(), attempt=1
-            )
-            self._standing[place] = self.newest
-            self._untold.append(self.newest)
-
-    def replace(self, place: int | None, fault: Fault) -> None:
-        """The same content was refused again, perhaps for another reason: that is not told again."""
-        self.faults[place] = fault
-
-    def clear(self, place: int | None) -> None:
-        """Nothing is wrong there any more."""
-        self.faults.pop(place, None)
-        self._standing.pop(place, None)
-        self._attempts.pop(place, None)
+        self._state = _State()
 
     def standing(self) -> tuple[Rejected, ...]:
-        """The standing rejections, oldest first, each with the present count of attempts."""
-        standing = [replace(each, attempt=self.attempts(place)) for place, each in list(self._standing.items())]
-        return tuple(sorted(standing, key=lambda each: each.at))
+        """The standing rejections, oldest first, each with its present count of attempts."""
+        return tuple(each.present() for each in self._state.standing)
 
-    def attempts(self, place: int | None) -> int:
-        """How often the content that is rejected there was tried."""
-        return self._attempts.get(place, 0)
+    def newest(self) -> Rejected | None:
+        """The newest rejection, standing or not, with its present count of attempts."""
+        newest = self._state.newest
+        return None if newest is None else newest.present()
 
-    def take_untold(self) -> list[Rejected]:
-        """What is to be told, once."""
-        untold, self._untold = self._untold, []
-        return untold
+    def attempts(self, found: Rejection) -> int:
+        """How often the content of a rejection that stands was tried."""
+        return next((each.attempt for each in self._state.standing if each.found is found), 1)
+
+    def update(self, found: Iterable[Rejection], undecided: Mapping[int, object]) -> None:
+        """Replace what stands.
+
+        Args:
+            found: What is rejected now. One that is known is a new try, unless it is the very same object.
+            undecided: What the volumes hold that the verifiers have not decided on yet, by index.
+        """
+        state = self._state
+        known = [*state.standing, *state.suspended]
+        now = [_standing(each, known) for each in found]
+        rejected = {index for each in now for index in each.found.contents}
+        kept, suspended, ended = [], [], []
+        for each in known:
+            waiting = each.found.contents
+            if each in now or waiting.keys() & rejected:
+                continue
+            if all(undecided.get(index) == content for index, content in waiting.items()):
+                kept.append(each)  # the same content is tried again
+            elif waiting.keys() & undecided.keys():
+                suspended.append(each)
+            else:
+                ended.append(each)
+        begun = [each for each in now if each not in known]
+        self._state = _State(
+            (*(each for each in known if each in now or each in kept), *begun),
+            tuple(suspended),
+            next(reversed(begun), state.newest),
+            (*state.begun, *begun),
+            (*state.ended, *ended),
+        )
+
+    def take_rejected(self) -> list[Rejected]:
+        """The rejections to be published, each once."""
+        begun = self._state.begun
+        self._state = replace(self._state, begun=())
+        return [each.event for each in begun]
+
+    def take_recovered(self, version: int, generations: Mapping[str, str]) -> list[Recovered]:
+        """The ends of rejections to be published, each once.
+
+        Args:
+            version: The version in use.
+            generations: Its generations.
+        """
+        ended = self._state.ended
+        self._state = replace(self._state, ended=())
+        return [Recovered(version, generations, _clock.now(), each.present()) for each in ended]
 
 
-def _content(fault: Fault) -> tuple[object, ...]:
-    return fault.stage, fault.reason, fault.generations
+def _standing(found: Rejection, known: list[Standing]) -> Standing:
+    standing = next((each for each in known if each.is_about(found)), None)
+    if standing is None:
+        fault = found.fault
+        event = Rejected(fault.stage, fault.reason, fault.fields, fault.held, fault.generations, _clock.now())
+        return Standing(event, found)
+    if standing.found is not found:
+        standing.found = found
+        standing.attempt += 1
+    return standing

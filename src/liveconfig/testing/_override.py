@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from liveconfig._engine import Core
 from liveconfig._loading import Node, Overrides, leaves, nearest
-from liveconfig.events import Rejected, Reloaded, Stale
+from liveconfig.events import Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import InvalidSettingsError, LiveConfigError
 from liveconfig.settings import Settings
 
 __all__ = ["override", "recorded"]
+
+Event: TypeAlias = Reloaded[Any] | Rejected | Recovered | Stale
 
 
 @contextlib.contextmanager
@@ -43,18 +45,18 @@ def override(settings: Settings, /, **values: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recorded(settings: Settings) -> Iterator[list[Reloaded[Any] | Rejected | Stale]]:
+def recorded(settings: Settings) -> Iterator[list[Event]]:
     """For the length of a ``with``, the list of events; filled when ``settings.live.reload()`` returns.
 
     They are told as to any subscriber: events of one kind come in their order, and changes that come while a subscriber
     is busy are merged.
     """
-    events: list[Reloaded[Any] | Rejected | Stale] = []
+    events: list[Event] = []
 
-    def record(event: Reloaded[Any] | Rejected | Stale) -> None:
+    def record(event: Event) -> None:
         events.append(event)
 
-    subscriptions = [settings.live.subscribe(what, record) for what in (Reloaded, Rejected, Stale)]
+    subscriptions = [settings.live.subscribe(what, record) for what in (Reloaded, Rejected, Recovered, Stale)]
     try:
         yield events
     finally:
@@ -84,7 +86,7 @@ class _Overrides:
         self._change(lambda layers: (*layers, self._layer))
         if self._holds():
             return None
-        reasons = "; ".join(fault.reason for fault in self._core.engine.rejections.faults.values())
+        reasons = "; ".join(rejected.reason for rejected in self._core.engine.rejections.standing())
         self.take_away()
         self._layer = ()
         return InvalidSettingsError(f"the override is not applied: {reasons or 'another look is under way'}")
