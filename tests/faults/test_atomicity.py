@@ -307,7 +307,7 @@ def test_key_removed(kubelet_volume, load, caplog):
     assert [change.field for change in told[0].changes] == ["b"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "vanished" in warnings[0]
+    assert "removed" in warnings[0]
     assert "b" in warnings[0]
     kubelet_volume.update({"b": "three"})
     assert settings.live.reload()
