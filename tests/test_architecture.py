@@ -13,7 +13,7 @@ SOURCES = {
     for path in sorted((ROOT / "src").rglob("*.py"))
 }
 ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.*?) \|$", re.MULTILINE)
-PRIVATE = ["_engine", "_diagnostics", "_delivery", "_watching", "_loading", "_volumes", "_manifests"]
+PRIVATE = ["_engine", "_diagnostics", "_delivery", "_watching", "_loading", "_processes", "_volumes", "_manifests"]
 """The private packages: the stages from top to bottom, and the one beside them."""
 
 EDGES = ("cli", "testing", "integrations")

@@ -22,6 +22,7 @@ The modules, from the public interface down to the disk; each imports only from 
 - `_delivery`: subscribers, delivery threads and event loops.
 - `_watching`: the watcher of the process, the file-system observer, the scheduler thread, forks.
 - `_loading`: bytes by key -> a validated instance.
+- `_processes`: the report of this process, and the reports of the others.
 - `_volumes`: one volume on disk -> one immutable revision.
 - `events`, `status`, `origin`, `exceptions`, `signals`: public records and errors, used by every stage.
 
@@ -38,6 +39,7 @@ from liveconfig._version import __version__
 if TYPE_CHECKING:
     from liveconfig import signals
     from liveconfig._loading import Key
+    from liveconfig._processes import ProcessReport, SettingsReport, VolumeReport, processes
     from liveconfig._volumes import Volume
     from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
     from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
@@ -63,12 +65,14 @@ __all__ = [
     "Live",
     "LiveConfigError",
     "Origin",
+    "ProcessReport",
     "Recovered",
     "Refusal",
     "Rejected",
     "Reloaded",
     "Settings",
     "SettingsConfigDict",
+    "SettingsReport",
     "Stale",
     "Status",
     "SubscriberStatus",
@@ -76,14 +80,17 @@ __all__ = [
     "UnusedKey",
     "Volume",
     "VolumeError",
+    "VolumeReport",
     "VolumeStatus",
     "__version__",
+    "processes",
     "signals",
 ]
 
 # Imported on first use, so that commands that need the standard library only start without pydantic (PEP 562).
 _MODULES = {
     "_loading": ["Key"],
+    "_processes": ["ProcessReport", "SettingsReport", "VolumeReport", "processes"],
     "_volumes": ["Volume"],
     "events": ["Change", "Recovered", "Rejected", "Reloaded", "Stale"],
     "exceptions": ["AmbiguousKeyError", "InvalidSettingsError", "LiveConfigError", "Refusal", "VolumeError"],

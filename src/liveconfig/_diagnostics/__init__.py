@@ -4,6 +4,7 @@
 - `history`: The newest outcomes of one settings object: applied, rejected, recovered, stale.
 - `monitor`: Reviews what is stale in one settings object, writes its log lines, and makes its status.
 - `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads are real.
+- `process_report`: One settings object -> its part of the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.
 - `report`: The observed state of one settings object -> a `Status`.
 - `wording`: Names, places and lists as the log and the status write them.

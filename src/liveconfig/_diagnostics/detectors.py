@@ -15,7 +15,17 @@ from liveconfig import _clock
 from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
-from liveconfig._loading import VOLUMES_VARIABLE, Feeds, Frozens, Loaded, Loader, Origins, dropped_volumes, nearest
+from liveconfig._loading import (
+    VOLUMES_VARIABLE,
+    Feeds,
+    Frozens,
+    Loaded,
+    Loader,
+    Origins,
+    dropped_volumes,
+    leaves,
+    nearest,
+)
 from liveconfig._volumes import Frozen
 from liveconfig._watching import POLLING, Mode
 from liveconfig.events import Stale
@@ -395,17 +405,24 @@ def _threads() -> Iterator[Cause]:
         )
 
 
-def frozen_fields(state: PresentState, origins: Mapping[str, Origin]) -> tuple[str, ...]:
+def frozen_fields(state: PresentState) -> tuple[str, ...]:
     """The fields that cannot change although the class has volumes."""
-    expected = expected_from_environment(state)
     if not state.loader.volumes:
         return ()
-    return tuple(
-        name
-        for name, origin in origins.items()
-        if (origin.kind == "volume" and not origin.live and not state.loader.plan.needs_restart(name))
-        or (origin.kind in ("environment", "dotenv") and not {name, name.split(".")[0]} & expected)
-    )
+    expected = expected_from_environment(state)
+    return tuple(name for name in _may_be_frozen(state) if _is_frozen(state, name, expected))
+
+
+def _may_be_frozen(state: PresentState) -> tuple[str, ...]:
+    """The fields for which that is worth asking: without a frozen mount, all others come from a volume that moves."""
+    return tuple(name for name, _ in leaves(state.applied.snapshot)) if state.frozen else state.variables
+
+
+def _is_frozen(state: PresentState, name: str, expected: frozenset[str]) -> bool:
+    origin = state.origin(name)
+    if origin.kind == "volume":
+        return not origin.live and not state.loader.plan.needs_restart(name)
+    return origin.kind in ("environment", "dotenv") and not {name, name.split(".", maxsplit=1)[0]} & expected
 
 
 def describe_frozen(parts: Mapping[str, Frozen]) -> dict[str, str]:

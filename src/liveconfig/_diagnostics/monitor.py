@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from liveconfig import _clock
 from liveconfig._delivery import Version
-from liveconfig._diagnostics.detectors import PresentState, detect_causes
+from liveconfig._diagnostics.detectors import PresentState, detect_causes, frozen_fields
 from liveconfig._diagnostics.history import History
+from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
@@ -196,6 +197,13 @@ class Monitor:
             self._standing.standing(),
             self.history.entries(seen.rejections),
         )
+
+    def report(self, seen: Observation) -> Mapping[str, Any]:
+        """The part of these settings in the report of this process."""
+        present = self._present(seen.applied)
+        problems = [text for text, is_problem in self._sentences(seen) if is_problem]
+        history = self.history.entries(seen.rejections)
+        return report_of(seen, present, frozen_fields(present), problems, self._standing.standing(), history)
 
     def is_healthy(self, seen: Observation) -> bool:
         """Whether the status would be healthy; nothing else is computed."""

@@ -75,9 +75,7 @@ class Content:
 def content_of(present: PresentState) -> Content:
     """Everything in a status that takes time to compute."""
     origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
-    return Content(
-        origins, frozen_fields(present, origins), tuple(_unused(present, origins)), missing_documents(present)
-    )
+    return Content(origins, frozen_fields(present), tuple(_unused(present, origins)), missing_documents(present))
 
 
 def status_of(
@@ -101,7 +99,7 @@ def status_of(
     version = seen.version
     problems = tuple(text for text, is_problem in sentences if is_problem)
     return Status(
-        settings=f"{present.loader.cls.__module__}.{present.loader.cls.__qualname__}",
+        settings=full_name(present.loader.cls),
         pid=os.getpid(),
         process_started_at=started_at(),
         version=version.number,
@@ -124,11 +122,16 @@ def status_of(
         documents_missing=dict(content.documents_missing),
         history=history,
         since_apply=_clock.now() - version.applied_at,
-        written_to_applied=_delay(version),
+        written_to_applied=delay_of(version),
     )
 
 
-def _delay(version: Version) -> timedelta | None:
+def full_name(cls: type) -> str:
+    """Module and qualified name of a settings class, as the status and the report have it."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def delay_of(version: Version) -> timedelta | None:
     """From the kubelet's write to the apply; for the first load it would be the age of the volume."""
     return None if version.written_at is None or version.number == 1 else version.applied_at - version.written_at
 

@@ -14,6 +14,7 @@ from liveconfig._diagnostics import Monitor, Observation, green_threads, started
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Loader, Origins, Sources
+from liveconfig._processes import process_report
 from liveconfig._volumes import Fingerprint, Volume
 from liveconfig._watching import Fingerprints, Mode, Registration, process_watcher, renew_in_child
 from liveconfig.events import Recovered, Rejected
@@ -71,11 +72,13 @@ class Core(Generic[S]):
         self.engine.in_use.show()
         self.hub.renew()
         self.monitor.renew()
+        process_report.renew()
 
     def resume(self) -> None:
-        """In a forked child: deliver what is still to be delivered there."""
+        """In a forked child: deliver what is still to be delivered there, and show a report of its own."""
         self.engine.resume()
         self.hub.resume()
+        process_report.update(self)
 
     def attach(self, instance: S) -> None:
         """Keep ``instance`` showing the newest version, and say what is stale from the start."""
@@ -103,6 +106,7 @@ class Core(Generic[S]):
         if self.registration is not None:
             self.look()
         self.hub.resume()
+        process_report.update(self)
 
     def close(self) -> None:
         """Watch no more, wait for nothing more."""
@@ -115,6 +119,7 @@ class Core(Generic[S]):
             registration.anchor = None
             process_watcher.remove(registration)
         self._kept = None
+        process_report.update(self)
 
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
@@ -156,6 +161,7 @@ class Core(Generic[S]):
     def _see(self, places: Sequence[Fingerprint | None] | None) -> None:
         process_watcher.is_alive()  # a thread that could not be started is tried once more, on a reload by hand too
         self.monitor.see(places)
+        process_report.update(self)
 
     def _mode(self) -> Mode:
         return process_watcher.mode(self.registration)
@@ -190,11 +196,13 @@ class Core(Generic[S]):
         """Log an event: on a delivery thread, before the subscribers are called."""
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
-            return
-        if isinstance(event, Recovered):
+        elif isinstance(event, Recovered):
             self.monitor.log_recovered(event)
-            return
-        old, new = event
+        else:
+            self._log_version(*event)
+        process_report.update(self)
+
+    def _log_version(self, old: Version, new: Version) -> None:
         if new is not old:
             self.monitor.log_applied(new)
         if self.registration is not None:
@@ -218,6 +226,10 @@ class Core(Generic[S]):
     def _recover(self, recovered: Recovered) -> None:
         self.monitor.history.recover(recovered)
         self.hub.recover(recovered)
+
+    def report(self) -> Mapping[str, Any]:
+        """What the report of this process says of these settings."""
+        return self.monitor.report(self._observe())
 
     def status(self) -> Status:
         """The state of the settings."""

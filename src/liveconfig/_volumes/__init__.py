@@ -8,6 +8,7 @@
 
 from liveconfig._volumes.fingerprint import Fingerprint, generation_at, take_fingerprint
 from liveconfig._volumes.mounts import Frozen, frozen_parts, read_mounts
+from liveconfig._volumes.tree import signature
 from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "frozen_parts",
     "generation_at",
     "read_mounts",
+    "signature",
     "take_fingerprint",
 ]

@@ -22,6 +22,7 @@ _COMMANDS = {
     "watch": "print each generation of a volume, and the names of the keys that changed",
     "explain": "where each value comes from, and whether it can change",
     "audit": "who uses each ConfigMap and Secret of your manifests, and what is frozen",
+    "ps": "every process of this container, and whether it uses what is on disk",
 }
 _INTERRUPTED = 130
 _PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field

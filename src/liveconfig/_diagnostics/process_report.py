@@ -1,0 +1,70 @@
+"""One settings object -> its part of the report of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from liveconfig._diagnostics.detectors import PresentState
+from liveconfig._diagnostics.report import Observation, delay_of, full_name
+from liveconfig._processes import fingerprint_of
+from liveconfig._volumes import Revision
+from liveconfig.events import Stale
+from liveconfig.status import HistoryEntry
+
+
+def report_of(
+    seen: Observation,
+    present: PresentState,
+    frozen: Sequence[str],
+    problems: Sequence[str],
+    stale: Iterable[Stale],
+    history: Sequence[HistoryEntry],
+) -> Mapping[str, Any]:
+    """What `liveconfig.processes` shows of one settings object: names, paths, times and reasons, never a value.
+
+    Args:
+        seen: The engine and the delivery.
+        present: What is in use and where it comes from.
+        frozen: The fields that cannot change.
+        problems: Why the settings are not healthy.
+        stale: The standing `Stale` records.
+        history: The newest outcomes, newest first.
+    """
+    version = seen.version
+    delay = delay_of(version)
+    return {
+        "name": full_name(present.loader.cls),
+        "version": version.number,
+        "state": _state(seen, present),
+        "healthy": not problems,
+        "problems": list(problems),
+        "volumes": [_volume(feed.revision, seen, index) for index, feed in enumerate(present.feeds)],
+        "applied_at": version.applied_at.isoformat(),
+        "apply_delay": None if delay is None else delay / timedelta(seconds=1),
+        "frozen": list(frozen),
+        "restart_pending": list(seen.applied.restart_pending),
+        "stale": list(dict.fromkeys(each.field for each in stale)),
+        "failing_subscribers": [each.name for each in seen.subscribers if each.error is not None],
+        "watcher": present.watcher,
+        "history": history,
+    }
+
+
+def _state(seen: Observation, present: PresentState) -> str:
+    if seen.rejections:
+        return "rejected"
+    return "closed" if present.loader.volumes and not seen.watched else "current"
+
+
+def _volume(revision: Revision, seen: Observation, index: int) -> Mapping[str, Any]:
+    fault = seen.faults.get(index)
+    return {
+        "path": revision.path,
+        "mode": revision.mode,
+        "generation": revision.generation,
+        "written_at": revision.written_at and revision.written_at.isoformat(),
+        "fault": fault and fault.reason,
+        "fingerprint": fingerprint_of(revision.token) if revision.mode == "plain" else None,
+    }

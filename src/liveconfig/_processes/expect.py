@@ -1,0 +1,153 @@
+"""``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by keyed digests.
+
+The document is JSON: ``{"version": 1, "key": HEX, "volumes": {PATH: {NAME: HEX} | null}, "files": {PATH: HEX | null},
+"environment": {NAME: HEX | null}}``. Each digest is HMAC-SHA-256 of a value under the key, which the sender makes anew
+for each document; null stands for what the sender may not read. No value travels, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from liveconfig._processes.records import Expected
+from liveconfig._volumes import Revision, VolumeBusy, VolumeReader
+
+VERSION = 1
+PATIENCE = 2.0
+"""Seconds that a volume which is being written may take to come to rest."""
+
+
+class BadExpectation(Exception):  # noqa: N818 - told to the user as one line
+    """The document is not one that this version reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One thing on the disk or in the environment of the container, compared with the document.
+
+    Attributes:
+        path: The mount point, the file, or the name of the variable.
+        kind: Which of them.
+        expected: Whether it holds what the document says.
+        generation: The generation on disk, for a volume.
+        since: When the kubelet wrote it.
+    """
+
+    path: str
+    kind: Literal["volume", "file", "variable"]
+    expected: Expected
+    generation: str | None = None
+    since: datetime | None = None
+
+
+class Expectation:
+    """A document for ``--expect``.
+
+    Raises:
+        BadExpectation: It is not one.
+    """
+
+    def __init__(self, document: bytes) -> None:
+        data = _loaded(document)
+        try:
+            self._key = bytes.fromhex(data["key"])
+            self._volumes = _digests_by_path(data["volumes"])
+            self._files = _digests(data.get("files", {}))
+            self._variables = _digests(data.get("environment", {}))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            pass  # raised below
+        else:
+            return
+        raise BadExpectation("its content is not as documented")
+
+    def compare(self) -> tuple[Compared, ...]:
+        """Look at the disk and the environment of this very process, which are those of its container."""
+        volumes = (self._volume(path, digests) for path, digests in self._volumes.items())
+        files = (self._file(path, digest) for path, digest in self._files.items())
+        variables = (self._variable(name, digest) for name, digest in self._variables.items())
+        return (*volumes, *files, *variables)
+
+    def _volume(self, path: str, digests: Mapping[str, str] | None) -> Compared:
+        revision = _read(path)
+        if revision is None:
+            return Compared(path, "volume", "unknown")
+        expected: Expected = "unknown"
+        if digests is not None:
+            same = revision.files.keys() == digests.keys() and all(
+                self._is(content, digests[name]) for name, content in revision.files.items()
+            )
+            expected = "equal" if same else "different"
+        return Compared(path, "volume", expected, revision.generation, revision.written_at)
+
+    def _file(self, path: str, digest: str | None) -> Compared:
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_LARGEST)
+        except OSError:
+            return Compared(path, "file", "unknown")
+        return Compared(path, "file", self._judged(content, digest))
+
+    def _variable(self, name: str, digest: str | None) -> Compared:
+        value = os.environb.get(os.fsencode(name))
+        if value is None:
+            return Compared(name, "variable", "unknown" if digest is None else "different")
+        return Compared(name, "variable", self._judged(value, digest))
+
+    def _judged(self, content: bytes, digest: str | None) -> Expected:
+        if digest is None:
+            return "unknown"
+        return "equal" if self._is(content, digest) else "different"
+
+    def _is(self, content: bytes, digest: str) -> bool:
+        return hmac.compare_digest(digest_of(self._key, content), digest)
+
+
+_LARGEST = 16 * 1024 * 1024
+
+
+def digest_of(key: bytes, content: bytes) -> str:
+    """The keyed digest of one value, as a document for ``--expect`` holds it."""
+    return hmac.new(key, content, "sha256").hexdigest()
+
+
+def _loaded(document: bytes) -> Mapping[str, Any]:
+    data = None
+    with contextlib.suppress(ValueError, RecursionError):  # raised below, so that no content is in the context
+        data = json.loads(document)
+    if not isinstance(data, dict):
+        raise BadExpectation("it is no JSON object")
+    if data.get("version") != VERSION:
+        raise BadExpectation(f"it is not of version {VERSION}, the one that this liveconfig reads")
+    return data
+
+
+def _digests_by_path(data: Mapping[str, Any]) -> dict[str, dict[str, str] | None]:
+    return {path: None if names is None else _known_digests(names) for path, names in data.items()}
+
+
+def _known_digests(data: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in data.items()}
+
+
+def _digests(data: Mapping[str, Any]) -> dict[str, str | None]:
+    return {name: None if value is None else str(value) for name, value in data.items()}
+
+
+def _read(path: str) -> Revision | None:
+    reader, deadline = VolumeReader(path), time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            return reader.read(None)
+        except VolumeBusy as busy:
+            time.sleep(busy.delay)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not known what it holds
+            return None
+    return None

@@ -1,0 +1,98 @@
+"""Whether what a process uses is what is on disk now, seen through /proc/PID/root."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from liveconfig._processes.records import SettingsReport, State, VolumeReport
+from liveconfig._volumes import generation_at, signature
+
+PATIENCE = 1.0
+"""Seconds that all volumes of one process may take to answer."""
+
+GRACE = 2.0
+"""Seconds for which a difference is a swap under way."""
+
+
+CHANGED = "changed"
+"""The generation on disk of a plain volume whose files are not those in use."""
+
+
+def fingerprint_of(token: object) -> str:
+    """Of the files of a plain directory: names, sizes, inodes and times, as `signature` lists them."""
+    return sha256(repr(token).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def compared(settings: tuple[SettingsReport, ...], root: str) -> tuple[SettingsReport, ...]:
+    """The settings objects of one process, with the state that the disk shows.
+
+    Args:
+        settings: As the process reported them.
+        root: Its root directory, ``/proc/PID/root``.
+    """
+    found: list[SettingsReport] = []
+    _in_time(lambda: found.extend(_compared(each, root) for each in settings))
+    return (*found, *(_unanswered(each) for each in settings[len(found) :]))
+
+
+def _in_time(look: Callable[[], object]) -> None:
+    """Look on a thread of its own: a mount that hangs answers to no time limit."""
+    thread = threading.Thread(target=look, name="liveconfig-look", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+
+
+def _unanswered(settings: SettingsReport) -> SettingsReport:
+    problem = f"a volume did not answer within {PATIENCE:g} s: {', '.join(each.path for each in settings.volumes)}"
+    return replace(settings, state="unknown", healthy=False, problems=(*settings.problems, problem))
+
+
+def _compared(settings: SettingsReport, root: str) -> SettingsReport:
+    volumes = tuple(replace(each, on_disk=_on_disk(each, root)) for each in settings.volumes)
+    behind = [each for each in volumes if _differs(each, root)]
+    known = replace(settings, volumes=volumes)
+    if settings.state == "rejected" or not behind:
+        return known
+    problems = (*settings.problems, *(_moved_on(each) for each in behind))
+    state: State = "closed" if settings.state == "closed" else "behind"
+    return replace(known, state=state, healthy=False, problems=tuple(dict.fromkeys(problems)))
+
+
+def _moved_on(volume: VolumeReport) -> str:
+    return f"{volume.path} has moved on to {volume.on_disk or 'nothing'}; the process uses {volume.generation}"
+
+
+def _on_disk(volume: VolumeReport, root: str) -> str | None:
+    place = root + volume.path
+    link = generation_at(place)
+    if link is not None or volume.mode == "atomic":
+        return link
+    try:
+        unchanged = fingerprint_of(signature(place)) == volume.fingerprint
+    except Exception:  # noqa: BLE001 - it is not there, may not be read, or lies too deep
+        return None
+    return volume.generation if unchanged else CHANGED
+
+
+def _differs(volume: VolumeReport, root: str) -> bool:
+    """Whether the volume has moved on, for longer than a swap takes."""
+    if volume.on_disk is None or volume.on_disk == volume.generation:
+        return False
+    changed = _changed_at(root + volume.path, volume.on_disk)
+    return changed is None or (datetime.now(UTC) - changed).total_seconds() > GRACE
+
+
+def _changed_at(place: str, on_disk: str) -> datetime | None:
+    """When the volume came to show what it shows: the making of the link, or the newest change of a plain file."""
+    try:
+        if on_disk != CHANGED:
+            return datetime.fromtimestamp(os.lstat(f"{place}/..data").st_ctime, UTC)
+        times = [os.stat(place).st_ctime, *(entry.stat().st_ctime for entry in os.scandir(place))]
+        return datetime.fromtimestamp(max(times), UTC)
+    except (OSError, ValueError, OverflowError):
+        return None

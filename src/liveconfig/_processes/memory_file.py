@@ -1,0 +1,61 @@
+"""One sealed anonymous memory file, replaced as a whole under the same descriptor number (memfd_create(2))."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+NAME = "liveconfig"
+LINK = f"/memfd:{NAME} (deleted)"
+"""The text of the link in /proc/PID/fd that leads to such a file (proc_pid_fd(5))."""
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class MemoryFile:
+    """The file that this process shows to others. It has no name in any file system and ends with the process."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def replace(self, content: bytes) -> None:
+        """Show other content. A reader sees the old or the new one, at every moment.
+
+        Raises:
+            OSError: No such file can be made: no descriptor is left, or the kernel does not allow it.
+        """
+        new = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            _write(new, content)
+            fcntl.fcntl(new, fcntl.F_ADD_SEALS, _SEALS)
+            identity = _identity(new)
+            if self.is_there():
+                assert self._descriptor is not None
+                os.dup2(new, self._descriptor, inheritable=False)
+            else:  # the first one, or somebody has closed it: the old number may be another file by now
+                self._descriptor, new = new, -1
+            self._identity = identity
+        finally:
+            if new >= 0:
+                os.close(new)
+
+    def is_there(self) -> bool:
+        """Whether the descriptor is open and still leads to the file that was shown last."""
+        if self._descriptor is None:
+            return False
+        try:
+            return _identity(self._descriptor) == self._identity
+        except OSError:
+            return False
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]

@@ -1,0 +1,155 @@
+"""What /proc tells of other processes: proc(5)."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from liveconfig._processes.memory_file import LINK
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of a report at most; one of 64 settings objects with a full history has a few hundred thousand."""
+
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+"""Options of the Python interpreter that take the next argument."""
+
+
+class Process(NamedTuple):
+    """One process.
+
+    Attributes:
+        pid: Its number, as this process sees it.
+        parent: Its parent's.
+        started_at: When it started.
+    """
+
+    pid: int
+    parent: int
+    started_at: datetime | None
+
+
+class NotReadable(Exception):  # noqa: N818 - caught inside, never seen by users
+    """The kernel does not let this process look into that one."""
+
+
+def processes(pid: int | None = None) -> dict[int, Process]:
+    """All processes of this process's namespace, by number; or the given one alone."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()] if pid is None else [pid]
+    except OSError:
+        return {}
+    booted = _booted_at()
+    return {number: process for number in numbers if (process := _process(number, booted)) is not None}
+
+
+def _process(pid: int, booted: datetime | None) -> Process | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+        ticks = timedelta(seconds=int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+        return Process(pid, int(fields[1]), booted and booted + ticks)
+    except (OSError, ValueError, IndexError):
+        return None  # it has ended
+
+
+def _booted_at() -> datetime | None:
+    try:
+        with open("/proc/uptime", "rb") as uptime:
+            return datetime.fromtimestamp(time.time() - float(uptime.read().split()[0]), UTC)
+    except (OSError, ValueError):
+        return None
+
+
+def own_number(pid: int) -> int | None:
+    """The number that a process has in its own namespace: the last of ``NSpid`` in proc_pid_status(5)."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:
+            lines = [line.split() for line in status if line.startswith(b"NSpid:")]
+        return int(lines[0][-1]) if lines else pid
+    except (OSError, ValueError):
+        return None
+
+
+def report_files(pid: int) -> list[str]:
+    """The paths through which the memory files called ``liveconfig`` of a process can be read.
+
+    Raises:
+        NotReadable: This process may not look; proc(5) asks for ptrace read access.
+    """
+    folder = f"/proc/{pid}/fd"
+    found = []
+    try:
+        for name in os.listdir(folder):
+            try:
+                if os.readlink(f"{folder}/{name}") == LINK:
+                    found.append(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue  # closed meanwhile
+    except PermissionError:
+        raise NotReadable from None
+    except OSError:
+        return []  # it has ended
+    return found
+
+
+def read(path: str) -> bytes | None:
+    """The content of a report; None if it is gone, or larger than `LARGEST`.
+
+    Raises:
+        NotReadable: This process may not look.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except PermissionError:
+        raise NotReadable from None
+    except OSError:
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, 0) if size <= LARGEST else b""
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def command(pid: int) -> str:
+    """The name of the program, and for Python the file name of the script or the module after ``-m``.
+
+    Other arguments are left out: command lines hold secrets.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            arguments = file.read(64 * 1024).decode("utf-8", "backslashreplace").split("\0")
+    except OSError:
+        return "?"
+    program = os.path.basename(arguments[0].split(" ")[0]).rstrip(":") or _name(pid)
+    if not program.startswith(("python", "pypy")):
+        return program
+    return " ".join([program, *_script(arguments[1:])])
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="backslashreplace") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
+
+
+def _script(arguments: list[str]) -> list[str]:
+    left = iter(arguments)
+    for argument in left:
+        if argument in _WITH_VALUE:
+            next(left, None)
+        elif argument == "-m":
+            return ["-m", next(left, "")]
+        elif argument.startswith("-m") and not argument.startswith("--"):
+            return ["-m", argument[2:]]
+        elif argument.startswith("-c"):
+            return ["-c"]
+        elif not argument.startswith("-") or argument == "-":
+            return [os.path.basename(argument)] if argument else []
+    return []

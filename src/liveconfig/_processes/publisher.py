@@ -1,0 +1,99 @@
+"""The report of this process: what each of its settings objects says, in one memory file."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from liveconfig._json import as_plain
+from liveconfig._processes.memory_file import MemoryFile
+from liveconfig._version import __version__
+from liveconfig.status import HistoryEntry
+
+SCHEMA = 1
+MOST = 64
+"""How many settings objects of one process are listed in full."""
+
+VARIABLE = "LIVECONFIG_REPORT"
+
+
+class Reporting(Protocol):
+    """A settings object that has something to report."""
+
+    def report(self) -> Mapping[str, Any]:
+        """What it says of itself, as `settings_from_json` reads it, with records in ``history``; no value."""
+
+
+class _Part:
+    """What one source reported last, as JSON. An entry of its history is written once: there are up to 32."""
+
+    def __init__(self, source: Reporting) -> None:
+        self.source = weakref.ref(source)
+        self.text = ""
+        self._entries: dict[int, tuple[HistoryEntry, str]] = {}  # by id: hashing records takes longer than the rest
+
+    def take(self, report: Mapping[str, Any]) -> None:
+        """Replace the text."""
+        self._entries = {id(entry): self._written(entry) for entry in report["history"]}
+        head = _dumps({name: value for name, value in report.items() if name != "history"})
+        self.text = f'{head[:-1]},"history":[{",".join(text for _, text in self._entries.values())}]}}'
+
+    def _written(self, entry: HistoryEntry) -> tuple[HistoryEntry, str]:
+        known = self._entries.get(id(entry))
+        return known if known is not None and known[0] is entry else (entry, _dumps(as_plain(entry)))
+
+
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class ReportPublisher:
+    """Keeps the report of this process. It has no thread and no timer; without a change it writes nothing."""
+
+    def __init__(self) -> None:
+        self._file = MemoryFile()
+        self._parts: dict[int, _Part] = {}
+        self._shown: bytes | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """A new lock: at the start, and in a forked child, whose report is still that of its parent."""
+        self._lock = threading.RLock()  # a signal handler may come back in
+
+    def update(self, source: Reporting) -> None:
+        """Take over what ``source`` reports now, and show it if it differs from what is shown."""
+        if os.environ.get(VARIABLE) == "0" or not hasattr(os, "memfd_create"):
+            return
+        report = source.report()
+        with self._lock:
+            known = self._parts.get(id(source))
+            if known is None or known.source() is not source:
+                known = self._parts[id(source)] = _Part(source)
+            known.take(report)
+            self._show()
+
+    def _show(self) -> None:
+        content = self._document()
+        if content == self._shown and self._file.is_there():
+            return
+        try:
+            self._file.replace(content)
+        except OSError:  # no descriptor is left, or a sandbox forbids it: the next re-check tries again
+            self._shown = None
+        else:
+            self._shown = content
+
+    def _document(self) -> bytes:
+        self._parts = {key: part for key, part in self._parts.items() if part.source() is not None}
+        texts = [part.text for part in self._parts.values()]
+        head = (
+            f'"schema":{SCHEMA},"pid":{os.getpid()},"liveconfig":"{__version__}","unlisted":{max(0, len(texts) - MOST)}'
+        )
+        return f'{{{head},"settings":[{",".join(texts[:MOST])}]}}'.encode()
+
+
+process_report = ReportPublisher()
+"""The report of this process: one for all of its settings objects."""

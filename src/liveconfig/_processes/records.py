@@ -1,0 +1,201 @@
+"""`ProcessReport` and its parts, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from liveconfig._json import as_plain
+from liveconfig.status import HistoryEntry
+
+State = Literal["current", "behind", "rejected", "closed", "hidden", "unknown"]
+Mode = Literal["atomic", "plain", "missing"]
+Expected = Literal["equal", "different", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeReport:
+    """One volume, as one process uses it.
+
+    Attributes:
+        path: The mount point, as the process sees it.
+        mode: ``"atomic"`` (with the kubelet's ``..data``), ``"plain"`` or ``"missing"``.
+        generation: The generation in use; None for a missing volume.
+        written_at: When the kubelet wrote it; None for a plain or missing volume.
+        fault: Why the volume cannot be read, or why its newest content is not applied; None if it is.
+        fingerprint: Of names, sizes, inodes and times of the files of a plain volume; None for others.
+        on_disk: The generation on disk now, ``"changed"`` for a plain volume whose files are others; None where
+            there is none, or where it could not be looked at.
+        expected: With ``liveconfig ps --expect``: whether the files on disk are the expected ones. Else None.
+    """
+
+    path: str
+    mode: Mode
+    generation: str | None
+    written_at: datetime | None
+    fault: str | None = None
+    fingerprint: str | None = None
+    on_disk: str | None = None
+    expected: Expected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReport:
+    """One settings object of one process.
+
+    Attributes:
+        name: Module and qualified name of the class, as `Status.settings`.
+        version: The version in use.
+        state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on more than 2 s ago.
+            ``"rejected"``: the newest content is not applied. ``"closed"``: nothing follows the volumes any more.
+            ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in 1 s.
+        healthy: Whether the process says that it is healthy, and what is on disk is in use.
+        problems: Why it is not, in sentences.
+        volumes: Each volume.
+        applied_at: When the version in use was applied.
+        apply_delay: From the kubelet's write to the applying of the newest change that arrived while the process
+            ran; None before the first, and for plain volumes.
+        frozen: Fields that cannot change while the process runs.
+        restart_pending: Fields whose new value takes effect at the next start of the process.
+        stale: Fields that stand as stale.
+        failing_subscribers: Names of subscribers that raised and have not received the newest version.
+        watcher: ``"inotify"``, ``"polling"`` or ``"off"``.
+        history: The newest outcomes, newest first. No values.
+    """
+
+    name: str
+    version: int
+    state: State
+    healthy: bool
+    problems: tuple[str, ...] = ()
+    volumes: tuple[VolumeReport, ...] = ()
+    applied_at: datetime | None = None
+    apply_delay: timedelta | None = None
+    frozen: tuple[str, ...] = ()
+    restart_pending: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    failing_subscribers: tuple[str, ...] = ()
+    watcher: Literal["inotify", "polling", "off"] = "off"
+    history: tuple[HistoryEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """One process that has live settings.
+
+    Attributes:
+        pid: The process, as this process sees it.
+        parent: Its parent.
+        command: The name of the program, and for Python the file name of the script or the module after ``-m``. No
+            other argument: command lines hold secrets.
+        started_at: When it started; None where the kernel does not tell.
+        settings: Each settings object, at most 64.
+        unlisted: How many more there are.
+        liveconfig: The version of liveconfig in the process; None where it is hidden.
+    """
+
+    pid: int
+    parent: int
+    command: str
+    started_at: datetime | None
+    settings: tuple[SettingsReport, ...]
+    unlisted: int = 0
+    liveconfig: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON: times as ISO 8601 texts, durations in seconds."""
+        plain: dict[str, Any] = as_plain(self)
+        return plain
+
+    @property
+    def is_current(self) -> bool:
+        """Whether every settings object of the process uses what is on disk and is healthy."""
+        return all(each.healthy for each in self.settings)
+
+
+class UnreadableReport(Exception):  # noqa: N818 - caught inside, never seen by users
+    """A report is not what this version of liveconfig writes."""
+
+
+def settings_from_json(data: Any) -> SettingsReport:
+    """One settings object from a report; its state is what the process itself knows.
+
+    Raises:
+        UnreadableReport: It has another shape.
+    """
+    try:
+        return SettingsReport(
+            name=_text(data["name"]),
+            version=int(data["version"]),
+            state=_one_of(data["state"], ("current", "rejected", "closed")),
+            healthy=data["healthy"] is True,
+            problems=_texts(data["problems"]),
+            volumes=tuple(_volume(each) for each in data["volumes"]),
+            applied_at=_time(data["applied_at"]),
+            apply_delay=_seconds(data["apply_delay"]),
+            frozen=_texts(data["frozen"]),
+            restart_pending=_texts(data["restart_pending"]),
+            stale=_texts(data["stale"]),
+            failing_subscribers=_texts(data["failing_subscribers"]),
+            watcher=_one_of(data["watcher"], ("inotify", "polling", "off")),
+            history=tuple(_entry(each) for each in data["history"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        pass  # raised below, so that the content is not in the context
+    raise UnreadableReport("it has another shape")
+
+
+def _volume(data: Mapping[str, Any]) -> VolumeReport:
+    return VolumeReport(
+        path=_text(data["path"]),
+        mode=_one_of(data["mode"], ("atomic", "plain", "missing")),
+        generation=_optional(data["generation"]),
+        written_at=_time(data["written_at"]),
+        fault=_optional(data["fault"]),
+        fingerprint=_optional(data["fingerprint"]),
+    )
+
+
+def _entry(data: Mapping[str, Any]) -> HistoryEntry:
+    at = _time(data["at"])
+    if at is None:
+        raise ValueError
+    return HistoryEntry(
+        at=at,
+        kind=_one_of(data["kind"], ("applied", "rejected", "recovered", "stale")),
+        version=int(data["version"]),
+        generations={_text(path): _text(name) for path, name in data["generations"].items()},
+        fields=_texts(data["fields"]),
+        reason=_optional(data["reason"]),
+        attempt=int(data["attempt"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(each) for each in value)
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError
+    return value
+
+
+def _time(value: Any) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _seconds(value: Any) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

@@ -1,0 +1,123 @@
+"""All reports that this process may read: `processes()` and the rows of ``liveconfig ps``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from liveconfig._processes import procfs
+from liveconfig._processes.look import compared
+from liveconfig._processes.publisher import SCHEMA
+from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, settings_from_json
+
+_OTHER_USER = "the process runs as another user, and its report may not be read: ask as that user, or as root"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one look at all processes found.
+
+    Attributes:
+        processes: Those with a report, and those whose report is hidden, by number.
+        skipped: How many other processes may not be read.
+    """
+
+    processes: tuple[ProcessReport, ...]
+    skipped: int
+
+
+def processes(pid: int | None = None) -> tuple[ProcessReport, ...]:
+    """All processes with live settings that this process may read: usually those of the container.
+
+    The kernel grants it to the same user and group, and to those with CAP_SYS_PTRACE (ptrace(2), "Ptrace access mode
+    checking"). Linux only; elsewhere there are none.
+
+    Args:
+        pid: Look at this process alone; None for all.
+
+    Returns:
+        One record a process, in the order of their numbers.
+    """
+    return scan(pid).processes
+
+
+def scan(pid: int | None = None) -> Scan:
+    """Look at all processes once, or at one."""
+    running = procfs.processes(pid)
+    found: dict[int, ProcessReport] = {}
+    closed: list[int] = []
+    for pid, process in sorted(running.items()):
+        try:
+            report = _report_of(process)
+        except procfs.NotReadable:
+            closed.append(pid)
+        else:
+            if report is not None:
+                found[pid] = report
+    hidden = [pid for pid in closed if _descends(pid, running, found)]
+    found.update(
+        {pid: _hidden(running[pid], "another user's process: run ps as that user or as root") for pid in hidden}
+    )
+    return Scan(tuple(found[number] for number in sorted(found)), len(closed) - len(hidden))
+
+
+def _descends(pid: int, running: Mapping[int, procfs.Process], found: Mapping[int, ProcessReport]) -> bool:
+    """Whether a process comes from one that has a report: a worker that has changed its user."""
+    seen: set[int] = set()
+    while (process := running.get(pid)) is not None and pid not in seen:
+        seen.add(pid)
+        pid = process.parent
+        if pid in found:
+            return True
+    return False
+
+
+def _report_of(process: procfs.Process) -> ProcessReport | None:
+    number = None
+    reason = None
+    for path in procfs.report_files(process.pid):
+        content = procfs.read(path)
+        if content is None:
+            continue
+        try:
+            document = _parsed(content)
+            number = number or procfs.own_number(process.pid)
+            if document["pid"] == number:  # else it is inherited from the process that forked this one
+                return _report(process, document)
+        except UnreadableReport as error:
+            reason = str(error)
+    return None if reason is None else _hidden(process, f"its report cannot be read: {reason}")
+
+
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    document = None
+    with contextlib.suppress(ValueError, RecursionError):  # raised below, so that no content is in the context
+        document = json.loads(content)
+    if not isinstance(document, dict) or "schema" not in document or not isinstance(document.get("settings"), list):
+        raise UnreadableReport("it is no report of liveconfig")
+    if document["schema"] != SCHEMA:
+        raise UnreadableReport("another version of liveconfig wrote it")
+    return document
+
+
+def _report(process: procfs.Process, document: Mapping[str, Any]) -> ProcessReport:
+    settings = tuple(settings_from_json(each) for each in document["settings"])
+    return ProcessReport(
+        pid=process.pid,
+        parent=process.parent,
+        command=procfs.command(process.pid),
+        started_at=process.started_at,
+        settings=compared(settings, f"/proc/{process.pid}/root"),
+        unlisted=document["unlisted"] if isinstance(document.get("unlisted"), int) else 0,
+        liveconfig=str(document.get("liveconfig")),
+    )
+
+
+def _hidden(process: procfs.Process, problem: str) -> ProcessReport:
+    settings = SettingsReport(name="", version=0, state="hidden", healthy=False, problems=(problem,))
+    return ProcessReport(
+        process.pid, process.parent, procfs.command(process.pid), process.started_at, settings=(settings,)
+    )

@@ -1,0 +1,172 @@
+"""``liveconfig ps``: every process of this container that has live settings, and whether it uses what is on disk.
+
+It needs the standard library only, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from liveconfig import _clock
+from liveconfig._json import as_plain
+from liveconfig._processes import BadExpectation, Compared, Expectation, ProcessReport, Scan, SettingsReport, scan
+from liveconfig.cli._text import Paint, painter, printable, table
+
+CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
+PAUSE = 0.2
+"""Seconds between two looks while waiting."""
+
+_HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
+_EPILOG = "Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = (
+        "Lists the processes of this container that have live settings, and whether each uses what is on disk now. "
+        "It shows names, paths and times, never a value."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument(
+        "--wait", type=_seconds, metavar="SECONDS", help="wait until every process is current, at most so long"
+    )
+    parser.add_argument(
+        "--expect",
+        metavar="FILE",
+        help="a document of digests of what the cluster holds (- for standard input): exit code 1 also if the "
+        "volumes hold something else",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 1e9:
+        raise ValueError
+    return seconds
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the processes.
+
+    Returns:
+        0 if every process is current and healthy, 1 if one is not, 2 if there is none to be seen.
+    """
+    try:
+        look = _look_for(arguments.expect)
+    except (BadExpectation, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"liveconfig ps: --expect {printable(str(arguments.expect))}: {reason}", file=sys.stderr)
+        return NOTHING
+    deadline = _clock.monotonic() + (arguments.wait or 0.0)
+    found, disk = look()
+    while (code := _code(found, disk)) != CURRENT and _clock.monotonic() < deadline:
+        time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
+        found, disk = look()
+    if arguments.json:
+        print(json.dumps(_as_json(found, disk)))
+    else:
+        print("\n".join(_lines(found, painter())))
+    return code
+
+
+Disk = tuple[Compared, ...] | None
+
+
+def _look_for(expect: str | None) -> Callable[[], tuple[Scan, Disk]]:
+    if expect is None:
+        return lambda: (scan(), None)
+    if expect == "-":
+        document = sys.stdin.buffer.read()
+    else:
+        with open(expect, "rb") as file:
+            document = file.read()
+    expectation = Expectation(document)
+
+    def look() -> tuple[Scan, Disk]:
+        disk = expectation.compare()
+        return _with_expected(scan(), disk), disk
+
+    return look
+
+
+def _with_expected(found: Scan, disk: tuple[Compared, ...]) -> Scan:
+    expected = {each.path: each.expected for each in disk if each.kind == "volume"}
+
+    def marked(settings: SettingsReport) -> SettingsReport:
+        volumes = (replace(each, expected=expected.get(each.path, "unknown")) for each in settings.volumes)
+        return replace(settings, volumes=tuple(volumes))
+
+    processes = (replace(each, settings=tuple(map(marked, each.settings))) for each in found.processes)
+    return replace(found, processes=tuple(processes))
+
+
+def _code(found: Scan, disk: Disk) -> int:
+    if not found.processes:
+        return NOTHING
+    different = any(each.expected == "different" for each in disk or ())
+    return NOT_CURRENT if different or not all(each.is_current for each in found.processes) else CURRENT
+
+
+def _as_json(found: Scan, disk: Disk) -> dict[str, Any]:
+    data = {"schema": 1, "processes": as_plain(found.processes), "skipped": found.skipped}
+    return data if disk is None else {**data, "disk": as_plain(disk)}
+
+
+def _lines(found: Scan, paint: Paint) -> Iterable[str]:
+    if not found.processes:
+        yield "No process with live settings is visible." + _hint(found)
+        return
+    rows = [row for process in found.processes for row in _rows(process)]
+
+    def coloured(cell: str, column: int) -> str:
+        if column != _HEADER.index("STATE") or cell.strip() == "STATE":
+            return cell
+        return paint(cell, "good" if cell.strip() == "current" else "bad")
+
+    yield from table(_HEADER, rows, coloured)
+    if found.skipped:
+        yield f"{found.skipped} other processes belong to another user and were not looked at."
+
+
+def _hint(found: Scan) -> str:
+    if found.skipped:
+        return f" {found.skipped} processes belong to another user: run this as that user or as root."
+    if not sys.platform.startswith("linux"):
+        return " It needs /proc, which only Linux has."
+    return ""
+
+
+def _rows(process: ProcessReport) -> Iterable[tuple[str, ...]]:
+    first = (str(process.pid), printable(process.command))
+    for settings in process.settings:
+        generations = _generations(settings)
+        problem = "; ".join(printable(each) for each in settings.problems) or "-"
+        yield (
+            *first,
+            printable(settings.name) or "?",
+            settings.state if settings.healthy or settings.state != "current" else "unhealthy",
+            generations[0],
+            _ago(settings.applied_at),
+            problem,
+        )
+        first = ("", "")
+        for generation in generations[1:]:
+            yield ("", "", "", "", generation, "", "")
+    if process.unlisted:
+        yield (*first, f"and {process.unlisted} more", "", "", "", "")
+
+
+def _generations(settings: SettingsReport) -> list[str]:
+    return [printable(f"{each.path} {each.generation or each.mode}") for each in settings.volumes] or ["-"]
+
+
+def _ago(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{_clock.in_words(datetime.now(UTC) - moment)} ago"

@@ -1,0 +1,172 @@
+"""``liveconfig ps``: the table, its JSON and its exit codes."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from liveconfig.cli import main
+
+KEY = bytes(range(32))
+PROGRAM = """
+import sys
+from liveconfig import Settings, SettingsConfigDict
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes=sys.argv[1])
+    message: str = "unset"
+    port: int = 1
+
+settings = App.load()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def running(kubelet_volume):
+    """The number of a process that follows ``kubelet_volume``."""
+    kubelet_volume.write({"message": "one"})
+    command = [sys.executable, "-c", PROGRAM, str(kubelet_volume.path)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    yield process.pid
+    process.stdin.close()
+    process.stdout.close()
+    process.wait(20)
+
+
+def ps(capsys, *arguments):
+    code = main(["ps", *arguments])
+    return code, capsys.readouterr().out
+
+
+def row_of(output, pid):
+    return next(line for line in output.splitlines() if line.split(maxsplit=1)[0] == str(pid))
+
+
+def digest(text):
+    return hmac.new(KEY, text.encode(), "sha256").hexdigest()
+
+
+def document(tmp_path, **content):
+    path = tmp_path / "expected.json"
+    path.write_text(json.dumps({"version": 1, "key": KEY.hex(), "volumes": {}, **content}))
+    return str(path)
+
+
+def test_table(capsys, running, kubelet_volume):
+    """The table has one row for each process and settings object, with the state and the generation."""
+    _, output = ps(capsys)
+    assert output.split()[:7] == ["PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM"]
+    row = row_of(output, running)
+    assert "__main__.App" in row
+    assert " current " in row
+    assert kubelet_volume.generation in row
+
+
+def test_json(capsys, running, kubelet_volume):
+    """``--json`` prints one object with the field names of the records."""
+    _, output = ps(capsys, "--json")
+    data = json.loads(output)
+    assert data["schema"] == 1
+    assert isinstance(data["skipped"], int)
+    [process] = [each for each in data["processes"] if each["pid"] == running]
+    assert process["settings"][0]["state"] == "current"
+    assert process["settings"][0]["volumes"][0]["generation"] == kubelet_volume.generation
+
+
+def test_a_rejection(capsys, running, kubelet_volume):
+    """A process that rejects what is on disk makes exit code 1, with the reason in its row."""
+    kubelet_volume.write({"port": "x"})
+    deadline = time.monotonic() + 20
+    while "rejected" not in row_of(ps(capsys)[1], running):
+        assert time.monotonic() < deadline
+    code, output = ps(capsys)
+    assert code == 1
+    assert "port" in output
+
+
+def test_wait(capsys, running, kubelet_volume):
+    """``--wait`` returns 1 after its time when a process does not become current."""
+    kubelet_volume.write({"port": "x"})
+    deadline = time.monotonic() + 20
+    while "rejected" not in row_of(ps(capsys)[1], running):
+        assert time.monotonic() < deadline
+    assert ps(capsys, "--wait", "0.3")[0] == 1
+
+
+def test_expected(capsys, running, kubelet_volume, tmp_path):
+    """``--expect`` tells for each volume whether it holds the expected keys and values."""
+    path = str(kubelet_volume.path)
+    for digests, expected in [
+        ({"message": digest("one")}, "equal"),
+        ({"message": digest("two")}, "different"),
+        ({"message": digest("one"), "port": digest("1")}, "different"),
+        ({}, "different"),
+        (None, "unknown"),
+    ]:
+        code, output = ps(capsys, "--json", "--expect", document(tmp_path, volumes={path: digests}))
+        data = json.loads(output)
+        assert [each["expected"] for each in data["disk"]] == [expected]
+        [process] = [each for each in data["processes"] if each["pid"] == running]
+        assert process["settings"][0]["volumes"][0]["expected"] == expected
+        assert code == 1 or expected != "different"
+
+
+def test_expected_files_and_variables(capsys, tmp_path, monkeypatch):
+    """``--expect`` compares subPath files and variables of the environment too."""
+    (tmp_path / "single").write_text("one")
+    monkeypatch.setenv("MESSAGE", "two")
+    expected = document(
+        tmp_path,
+        files={str(tmp_path / "single"): digest("one"), str(tmp_path / "none"): digest("one")},
+        environment={"MESSAGE": digest("one"), "OTHER": None},
+    )
+    _, output = ps(capsys, "--json", "--expect", expected)
+    assert [each["expected"] for each in json.loads(output)["disk"]] == ["equal", "unknown", "different", "unknown"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "key": "x"}'])
+def test_a_bad_document(capsys, tmp_path, content):
+    """A document that cannot be read is one line on standard error and exit code 2."""
+    (tmp_path / "bad").write_text(content)
+    assert main(["ps", "--expect", str(tmp_path / "bad")]) == 2
+    assert capsys.readouterr().err.startswith("liveconfig ps: --expect ")
+
+
+def test_a_document_that_is_not_there(capsys, tmp_path):
+    """A file that does not exist is one line on standard error and exit code 2."""
+    assert main(["ps", "--expect", str(tmp_path / "none")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_the_standard_library_only():
+    """The command imports no package but liveconfig and the standard library."""
+    code = (
+        "import sys\n"
+        "from liveconfig.cli import main\n"
+        "main(['ps'])\n"
+        "print(*{name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names - {'liveconfig', '__main__'})"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = {name for name in ran.stdout.splitlines()[-1].split() if not name.startswith(("__editable", "_"))}
+    assert not loaded, loaded
+
+
+def test_nothing_to_see(tmp_path):
+    """Without a process with live settings the exit code is 2, and one line says so."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "liveconfig", "ps"]
+    if os.geteuid():
+        command[1:1] = ["--user", "--map-root-user"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert ran.stdout == "No process with live settings is visible.\n"

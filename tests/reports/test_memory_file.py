@@ -1,0 +1,82 @@
+"""The memory file that holds the report of a process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+import pytest
+
+from liveconfig._processes.memory_file import LINK, MemoryFile
+
+
+def shown() -> list[int]:
+    """The descriptors of this process that lead to a memory file of liveconfig."""
+    links = ((int(name), f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd"))
+    return [number for number, path in links if os.path.lexists(path) and os.readlink(path) == LINK]
+
+
+@pytest.fixture
+def file():
+    before = set(shown())
+    yield MemoryFile()
+    for number in set(shown()) - before:
+        os.close(number)
+
+
+def content(number: int) -> bytes:
+    return os.pread(number, 1000, 0)
+
+
+def test_replaced_under_the_same_number(file):
+    """New content takes the descriptor number of the old content."""
+    before = set(shown())
+    file.replace(b"one")
+    [number] = set(shown()) - before
+    file.replace(b"two")
+    assert set(shown()) - before == {number}
+    assert content(number) == b"two"
+
+
+def test_nobody_can_change_it(file):
+    """The file is sealed: it can be neither written nor resized, and it is closed on exec."""
+    before = set(shown())
+    file.replace(b"one")
+    [number] = set(shown()) - before
+    with pytest.raises(OSError, match="Operation not permitted"):
+        os.pwrite(number, b"two", 0)
+    with pytest.raises(OSError, match="Operation not permitted"):
+        os.ftruncate(number, 0)
+    assert fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+def test_a_number_that_is_somebody_elses(file):
+    """A descriptor that the program opened under the old number is left alone, and the report gets another number."""
+    before = set(shown())
+    file.replace(b"one")
+    [number] = set(shown()) - before
+    read, write = os.pipe()
+    os.dup2(read, number)
+    assert not file.is_there()
+    file.replace(b"two")
+    [new] = set(shown()) - before
+    try:
+        assert new != number
+        assert content(new) == b"two"
+        os.write(write, b"x")
+        assert os.read(number, 1) == b"x"
+    finally:
+        for each in {read, write, number}:
+            os.close(each)
+
+
+def test_closed_by_somebody(file):
+    """A report whose descriptor was closed is shown again by the next replacement."""
+    before = set(shown())
+    file.replace(b"one")
+    [number] = set(shown()) - before
+    os.close(number)
+    assert not file.is_there()
+    file.replace(b"two")
+    [new] = set(shown()) - before
+    assert content(new) == b"two"

@@ -1,0 +1,210 @@
+"""`liveconfig.processes`: the reports of all processes that may be read."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from liveconfig import Settings, SettingsConfigDict, processes
+
+PATIENCE = 20.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict()
+    message: str = "unset"
+    port: int = 1
+
+
+def report_of(pid):
+    """The report of one process, which has one settings object."""
+    [process] = processes(pid)
+    [settings] = process.settings
+    return process, settings
+
+
+def until(holds):
+    """What ``holds`` returns, once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
+def in_state(pid, state):
+    return until(lambda: (found := report_of(pid))[1].state == state and found)
+
+
+def test_another_process(program, kubelet_volume):
+    """A process is listed with its settings class, its generation, and a state that follows the volume."""
+    kubelet_volume.write({"message": "one"})
+    pid = program().pid
+    process, settings = report_of(pid)
+    assert (process.pid, process.parent, process.is_current) == (pid, os.getpid(), True)
+    assert (settings.name, settings.version, settings.state) == ("__main__.App", 1, "current")
+    assert [(each.path, each.mode, each.generation) for each in settings.volumes] == [
+        (str(kubelet_volume.path), "atomic", kubelet_volume.generation)
+    ]
+    kubelet_volume.write({"message": "two"})
+    settings = until(lambda: (now := report_of(pid)[1]).version == 2 and now)
+    assert settings.volumes[0].generation == kubelet_volume.generation
+    assert settings.apply_delay is not None
+    assert [(each.kind, each.fields) for each in settings.history] == [("applied", ("message",))]
+
+
+def test_a_process_that_rejects(program, kubelet_volume):
+    """A process that rejects what is on disk says so with the reason, and is current again after the correction."""
+    kubelet_volume.write({"port": "1"})
+    pid = program().pid
+    kubelet_volume.write({"port": "x"})
+    process, settings = in_state(pid, "rejected")
+    assert not process.is_current
+    assert "port" in settings.problems[0]
+    kubelet_volume.write({"port": "2"})
+    assert in_state(pid, "current")[0].is_current
+
+
+def test_a_stopped_process(program, kubelet_volume):
+    """A process that is stopped is behind once the volume has moved on for 2 s, and current after it goes on."""
+    kubelet_volume.write({"message": "one"})
+    pid = program().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        kubelet_volume.write({"message": "two"})
+        assert report_of(pid)[1].state == "current"  # a swap under way is no fault
+        process, settings = in_state(pid, "behind")
+        assert not process.is_current
+        assert kubelet_volume.generation in settings.problems[0]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert in_state(pid, "current")[0].is_current
+
+
+def test_a_closed_one(program, kubelet_volume):
+    """Closed settings are healthy until their volume has moved on."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("settings.live.close()")
+    process, settings = report_of(running.pid)
+    assert (settings.state, process.is_current) == ("closed", True)
+    kubelet_volume.write({"message": "two"})
+    until(lambda: not report_of(running.pid)[0].is_current)
+    assert report_of(running.pid)[1].state == "closed"
+
+
+def test_a_forked_child(program, kubelet_volume):
+    """A forked child has a report of its own at once; its parent's descriptor is not taken for it."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("child = os.fork() or (os.read(os.pipe()[0], 1), os._exit(0))")
+    children = until(lambda: [each for each in processes() if each.parent == running.pid])
+    try:
+        [child] = children
+        assert child.is_current
+        assert child.pid != running.pid
+    finally:
+        for each in children:
+            os.kill(each.pid, signal.SIGKILL)
+        running.do("os.wait()")
+
+
+def test_one_descriptor(program, kubelet_volume):
+    """A process has one descriptor for its report, whatever the number of its settings objects and changes."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("many = [App.load() for _ in range(70)]")
+    for text in ("two", "three"):
+        kubelet_volume.write({"message": text})
+        until(lambda: all(each.version > 1 for each in processes(running.pid)[0].settings))
+    links = (os.readlink(f"/proc/{running.pid}/fd/{name}") for name in os.listdir(f"/proc/{running.pid}/fd"))
+    assert sum("memfd" in link for link in links) == 1
+    [process] = processes(running.pid)
+    assert (len(process.settings), process.unlisted) == (64, 7)
+
+
+def test_descriptors_closed_by_the_program(program, kubelet_volume):
+    """A program that closes all its descriptors has a report again after the next change or re-check."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("os.closerange(3, 1000)")
+    assert not processes(running.pid)
+    running.do("settings.live.reload()")
+    assert report_of(running.pid)[1].state == "current"
+
+
+def test_no_other_argument(program, kubelet_volume, canary):
+    """The command line is shown as the name of the program; a secret among the arguments is not."""
+    kubelet_volume.write({"password": canary})
+    running = program(canary)
+    process, _ = report_of(running.pid)
+    assert process.command.startswith("python")
+    assert process.command.endswith(" -c")
+    assert canary not in json.dumps(process.as_dict())
+
+
+def test_switched_off(program, kubelet_volume, monkeypatch):
+    """With LIVECONFIG_REPORT=0 a process shows no report."""
+    monkeypatch.setenv("LIVECONFIG_REPORT", "0")
+    kubelet_volume.write({"message": "one"})
+    assert not processes(program().pid)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b"\xff", b'{"schema": 99, "settings": []}', b"[" * 100_000, b'{"schema": 1, "settings": [1]}'],
+    ids=["empty", "list", "object", "bytes", "another version", "deep", "another shape"],
+)
+def test_a_report_that_cannot_be_read(program, kubelet_volume, content, monkeypatch):
+    """A report that cannot be read makes a hidden row, and no exception."""
+    monkeypatch.setenv("LIVECONFIG_REPORT", "0")
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    if content.startswith(b'{"schema": 1'):
+        content = content[:-1] + f', "pid": {running.pid}}}'.encode()
+    running.do("from liveconfig._processes.memory_file import MemoryFile; foreign = MemoryFile()")
+    running.do(f"foreign.replace({content!r})")
+    process, settings = report_of(running.pid)
+    assert (settings.state, process.is_current) == ("hidden", False)
+    assert "cannot be read" in settings.problems[0]
+
+
+def test_a_huge_report(program, kubelet_volume, monkeypatch):
+    """A report of more than 8 MiB is not read."""
+    monkeypatch.setenv("LIVECONFIG_REPORT", "0")
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("from liveconfig._processes.memory_file import MemoryFile; foreign = MemoryFile()")
+    running.do("foreign.replace(bytes(9 * 1024 * 1024))")
+    assert report_of(running.pid)[1].state == "hidden"
+
+
+def test_a_plain_volume(tmp_path, load):
+    """A plain directory is compared by names, sizes, inodes and times of its files."""
+    (tmp_path / "message").write_text("one")
+    settings = load(App, _volumes=tmp_path, _watch=False)
+    _, report = report_of(os.getpid())
+    assert (report.volumes[0].mode, report.state, report.healthy) == ("plain", "closed", True)
+    (tmp_path / "message").write_text("three")
+    until(lambda: not report_of(os.getpid())[1].healthy)
+    settings.live.reload()
+    assert report_of(os.getpid())[1].healthy
+
+
+def test_collected_objects(load, kubelet_volume):
+    """Objects that were collected leave the report at the next publication."""
+    kubelet_volume.write({"message": "one"})
+    gc.collect()
+    kept, gone = load(App, _volumes=kubelet_volume.path), App.load(_volumes=kubelet_volume.path)
+    assert len(processes(os.getpid())[0].settings) == 2
+    gone.live.close()
+    del gone
+    gc.collect()
+    kubelet_volume.write({"message": "two"})
+    kept.live.reload()
+    assert len(processes(os.getpid())[0].settings) == 1
