@@ -127,7 +127,7 @@ def test_good_content_is_taken_at_once(kubelet_volume, load, monkeypatch):
     settings = load(Verified, _volumes=kubelet_volume.path)
     taken = threading.Event()
     settings.live.on_change("number")(lambda _: taken.set())
-    settings.live.verify("message")(lambda candidate: candidate.message != "bad")
+    settings.live.verify(on="message")(lambda candidate: candidate.message != "bad")
     now = liveconfig._clock.monotonic()
     monkeypatch.setattr(liveconfig._clock, "monotonic", lambda: now)
     for number in range(1, 6):

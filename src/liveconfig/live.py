@@ -6,13 +6,23 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
-from liveconfig._delivery import EventQueue, Reloads, Subject, Subscriber, ValueChanges, asyncio_bridge
+from liveconfig._delivery import (
+    EventQueue,
+    Reloads,
+    Subject,
+    Subscriber,
+    ValueChanges,
+    asyncio_bridge,
+    name_of,
+    takes_one_argument,
+)
 from liveconfig._engine import Core, Pin, Verifier, pinned
 from liveconfig._loading import getter, nearest
 from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
@@ -27,17 +37,17 @@ Callback = Callable[[T], R]
 
 
 class Subscription:
-    """What `Live.subscribe` returns: the way out."""
+    """What `Live.subscribe` and `Live.add_verifier` return: the way to cancel it."""
 
-    def __init__(self, core: Core[Any], subscriber: Subscriber) -> None:
+    def __init__(self, core: Core[Any], member: Subscriber | Verifier) -> None:
         self._core: Core[Any] | None = core  # None once cancelled: who keeps this keeps no settings alive by it
-        self._subscriber = subscriber
+        self._member = member
 
     def cancel(self) -> None:
-        """Deliver nothing more; a call that is under way ends as it will. Harmless when called twice."""
+        """Call it no more; a call that is under way ends as it will. Harmless when called twice."""
         core, self._core = self._core, None
         if core is not None:
-            core.cancel(self._subscriber)
+            core.cancel(self._member)
 
 
 class Live(Generic[S]):
@@ -252,30 +262,66 @@ class Live(Generic[S]):
         snapshot: S = asyncio_bridge.wait(self._core.hub, predicate, timeout, _clock.monotonic)
         return snapshot
 
+    @overload
     def verify(
-        self, what: Callable[[S], object] | str | None = None, *, timeout: float = 10.0
-    ) -> Callable[[Callable[[S], T]], Callable[[S], T]]:
-        """Have the decorated function look at each candidate before it is applied.
+        self, check: Callable[[S], T], *, on: Callable[[S], object] | str | None = ..., timeout: float = ...
+    ) -> Callable[[S], T]: ...
+    @overload
+    def verify(
+        self, check: None = ..., *, on: Callable[[S], object] | str | None = ..., timeout: float = ...
+    ) -> Callable[[Callable[[S], T]], Callable[[S], T]]: ...
+    def verify(
+        self, check: Any = None, *, on: Callable[[S], object] | str | None = None, timeout: float = 10.0
+    ) -> Callable[..., Any]:
+        """Have the decorated function check each change before it is applied: ``@live.verify(on="db", timeout=5)``.
 
-        Raising, returning False or taking longer rejects the candidate; it is tried again with back-off while it
-        stays on disk. Not called for the first load.
+        It is called with the candidate, a snapshot, on a thread of its own. If it raises, returns False or takes
+        longer than ``timeout``, the candidate is rejected. It is tried again while it is on disk: after 1 s, doubling
+        to 300 s, with 20 % jitter. The function is not called for the first load.
 
         Args:
-            what: A selector or a field; the function is called only if that differs. None: at any change.
-            timeout: Seconds that it may take.
+            check: The function, if the decorator is written without parentheses: ``@live.verify``.
+            on: A selector or the name of a field. The function is called only if that value differs from the one in
+                use; volumes that do not feed it are applied at once, while the function runs. None: every change.
+            timeout: Seconds that one call may take.
 
         Raises:
-            LiveConfigError: There is no such field (the message names the nearest), or the time-out is none.
+            TypeError: What was given positionally is no function to decorate: a text, a lambda, an `attrgetter`, or
+                something that cannot be called with one argument. Nothing is registered.
+            LiveConfigError: There is no such field (the message names the nearest), or ``timeout`` is not positive.
         """
-        select = None if what is None else self._selector(what)
-        if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
-            raise LiveConfigError(f"timeout={timeout!r} is no time: it is the seconds that a verifier may take")
+        if isinstance(check, (str, attrgetter, itemgetter)) or getattr(check, "__name__", "") == "<lambda>":
+            raise TypeError(f"`verify` takes the function that checks, not {_described(check)}: {_WRITE_ON}")
+        select = self._verified_value(on, timeout)
 
-        def decorate(check: Callable[[S], T]) -> Callable[[S], T]:
-            self._core.verify(Verifier(check, select, timeout))
+        def register(check: Callable[[S], T]) -> Callable[[S], T]:
+            self._core.add_verifier(_verifier(check, select, timeout))
             return check
 
-        return decorate
+        return register if check is None else register(check)
+
+    def add_verifier(
+        self, check: Callable[[S], object], *, on: Callable[[S], object] | str | None = None, timeout: float = 10.0
+    ) -> Subscription:
+        """The same as `verify`, as a call.
+
+        Returns:
+            The way to cancel it. What only this verifier has rejected is then applied.
+
+        Raises:
+            TypeError: ``check`` or ``on`` cannot be called with one argument.
+            LiveConfigError: There is no such field (the message names the nearest), or ``timeout`` is not positive.
+        """
+        verifier = _verifier(check, self._verified_value(on, timeout), timeout)
+        self._core.add_verifier(verifier)
+        return Subscription(self._core, verifier)
+
+    def _verified_value(self, on: Any, timeout: float) -> Callable[[Any], Any] | None:
+        if not (on is None or isinstance(on, str) or takes_one_argument(on)):
+            raise TypeError(f"`on` must be a selector or the name of a field, not {_described(on)}")
+        if not isinstance(timeout, (int, float)) or not 0 < timeout <= threading.TIMEOUT_MAX:
+            raise LiveConfigError(f"`timeout` must be a positive number of seconds, not {timeout!r}")
+        return None if on is None else self._selector(on)
 
     def _subject(self, what: Any) -> Subject:
         version = self._core.hub.newest
@@ -319,3 +365,21 @@ class Live(Generic[S]):
     def history(self) -> tuple[HistoryEntry, ...]:
         """The newest 32 outcomes, newest first: applied, rejected, recovered and stale. They hold no value."""
         return self._core.history()
+
+
+_WRITE_ON = "to name the value that it checks, write `verify(on=...)`"
+
+
+def _verifier(check: Any, select: Callable[[Any], Any] | None, timeout: float) -> Verifier:
+    if not takes_one_argument(check):
+        raise TypeError(
+            f"a verifier must be a function of one argument, the candidate, not {_described(check)}: {_WRITE_ON}"
+        )
+    return Verifier(check, select, timeout)
+
+
+def _described(given: object) -> str:
+    """What was given, without its value."""
+    if getattr(given, "__name__", "") == "<lambda>":
+        return "a lambda"
+    return f"{name_of(given)} ({type(given).__name__})" if callable(given) else f"a {type(given).__name__}"

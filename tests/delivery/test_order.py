@@ -467,7 +467,7 @@ class TestWhat:
             with pytest.raises(LiveConfigError, match=f"{wrong!r}.*{right!r}"):
                 ask(wrong)(print)
         with pytest.raises(LiveConfigError, match=right):
-            settings.live.verify(wrong)(print)
+            settings.live.verify(on=wrong)
         with pytest.raises(LiveConfigError, match=r"^App has no field 'xyz'$"):  # near to none
             settings.live.on_change("xyz")(print)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import logging
+import operator
 import threading
 
 import pytest
@@ -73,8 +75,8 @@ class TestBefore:
     def test_only_when_its_subject_differs(self, settings, volume):
         """With a subject it is asked only when that differs, so a flag is turned off while the database is down."""
         check = Check(refuse)
-        settings.live.verify(lambda s: s.db.password)(check)
-        settings.live.verify("db.user")(check)
+        settings.live.verify(on=lambda s: s.db.password)(check)
+        settings.live.verify(on="db.user")(check)
         assert swap(settings, volume, flag=True)
         assert settings.flag
         assert not check.seen
@@ -148,14 +150,110 @@ class TestBefore:
     def test_unknown_field(self, settings):
         """A field that does not exist is an error, which names the nearest."""
         with pytest.raises(LiveConfigError, match="message"):
-            settings.live.verify("mesage")
+            settings.live.verify(on="mesage")
 
     def test_selector_raises(self, settings, volume):
         """E86: a selector that raises lets nothing slip by: its verifier is asked."""
         check = Check()
-        settings.live.verify(lambda s: s.count / (s.count - 2))(check)
+        settings.live.verify(on=lambda s: s.count / (s.count - 2))(check)
         assert swap(settings, volume, count=2)
         assert len(check.seen) == 1
+
+
+class TestRegistering:
+    def test_bare(self, settings, volume):
+        """K29: `@live.verify` without parentheses registers the function, and gives it back unchanged."""
+        check = Check(lambda candidate: candidate.message != "bad")
+        assert settings.live.verify(check) is check
+        assert not swap(settings, volume, message="bad")
+        assert settings.message == "one"
+        assert len(check.seen) == 1
+
+    def test_bare_coroutine(self, settings, volume):
+        """K29: a coroutine function works without parentheses too."""
+
+        @settings.live.verify
+        async def check(candidate):
+            return candidate.message != "bad"
+
+        assert not swap(settings, volume, message="bad")
+        assert asyncio.iscoroutinefunction(check)
+
+    def test_options(self, settings, volume):
+        """K29: `verify(on=..., timeout=...)` gives a decorator that registers the function and gives it back."""
+        check = Check(lambda _: False)
+        assert settings.live.verify(on="message", timeout=5)(check) is check
+        assert swap(settings, volume, count=2)
+        assert not check.seen
+        assert not swap(settings, volume, message="two")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "db.password",
+            b"db",
+            5,
+            lambda s: s.db,
+            operator.attrgetter("db.password"),
+            operator.itemgetter("db"),
+            lambda: True,
+            {"db": 1},
+        ],
+        ids=lambda given: type(given).__name__,
+    )
+    def test_no_function(self, settings, volume, given):
+        """K29: what is no function to decorate is a TypeError at once that says what to write; nothing is verified."""
+        with pytest.raises(TypeError, match=r"write `verify\(on=\.\.\.\)`"):
+            settings.live.verify(given)
+        assert swap(settings, volume, message="two", db__password="other")
+
+    @pytest.mark.parametrize("arguments", [0, 2])
+    def test_wrong_number_of_arguments(self, settings, volume, arguments):
+        """K29: a function that cannot be called with one argument is a TypeError, however it is registered."""
+
+        def nothing(): ...
+
+        def two(candidate, other): ...
+
+        check = two if arguments else nothing
+        for register in (settings.live.verify, settings.live.verify(on="db"), settings.live.add_verifier):
+            with pytest.raises(TypeError, match="one argument"):
+                register(check)
+        assert swap(settings, volume, message="two")
+
+    @pytest.mark.parametrize("check", [print, functools.partial(operator.is_not, None), bool], ids=["print", "partial", "bool"])
+    def test_other_callables(self, settings, volume, check):
+        """Whatever can be called with one argument may be a verifier, with a readable signature or without one."""
+        settings.live.verify(check)
+        assert swap(settings, volume, flag=True)
+
+    @pytest.mark.parametrize("on", [5, b"db", lambda: 1, ("db", "message")])
+    def test_on_something_else(self, settings, on):
+        """K29: an `on` that is neither a selector nor the name of a field is a TypeError."""
+        with pytest.raises(TypeError, match="`on` must be"):
+            settings.live.verify(on=on)
+
+    def test_no_value_in_the_error(self, settings, canary):
+        """K29: the error shows no value of what was given."""
+        with pytest.raises(TypeError) as caught:
+            settings.live.verify(canary)
+        assert canary not in repr(caught.value)
+
+    def test_add_verifier(self, settings, volume):
+        """`add_verifier` takes a lambda too, and can be cancelled."""
+        subscription = settings.live.add_verifier(lambda candidate: candidate.count != 2, on="count", timeout=5)
+        assert not swap(settings, volume, count=2)
+        subscription.cancel()
+        subscription.cancel()
+        assert settings.live.reload()
+        assert settings.count == 2
+
+    def test_add_verifier_for_a_wrong_field(self, settings):
+        """`add_verifier` names the nearest field, and refuses a time-out that is not positive."""
+        with pytest.raises(LiveConfigError, match="message"):
+            settings.live.add_verifier(print, on="mesage")
+        with pytest.raises(LiveConfigError, match="`timeout` must be a positive number"):
+            settings.live.add_verifier(print, timeout=0)
 
 
 class TestRefused:
@@ -180,7 +278,7 @@ class TestRefused:
         """The rejection, the log and status() name the good changes that wait with it."""
         rejections = recorder()
         settings.live.on_reject(rejections)
-        settings.live.verify("message")(lambda _: False)
+        settings.live.verify(on="message")(lambda _: False)
         assert not swap(settings, volume, message="two", flag=True)
         settings.live.reload(wait=False)
         status = settings.live.status()
@@ -197,7 +295,7 @@ class TestRefused:
         """Of the changes inside a model only those that the verifier is about are at fault; the others are held."""
         rejections = recorder()
         settings.live.on_reject(rejections)
-        settings.live.verify(lambda s: (s.db.password, s.db.port % 2))(refuse)
+        settings.live.verify(on=lambda s: (s.db.password, s.db.port % 2))(refuse)
         assert not swap(settings, volume, db__password="two", db__user="other", db__port=5434, message="two")
         [event] = rejections.wait()
         assert event.fields == ("db.password",)
@@ -426,7 +524,7 @@ class TestInside:
     def test_subscriber_reloads(self, settings, volume, recorder):
         """E94: a subscriber whose reload() asks a verifier does not deadlock."""
         results = recorder()
-        settings.live.verify("count")(lambda _: True)
+        settings.live.verify(on="count")(lambda _: True)
 
         @settings.live.on_change("message")
         def again(_):

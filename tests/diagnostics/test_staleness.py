@@ -327,4 +327,4 @@ def test_a_timeout_that_is_none_is_refused(timeout):
     """A time-out of a verifier that is no length of time is refused at once."""
     settings = Plain()
     with pytest.raises(LiveConfigError, match="timeout"):
-        settings.live.verify("a", timeout=timeout)
+        settings.live.verify(on="a", timeout=timeout)

@@ -134,7 +134,7 @@ class TestClose:
         volume.write({"message": "two"})
         assert settings.live.reload()
 
-        @settings.live.verify("count")
+        @settings.live.verify(on="count")
         def refuse(_):
             raise Refusal("not now")
 

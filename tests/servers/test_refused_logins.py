@@ -326,7 +326,7 @@ def test_with_a_verifier_the_last_good_login_stays(rotation: Any, kind: str) -> 
     good = rotation.settings.db.password
 
     async def body(connect: Connect) -> None:
-        @rotation.settings.live.verify("db.password")
+        @rotation.settings.live.verify(on="db.password")
         def try_it(candidate: Any) -> bool:
             return rotation.server.takes(candidate.db.password.get_secret_value())
 

@@ -261,7 +261,7 @@ class TestLeaving:
         """E212: what was in use before comes back even if a verifier refuses it, and nothing stands rejected."""
         with override(settings, message="mine"):
 
-            @settings.live.verify(lambda s: s.message)
+            @settings.live.verify(on=lambda s: s.message)
             def never_back(candidate):
                 raise Refusal("no way back")
 
@@ -290,7 +290,7 @@ class TestLeaving:
     def test_a_candidate_that_stays_bad(self, settings, volume):
         """Content that is refused inside, and without the override too, stands as a candidate above the last good."""
 
-        @settings.live.verify(lambda s: s.count)
+        @settings.live.verify(on=lambda s: s.count)
         def never_two(candidate):
             return candidate.count != 2
 
@@ -306,7 +306,7 @@ class TestLeaving:
     def test_an_override_that_replaces_what_is_refused(self, settings, volume):
         """E214: an override of the very field that a verifier refuses is taken, and gone again afterwards."""
 
-        @settings.live.verify(lambda s: s.count)
+        @settings.live.verify(on=lambda s: s.count)
         def never_two(candidate):
             return candidate.count != 2
 
@@ -341,7 +341,7 @@ class TestRefused:
     def test_a_verifier_refuses(self, settings):
         """A value that a verifier refuses is an error with the refusal, and nothing has changed."""
 
-        @settings.live.verify(lambda s: s.message)
+        @settings.live.verify(on=lambda s: s.message)
         def check(candidate):
             raise Refusal("not this one")
 

@@ -11,7 +11,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel, SecretStr
 
-from liveconfig import Change, Live, Rejected, Reloaded, Settings, SettingsConfigDict, Stale, Subscription
+from liveconfig import Change, Live, Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Stale, Subscription
 
 
 class Database(BaseModel):
@@ -74,11 +74,34 @@ def stale(event: Stale) -> None: ...
 def wrong(event: Stale) -> None: ...
 
 
-@settings.live.verify(lambda s: s.db, timeout=3.0)
+@settings.live.verify(on=lambda s: s.db, timeout=3.0)
 def check(candidate: AppSettings) -> bool:
     return candidate.db.user != "root"
 
 
+@settings.live.verify
+def check_all(candidate: AppSettings) -> bool:
+    return candidate.count > 0
+
+
+@settings.live.verify
+async def check_later(candidate: AppSettings) -> None: ...
+
+
+@settings.live.verify(on="db")  # type: ignore[arg-type]
+def check_wrong(candidate: Database) -> None: ...
+
+
+@settings.live.on_recover
+def recovered(event: Recovered) -> None:
+    assert_type(event.after, Rejected)
+
+
+settings.live.verify("db")  # type: ignore[call-overload]
+assert_type(check(settings), bool)
+assert_type(check_all(settings), bool)
+assert_type(settings.live.add_verifier(check, on=lambda s: s.db), Subscription)
+settings.live.subscribe(Recovered, recovered)
 assert_type(settings.live.subscribe(lambda s: s.count, print), Subscription)
 settings.live.subscribe(Reloaded, reloaded)
 settings.live.subscribe(Rejected, rejected)

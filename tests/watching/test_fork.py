@@ -402,7 +402,7 @@ class TestForksInside:
 
     def test_verifier(self, settings, volume, forking):
         """E138: a fork inside a verifier."""
-        settings.live.verify("count")(forking)
+        settings.live.verify(on="count")(forking)
         volume.update({"count": "2"})
         settings.live.reload(wait=False)
         assert forking.results.wait(1)[0][0] == "from the child"

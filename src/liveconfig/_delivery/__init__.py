@@ -16,7 +16,7 @@ from liveconfig._delivery.changes import diff
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.subjects import EventQueue, Reloads, Subject, ValueChanges, Version
-from liveconfig._delivery.subscribers import Subscriber, name_of
+from liveconfig._delivery.subscribers import Subscriber, name_of, takes_one_argument
 
 __all__ = [
     "EventQueue",
@@ -30,4 +30,5 @@ __all__ = [
     "asyncio_bridge",
     "diff",
     "name_of",
+    "takes_one_argument",
 ]

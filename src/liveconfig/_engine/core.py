@@ -180,14 +180,17 @@ class Core(Generic[S]):
         self.hub.add(subscriber)
         self._keep()
 
-    def cancel(self, subscriber: Subscriber) -> None:
-        """Deliver to it no more."""
-        self.hub.remove(subscriber)
+    def cancel(self, member: Subscriber | Verifier) -> None:
+        """Call it no more."""
+        if isinstance(member, Verifier):
+            self.engine.remove_verifier(member)
+        else:
+            self.hub.remove(member)
         self._keep()
 
-    def verify(self, verifier: Verifier) -> None:
+    def add_verifier(self, verifier: Verifier) -> None:
         """Ask it before anything is applied from now on."""
-        self.engine.bench.verifiers.append(verifier)
+        self.engine.add_verifier(verifier)
         self._keep()
 
     # Diagnostics

@@ -23,7 +23,7 @@ from liveconfig._engine.reader import VolumesReader
 from liveconfig._engine.rejections import Rejection, Rejections
 from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._engine.state import AppliedState
-from liveconfig._engine.verifiers import Attempt, Verdict
+from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named, new_generations
 from liveconfig._watching import DelayedCall, Worker
 from liveconfig.events import Recovered, Rejected
@@ -90,6 +90,14 @@ class Engine(Generic[S]):
     def resume(self) -> None:
         """In a forked child: publish what another thread of the parent had applied and not published yet."""
         self.publish(self.version)
+
+    def add_verifier(self, verifier: Verifier) -> None:
+        """Ask it before anything is applied from now on."""
+        self.bench.verifiers = [*self.bench.verifiers, verifier]
+
+    def remove_verifier(self, verifier: Verifier) -> None:
+        """Ask it no more, and look again: what it rejected may be good for the others."""
+        self.bench.verifiers = [each for each in self.bench.verifiers if each is not verifier]
 
     # Looking
 
