@@ -221,7 +221,9 @@ class TestRegistering:
                 register(check)
         assert swap(settings, volume, message="two")
 
-    @pytest.mark.parametrize("check", [print, functools.partial(operator.is_not, None), bool], ids=["print", "partial", "bool"])
+    @pytest.mark.parametrize(
+        "check", [print, functools.partial(operator.is_not, None), bool], ids=["print", "partial", "bool"]
+    )
     def test_other_callables(self, settings, volume, check):
         """Whatever can be called with one argument may be a verifier, with a readable signature or without one."""
         settings.live.verify(check)
