@@ -1,17 +1,21 @@
 """Starlette and every other ASGI application: live as long as the application runs, one snapshot per request.
 
-It needs no package: `lifespan` is called as Starlette calls one, `PinnedMiddleware` is plain ASGI.
+It needs no package: `lifespan` is called as Starlette calls one, `PinnedMiddleware` and `status_app` are plain ASGI.
+The status page is HTML for people with the extra ``[asgi]``, which brings Jinja2, and JSON without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
 from liveconfig import Settings
+from liveconfig.integrations._pages import answer
+from liveconfig.integrations._status_page import readiness
 
-__all__ = ["PinnedMiddleware", "lifespan"]
+__all__ = ["PinnedMiddleware", "lifespan", "status_app"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -72,3 +76,54 @@ class PinnedMiddleware:
             return
         with self._live.pinned():
             await self._app(scope, receive, send)
+
+
+def status_app(settings: Settings, *, status: bool = False, fail_when_unhealthy: bool = False) -> ASGIApp:
+    """An application with ``GET /ready`` for the kubelet's probe and, where asked for, ``GET /status`` for people.
+
+    ::
+
+        app.mount("/liveconfig", status_app(settings, status=True))  # Starlette
+
+    Args:
+        settings: The live settings.
+        status: Serve the status too. It holds no value, but names of fields and paths.
+        fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
+            configuration is still served, and one bad ConfigMap must not take every pod out of the Service.
+
+    Raises:
+        LiveConfigError: The settings are a snapshot.
+    """
+    _ = settings.live  # raises here, where a snapshot is given, and not at the first request
+
+    async def serve(scope: Message, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, "text/plain", "method not allowed")
+        elif path == "/ready":
+            state = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
+            await _send(send, state.status_code, "application/json", state.model_dump_json())
+        elif path == "/status" and status:
+            page = await asyncio.to_thread(answer, settings, _header(scope, b"accept"))  # it reads /proc
+            await _send(send, 200, page.media_type, page.body, page.headers)
+        else:
+            await _send(send, 404, "text/plain", "not found")
+
+    return serve
+
+
+def _header(scope: Message, name: bytes) -> str | None:
+    found = [value for key, value in scope["headers"] if key.lower() == name]
+    return b",".join(found).decode("latin-1") if found else None
+
+
+async def _send(send: Send, code: int, media_type: str, body: str, headers: Mapping[str, str] | None = None) -> None:
+    """Answer whole; a server leaves the body of a HEAD request out."""
+    content = body.encode()
+    every = {**(headers or {}), "Content-Type": f"{media_type}; charset=utf-8", "Content-Length": str(len(content))}
+    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in every.items()]
+    await send({"type": "http.response.start", "status": code, "headers": pairs})
+    await send({"type": "http.response.body", "body": content})

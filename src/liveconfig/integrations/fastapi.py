@@ -21,23 +21,28 @@ from weakref import WeakValueDictionary
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from liveconfig import Settings, Status
+from liveconfig import ProcessReport, Settings, Status
 from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import Readiness, readiness
 from liveconfig.integrations.asgi import PinnedMiddleware, lifespan
 
 with extra_of(__name__):
-    from fastapi import APIRouter, Response
+    from fastapi import APIRouter, Request, Response
     from fastapi.params import Depends
-    from fastapi.responses import JSONResponse
 
 __all__ = ["PinnedMiddleware", "Readiness", "lifespan", "pinned", "router"]
 
 S = TypeVar("S", bound=Settings)
 Dependency: TypeAlias = Callable[[], AsyncIterator[S]]
 
-# The record that `Status.as_dict` writes out, with lengths of time in seconds as it writes them.
-_StatusPage = dataclass(Status, frozen=True, config=ConfigDict(ser_json_timedelta="float"))
+
+@dataclass(frozen=True, config=ConfigDict(ser_json_timedelta="float"))
+class _StatusPage(Status):
+    """The JSON of the status page, with lengths of time in seconds."""
+
+    processes: tuple[ProcessReport, ...] = ()
+
 
 # A dependency holds its settings, so an id in here is that of an object that lives.
 _dependencies: WeakValueDictionary[int, Dependency[Any]] = WeakValueDictionary()
@@ -96,21 +101,25 @@ def router(
     Raises:
         LiveConfigError: The settings are a snapshot.
     """
-    live = settings.live  # raises here, where a snapshot is given, and not at the first request
+    _ = settings.live  # raises here, where a snapshot is given, and not at the first request
     api = APIRouter(prefix="/liveconfig", tags=["liveconfig"])
 
     @api.get("/ready", responses={503: {"model": Readiness}} if fail_when_unhealthy else {})
     def ready(response: Response) -> Readiness:
         """Whether this process may be sent requests."""
-        answer = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
-        response.status_code = answer.status_code
-        return answer
+        state = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
+        response.status_code = state.status_code
+        return state
 
     if status:
 
         @api.get("/status", response_model=_StatusPage, dependencies=status_dependencies)
-        def show() -> JSONResponse:
-            """What the settings of this process hold, where each value comes from, and what is wrong. No values."""
-            return JSONResponse(live.status().as_dict())
+        def show(request: Request) -> Response:
+            """Where each value comes from, what is wrong, and all processes of the container. No values.
+
+            JSON, or a page for people where the client prefers HTML.
+            """
+            page = answer(settings, request.headers.get("accept"))
+            return Response(page.body, media_type=page.media_type, headers=dict(page.headers))
 
     return api

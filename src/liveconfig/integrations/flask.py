@@ -28,13 +28,14 @@ from liveconfig import Change, Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import value_reader
 from liveconfig.integrations._mirror import FALLBACKS, SECRET_KEY, plain, ring_of
+from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import explained, readiness
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations.keys import KeyRing
 
 with extra_of(__name__):
     import click
-    from flask import Blueprint, Flask, appcontext_pushed, current_app, has_app_context
+    from flask import Blueprint, Flask, Response, appcontext_pushed, current_app, has_app_context, request
     from flask.typing import ResponseReturnValue
 
 if TYPE_CHECKING:
@@ -168,11 +169,12 @@ class LiveConfig(Generic[S]):
 
         @pages.get("/ready")
         def ready() -> ResponseReturnValue:
-            answer = readiness(settings, fail_when_unhealthy=self._fail_when_unhealthy)
-            return answer.model_dump(), answer.status_code
+            state = readiness(settings, fail_when_unhealthy=self._fail_when_unhealthy)
+            return state.model_dump(), state.status_code
 
         def status() -> ResponseReturnValue:
-            return settings.live.status().as_dict()
+            page = answer(settings, request.headers.get("Accept"))
+            return Response(page.body, mimetype=page.media_type, headers=dict(page.headers))
 
         if self._status:
             for decorate in self._status_decorators:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,42 +22,47 @@ try:
 except ModuleNotFoundError:  # without the extra the page is JSON only
     Environment = None  # type: ignore[assignment,misc]
 
-__all__ = ["Page", "prefers_html", "status_data", "status_page"]
+__all__ = ["Answer", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """An answer to ``GET /liveconfig/status`` for a person.
+class Answer:
+    """The answer to ``GET /liveconfig/status``.
 
     Attributes:
-        html: The page.
-        headers: Its headers.
+        body: JSON or HTML.
+        media_type: Which of them.
+        headers: The other headers.
     """
 
-    html: str
+    body: str
+    media_type: str
     headers: Mapping[str, str]
 
 
-def status_data(settings: Settings) -> dict[str, Any]:
-    """The status of this process, ready for JSON, with the processes of the container as ``processes``.
+def answer(settings: Settings, accept: str | None) -> Answer:
+    """The status of this process with all processes of the container: HTML where the client prefers it, else JSON.
+
+    Without Jinja2, which the extras of the web frameworks bring, it is always JSON.
 
     Args:
         settings: The live settings.
+        accept: The request's ``Accept`` header.
     """
-    return {**settings.live.status().as_dict(), "processes": [each.as_dict() for each in processes()]}
+    if Environment is not None and prefers_html(accept):
+        return Answer(_html(settings), "text/html", _html_headers())
+    found = [each.as_dict() for each in processes()]
+    body = json.dumps({**settings.live.status().as_dict(), "processes": found})
+    return Answer(body, "application/json", _HEADERS)
 
 
-def status_page(settings: Settings) -> Page | None:
-    """The same as a page; None if Jinja2 is not installed.
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
 
-    Args:
-        settings: The live settings.
-    """
-    if Environment is None:
-        return None
+
+def _html(settings: Settings) -> str:
     status, found = settings.live.status(), processes()
     current = sum(process.is_current for process in found)
-    html = _template().render(
+    html: str = _template().render(
         status=status,
         processes=sorted(found, key=_worst_first),
         current=current,
@@ -64,7 +70,7 @@ def status_page(settings: Settings) -> Page | None:
         style=_read("status.css"),
         now=datetime.now(UTC),
     )
-    return Page(html, _headers())
+    return html
 
 
 def _worst_first(process: ProcessReport) -> tuple[bool, int]:
@@ -113,7 +119,7 @@ def _template() -> Any:
 
 
 @functools.cache
-def _headers() -> Mapping[str, str]:
+def _html_headers() -> Mapping[str, str]:
     digest = base64.b64encode(hashlib.sha256(_read("status.css").encode()).digest()).decode()
     policy = {
         "default-src": "'none'",
@@ -122,12 +128,8 @@ def _headers() -> Mapping[str, str]:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return {
-        "Content-Security-Policy": "; ".join(" ".join(each) for each in policy.items()),
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    text = "; ".join(" ".join(each) for each in policy.items())
+    return {**_HEADERS, "Content-Security-Policy": text, "Referrer-Policy": "no-referrer"}
 
 
 def _ago(moment: datetime | None) -> str:
