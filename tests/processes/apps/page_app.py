@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from flask import Flask
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app, multiprocess
 from pydantic import SecretStr
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -33,5 +33,7 @@ def root() -> dict[str, object]:
 
 
 registry = CollectorRegistry()
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    multiprocess.MultiProcessCollector(registry)
 LiveConfigCollector(registry)
 app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/metrics": make_wsgi_app(registry)})  # type: ignore[method-assign]
