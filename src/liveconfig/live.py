@@ -97,11 +97,7 @@ class Live(Generic[S]):
         Returns:
             True if what is on disk is applied, now or before; False if it is rejected (`status` says why).
         """
-        applied = self._core.engine.reload(wait)
-        if wait and not self._core.engine.in_turn():
-            self._core.hub.barrier()
-            self._core.see()
-        return applied
+        return self._core.reload(wait)
 
     def close(self) -> None:
         """Stop watching: bounded in time, idempotent, from anywhere. A closed one still reads, and reloads by hand."""
@@ -213,7 +209,7 @@ class Live(Generic[S]):
             what: As for `on_change`, or one of `Reloaded`, `Rejected`, `Recovered`, `Stale`.
             callback: A plain function, called on a delivery thread, or a coroutine function, run on the event loop
                 that is running now (or at the next ``async with settings.live``). Held strongly.
-            initial: As for `on_change`.
+            initial: As for `on_change`; of `Rejected` and `Stale`, what stands now is delivered.
             retry: As for `on_change`.
 
         Returns:
@@ -361,6 +357,11 @@ class Live(Generic[S]):
     def status(self) -> Status:
         """The state of these settings in this process. It holds no value."""
         return self._core.status()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether `Status.healthy` is true. For probes: nothing else of the status is computed."""
+        return self._core.is_healthy()
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The newest 32 outcomes, newest first: applied, rejected, recovered and stale. They hold no value."""

@@ -181,11 +181,17 @@ class Publisher:
                 subscriber.subject.put(notice)
         self._kick()
 
-    def add(self, subscriber: Subscriber) -> None:
-        """Tell it from now on."""
+    def add(self, subscriber: Subscriber, standing: Callable[[], Iterable[Any]] = tuple) -> None:
+        """Deliver to it from now on.
+
+        Args:
+            subscriber: Whom.
+            standing: The events that one who asks for an initial delivery of its kind of event gets.
+        """
         if subscriber.coroutine:
             subscriber.loop = running_loop()
         with self.lock:
+            subscriber.begin(standing)
             self.subscribers.append(subscriber)
         if subscriber.behind(self.newest):
             self._kick()

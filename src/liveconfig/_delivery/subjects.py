@@ -7,7 +7,7 @@ changes merged (first ``old``, last ``new``) without any queue that could grow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -182,11 +182,18 @@ class EventQueue:
         self._event_type = event_type
         self._waiting: deque[Any] = deque(maxlen=MOST_NOTICES)
         self._put = self._taken_at = self._tried_at = 0  # how many came: in all, at the last take, before it raised
+        self._standing: tuple[Any, ...] = ()
         self.seen = version.number
+
+    def begin_with(self, standing: Iterable[Any]) -> None:
+        """Queue what stood before the subscription. It may be on its way, too: it is queued once."""
+        for notice in standing:
+            self.put(notice)
+        self._standing = tuple(self._waiting)
 
     def put(self, notice: Any) -> None:
         """Keep a notice for the subscriber, if it is of its type."""
-        if isinstance(notice, self._event_type):
+        if isinstance(notice, self._event_type) and notice not in self._standing:
             self._waiting.append(notice)
             self._put += 1
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from liveconfig import _clock
-from liveconfig._delivery.subjects import Subject, Version
+from liveconfig._delivery.subjects import EventQueue, Subject, Version
 from liveconfig._traceback import frames
 from liveconfig._watching import Timer
 from liveconfig.exceptions import Refusal
@@ -82,6 +82,12 @@ class Subscriber:
         self.parked = False  # a coroutine's, without a loop
         self.waits = False  # for its back-off
         self.rest()
+
+    def begin(self, standing: Callable[[], Iterable[Any]]) -> None:
+        """Start with the events that stand already, if it asked for an initial delivery of events."""
+        if self.owed and isinstance(self.subject, EventQueue):
+            self.owed = False
+            self.subject.begin_with(standing())
 
     def rest(self) -> None:
         """Nobody is with it now."""

@@ -7,6 +7,8 @@
 - `process_report`: One settings object -> its part of the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.
 - `report`: The observed state of one settings object -> a `Status`.
+- `unfollowed`: Whether volumes that nothing follows still hold what is in use: looked at on threads, because a mount
+  can hang.
 - `wording`: Names, places and lists as the log and the status write them.
 """
 
@@ -14,10 +16,12 @@ from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.monitor import Monitor
 from liveconfig._diagnostics.process import green_threads, started_at
 from liveconfig._diagnostics.report import Observation
+from liveconfig._diagnostics.unfollowed import UnfollowedVolumes
 
 __all__ = [
     "Monitor",
     "Observation",
+    "UnfollowedVolumes",
     "describe_frozen",
     "green_threads",
     "started_at",

@@ -178,6 +178,10 @@ class Monitor:
 
     # Origins and status
 
+    def stale(self) -> tuple[Stale, ...]:
+        """The standing `Stale` records."""
+        return self._standing.standing()
+
     def origin(self, name: str, applied: Loaded[Any]) -> Origin:
         """The origin of one leaf."""
         return self._origins.of(name, applied, self._frozen, self._vanished)
@@ -194,7 +198,7 @@ class Monitor:
             present,
             self._content_of(present),
             list(self._sentences(seen)),
-            self._standing.standing(),
+            self.stale(),
             self.history.entries(seen.rejections),
         )
 

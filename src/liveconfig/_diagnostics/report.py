@@ -13,15 +13,19 @@ from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
 from liveconfig._diagnostics.detectors import PresentState, describe_frozen, frozen_fields, missing_documents
 from liveconfig._diagnostics.process import started_at
+from liveconfig._diagnostics.unfollowed import Sighting
 from liveconfig._diagnostics.wording import held_back
 from liveconfig._loading import Fault, Loaded, leaves, nearest
-from liveconfig._volumes import generation_at
+from liveconfig._volumes import Revision
 from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
 from liveconfig.origin import Origin
 from liveconfig.status import CandidateStatus, HistoryEntry, Status, SubscriberStatus, UnusedKey, VolumeStatus
 
 _log = logging.getLogger("liveconfig")
+
+GRACE = 2.0
+"""Seconds before a difference between the volumes and what is in use counts: a swap must not fail a probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,13 @@ class Observation:
         rejections: The standing rejections, oldest first, with their present counts of attempts.
         last_rejected: The newest rejection, standing or not, with its present count of attempts.
         candidate: What is on disk and not applied: the oldest standing rejection, else what is being verified.
-        verifying: Whether there is content that the verifiers have not decided on yet.
+        verifying_for: Seconds for which there has been content that the verifiers have not decided on; None for none.
         settled: Whether what was on disk at the last look is applied.
         subscribers: Each subscriber.
         watched: Whether the watcher follows the volumes.
+        closed: Whether it was closed, and not started again.
+        overdue_for: Seconds for which a look at the volumes has been due; None if none is.
+        unfollowed: What a look found at volumes that nothing follows, by path.
     """
 
     applied: Loaded[Any]
@@ -49,10 +56,13 @@ class Observation:
     rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None
     candidate: CandidateStatus | None
-    verifying: bool
+    verifying_for: float | None
     settled: bool
     subscribers: Sequence[Subscriber]
     watched: bool
+    closed: bool
+    overdue_for: float | None
+    unfollowed: Mapping[str, Sighting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +150,48 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
     """What is to be said about the engine, the subscribers and the logger, and whether it is a problem."""
     for rejected in seen.rejections:
         yield f"rejected at stage {rejected.stage}: {rejected.reason}{held_back(rejected.held)}", True
-    if seen.verifying:
-        yield "a new configuration waits for its verifiers", True
+    if seen.verifying_for is not None:
+        age = _clock.in_words(timedelta(seconds=seen.verifying_for))
+        late = not seen.watched or seen.verifying_for > GRACE
+        yield f"a new configuration has been waiting for its verifiers for {age}", late
     elif not seen.settled and not seen.rejections:
         yield "closed while a new configuration waited for its verifiers; the next `reload()` checks it again", True
+    yield from _about_watching(seen)
     yield from _about_subscribers(seen.subscribers)
+    yield from _about_logger()
+
+
+def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
     if seen.watched and not process_watcher.is_alive():
         yield "the watcher does not run: no change is noticed until the next re-check starts it again", True
-    yield from _about_logger()
+    if seen.watched and seen.overdue_for is not None and seen.overdue_for > GRACE:
+        age = _clock.in_words(timedelta(seconds=seen.overdue_for))
+        yield f"a look at the volumes has been due for {age}: it takes long, or its thread is held up", True
+    reasons = {fault.reason for fault in seen.faults.values()}
+    for path, sighting in seen.unfollowed.items():
+        if sighting.fault is not None:
+            if f"{path}: {sighting.fault}" not in reasons:
+                yield f"volume {path}: {sighting.fault}", True
+        elif not sighting.same and sighting.generation != _waiting(seen).get(path):
+            yield _moved_on(path, sighting, seen), True
+
+
+def _waiting(seen: Observation) -> dict[str, str]:
+    """The newest generation that is known not to be applied, by path."""
+    found: dict[str, str] = {}
+    for each in (*seen.rejections, seen.candidate):
+        if each is not None:
+            found.update(each.generations)
+    return found
+
+
+def _moved_on(path: str, sighting: Sighting, seen: Observation) -> str:
+    in_use = next(feed.revision.generation for feed in seen.applied.feeds if feed.revision.path == path)
+    why, remedy = ("closed", "`start()` or `reload()`") if seen.closed else ("`watch=False`", "`reload()`")
+    return (
+        f"volume {path} has changed ({in_use or 'nothing'} is in use, {sighting.generation or 'other content'} is on "
+        f"the volume) and nothing follows it ({why}): call {remedy}"
+    )
 
 
 def _about_subscribers(subscribers: Sequence[Subscriber]) -> Iterator[tuple[str, bool]]:
@@ -174,16 +218,25 @@ def _about_logger() -> Iterator[tuple[str, bool]]:
 def _volumes(seen: Observation, present: PresentState) -> Iterator[VolumeStatus]:
     for index, feed in enumerate(seen.applied.feeds):
         revision, fault = feed.revision, seen.faults.get(index)
-        on_disk = generation_at(revision.path)
         yield VolumeStatus(
             path=revision.path,
             mode=revision.mode,
-            generation_on_disk=revision.generation if on_disk is None and revision.mode == "plain" else on_disk,
+            generation_on_disk=_on_disk(seen, revision, fault),
             generation_applied=revision.generation,
             written_at=revision.written_at,
             frozen=describe_frozen(present.frozen.get(index, {})),
             fault=fault.reason if fault else None,
         )
+
+
+def _on_disk(seen: Observation, revision: Revision, fault: Fault | None) -> str | None:
+    """The generation that the last look found: the applied one, unless something says otherwise."""
+    sighting = seen.unfollowed.get(revision.path)
+    if sighting is not None:
+        return sighting.generation
+    if fault is not None:
+        return fault.generations.get(revision.path)
+    return _waiting(seen).get(revision.path, revision.generation)
 
 
 def _subscribers(seen: Observation) -> Iterator[SubscriberStatus]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
+from liveconfig import _clock
 from liveconfig._delivery import Publisher, SignalSubscribers, Subscriber, Version
-from liveconfig._diagnostics import Monitor, Observation, green_threads, started_at
+from liveconfig._diagnostics import Monitor, Observation, UnfollowedVolumes, green_threads, started_at
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Loader, Origins, Sources
 from liveconfig._processes import process_report
 from liveconfig._volumes import Fingerprint, Volume
-from liveconfig._watching import Fingerprints, Mode, Registration, process_watcher, renew_in_child
+from liveconfig._watching import POLLING, Fingerprints, Mode, Registration, process_watcher, renew_in_child
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import HistoryEntry, Status
 
@@ -64,6 +66,8 @@ class Core(Generic[S]):
 
     def _set_up(self) -> None:
         self._lock = threading.RLock()
+        self._looked_at = _clock.monotonic()
+        self._unfollowed = UnfollowedVolumes()
 
     def renew(self) -> None:
         """In a forked child: new locks, and nobody busy."""
@@ -94,6 +98,7 @@ class Core(Generic[S]):
         """Watch the volumes from now on. What was swapped since the first reading is seen at once."""
         with self._lock:
             self._closed = False
+            self._looked_at = _clock.monotonic()
             wanted = self.loader.volumes and self.config["watch"] and not green_threads()
             if self.registration is None and wanted:
                 self.engine.wake()
@@ -143,6 +148,16 @@ class Core(Generic[S]):
     def look(self) -> None:
         """A volume may have changed."""
         self.engine.look()
+        self._looked_at = _clock.monotonic()
+
+    def reload(self, wait: bool) -> bool:
+        """Look now; with ``wait`` until the verifiers have decided and the subscribers were called."""
+        applied = self.engine.reload(wait)
+        self._looked_at = _clock.monotonic()
+        if wait and not self.engine.in_turn():
+            self.hub.barrier()
+            self.see()
+        return applied
 
     def recheck(self, seen: Fingerprints) -> None:
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
@@ -153,6 +168,7 @@ class Core(Generic[S]):
         else:
             self.engine.look()
             self.see()
+        self._looked_at = _clock.monotonic()
 
     def see(self) -> None:
         """Review what is stale, if anything on which that depends has changed."""
@@ -177,7 +193,7 @@ class Core(Generic[S]):
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Deliver to it from now on."""
-        self.hub.add(subscriber)
+        self.hub.add(subscriber, lambda: (*self.engine.rejections.standing(), *self.monitor.stale()))
         self._keep()
 
     def cancel(self, member: Subscriber | Verifier) -> None:
@@ -236,7 +252,11 @@ class Core(Generic[S]):
 
     def status(self) -> Status:
         """The state of the settings."""
-        return self.monitor.status(self._observe())
+        return self.monitor.status(self._look_and_observe())
+
+    def is_healthy(self) -> bool:
+        """Whether the status is healthy."""
+        return self.monitor.is_healthy(self._look_and_observe())
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The newest outcomes, newest first."""
@@ -252,8 +272,24 @@ class Core(Generic[S]):
             rejections=self.engine.rejections.standing(),
             last_rejected=self.engine.rejections.newest(),
             candidate=self.engine.candidate_status(),
-            verifying=self.engine.is_verifying(),
+            verifying_for=self.engine.verifying_for(),
             settled=self.engine.is_settled(),
             subscribers=self.hub.everybody(),
             watched=self.registration is not None,
+            closed=self._closed,
+            overdue_for=self._overdue(),
+            unfollowed={},
         )
+
+    def _look_and_observe(self) -> Observation:
+        """The same; the volumes that nothing follows are looked at now."""
+        seen = self._observe()
+        if seen.watched:
+            return seen
+        return replace(seen, unfollowed=self._unfollowed.look([feed.revision for feed in seen.applied.feeds]))
+
+    def _overdue(self) -> float:
+        """Seconds for which a re-check has been due; negative before it is."""
+        resync = float(self.config.get("resync", 30.0))
+        period = min(resync, POLLING) if self._mode() == "polling" else resync
+        return _clock.monotonic() - self._looked_at - period

@@ -130,9 +130,10 @@ class Engine(Generic[S]):
         """Whether what was on disk at the last look is applied."""
         return not self.rejections.standing() and self.candidate is None and not self._unlooked
 
-    def is_verifying(self) -> bool:
-        """Whether there is content that the verifiers have not decided on yet."""
-        return self.candidate is not None and self._rejected is None
+    def verifying_for(self) -> float | None:
+        """Seconds for which there has been content that the verifiers have not decided on; None if there is none."""
+        candidate = self.candidate
+        return None if candidate is None or self._rejected is not None else _clock.monotonic() - candidate.began
 
     def unreadable(self) -> dict[int, Fault]:
         """What is wrong with each volume that cannot be read or parsed, by index."""

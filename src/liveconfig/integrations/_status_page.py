@@ -27,18 +27,18 @@ class Readiness(BaseModel):
 
 
 def readiness(settings: Settings, *, fail_when_unhealthy: bool) -> Readiness:
-    """Look at the status now.
+    """Answer a probe.
 
     Args:
         settings: The live settings.
         fail_when_unhealthy: Whether settings that are not healthy make the process not ready. The last good
             configuration is still served then, so by default they do not.
     """
-    status = settings.live.status()
+    healthy = settings.live.healthy
     return Readiness(
-        ready=status.healthy or not fail_when_unhealthy,
-        healthy=status.healthy,
-        version=status.version,
+        ready=healthy or not fail_when_unhealthy,
+        healthy=healthy,
+        version=settings.live.version,
     )
 
 

@@ -1,0 +1,105 @@
+"""Whether volumes that nothing follows still hold what is in use: looked at on threads, because a mount can hang."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from liveconfig import _clock
+from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
+
+PATIENCE = 0.2
+"""Seconds that a status waits for the looks."""
+
+_LONGEST_WRITE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a look at one volume found.
+
+    Attributes:
+        same: Whether the volume holds what is in use.
+        generation: The generation that it holds; None if that is not known.
+        fault: Why the volume cannot be read; None if it can.
+    """
+
+    same: bool
+    generation: str | None
+    fault: str | None = None
+
+
+class _Look:
+    """One look at one volume, on a thread of its own."""
+
+    def __init__(self, revision: Revision) -> None:
+        self.since = _clock.now()
+        self.sighting: Sighting | None = None
+        self.done = threading.Event()
+        self._revision = revision
+        try:
+            threading.Thread(target=self._run, name="liveconfig-status", daemon=True).start()
+        except RuntimeError:  # out of threads: there is no answer, and the next status tries again
+            self.done.set()
+
+    def _run(self) -> None:
+        try:
+            self.sighting = _compare(self._revision)
+        finally:
+            self.done.set()
+
+
+class UnfollowedVolumes:
+    """The looks at the volumes of one settings object; at most one runs for each volume."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
+
+    def renew(self) -> None:
+        """In a forked child: the threads are the parent's."""
+        self.__init__()  # type: ignore[misc]
+
+    def look(self, revisions: Sequence[Revision]) -> dict[str, Sighting]:
+        """Look at the volumes, for `PATIENCE` at most.
+
+        Args:
+            revisions: What is in use of each volume.
+
+        Returns:
+            The sighting of each volume by path; for a look that has not returned, one that says since when.
+        """
+        with self._lock:
+            looks = {each.path: self._begin(each) for each in revisions}
+        deadline = _clock.monotonic() + PATIENCE
+        for look in looks.values():
+            look.done.wait(max(0.0, deadline - _clock.monotonic()))
+        return {path: look.sighting or _unanswered(look.since) for path, look in looks.items()}
+
+    def _begin(self, revision: Revision) -> _Look:
+        known = self._looks.get(revision.path)
+        if known is None or known.done.is_set():
+            known = self._looks[revision.path] = _Look(revision)
+        return known
+
+
+def _unanswered(since: datetime) -> Sighting:
+    return Sighting(False, None, f"it cannot be read since {since:%Y-%m-%d %H:%M:%S} UTC: a look has not returned")
+
+
+def _compare(revision: Revision) -> Sighting:
+    reader, began, pause = VolumeReader(revision.path), _clock.monotonic(), threading.Event()
+    while True:
+        try:
+            read = reader.read(revision)
+        except VolumeUnreadable as error:
+            return Sighting(False, error.generation, error.reason)
+        except VolumeBusy as busy:
+            if _clock.monotonic() - began > _LONGEST_WRITE:
+                return Sighting(False, None)
+            pause.wait(busy.delay)
+        else:
+            same = read is None or (read.files == revision.files and read.mode == revision.mode)
+            return Sighting(same, revision.generation if read is None or same else read.generation)
