@@ -6,7 +6,7 @@
 - `volume`: One volume on disk -> one immutable `Revision`.
 """
 
-from liveconfig._volumes.fingerprint import Fingerprint, take_fingerprint
+from liveconfig._volumes.fingerprint import Fingerprint, generation_at, take_fingerprint
 from liveconfig._volumes.mounts import Frozen, frozen_parts, read_mounts
 from liveconfig._volumes.tree import signature
 from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
@@ -20,6 +20,7 @@ __all__ = [
     "VolumeReader",
     "VolumeUnreadable",
     "frozen_parts",
+    "generation_at",
     "read_mounts",
     "signature",
     "take_fingerprint",
