@@ -11,15 +11,18 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from liveconfig._processes import Scan, processes
+from liveconfig.cli import ps
 from liveconfig.cli._child import Child, ChildFailed, started
 from liveconfig.cli._signals import ending_in_order
+from liveconfig.cli._text import painter
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 5.0
@@ -93,6 +96,15 @@ _EDITS = (
 )
 
 
+_WIDTH = 77
+_LAST_EDIT = Edit(
+    'The ConfigMap is edited: message: "hello both"',
+    "config",
+    "edit-6-both-workers",
+    (_greeting("hello both", checkout=True),),
+)
+
+
 class _ClockedVolume(KubeletVolume):
     """Notes when it was swapped."""
 
@@ -125,9 +137,13 @@ def run(_: argparse.Namespace) -> int:
             volumes = {name: _ClockedVolume(folder / name) for name in ("config", "secrets")}
             _begin(volumes)
             log = folder / "application.log"
-            child = stack.enter_context(started(_APPLICATION, [each.path for each in volumes.values()], log))
+            paths = [each.path for each in volumes.values()]
+            child = stack.enter_context(started(_APPLICATION, paths, log))
             stack.callback(no_more_signals)
             _tell(child, volumes)
+            second = stack.enter_context(started(_APPLICATION, paths, folder / "second.log"))
+            _tell_of_two([child, second], volumes["config"])
+            _end()
     except BrokenPipeError:
         raise
     except (ChildFailed, StepFailed, OSError) as failure:
@@ -162,8 +178,39 @@ def _tell(child: Child, volumes: Mapping[str, _ClockedVolume]) -> None:
     for number, edit in enumerate(_EDITS, 1):
         _say(f"{number}. {edit.title}")
         slowest = max(slowest, _do(edit, child, volumes[edit.volume]))
-    _say(f"\nPassed: {len(_EDITS)} edits, all answered by process {child.pid}; it was never restarted.")
-    _say(f"From the swap to the answer it took {slowest:.1f} ms at most.")
+    _say(f"\n{len(_EDITS)} edits, all answered by process {child.pid}; it was never restarted.")
+    _say(f"From the swap to the answer it took {slowest:.1f} ms at most.\n")
+
+
+def _tell_of_two(children: Sequence[Child], volume: _ClockedVolume) -> None:
+    """One table for all workers, before and after a swap."""
+    number = len(_EDITS) + 1
+    _say(f"{number}. A second worker starts. `liveconfig ps` shows what each of them uses:\n")
+    _show_processes(children)
+    volume.apply(_manifest(_LAST_EDIT.manifest))
+    for child in children:
+        _answer(child, _LAST_EDIT.questions[0])
+    _say(f"\n   {_LAST_EDIT.title}\n")
+    _show_processes(children)
+
+
+def _show_processes(children: Sequence[Child]) -> None:
+    pids = {child.pid for child in children}
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = tuple(each for each in processes() if each.pid in pids)
+        if len(found) == len(pids) and all(each.is_current for each in found):
+            break
+        if time.monotonic() > deadline:
+            raise StepFailed(f"of {len(pids)} workers, {sum(each.is_current for each in found)} are current")
+        time.sleep(0.01)
+    _say(textwrap.indent("\n".join(ps.lines(Scan(found, 0), painter(), _WIDTH)), "   "))
+
+
+def _end() -> None:
+    _say("\nPassed. The application is the file")
+    _say(f"   {files('liveconfig').joinpath('cli', 'demo_app.py')}")
+    _say("Read next: docs/tutorial.md, which builds such an application step by step.")
 
 
 def _do(edit: Edit, child: Child, volume: _ClockedVolume) -> float:
@@ -199,7 +246,7 @@ def _show(question: Question, answer: Mapping[str, Any], took: str = "") -> None
     candidate = answer.get("candidate")
     if candidate is not None:
         _say(textwrap.indent(textwrap.fill(candidate["reason"], 74), " " * 6))
-        _say(f"      What waits with it: {', '.join(candidate['held'])}")
+        _say(f"      Also not applied until this is fixed: {', '.join(candidate['held'])}")
 
 
 def _in_words(path: str, answer: Mapping[str, Any]) -> str:
@@ -207,7 +254,7 @@ def _in_words(path: str, answer: Mapping[str, Any]) -> str:
         return f'"{answer["message"]}", checkout {"on" if answer["checkout_enabled"] else "off"}'
     if path == "/login":
         return f"database login {answer['login']}"
-    return "healthy" if answer["healthy"] else "not applied, the last good stays:"
+    return "healthy" if answer["healthy"] else "rejected; the last good one stays:"
 
 
 def _manifest(name: str) -> str:

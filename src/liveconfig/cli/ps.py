@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +26,8 @@ from liveconfig.cli._text import Paint, painter, printable, table
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 PAUSE = 0.2
 """Seconds between two looks while waiting."""
+
+Row = tuple[str, ...]
 
 _HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
 _EPILOG = "Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
@@ -73,8 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(found, disk)))
     else:
-        print("\n".join(_lines(found, painter())))
+        print("\n".join(lines(found, painter(), _width())))
     return code
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 Disk = tuple[Compared, ...] | None
@@ -120,20 +130,52 @@ def _as_json(found: Scan, disk: Disk) -> dict[str, Any]:
     return data if disk is None else {**data, "disk": as_plain(disk)}
 
 
-def _lines(found: Scan, paint: Paint) -> Iterable[str]:
+def lines(found: Scan, paint: Paint, width: int | None) -> Iterable[str]:
+    """The table, and what else a person should know.
+
+    Args:
+        found: The processes.
+        paint: Colours a text, or does not.
+        width: Of the terminal; names are shortened and sentences broken to fit. None: neither.
+    """
     if not found.processes:
         yield "No process with live settings is visible." + _hint(found)
         return
-    rows = [row for process in found.processes for row in _rows(process)]
+    rows = [_HEADER, *(row for process in found.processes for row in _rows(process, short=width is not None))]
+    header, *rows = rows if width is None else _fitted(rows, width)
 
     def coloured(cell: str, column: int) -> str:
-        if column != _HEADER.index("STATE") or cell.strip() == "STATE":
+        if header[column] != "STATE" or cell.strip() == "STATE":
             return cell
         return paint(cell, "good" if cell.strip() == "current" else "bad")
 
-    yield from table(_HEADER, rows, coloured)
+    yield from (line.rstrip() for line in table(header, rows, coloured))
     if found.skipped:
         yield f"{found.skipped} other processes belong to another user and were not looked at."
+
+
+def _fitted(rows: list[Row], width: int) -> list[Row]:
+    """The rows without columns that a narrow terminal has no room for, their last cell broken into lines."""
+    for title in _SPARE:
+        if _taken(rows) + _NARROWEST > width:
+            column = rows[0].index(title)
+            rows = [(*row[:column], *row[column + 1 :]) for row in rows]
+    room = max(_NARROWEST, width - _taken(rows))
+    folded: list[Row] = []
+    for *cells, sentence in rows:
+        lines = textwrap.wrap(sentence, room) or [""]
+        folded += [(*cells, lines[0]), *((*[""] * len(cells), line) for line in lines[1:])]
+    return folded
+
+
+def _taken(rows: Sequence[Row]) -> int:
+    """The width of all columns but the last one."""
+    return sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
+
+
+_SPARE = ("COMMAND", "SETTINGS")
+_NARROWEST = 24
+"""Characters that a sentence has at least, however wide the other columns are."""
 
 
 def _hint(found: Scan) -> str:
@@ -144,10 +186,10 @@ def _hint(found: Scan) -> str:
     return ""
 
 
-def _rows(process: ProcessReport) -> Iterable[tuple[str, ...]]:
+def _rows(process: ProcessReport, *, short: bool) -> Iterable[Row]:
     first = (str(process.pid), printable(process.command))
     for settings in process.settings:
-        generations = _generations(settings)
+        generations = _generations(settings, short=short)
         problem = "; ".join(printable(each) for each in settings.problems) or "-"
         yield (
             *first,
@@ -164,8 +206,20 @@ def _rows(process: ProcessReport) -> Iterable[tuple[str, ...]]:
         yield (*first, f"and {process.unlisted} more", "", "", "", "")
 
 
-def _generations(settings: SettingsReport) -> list[str]:
-    return [printable(f"{each.path} {each.generation or each.mode}") for each in settings.volumes] or ["-"]
+def _generations(settings: SettingsReport, *, short: bool) -> list[str]:
+    names = ((each.path, each.generation or each.mode) for each in settings.volumes)
+    if short:
+        names = ((os.path.basename(path), _shortened(name)) for path, name in names)
+    return [printable(" ".join(each)) for each in names] or ["-"]
+
+
+def _shortened(generation: str) -> str:
+    """The time of day (UTC) from the kubelet's name of a generation, with the first digits of what makes it unique."""
+    match = _KUBELETS_NAME.fullmatch(generation)
+    return "{}:{}:{}.{}".format(*match.groups()) if match else generation
+
+
+_KUBELETS_NAME = re.compile(r"\.\.\d{4}_\d\d_\d\d_(\d\d)_(\d\d)_(\d\d)\.(\d{1,4})\d*")
 
 
 def _ago(moment: datetime | None) -> str:
