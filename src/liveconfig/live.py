@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
@@ -20,8 +19,10 @@ from liveconfig._delivery import (
     Subscriber,
     ValueChanges,
     asyncio_bridge,
+    is_subscriber,
     name_of,
     takes_one_argument,
+    why_not_callable,
 )
 from liveconfig._engine import Core, Pin, Verifier, pinned
 from liveconfig._loading import getter, nearest
@@ -99,6 +100,25 @@ class Live(Generic[S]):
         """
         return self._core.reload(wait)
 
+    async def areload(self) -> bool:
+        """The same as ``reload(wait=True)``, without blocking the event loop.
+
+        On return the coroutine subscribers of this loop have finished too, except those that run for over 1 s.
+
+        Raises:
+            LiveConfigError: No asyncio event loop runs here.
+        """
+        applied = await asyncio_bridge.in_thread(lambda: self._core.reload(wait=True))
+        await asyncio_bridge.finished(self._core.hub)
+        return applied
+
+    def start(self) -> None:
+        """Follow the volumes: again after `close`, or for the first time where ``watch=False`` was given.
+
+        Harmless where they are followed already. A forked child follows by itself.
+        """
+        self._core.follow()
+
     def close(self) -> None:
         """Stop watching: bounded in time, idempotent, from anywhere. A closed one still reads, and reloads by hand."""
         self._core.close()
@@ -113,14 +133,15 @@ class Live(Generic[S]):
         self._core.leave()
 
     async def __aenter__(self) -> Self:
+        loop = asyncio_bridge.running_loop()
         self._core.enter()
-        self._core.hub.bind_loop(asyncio.get_running_loop())
+        self._core.hub.bind_loop(loop)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._core.hub.unbind_loop(asyncio.get_running_loop())
+        self._core.hub.unbind_loop(asyncio_bridge.running_loop())
         self._core.leave()
 
     # Subscribing
@@ -138,7 +159,9 @@ class Live(Generic[S]):
 
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
+            TypeError: ``what`` is neither a field nor a selector: the decorator was written without parentheses.
         """
+        self._selector(what)
 
         def decorate(callback: Callback[Change[T], R]) -> Callback[Change[T], R]:
             self.subscribe(what, callback, initial=initial, retry=retry)
@@ -217,8 +240,12 @@ class Live(Generic[S]):
 
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
+            TypeError: ``what`` is neither a field nor a selector, or ``callback`` cannot be called.
         """
-        subscriber = Subscriber(self._subject(what), callback, initial=initial, retry=retry)
+        subject = self._subject(what)
+        if (reason := why_not_callable(callback)) is not None:
+            raise TypeError(f"a subscriber must be a function of one argument, not {_described(callback)}: {reason}")
+        subscriber = Subscriber(subject, callback, initial=initial, retry=retry)
         self._core.subscribe(subscriber)
         return Subscription(self._core, subscriber)
 
@@ -328,9 +355,14 @@ class Live(Generic[S]):
         return ValueChanges(self._selector(what), what if isinstance(what, str) else None, version)
 
     def _selector(self, what: Any) -> Callable[[Any], Any]:
-        if not isinstance(what, str):
-            return what  # type: ignore[no-any-return]
-        return getter(self._known(what))
+        if isinstance(what, str):
+            return getter(self._known(what))
+        if not takes_one_argument(what) or is_subscriber(what):
+            raise TypeError(
+                f'name what to watch: a field (`on_change("db.password")`) or a selector '
+                f"(`on_change(lambda s: s.db.password)`), not {_described(what)}"
+            )
+        return what  # type: ignore[no-any-return]
 
     def _known(self, name: str) -> str:
         plan = self._core.loader.plan
@@ -362,6 +394,27 @@ class Live(Generic[S]):
     def healthy(self) -> bool:
         """Whether `Status.healthy` is true. For probes: nothing else of the status is computed."""
         return self._core.is_healthy()
+
+    @overload
+    def recent(self, field: str, *, within: float | None = ...) -> tuple[Any, ...]: ...
+    @overload
+    def recent(self, field: Callable[[S], T], *, within: float | None = ...) -> tuple[T, ...]: ...
+    def recent(self, field: Any, *, within: float | None = None) -> tuple[Any, ...]:
+        """The distinct values of a field that were in use, newest first, 16 at most: keys that must still verify.
+
+        The first call returns the present value; from then on the replaced ones are kept, in memory only.
+
+        Args:
+            field: The name of a field, or a selector. A selector is known by its identity: define it once.
+            within: Seconds for which a replaced value is kept; None: until 16 others have come.
+
+        Raises:
+            LiveConfigError: There is no such field, ``within`` is negative, or this is the 33rd different selector.
+            TypeError: ``field`` is neither a field nor a selector.
+        """
+        if within is not None and not within >= 0:
+            raise LiveConfigError(f"`within` must be a number of seconds, not {within!r}")
+        return self._core.recent.recent(field, self._selector(field), within)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The newest 32 outcomes, newest first: applied, rejected, recovered and stale. They hold no value."""

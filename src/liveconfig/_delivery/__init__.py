@@ -5,7 +5,9 @@
 - `changes`: Two snapshots -> the changes between them.
 - `loops`: The running event loops of one settings object, for coroutines whose own loop has closed.
 - `publisher`: The subscribers of one settings object, and the delivery of each version to them.
+- `recent`: The recent values of fields and selectors, kept from the first request on.
 - `signal_subscribers`: Receivers of blinker signals, delivered to like subscribers, after them.
+- `signatures`: What the signature of a function tells about it; the function is never called to find out.
 - `subjects`: What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
 - `subscribers`: One subscriber: its callback, its event loop, and the result of its last call.
 - `threads`: The delivery threads of one settings object, with the 1 s and 30 s rules for slow subscribers.
@@ -14,13 +16,16 @@
 from liveconfig._delivery import asyncio_bridge
 from liveconfig._delivery.changes import diff
 from liveconfig._delivery.publisher import Publisher
+from liveconfig._delivery.recent import RecentValues
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
+from liveconfig._delivery.signatures import is_subscriber, takes_one_argument, why_not_callable
 from liveconfig._delivery.subjects import EventQueue, Reloads, Subject, ValueChanges, Version
-from liveconfig._delivery.subscribers import Subscriber, name_of, takes_one_argument
+from liveconfig._delivery.subscribers import Subscriber, name_of
 
 __all__ = [
     "EventQueue",
     "Publisher",
+    "RecentValues",
     "Reloads",
     "SignalSubscribers",
     "Subject",
@@ -29,6 +34,8 @@ __all__ = [
     "Version",
     "asyncio_bridge",
     "diff",
+    "is_subscriber",
     "name_of",
     "takes_one_argument",
+    "why_not_callable",
 ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
 from liveconfig._delivery.subscribers import described
+from liveconfig._delivery.threads import SLOW
+from liveconfig.exceptions import LiveConfigError
 
 E = TypeVar("E")
+R = TypeVar("R")
 
 _log = logging.getLogger("liveconfig")
 
@@ -76,6 +80,56 @@ class Stream(AsyncIterator[E], Generic[E]):
         if event is not None:
             self._subject.settle(target, event)
         return event  # type: ignore[no-any-return]
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs here.
+
+    Raises:
+        LiveConfigError: There is none: another library runs, or nothing that is asynchronous.
+    """
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    raise LiveConfigError("this needs a running asyncio event loop, and none runs in this thread (is it trio?)")
+
+
+async def in_thread(function: Callable[[], R]) -> R:
+    """Call a function on a thread of its own, while the loop goes on."""
+    loop = running_loop()
+    result: asyncio.Future[R] = loop.create_future()
+
+    def finish(value: R | None, error: BaseException | None) -> None:
+        if result.cancelled():
+            return
+        if error is None:
+            result.set_result(value)  # type: ignore[arg-type]
+        else:
+            result.set_exception(error)
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = function()
+        except BaseException as error:  # noqa: BLE001 - it is raised in the coroutine
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+            loop.call_soon_threadsafe(finish, value, failure)
+
+    threading.Thread(target=run, name="liveconfig-reload", daemon=True).start()
+    return await result
+
+
+async def finished(hub: Publisher) -> None:
+    """Wait for the coroutine subscribers that run on this loop, except those that have run for over a second.
+
+    Twice: one that was busy with an older version is called again.
+    """
+    for _ in range(2):
+        for subscriber in hub.running_on(running_loop()):
+            task, left = subscriber.task, SLOW - subscriber.ran()
+            if task is not None and task is not asyncio.current_task() and left > 0:
+                await asyncio.wait({task}, timeout=left)
+        await in_thread(hub.barrier)
 
 
 class _Versions:

@@ -233,6 +233,11 @@ class Publisher:
         with self.lock:
             self._loops.leave(loop)
 
+    def running_on(self, loop: asyncio.AbstractEventLoop) -> tuple[Subscriber, ...]:
+        """The coroutine subscribers that are inside a call on a loop."""
+        with self.lock:
+            return tuple(each for each in self.subscribers if each.on_loop and each.loop is loop)
+
     def _kick(self) -> None:
         with self.lock:
             self._wanted += 1

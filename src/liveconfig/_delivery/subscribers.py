@@ -22,22 +22,6 @@ def is_coroutine(callback: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004
 
 
-def takes_one_argument(callback: object) -> bool:
-    """Whether it can be called with one positional argument, by its signature: it is never called to find out.
-
-    An object without a readable signature is accepted if it can be called.
-    """
-    if not callable(callback):
-        return False
-    try:
-        inspect.signature(callback).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # some built-in functions have no signature
-        return True
-    return True
-
-
 def name_of(callback: Callable[..., Any]) -> str:
     """How a callback is called in logs and in the status."""
     module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
-from liveconfig._delivery import Publisher, SignalSubscribers, Subscriber, Version
+from liveconfig._delivery import Publisher, RecentValues, SignalSubscribers, Subscriber, Version
 from liveconfig._diagnostics import Monitor, Observation, UnfollowedVolumes, green_threads, started_at
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifiers import Verifier
@@ -57,6 +57,7 @@ class Core(Generic[S]):
         )
         self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
         self.monitor.post = self.hub.post
+        self.recent = RecentValues(cls.__name__, self.engine.version)
         self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
         self._kept: S | None = None
@@ -76,6 +77,7 @@ class Core(Generic[S]):
         self.engine.in_use.show()
         self.hub.renew()
         self.monitor.renew()
+        self.recent.renew()
         process_report.renew()
 
     def resume(self) -> None:
@@ -93,6 +95,11 @@ class Core(Generic[S]):
         return self._instance_ref()
 
     # Watching
+
+    def follow(self) -> None:
+        """Watch the volumes, also if the class or the constructor said ``watch=False``."""
+        self.config = {**self.config, "watch": True}
+        self.start()
 
     def start(self) -> None:
         """Watch the volumes from now on. What was swapped since the first reading is seen at once."""
@@ -177,6 +184,7 @@ class Core(Generic[S]):
     def _see(self, places: Sequence[Fingerprint | None] | None) -> None:
         process_watcher.is_alive()  # a thread that could not be started is tried once more, on a reload by hand too
         self.monitor.see(places)
+        self.recent.forget()
         process_report.update(self)
 
     def _mode(self) -> Mode:
@@ -224,6 +232,7 @@ class Core(Generic[S]):
     def _log_version(self, old: Version, new: Version) -> None:
         if new is not old:
             self.monitor.log_applied(new)
+            self.recent.settle()
         if self.registration is not None:
             process_watcher.attend(self.registration)  # no event has come from a volume that has just appeared
         self.monitor.review_content()
@@ -231,6 +240,7 @@ class Core(Generic[S]):
     def _publish(self, version: Version) -> None:
         """Called at the end of each transaction, whether it applied something or not."""
         self.monitor.history.publish(version)
+        self.recent.publish(version)
         applied, before = self.engine.applied, self._published
         self._published = applied
         if version.number > self.hub.newest.number:

@@ -1,0 +1,185 @@
+"""The recent values of fields and selectors, kept from the first request on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import MethodType
+from typing import Any
+
+from liveconfig import _clock
+from liveconfig._delivery.subjects import Version
+from liveconfig._delivery.subscribers import described, name_of
+from liveconfig._loading import same
+from liveconfig.exceptions import LiveConfigError
+
+MOST_VALUES = 16
+MOST_SELECTORS = 32
+_MOST_PENDING = 256
+
+_log = logging.getLogger("liveconfig")
+
+Select = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """One value: the version that brought it, since when it was in use, and until when (monotonic; None: it is)."""
+
+    number: int
+    since: float
+    value: Any
+    until: float | None = None
+
+
+class _Values:
+    """The distinct values of one selector, oldest first."""
+
+    def __init__(self, select: Select, within: float | None) -> None:
+        self.select = select
+        self.within = within
+        self.used: list[_Used] = []
+        self.newest = 0
+
+    def keep_for(self, within: float | None) -> None:
+        """Keep replaced values for as long as the most patient request says."""
+        self.within = None if within is None or self.within is None else max(within, self.within)
+
+    def add(self, used: _Used) -> None:
+        """Take a value. Two threads may bring the same one, in any order: that changes nothing."""
+        others = (each for each in self.used if each.number != used.number)
+        self.used = _distinct(_closed(sorted((*others, used), key=lambda each: each.number)))
+        self.newest = max(self.newest, used.number)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the values that were replaced too long ago, and the oldest of too many."""
+        self.used = [each for each in self.used if _is_within(each, self.within)][-MOST_VALUES:]
+
+    def recent(self, within: float | None) -> tuple[Any, ...]:
+        """The values, newest first."""
+        return tuple(each.value for each in reversed(self.used) if _is_within(each, within))
+
+
+def _closed(ordered: list[_Used]) -> list[_Used]:
+    """The same, where neighbours with one value are one, and each but the last has an end."""
+    closed: list[_Used] = []
+    for used in ordered:
+        if closed and same(closed[-1].value, used.value):
+            continue
+        if closed and closed[-1].until is None:
+            closed[-1] = replace(closed[-1], until=used.since)
+        closed.append(used)
+    return closed
+
+
+def _distinct(ordered: list[_Used]) -> list[_Used]:
+    """The newest use of each value."""
+    kept: list[_Used] = []
+    for used in reversed(ordered):
+        if not any(same(used.value, other.value) for other in kept):
+            kept.insert(0, used)
+    return kept
+
+
+def _is_within(used: _Used, within: float | None) -> bool:
+    return used.until is None or within is None or _clock.monotonic() - used.until <= within
+
+
+class RecentValues:
+    """The recent values of one settings object.
+
+    Args:
+        settings: The name of the settings class, with which each log line begins.
+        first: The version in use.
+    """
+
+    def __init__(self, settings: str, first: Version) -> None:
+        self._settings = settings
+        self._newest = (first, _clock.monotonic())
+        self._values: dict[Any, _Values] = {}
+        self._pending: deque[tuple[Version, float]] = deque(maxlen=_MOST_PENDING)
+        self.renew()
+
+    def renew(self) -> None:
+        """At the start, and in a forked child: a new lock."""
+        self._lock = threading.RLock()  # a signal handler may come back in
+
+    def publish(self, version: Version) -> None:
+        """Take a version in. No selector is called here."""
+        with self._lock:
+            if version.number > self._newest[0].number:
+                self._newest = version, _clock.monotonic()
+                if self._values:
+                    self._pending.append(self._newest)
+
+    def recent(self, key: str | Select, select: Select, within: float | None) -> tuple[Any, ...]:
+        """The distinct values, newest first.
+
+        Args:
+            key: The name of the field, or the selector, which is known by its identity.
+            select: Gives the value of a snapshot.
+            within: Seconds since their replacement; None for all that are kept.
+        """
+        with self._lock:
+            values = self._of(key, select, within)
+            newest = self._newest
+        self._bring(values, [*self._pending, newest])
+        self.settle()
+        with self._lock:
+            return values.recent(within)
+
+    def settle(self) -> None:
+        """Call the selectors with the versions that are new, outside the lock, and forget what is too old."""
+        pending = list(self._pending)
+        for values in list(self._values.values()):
+            self._bring(values, pending)
+        with self._lock:
+            done = {version.number for version, _ in pending}
+            while self._pending and self._pending[0][0].number in done:
+                self._pending.popleft()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the values that were replaced too long ago."""
+        with self._lock:
+            for values in self._values.values():
+                values.forget()
+
+    def _bring(self, values: _Values, versions: list[tuple[Version, float]]) -> None:
+        for version, at in versions:
+            if version.number > values.newest:
+                self._call(values, version, at)
+
+    def _call(self, values: _Values, version: Version, at: float) -> None:
+        try:
+            value = values.select(version.snapshot)
+        except BaseException as error:  # noqa: BLE001 - a user's selector
+            what = described(error, "this version counts as no change")
+            _log.error("%s: the selector %s of `recent` raised %s", self._settings, name_of(values.select), what)
+            return
+        with self._lock:
+            values.add(_Used(version.number, at, value))
+
+    def _of(self, key: str | Select, select: Select, within: float | None) -> _Values:
+        identity = _identity(key)
+        known = self._values.get(identity)
+        if known is None:
+            selectors = sum(not isinstance(each, str) for each in self._values)
+            if not isinstance(key, str) and selectors >= MOST_SELECTORS:
+                raise LiveConfigError(
+                    f"`recent` keeps the values of {MOST_SELECTORS} different selectors at most: define the selector "
+                    "once and pass the same function each time, or pass the name of a field"
+                )
+            known = self._values[identity] = _Values(select, within)
+        known.keep_for(within)
+        return known
+
+
+def _identity(key: str | Select) -> Any:
+    if isinstance(key, MethodType):  # a new object at each look-up
+        return id(key.__self__), id(key.__func__)
+    return key if isinstance(key, str) else id(key)
