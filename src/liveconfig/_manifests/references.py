@@ -191,7 +191,7 @@ def _parts(volume: Volume, path: str, known: Known) -> Sequence[tuple[VolumeSour
 def _keys_at(source: VolumeSource, path: str) -> tuple[NamedKey, ...]:
     """The keys whose files are at a path, or in the folder that it is."""
     if source.items is None:
-        return ((path, source.place),)
+        return ((path, source.place),) if "/" not in path else ()  # only items make folders
     return tuple((item.key, item.place) for item in source.items if f"{item.path}/".startswith(f"{path.rstrip('/')}/"))
 
 

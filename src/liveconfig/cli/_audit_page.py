@@ -37,8 +37,9 @@ def page(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
 
 def _uses(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
     one = report.subject is not None
+    several = len({row.object.namespace for row in report.rows}) > 1
     for namespace, rows in groupby(report.rows, key=lambda row: row.object.namespace):
-        if not one:
+        if several or not one:
             yield paint(f"Namespace {namespace}" if namespace else "No namespace", "title")
         header = _HEADER[one:]
         state = header.index("STATE")

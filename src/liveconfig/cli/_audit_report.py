@@ -158,10 +158,12 @@ def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
     by_workload: dict[ObjectId, list[Row]] = {}
     for row in rows:
         by_workload.setdefault(row.workload, []).append(row)
+    several = len({workload.namespace for workload in by_workload}) > 1
     lists: dict[str, list[str]] = {}
     for workload, its in by_workload.items():
         name = _what(workload, its)
-        lists.setdefault(name, []).append(_line(name, workload, context))
+        suffix = f" in namespace {workload.namespace}" if several else ""
+        lists.setdefault(name, []).append(_line(name, workload, context) + suffix * (name != "restart"))
     return AfterChange(**{name: tuple(lines) for name, lines in lists.items()})
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+_PREFIX = re.compile(r"^(Error from server( \(\w+\))?|error): ")
 _TICK = 0.5  # seconds between two calls of what shows the progress
 
 
@@ -21,7 +23,7 @@ class Answer:
     Attributes:
         code: Its exit code.
         output: Its standard output.
-        error: The first line of its standard error, without "Error from server".
+        error: The first line of its standard error, without "Error from server (Reason)".
     """
 
     code: int
@@ -76,4 +78,4 @@ class Kubectl:
 
 def _first_line(error: bytes) -> str:
     lines = error.decode("utf-8", "replace").strip().splitlines()
-    return lines[0].removeprefix("Error from server ").removeprefix("error: ") if lines else ""
+    return _PREFIX.sub("", lines[0]) if lines else ""

@@ -52,16 +52,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Callable[
 
 
 def width_of_output() -> int | None:
-    """The columns of the terminal, or what COLUMNS says; None where nothing limits a line."""
-    if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
-        return shutil.get_terminal_size().columns
-    return None
+    """The columns of the terminal; None where standard output is none, and nothing limits a line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def folded_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable[[str, int], str], width: int | None
 ) -> list[str]:
-    """A table that fits a width: cells of the widest columns are folded onto several lines.
+    """A table that fits a width: the last column is folded, or put below its row where there is no room beside it.
 
     Args:
         header: The titles.
@@ -71,26 +69,39 @@ def folded_table(
     """
     lines = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    _narrow(widths, header, width)
-    return [line for cells in lines for line in _folded(cells, widths, paint)]
+    if width is None:
+        return [line for cells in lines for line in _folded(cells, widths, paint)]
+    room = width - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    if room >= _NARROWEST:
+        widths[-1] = min(widths[-1], room)
+        return [line for cells in lines for line in _folded(cells, widths, paint)]
+    _narrow(widths, width)
+    return [line for cells in lines for line in _two_lines(cells, widths, paint, width)]
 
 
 _GAP = "  "
-_NARROWEST = 12  # columns that a cell is folded to at most
+_BELOW = "    "
+_NARROWEST = 20  # characters that a cell is folded to at most
 
 
-def _narrow(widths: list[int], header: Sequence[str], width: int | None) -> None:
-    """Take from the widest column, one by one, until all fit or none can give more."""
-    least = [max(len(title), _NARROWEST) for title in header]
-    while width is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-        able = [index for index, each in enumerate(widths) if each > least[index]]
-        if not able:
+def _narrow(widths: list[int], width: int) -> None:
+    """Take from the widest column but the last, until all those fit or none can give more."""
+    while sum(widths[:-1]) + len(_GAP) * (len(widths) - 2) > width:
+        widest = max(range(len(widths) - 1), key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
             break
-        widths[max(able, key=widths.__getitem__)] -= 1
+        widths[widest] -= 1
+
+
+def _two_lines(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str, int], str], width: int) -> list[str]:
+    room = max(width - len(_BELOW), _NARROWEST)
+    below = textwrap.wrap(cells[-1], room, break_on_hyphens=False)
+    return [*_folded(cells[:-1], widths[:-1], paint), *(f"{_BELOW}{paint(line, len(cells) - 1)}" for line in below)]
 
 
 def _folded(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str, int], str]) -> list[str]:
-    parts = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
+    pairs = zip(cells, widths, strict=True)
+    parts = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in pairs]
     lines = []
     for at in range(max(map(len, parts))):
         row = [part[at] if at < len(part) else "" for part in parts]

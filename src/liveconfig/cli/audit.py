@@ -64,10 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_cluster(group: Any) -> None:
-    group.add_argument("--cluster", action="store_true", help="also what a cluster has, by kubectl get")
+    group.add_argument("--cluster", action="store_true", help="look at a cluster too, through kubectl get")
     which = group.add_mutually_exclusive_group()
     which.add_argument(
-        "-n", "--namespace", default="", metavar="NS", help="this namespace; also that of manifests which name none"
+        "-n", "--namespace", default="", metavar="NS", help="the namespace; also for manifests that name none"
     )
     which.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces of the cluster")
     group.add_argument("--context", default="", metavar="C", help="the context of the kubeconfig")
@@ -132,13 +132,16 @@ def run(given: argparse.Namespace) -> int:
 def _answer(given: argparse.Namespace, known: Known) -> int:
     for problem in known.manifests.problems:
         print(f"liveconfig audit: {printable(str(problem))}", file=sys.stderr)
+    code = WELL
     if given.annotate:
-        lines, code = list(_annotations(known)), WELL
+        _write(_annotations(known), given.output)
     else:
         report = _report(given, known)
-        lines = list(_FORMATS[given.format](report))
-        code = FOUND if given.uses is None and _fails(report.findings, given.fail_on) else WELL
-    _write(lines, given.output)
+        _write(_FORMATS[given.format](report), given.output)
+        if given.output is not None:
+            print(f"liveconfig audit: {report.summary}. Written to {given.output}.", file=sys.stderr)
+        if given.uses is None and _fails(report.findings, given.fail_on):
+            code = FOUND
     nothing_read = any(each.render for each in known.manifests.skipped) and not known.manifests.count
     return UNREADABLE if known.manifests.problems or nothing_read else code
 

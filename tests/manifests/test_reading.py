@@ -1,0 +1,336 @@
+"""Texts -> records: ConfigMaps and Secrets with their keys, workloads with their mounts and variables, uses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from liveconfig._manifests import ObjectId, Place, parse_ref_path, read, read_paths
+
+OBJECTS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: app}
+data:
+  message: hello
+  port: 8080
+binaryData:
+  logo: //4A
+  broken: "?"
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: login}
+data: {user: cm9vdA==, both: eA==}
+stringData: {both: plain}
+"""
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: app, namespace: shop}
+spec:
+  initContainers:
+  - {name: first, image: a}
+  - {name: beside, image: a, restartPolicy: Always}
+  containers:
+  - name: app
+    image: app:1
+    env:
+    - {name: MODE, value: fast}
+    - {name: NOTHING}
+    - name: PORT
+      valueFrom: {configMapKeyRef: {name: app, key: port, optional: true}}
+    envFrom:
+    - {prefix: DB_, secretRef: {name: login}}
+    volumeMounts:
+    - {name: all, mountPath: /etc/app}
+    - {name: all, mountPath: /etc/one, subPath: x/port}
+    - {name: nowhere, mountPath: /etc/nowhere}
+  ephemeralContainers:
+  - {name: debug, image: a}
+  volumes:
+  - name: all
+    projected:
+      sources:
+      - configMap: {name: app, items: [{key: port, path: x/port}]}
+      - secret: {name: login, optional: true}
+"""
+
+
+class TestObjects:
+    def test_keys(self, found):
+        """Each key has its line, and the values are there where they are asked for."""
+        manifests = found(OBJECTS, values=True)
+        [app] = manifests.known(ObjectId("ConfigMap", "", "app"))
+        assert {name: key.value for name, key in app.keys.items()} == {
+            "message": b"hello",
+            "port": None,
+            "logo": b"\xff\xfe\x00",
+            "broken": None,
+        }
+        assert app.keys["message"].place is not None
+        assert app.keys["message"].place.line == 5
+        assert "type int, not text: put it in quotes" in app.keys["port"].problem
+        assert "base64" in app.keys["broken"].problem
+
+    def test_secret(self, found):
+        """The data of a Secret is decoded, and stringData wins."""
+        [login] = found(OBJECTS, values=True).known(ObjectId("Secret", "", "login"))
+        assert {name: key.value for name, key in login.keys.items()} == {"user": b"root", "both": b"plain"}
+
+    def test_values_are_not_kept(self, found, canary):
+        """F01: unless they are asked for, no value of a ConfigMap or Secret is in the records."""
+        text = OBJECTS.replace("hello", canary).replace("plain", canary)
+        assert canary not in repr_of_everything(found(text))
+        assert canary.encode() in found(text, values=True).objects[0].keys["message"].value
+
+    def test_repr_shows_no_value(self, found, canary):
+        """F04: the repr of a record shows no value, not even of a variable."""
+        text = OBJECTS.replace("plain", canary) + "---\n" + POD.replace("fast", canary)
+        manifests = found(text, values=True)
+        assert canary not in repr(manifests.objects) + repr(manifests.workloads) + repr(manifests)
+
+    @pytest.mark.parametrize(
+        ("text", "complete"),
+        [
+            ("kind: ConfigMap\ndata: {}\n", True),
+            ("kind: Secret\ntype: Opaque\n", False),
+            ("kind: Secret\ndata: {}\n", False),
+            ("kind: Secret\ndata: {a: eA==}\n", True),
+        ],
+    )
+    def test_complete(self, found, text, complete):
+        """The keys of a Secret without data are unknown."""
+        [data] = found(f"apiVersion: v1\nmetadata: {{name: x}}\n{text}").objects
+        assert data.complete is complete
+
+    def test_encrypted(self, found):
+        """A value that SOPS has encrypted is unknown; its key is known."""
+        [data] = found(
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: 'ENC[AES256_GCM,data:x]'}\n",
+            values=True,
+        ).objects
+        assert (data.keys["a"].value, data.keys["a"].encrypted, data.keys["a"].problem) == (None, True, "")
+
+    def test_a_key_twice(self, found):
+        """A key that stands twice in the data is a problem with its line: kubectl refuses it too."""
+        [problem] = found("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: '1'\n  a: '2'\n").problems
+        assert problem.line == 6
+        assert "the key 'a' stands twice" in problem.message
+
+
+class TestWorkloads:
+    def test_containers(self, found):
+        """A container of each kind is told apart."""
+        [pod] = found(POD).workloads
+        assert [(each.name, each.type) for each in pod.containers] == [
+            ("first", "init"),
+            ("beside", "sidecar"),
+            ("app", "container"),
+            ("debug", "ephemeral"),
+        ]
+
+    def test_variables(self, found):
+        """Variables have their literal value or their key, and envFrom its prefix."""
+        [pod] = found(POD).workloads
+        [app] = [each for each in pod.containers if each.name == "app"]
+        mode, nothing, port = app.env
+        assert (mode.value, nothing.value, port.value) == ("fast", "", None)
+        assert port.key_ref is not None
+        assert (port.key_ref.object, port.key_ref.key) == (ObjectId("ConfigMap", "shop", "app"), "port")
+        assert port.key_ref.optional
+        assert [(each.object.name, each.prefix) for each in app.env_from] == [("login", "DB_")]
+
+    def test_mounts(self, found):
+        """A mount has its volume, and that has the objects that it is made of, with items and optional."""
+        [pod] = found(POD).workloads
+        [app] = [each for each in pod.containers if each.name == "app"]
+        whole, part, nowhere = app.mounts
+        assert (whole.path, whole.whole, part.whole, part.sub_path) == ("/etc/app", True, False, "x/port")
+        first, second = whole.volume.sources
+        assert first.items is not None
+        assert [(item.key, item.path) for item in first.items] == [("port", "x/port")]
+        assert (first.optional, second.optional, second.items) == (False, True, None)
+        assert nowhere.volume.sources == ()
+
+    def test_subpath_finds_its_source(self, found):
+        """A subPath of a projected volume uses the source that has the file, and the key, not the path."""
+        [use] = [use for use in found(POD).uses if use.how == "subPath"]
+        assert use.object == ObjectId("ConfigMap", "shop", "app")
+        assert [name for name, _ in use.keys] == ["port"]
+
+    def test_places(self, found):
+        """Every use has its file and line."""
+        manifests = found(POD)
+        lines = {use.target or use.how: use.place.line for use in manifests.uses}
+        assert lines == {"PORT": 14, "envFrom": 17, "/etc/app": 19, "/etc/one": 20}
+
+    @pytest.mark.parametrize(
+        ("kind", "version", "wrap"),
+        [
+            ("Deployment", "apps/v1", lambda pod: {"template": {"spec": pod}}),
+            ("StatefulSet", "apps/v1", lambda pod: {"template": {"spec": pod}}),
+            ("DaemonSet", "apps/v1", lambda pod: {"template": {"spec": pod}}),
+            ("ReplicaSet", "apps/v1", lambda pod: {"template": {"spec": pod}}),
+            ("ReplicationController", "v1", lambda pod: {"template": {"spec": pod}}),
+            ("Job", "batch/v1", lambda pod: {"template": {"spec": pod}}),
+            ("CronJob", "batch/v1", lambda pod: {"jobTemplate": {"spec": {"template": {"spec": pod}}}}),
+            ("Pod", "v1", lambda pod: pod),
+            ("Rollout", "argoproj.io/v1alpha1", lambda pod: {"template": {"spec": pod}}),
+            ("Service", "serving.knative.dev/v1", lambda pod: {"template": {"spec": pod}}),
+            ("Widget", "example.com/v1", lambda pod: {"groups": [{"podTemplate": {"spec": pod}}]}),
+        ],
+    )
+    def test_every_kind_with_a_pod_template(self, found, kind, version, wrap):
+        """A pod template is found in each kind, those of custom resources included."""
+        pod = {"containers": [{"name": "app", "envFrom": [{"configMapRef": {"name": "app"}}]}]}
+        manifests = found(
+            json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": wrap(pod)})
+        )
+        [use] = manifests.uses
+        assert (str(use.workload), use.container, use.how) == (f"{kind.lower()}/x", "app", "envFrom")
+
+    def test_pod_template(self, found):
+        """The template of a PodTemplate stands beside its metadata."""
+        [use] = found(
+            "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: x}\n"
+            "template: {spec: {containers: [{name: app, envFrom: [{secretRef: {name: app}}]}]}}\n"
+        ).uses
+        assert use.field == "template.spec.containers[app].envFrom[secret/app]"
+
+    def test_a_loop_of_aliases(self, found):
+        """A manifest that holds itself is read to its end."""
+        manifests = found(
+            "apiVersion: v1\nkind: Widget\nmetadata: {name: x}\nspec: &s\n  again: *s\n  list: [*s, *s]\n"
+        )
+        assert (manifests.count, manifests.workloads) == (1, ())
+
+
+class TestOwners:
+    def pods(self, owner):
+        return (
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n"
+            f"  ownerReferences: [{{kind: {owner}, name: x, controller: true}}]\n"
+            "spec: {containers: [{name: app, image: a}]}\n"
+        )
+
+    def test_known_owner(self, found):
+        """A pod whose ReplicaSet is in the input is left out."""
+        owner = self.pods("Nothing").replace("kind: Pod", "kind: ReplicaSet")
+        assert [str(each.id) for each in found(self.pods("ReplicaSet"), owner).workloads] == ["replicaset/x"]
+
+    def test_unknown_owner(self, found):
+        """A pod whose owner is not in the input is kept: nothing else tells what it uses."""
+        assert len(found(self.pods("StrimziPodSet")).workloads) == 1
+
+    def test_listed_kind(self, found):
+        """A pod of a kind of which the cluster listed all is left out."""
+        assert found(self.pods("ReplicaSet"), listed=["ReplicaSet"]).workloads == ()
+
+
+class TestReferences:
+    WIDGET = """\
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: one}
+spec:
+  tls:
+  - {secretName: first}
+  - {secretName: second}
+  config: {kind: ConfigMap, name: settings}
+  plain: settings
+  "dotted.name": {configMapRef: {name: dotted, namespace: other}}
+"""
+
+    @pytest.mark.parametrize(
+        ("path", "objects"),
+        [
+            ("Widget.example.com:spec.tls[].secretName", ["secret/first", "secret/second"]),
+            ("widget.EXAMPLE.com:.spec.tls[*].secretName", ["secret/first", "secret/second"]),
+            ("Widget.example.com:spec.tls.secretName", ["secret/first", "secret/second"]),
+            ("Widget.example.com:spec.config", ["configmap/settings"]),
+            ('Widget.example.com:spec["dotted.name"].configMapRef.name', ["configmap/dotted"]),
+            ("Widget.example.com:spec.nothing", []),
+            ("Gadget.example.com:spec.config", []),
+            ("Widget:spec.config", []),
+        ],
+    )
+    def test_ref_path(self, found, path, objects):
+        """A field of a custom resource that the user names is a use, in lists too."""
+        uses = found(self.WIDGET, ref_paths=[parse_ref_path(path)]).uses
+        assert [str(use.object) for use in uses] == objects
+        assert all((use.how, str(use.workload)) == ("ref-path", "widget/one") for use in uses)
+
+    def test_a_path_that_does_not_tell_the_kind(self, found):
+        """A name alone is a use of whatever the input has of that name."""
+        config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+        path = parse_ref_path("Widget.example.com:spec.plain")
+        assert [str(use.object) for use in found(self.WIDGET, config, ref_paths=[path]).uses] == ["configmap/settings"]
+        assert found(self.WIDGET, ref_paths=[path]).uses == ()
+
+    @pytest.mark.parametrize("text", ["", "Widget", "Widget:", ":spec", "Widget.example.com:spec.[", "Widget:a..b"])
+    def test_not_a_path(self, text):
+        """What is not KIND.GROUP:PATH is an error that shows the form."""
+        with pytest.raises(ValueError, match=r"Widget\.example\.com:spec\.tls\[\]\.secretName"):
+            parse_ref_path(text)
+
+    def test_another_namespace(self, found):
+        """A reference that names a namespace is one into that namespace."""
+        path = parse_ref_path('Widget.example.com:spec["dotted.name"].configMapRef')
+        [use] = found(self.WIDGET, ref_paths=[path]).uses
+        assert use.object == ObjectId("ConfigMap", "other", "dotted")
+
+
+class TestInput:
+    def test_skipped_and_counted(self, tmp_path):
+        """Files that hold no Kubernetes objects are skipped and counted."""
+        (tmp_path / "values.yaml").write_text("image: {tag: 1}\n")
+        (tmp_path / "tsconfig.json").write_text("{ // comments\n}\n")
+        (tmp_path / "compose.yaml").write_text("services: {web: {image: a}}\nkind: none\n")
+        (tmp_path / "app.yaml").write_text(OBJECTS)
+        manifests = read(read_paths([str(tmp_path)]))
+        assert (manifests.count, manifests.empty_files, manifests.problems) == (2, 3, ())
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-app\n",
+            "apiVersion: v1\nkind: ConfigMap\n{{- if .Values.labels }}\nmetadata: {name: x}\n{{- end }}\n",
+            'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: "{{ .Release.Name }}-app"\n',
+        ],
+    )
+    def test_helm_template(self, found, text):
+        """A Helm template that was not rendered is a problem with its line and the advice to pipe."""
+        [problem] = found(text).problems
+        assert problem.line is not None
+        assert "pipe what `helm template` prints" in problem.message
+
+    def test_a_fault_does_not_stop_the_rest(self, found):
+        """The other files are read, and what stands before the fault."""
+        manifests = found(OBJECTS + "---\na: [\n", OBJECTS.replace("app", "web"))
+        assert (manifests.count, [problem.line for problem in manifests.problems]) == (4, [18])
+
+    def test_namespace_for_those_without(self, found):
+        """Objects without a namespace get the one that is given; without it they form a group of their own."""
+        assert found(OBJECTS, namespace="shop").objects[0].id == ObjectId("ConfigMap", "shop", "app")
+        assert found(OBJECTS).objects[0].id == ObjectId("ConfigMap", "", "app")
+
+    def test_position(self, found, tmp_path):
+        """An object stands where it begins."""
+        assert found(OBJECTS).objects[1].place == Place(str(tmp_path / "0.yaml"), 11)
+
+
+def repr_of_everything(value, seen=None):
+    """The text of every attribute of every record, those that a repr leaves out included."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return ""
+    seen.add(id(value))
+    if isinstance(value, dict):
+        return "".join(repr_of_everything(each, seen) for pair in value.items() for each in pair)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "".join(repr_of_everything(each, seen) for each in value)
+    names = [*getattr(type(value), "__slots__", ()), *getattr(value, "__dict__", ())]
+    return repr(value) + "".join(repr_of_everything(getattr(value, name), seen) for name in names)

@@ -1,0 +1,214 @@
+"""The rules beside what test_real.py shows: levels, clusters, repeated input, ignoring, messages without values."""
+
+from __future__ import annotations
+
+import pytest
+
+from liveconfig._manifests import LEVELS, RULES, audit, without_ignored
+
+
+def pod(spec, *, name="app", kind="Pod"):
+    return f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+
+def config_map(name="app", data="{a: b}", more=""):
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {data}\n{more}"
+
+
+MOUNT = "{containers: [{name: app, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, %s}]}"
+ENV = "{containers: [{name: app, env: [{name: A, valueFrom: {%s}}]}]}"
+
+
+class TestMissingObject:
+    def test_configmap(self, rules):
+        """A ConfigMap that is not in the input is a warning."""
+        assert rules(pod(MOUNT % "configMap: {name: app}")) == [("warning", "missing-object")]
+
+    def test_secret(self, rules):
+        """A Secret that is not in the input is a note: most repositories do not hold their Secrets."""
+        assert rules(pod(MOUNT % "secret: {secretName: app}")) == [("note", "missing-object")]
+
+    @pytest.mark.parametrize("source", ["configMap: {name: app}", "secret: {secretName: app}"])
+    def test_cluster(self, rules, source):
+        """What is not in a cluster is an error."""
+        assert rules(pod(MOUNT % source), cluster=True) == [("error", "missing-object")]
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "configMap: {name: kube-root-ca.crt}",
+            "configMap: {name: app, optional: true}",
+            "projected: {sources: [{secret: {name: app, optional: true}}]}",
+        ],
+    )
+    def test_never(self, rules, source):
+        """An optional reference and the cluster's own CA are never missing."""
+        assert rules(pod(MOUNT % source), cluster=True) == []
+
+    def test_once_a_workload(self, rules):
+        """A workload that uses a missing object in several ways has one finding of it."""
+        spec = (
+            "{containers: [{name: a, envFrom: [{configMapRef: {name: app}}], volumeMounts: [{name: v, mountPath: /v}]}],"
+            " volumes: [{name: v, configMap: {name: app}}]}"
+        )
+        assert rules(pod(spec)).count(("warning", "missing-object")) == 1
+
+    def test_not_listed(self, found):
+        """Where a cluster did not list its Secrets, none is called missing."""
+        manifests = found(pod(MOUNT % "secret: {secretName: app}"))
+        assert audit(manifests, cluster=True, unlisted=("Secret",)) == ()
+
+
+class TestMissingKey:
+    def test_nearest(self, found):
+        """A missing key names the key that comes near."""
+        manifests = found(
+            config_map(data="{log-level: info}"), pod(ENV % "configMapKeyRef: {name: app, key: log_level}")
+        )
+        [finding] = [finding for finding in audit(manifests) if finding.rule == "missing-key"]
+        assert finding.message == "configmap/app, used by pod/app, has no key log_level; did you mean log-level?"
+
+    def test_repeated_input(self, rules):
+        """Where the input has several objects of one name, the keys of all of them are known."""
+        objects = [config_map(data="{a: b}"), config_map(data="{c: d}")]
+        assert rules(*objects, pod(ENV % "configMapKeyRef: {name: app, key: c}")) == [("warning", "frozen-env")]
+
+    def test_unknown_keys(self, rules):
+        """A Secret without data has any key."""
+        secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\n"
+        assert rules(secret, pod(ENV % "secretKeyRef: {name: app, key: x}")) == [("warning", "frozen-env")]
+
+
+class TestFrozen:
+    @pytest.mark.parametrize("section", ["containers", "initContainers", "ephemeralContainers"])
+    def test_env_of_each_kind_of_container(self, rules, section):
+        """A variable is frozen in every kind of container."""
+        spec = "{containers: [{name: main}], %s: [{name: app, env: [{name: A, valueFrom: {configMapKeyRef: {name: app, key: a}}}]}]}"
+        if section == "containers":
+            spec = spec.replace("containers: [{name: main}], ", "")
+        assert rules(config_map(), pod(spec % section)) == [("warning", "frozen-env")]
+
+    def test_subpath_in_an_init_container(self, rules):
+        """A subPath in an init container is no error of its own: what counts is that the container runs once."""
+        spec = (
+            "{containers: [{name: main}], initContainers: [{name: i, volumeMounts: [{name: v, mountPath: /v, subPath: a}]}],"
+            " volumes: [{name: v, configMap: {name: app}}]}"
+        )
+        assert rules(config_map(), pod(spec)) == [("warning", "frozen-init-only")]
+
+    def test_immutable_outweighs(self, rules):
+        """What an immutable object holds cannot change, however it is used: one note, no warning."""
+        spec = "{containers: [{name: app, envFrom: [{configMapRef: {name: app}}, {configMapRef: {name: app}}]}]}"
+        assert rules(config_map(more="immutable: true\n"), pod(spec)) == [("note", "frozen-immutable")]
+
+    def test_empty_subpath(self, rules):
+        """An empty subPath is none."""
+        mount = MOUNT.replace("mountPath: /v", "mountPath: /v, subPath: ''")
+        assert rules(config_map(), pod(mount % "configMap: {name: app}")) == []
+
+
+class TestRestartedAnyway:
+    def deployment(self, annotations, inner, volumes="configMap: {name: app}"):
+        spec = MOUNT % volumes
+        return (
+            f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web, annotations: {annotations}}}\n"
+            f"spec: {{template: {{metadata: {{annotations: {inner}}}, spec: {spec}}}}}\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("annotations", "inner", "expected"),
+        [
+            ('{reloader.stakater.com/auto: "true"}', "{}", True),
+            ("{}", '{reloader.stakater.com/auto: "true"}', True),
+            ('{configmap.reloader.stakater.com/auto: "true"}', "{}", True),
+            ('{secret.reloader.stakater.com/auto: "true"}', "{}", False),
+            ("{configmap.reloader.stakater.com/reload: 'x,app'}", "{}", True),
+            ("{configmap.reloader.stakater.com/reload: 'x'}", "{}", False),
+            ('{wave.pusher.com/update-on-config-change: "true"}', "{}", True),
+            ("{}", "{checksum/config: abc}", True),
+            ("{}", "{checksum/secrets: abc}", False),
+            ("{}", "{checksum/all: abc}", True),
+            ("{checksum/config: abc}", "{}", False),
+            (
+                '{reloader.stakater.com/auto: "true", configmaps.exclude.reloader.stakater.com/reload: app}',
+                "{}",
+                False,
+            ),
+        ],
+    )
+    def test_annotations(self, rules, annotations, inner, expected):
+        """Reloader's, Wave's and checksum annotations count where they restart the workload for this object."""
+        found = rules(config_map(), self.deployment(annotations, inner))
+        assert found == [("warning", "restarted-anyway")] * expected
+
+    def test_a_checksum_that_is_needed(self, rules):
+        """A checksum is right where one of the objects that it can be of is frozen."""
+        volumes = "projected: {sources: [{configMap: {name: app}}]}"
+        deployment = self.deployment("{}", "{checksum/config: abc}", volumes)
+        with_env = deployment.replace(
+            "name: app, volumeMounts", "name: app, envFrom: [{configMapRef: {name: env}}], volumeMounts"
+        )
+        found = rules(config_map(), config_map("env"), with_env)
+        assert found == [("warning", "frozen-env-from")]
+
+    def test_in_a_pod(self, rules):
+        """A checksum on a pod restarts nothing."""
+        text = pod(MOUNT % "configMap: {name: app}").replace(
+            "{name: app}\nspec", "{name: app, annotations: {checksum/x: a}}\nspec"
+        )
+        assert rules(config_map(), text) == []
+
+
+class TestUsedBy:
+    def test_cluster(self, found):
+        """In a cluster a name that no workload has is stale; in manifests it may be another repository's."""
+        text = config_map().replace("{name: app}", "{name: app, annotations: {used-by-deployments: 'app, gone'}}")
+        manifests = found(text, pod(MOUNT % "configMap: {name: app}"))
+        assert [finding.rule for finding in audit(manifests)] == []
+        [finding] = audit(manifests, cluster=True)
+        assert finding.message.endswith("names gone, which does not use it")
+
+
+class TestIgnored:
+    def test_counts(self, found):
+        """What is ignored is counted."""
+        text = config_map().replace(
+            "{name: app}", "{name: app, annotations: {liveconfig.dev/ignore-unused-object: why}}"
+        )
+        manifests = found(text)
+        ignored = without_ignored(audit(manifests), manifests)
+        assert (ignored.findings, ignored.count) == ((), 1)
+
+    def test_without_a_reason(self, found):
+        """An annotation without a reason silences nothing, and the finding says so."""
+        text = config_map().replace(
+            "{name: app}", "{name: app, annotations: {liveconfig.dev/ignore-unused-object: ' '}}"
+        )
+        manifests = found(text)
+        [finding] = without_ignored(audit(manifests), manifests).findings
+        assert "liveconfig.dev/ignore-unused-object gives no reason" in finding.message
+
+    def test_of_an_ingress(self, rules):
+        """An annotation of an Ingress silences what is found in it."""
+        ingress = (
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\n"
+            "metadata: {name: web, annotations: {liveconfig.dev/ignore-missing-object: made by hand}}\n"
+            "spec: {tls: [{secretName: cert}]}\n"
+        )
+        assert rules(ingress) == []
+
+
+def test_order(found):
+    """The most serious findings come first, then by rule and place."""
+    text = config_map() + "---\n" + pod(ENV % "configMapKeyRef: {name: app, key: x}") + "---\n" + config_map("b")
+    levels = [finding.level for finding in audit(found(text))]
+    assert levels == sorted(levels, key=LEVELS.index)
+
+
+def test_each_rule_is_described():
+    """Each rule has a name in kebab-case, a level, a title and advice."""
+    for name, rule in RULES.items():
+        assert name == rule.name == name.lower().replace("_", "-")
+        assert rule.level in LEVELS
+        assert rule.title
+        assert rule.advice.endswith(".")
