@@ -138,14 +138,14 @@ _COMMANDS = {
     "DeploymentConfig": "oc rollout restart dc/{id.name}{scope}",
 }
 _ADVICE = {
-    "CronJob": "{id}: nothing, its next run takes the new value",
-    "Job": "{id}: delete it and create it again, if it has to run with the new value",
-    "Pod": "{id}: delete it and create it again; nothing restarts it",
-    "ReplicaSet": "{id}: delete its pods; it makes new ones",
-    "ReplicationController": "{id}: delete its pods; it makes new ones",
-    "Service": "{id}: change an annotation of its template; Knative makes a new revision",
+    "CronJob": "nothing, its next run takes the new value",
+    "Job": "delete it and create it again, if it has to run with the new value",
+    "Pod": "delete it and create it again; nothing restarts it",
+    "ReplicaSet": "delete its pods; it makes new ones",
+    "ReplicationController": "delete its pods; it makes new ones",
+    "Service": "change an annotation of its template; Knative makes a new revision",
 }
-_OTHER = "{id}: restart its pods, in the way that its controller documents"
+_OTHER = "restart its pods, in the way that its controller documents"
 
 
 def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
@@ -162,8 +162,8 @@ def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
     lists: dict[str, list[str]] = {}
     for workload, its in by_workload.items():
         name = _what(workload, its)
-        suffix = f" in namespace {workload.namespace}" if several else ""
-        lists.setdefault(name, []).append(_line(name, workload, context) + suffix * (name != "restart"))
+        label = f"{workload}{f' in namespace {workload.namespace}' * several}"
+        lists.setdefault(name, []).append(_line(name, workload, label, context))
     return AfterChange(**{name: tuple(lines) for name, lines in lists.items()})
 
 
@@ -178,11 +178,11 @@ def _what(workload: ObjectId, rows: list[Row]) -> str:
     return "follow" if mounted else "nothing"
 
 
-def _line(name: str, workload: ObjectId, context: str) -> str:
+def _line(name: str, workload: ObjectId, label: str, context: str) -> str:
     scope = f" -n {workload.namespace}" * bool(workload.namespace) + f" --context {context}" * bool(context)
-    forms = {"restart": _COMMANDS, "by_hand": _ADVICE}.get(name, {})
-    form = forms.get(workload.kind, _OTHER) if forms else "{id}"
-    return form.format(id=workload, scope=scope)
+    if name == "restart":
+        return _COMMANDS[workload.kind].format(id=workload, scope=scope)
+    return f"{label}: {_ADVICE.get(workload.kind, _OTHER)}" if name == "by_hand" else label
 
 
 # All of it
