@@ -17,16 +17,19 @@ MODULES = sorted(
     module.name for module in iter_modules(liveconfig.integrations.__path__) if not module.name.startswith("_")
 )
 NEEDS = {
+    "aiohttp": {"aiohttp", "yarl"},
     "asgi": set(),
     "asyncpg": {"asyncpg"},
     "credentials": set(),
     "django": {"django"},
     "fastapi": {"fastapi", "starlette"},
     "flask": {"click", "flask"},
+    "grpc": {"grpc"},
     "httpx": {"httpx"},
     "keys": set(),
     "psycopg": {"psycopg", "psycopg_pool"},
     "redis": {"redis"},
+    "requests": {"requests"},
     "sqlalchemy": {"sqlalchemy"},
     "tls": set(),
 }
@@ -64,6 +67,12 @@ def test_each_integration_is_listed_here():
     assert set(MODULES) == set(NEEDS)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert set(extras) == {module for module, needs in NEEDS.items() if needs} | {"yaml"}
+
+
+def test_async_engines_need_greenlet():
+    """S08: the extra for SQLAlchemy brings greenlet, which async engines need."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert any(each.startswith("greenlet") for each in extras["sqlalchemy"])
 
 
 def test_yaml_says_which_extra_it_needs(kubelet_volume, tmp_path):

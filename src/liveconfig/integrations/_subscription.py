@@ -23,7 +23,7 @@ def subscribe_for(
     It is called once at the start, too: the value may have changed since the owner read it.
 
     Args:
-        owner: It is held weakly, so ``receive`` must not refer to it.
+        owner: It is held weakly, so neither ``select`` nor ``receive`` may refer to it.
         settings: Live settings.
         select: Reads the value from a snapshot.
         receive: What the subscription calls, with the owner first.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._token import Token
 
 with extra_of(__name__):
     import anyio.to_thread  # httpx's own bridge between asyncio and trio
@@ -19,14 +19,14 @@ with extra_of(__name__):
 
 __all__ = ["TokenAuth"]
 
-HEADER_VALUE = re.compile(r"([!-~]+([ \t]+[!-~]+)*)?")  # RFC 9110 5.5, of which httpx sends ASCII
-
 
 class TokenAuth(httpx.Auth):
     """Gives each request the token of the newest snapshot: ``httpx.Client(auth=TokenAuth(settings, "api_token"))``.
 
-    On a 401 the volume is read now, and if the token is another then, the request is repeated once. A request whose
-    body can be read only once (a generator) is not repeated, nor one that was redirected before the 401.
+    On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
+    can be read only once (a generator) is not repeated, nor one that was redirected before the 401.
+
+    The header never follows a redirect to another host, whatever its name is.
 
     Args:
         settings: Live settings.
@@ -47,18 +47,16 @@ class TokenAuth(httpx.Auth):
         header: str = "Authorization",
         scheme: str = "Bearer",
     ) -> None:
-        self._live = settings.live
-        self._field = token
-        self._read = secret_reader(settings, token)
-        self._header = header
-        self._prefix = f"{scheme} " if scheme else ""
+        self._token = Token(settings, token, header, scheme)
+        if header.lower() != "authorization":
+            _guard_redirects()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """What `httpx.Client` runs for each request."""
         token = self._put(request)
         response = yield request
         if _worth_another(request, response):
-            self._live.reload(wait=False)
+            self._token.live.reload(wait=False)
             if self._put(request) != token:
                 yield request
 
@@ -67,19 +65,65 @@ class TokenAuth(httpx.Auth):
         token = self._put(request)
         response = yield request
         if _worth_another(request, response):
-            await anyio.to_thread.run_sync(partial(self._live.reload, wait=False))
+            await anyio.to_thread.run_sync(partial(self._token.live.reload, wait=False))
             if self._put(request) != token:
                 yield request
 
     def _put(self, request: httpx.Request) -> SecretStr | None:
-        """Put the newest token into the request."""
-        token = self._read(self._live.latest())
-        if token is not None:
-            if not HEADER_VALUE.fullmatch(self._prefix + token.get_secret_value()):  # httpx's own error would show it
-                why = "it has a blank at its end, a line break, or a letter that is not ASCII"
-                raise LiveConfigError(f"{self._field} cannot be sent in a header: {why}")
-            request.headers[self._header] = self._prefix + token.get_secret_value()
-        return token
+        """Put the newest token into the request, unless a redirect led it to another host."""
+        sent = request.extensions.get(_EXTENSION) or _Sent(self._token.header, request.url)
+        request.extensions = {**request.extensions, _EXTENSION: sent}
+        if not _same_host(sent.url, request.url):
+            return None
+        value = self._token.newest()
+        if value is not None:
+            request.headers[self._token.header] = value.get_secret_value()
+        return value
+
+
+class _Sent(NamedTuple):
+    """Where a token is sent; httpx hands it on to the requests that redirects lead to."""
+
+    header: str
+    url: httpx.URL
+
+
+_EXTENSION = "liveconfig.token"
+
+
+def _guard_redirects() -> None:
+    """Have httpx remove the token's header from a request that is redirected to another host.
+
+    httpx itself removes only ``Authorization`` there, and calls none of its hooks.
+
+    Raises:
+        LiveConfigError: This httpx has no such place.
+    """
+    redirect_headers = getattr(httpx.Client, "_redirect_headers", None)
+    if redirect_headers is None:
+        raise LiveConfigError(f"TokenAuth cannot keep a custom header from redirects with httpx {httpx.__version__}")
+    if redirect_headers.__module__ == __name__:
+        return
+
+    def without_token(client: Any, request: httpx.Request, url: httpx.URL, method: str) -> httpx.Headers:
+        headers: httpx.Headers = redirect_headers(client, request, url, method)
+        sent = request.extensions.get(_EXTENSION)
+        if sent is not None and not _same_host(sent.url, url):
+            headers.pop(sent.header, None)
+        return headers
+
+    for kind in (httpx.Client, httpx.AsyncClient):
+        kind._redirect_headers = without_token  # type: ignore[assignment,method-assign]  # noqa: SLF001
+
+
+def _same_host(old: httpx.URL, new: httpx.URL) -> bool:
+    """Whether both are one place, or the second is the first with TLS."""
+    places = [(url.scheme, url.host, url.port or _PORTS.get(url.scheme)) for url in (old, new)]
+    upgrade = [("http", old.host, 80), ("https", old.host, 443)]
+    return places[0] == places[1] or places == upgrade
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def _worth_another(request: httpx.Request, response: httpx.Response) -> bool:

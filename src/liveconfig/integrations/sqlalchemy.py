@@ -12,7 +12,7 @@ from liveconfig.integrations._login import Logins, Look, Wait
 from liveconfig.integrations._refusal import login_refused
 
 with extra_of(__name__):
-    from sqlalchemy import Engine, event, util
+    from sqlalchemy import Engine, create_engine, event, util
     from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def bind(
     of credentials tells.
 
     Args:
-        engine: An engine, sync or async, that makes its own connections (no ``creator``).
+        engine: An engine, sync or async, that makes its own connections: without ``creator`` or ``async_creator``.
         settings: Live settings.
         user: The dotted name of the field that holds the user; None where the URL has it. A field that is None
             leaves it to the URL as well.
@@ -52,9 +52,11 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
-        sqlalchemy.exc.ArgumentError: The driver takes the login in a connection string, and not by name.
+        sqlalchemy.exc.ArgumentError: The engine has a ``creator``, or its driver takes the login in a connection
+            string, and not by name.
     """
     target = engine if isinstance(engine, Engine) else engine.sync_engine
+    _refuse_creator(target)
     names = _names_of_arguments(target)
     logins = Logins(settings, user, password, patience, refused)
     perform = _awaiting(logins) if target.dialect.is_async else None
@@ -85,6 +87,14 @@ def bind(
 def _awaiting(logins: Logins) -> Callable[[Look | Wait], None]:
     """Read and wait on the event loop: an async engine calls its listeners in a greenlet that can await."""
     return lambda step: _await(step.awaitable(logins.live))
+
+
+def _refuse_creator(engine: Engine) -> None:
+    """Raise if the pool connects with a function that was given to it, as that asks nobody for the login."""
+    creator = engine.pool._creator  # noqa: SLF001 - SQLAlchemy has no public name for it
+    if getattr(creator, "__module__", None) != create_engine.__module__:
+        why = "its pool has a creator (or async_creator), which makes connections without asking for the login"
+        raise ArgumentError(f"bind cannot follow this engine: {why}. Create the engine from a URL, without creator")
 
 
 def _names_of_arguments(engine: Engine) -> dict[str, str]:

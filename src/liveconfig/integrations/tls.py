@@ -1,22 +1,23 @@
-"""TLS servers: a certificate and key that are rotated are served to new handshakes, with no restart."""
+"""TLS: certificates, keys and certificate authorities that are rotated hold for new connections, without a restart."""
 
 from __future__ import annotations
 
-import os
 import ssl
-import weakref
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
 
-from liveconfig import Change, Settings
+from liveconfig import Change, LiveConfigError, Settings
+from liveconfig.integrations._certificates import load_pair, trust
 from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._subscription import subscribe_for
+from liveconfig.integrations._tls_context import FollowingContext
 
-__all__ = ["server_context"]
+__all__ = ["client_context", "server_context"]
 
-Pair = tuple[SecretStr | None, ...]
+Pem = Mapping[str, SecretStr | None]  # by field
+Configure = Callable[[ssl.SSLContext], object]
 
 
 def server_context(
@@ -24,79 +25,110 @@ def server_context(
     cert: str = "tls_crt",
     key: str = "tls_key",
     *,
-    configure: Callable[[ssl.SSLContext], object] = lambda _context: None,
+    configure: Configure | None = None,
 ) -> ssl.SSLContext:
-    """A context for servers whose new handshakes are served with the newest certificate and key.
+    """A context for servers whose new connections get the newest certificate and key.
 
     Both are taken from one snapshot and checked on a context of their own. A pair that does not match or cannot be
-    read is not served: the one before stays, and the settings are not healthy (the subscriber fails) until there is a
-    better one. Clients that name no server are served as well. Nothing is written to a disk.
+    read is not used: the one before stays, and the settings are unhealthy (the subscriber fails) until there is a
+    better one. Nothing is written to a disk.
 
     Args:
         settings: Live settings.
         cert: The dotted name of the field that holds the certificate and its chain, as PEM.
         key: The dotted name of the field that holds the private key, as PEM, not encrypted.
-        configure: Called with the context, and with the one that is made for each newer pair, before it is served:
-            the place for protocols (ALPN), client certificates, ciphers.
+        configure: Called with each context before it is used, the first one included: the place for protocols (ALPN),
+            client certificates, ciphers. It runs again at each change of the settings, so it may read any field, such
+            as the authorities of client certificates. After such a change no client resumes a session of before.
 
     Returns:
-        A context for `asyncio`, uvicorn (``ssl_context_factory``) and whatever else takes one. Its ``sni_callback``
-        is taken. It follows for as long as somebody refers to it.
+        A context for `asyncio`, uvicorn (``ssl_context_factory``) and everything else that takes one. It follows for as
+        long as somebody refers to it.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
         ssl.SSLError: The first pair does not match, or is no PEM.
         ValueError: The first key is encrypted.
     """
-    readers = [secret_reader(settings, name) for name in (cert, key)]
 
-    def read(snapshot: Any) -> Pair:
-        return tuple(reader(snapshot) for reader in readers)
+    def make(pem: Pem) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_pair(context, pem[cert], pem[key])
+        return context
 
-    first = _context(read(settings.live.latest()), configure)
-    served = _Served(first)
-    first.sni_callback = served.choose
-    weak = weakref.ref(served)
-
-    def serve(change: Change[Pair]) -> None:
-        if (served := weak()) is not None:
-            served.context = _context(change.new, configure)
-
-    subscription = settings.live.subscribe(read, serve, initial=True)  # initial: it may have changed since it was read
-    weakref.finalize(served, subscription.cancel).atexit = False
-    return first
+    return _following(settings, ssl.PROTOCOL_TLS_SERVER, [cert, key], make, configure)
 
 
-class _Served:
-    """What the next handshake is served with. Only the context that the server has refers to it."""
+def client_context(
+    settings: Settings,
+    ca: str | None = "ca_crt",
+    cert: str | None = None,
+    key: str | None = None,
+    *,
+    configure: Configure | None = None,
+) -> ssl.SSLContext:
+    """A context for clients whose new connections trust the newest authorities and show the newest certificate.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.context = context
+    It verifies the server and its name. An authority that is removed from the field is no longer trusted. What cannot
+    be read is not used, as for `server_context`.
 
-    def choose(self, connection: ssl.SSLObject, _server_name: str | None, _context: ssl.SSLContext) -> None:
-        """What Python calls in each handshake."""
-        connection.context = self.context
+    Args:
+        settings: Live settings.
+        ca: The dotted name of the field that holds the authorities to trust, as PEM; None: those of the system.
+        cert: The dotted name of the field that holds the client's certificate and its chain, as PEM; None, or a field
+            that is None: the client shows none.
+        key: The dotted name of the field that holds its private key, as PEM, not encrypted; None: it is in ``cert``.
+        configure: Called with each context before it is used, as for `server_context`.
+
+    Returns:
+        A context for `asyncio`, httpx, aiohttp, urllib3 and everything else that takes one. It follows for as long as
+        somebody refers to it.
+
+    Raises:
+        LiveConfigError: There is no such field (the message names the nearest), or ``key`` is given without ``cert``.
+        ssl.SSLError: The first authorities or the first pair cannot be read, or the pair does not match.
+        ValueError: The first authorities are missing, or the first key is encrypted.
+    """
+    if key is not None and cert is None:
+        raise LiveConfigError("client_context: `key` needs `cert`: name the field of the certificate too")
+
+    def make(pem: Pem) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if ca is None:
+            context.load_default_certs()
+        else:
+            trust(context, pem[ca])
+        if cert is not None and pem[cert] is not None:
+            load_pair(context, pem[cert], None if key is None else pem[key])
+        return context
+
+    fields = [name for name in (ca, cert, key) if name is not None]
+    return _following(settings, ssl.PROTOCOL_TLS_CLIENT, fields, make, configure)
 
 
-def _context(pair: Pair, configure: Callable[[ssl.SSLContext], object]) -> ssl.SSLContext:
-    """A context of its own for a pair: raises where they do not match."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with ExitStack() as files:
-        cert, key = (_file(pem, files) for pem in pair)
-        context.load_cert_chain(cert, key, password=_no_password)
-    configure(context)
+def _following(
+    settings: Settings,
+    protocol: int,
+    fields: list[str],
+    make: Callable[[Pem], ssl.SSLContext],
+    configure: Configure | None,
+) -> ssl.SSLContext:
+    """A context that follows its fields; with ``configure``, which may read any field, all of them."""
+    readers = {name: secret_reader(settings, name) for name in fields}
+
+    def select(snapshot: Any) -> Any:
+        pem = {name: read(snapshot) for name, read in readers.items()}
+        return pem if configure is None else (pem, snapshot)
+
+    def use_newest(context: FollowingContext, _change: Change[Any] | None = None) -> None:
+        source = select(settings.live.latest())
+        if source != context.source:
+            newest = make(source if configure is None else source[0])
+            if configure is not None:
+                configure(newest)
+            context.use(newest, source)
+
+    context = FollowingContext(protocol)
+    use_newest(context)
+    subscribe_for(context, settings, select, use_newest, f"TLS context of {', '.join(fields) or 'the system'}")
     return context
-
-
-def _file(pem: SecretStr | None, files: ExitStack) -> str:
-    """A file in memory, as OpenSSL takes a certificate and a key only by their paths."""
-    descriptor = os.memfd_create("liveconfig")
-    files.callback(os.close, descriptor)
-    with open(descriptor, "w", closefd=False) as file:
-        file.write("" if pem is None else pem.get_secret_value())
-    return f"/proc/self/fd/{descriptor}"
-
-
-def _no_password() -> str:
-    """Keeps OpenSSL from asking for the password on the terminal."""
-    raise ValueError("the private key is encrypted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations.sqlalchemy import bind
@@ -320,3 +323,35 @@ def test_an_engine_that_is_gone_is_forgotten(settings: Any, door: Any) -> None:
     del engine
     gc.collect()
     assert settings.live.status().subscribers == ()
+
+
+def connect_myself(*_: Any) -> Any:
+    raise AssertionError("nobody should connect")
+
+
+async def connect_myself_later() -> Any:
+    raise AssertionError("nobody should connect")
+
+
+CREATORS: dict[str, Callable[[], Any]] = {
+    "creator": lambda: create_engine("sqlite://", creator=connect_myself),
+    "partial": lambda: create_engine("sqlite://", creator=partial(connect_myself, 1)),
+    "lambda": lambda: create_engine("postgresql+psycopg://db/shop", creator=lambda: connect_myself()),
+    "a pool": lambda: create_engine("postgresql+psycopg://db/shop", pool=QueuePool(connect_myself)),
+    "async_creator": lambda: create_async_engine("postgresql+asyncpg://db/shop", async_creator=connect_myself_later),
+}
+
+
+@pytest.mark.parametrize("make", CREATORS.values(), ids=CREATORS)
+def test_an_engine_with_a_creator_is_refused(settings: Any, make: Callable[[], Any]) -> None:
+    """S07: an engine that makes its connections itself cannot follow, and the error says why."""
+    with pytest.raises(ArgumentError, match=r"has a creator \(or async_creator\).*Create the engine from a URL"):
+        bind(make(), settings)
+
+
+@pytest.mark.parametrize("options", [{}, {"poolclass": NullPool}, {"connect_args": {"timeout": 1}}], ids=str)
+def test_an_engine_without_a_creator_is_taken(settings: Any, options: dict[str, Any]) -> None:
+    """Engines of any pool class are bound, sync and async, also through a view with other options."""
+    bind(create_engine("postgresql+psycopg://db/shop", **options), settings)
+    bind(create_engine("postgresql+psycopg://db/shop", **options).execution_options(stream_results=True), settings)
+    bind(create_async_engine("postgresql+asyncpg://db/shop", **options), settings)

@@ -1,0 +1,111 @@
+"""aiohttp: requests of a client session that carry the newest token."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from weakref import WeakKeyDictionary
+
+from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._token import Token
+
+with extra_of(__name__):
+    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+    from aiohttp.payload import BytesPayload
+    from yarl import URL
+
+__all__ = ["TokenAuth"]
+
+REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class TokenAuth:
+    """A client middleware that gives each request the token of the newest snapshot.
+
+    ::
+
+        ClientSession(middlewares=(TokenAuth(settings, "api_token"),))
+
+    On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
+    can be read only once (a file, a generator) is not repeated.
+
+    The header never follows a redirect to another host, whatever its name is.
+
+    Args:
+        settings: Live settings.
+        token: The dotted name of the field that holds the token. While the field is None no header is sent.
+        header: The header that carries it.
+        scheme: The word before the token; an empty one: the token alone.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest. Or, when a request is made: the token
+            cannot be sent in a header.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str = "token",  # noqa: S107 - the name of a field
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+    ) -> None:
+        self._token = Token(settings, token, header, scheme)
+        # By task: the host to which its next request goes without a token. aiohttp calls a middleware for each hop of a
+        # redirect, in the task of the request, and does not say that it is a hop.
+        self._withheld: WeakKeyDictionary[asyncio.Task[object], URL] = WeakKeyDictionary()
+
+    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """What aiohttp calls for each request, and for each hop of a redirect."""
+        task = asyncio.current_task()
+        assert task is not None
+        trusted = self._withheld.get(task) != request.url.origin()
+        if not trusted:
+            del self._withheld[task]
+        response = await (self._send(request, handler) if trusted else handler(request))
+        target = _target(response)
+        if target is not None and not (trusted and _same_host(request.url, target)):
+            self._withheld[task] = target.origin()
+        return response
+
+    async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        sent = self._put(request)
+        response = await handler(request)
+        if sent and response.status == HTTPStatus.UNAUTHORIZED and _can_be_repeated(request):
+            await asyncio.to_thread(partial(self._token.live.reload, wait=False))
+            if self._put(request) != sent:
+                response.release()
+                response = await handler(request)
+        return response
+
+    def _put(self, request: ClientRequest) -> object:
+        """Put the newest token into the request, and return it."""
+        value = self._token.newest()
+        if value is not None:
+            request.headers[self._token.header] = value.get_secret_value()
+        return value
+
+
+def _target(response: ClientResponse) -> URL | None:
+    """Where an answer redirects to, as aiohttp reads it."""
+    location = response.headers.get("Location") or response.headers.get("URI")
+    if response.status not in REDIRECTS or location is None:
+        return None
+    try:
+        target = response.url.join(URL(location))
+        target.origin()
+    except ValueError:  # aiohttp itself raises
+        return None
+    return target
+
+
+def _same_host(old: URL, new: URL) -> bool:
+    """Whether both are one place, or the second is the first with TLS."""
+    upgrade = [("http", old.host, 80), ("https", old.host, 443)]
+    return old.origin() == new.origin() or [(url.scheme, url.host, url.port) for url in (old, new)] == upgrade
+
+
+def _can_be_repeated(request: ClientRequest) -> bool:
+    return not request.body or isinstance(request.body, bytes | BytesPayload)

@@ -1,0 +1,96 @@
+"""requests: requests that carry the newest token."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from liveconfig import Settings
+from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._token import Token
+
+with extra_of(__name__):
+    from requests import PreparedRequest, Response
+    from requests.auth import AuthBase
+    from requests.compat import urljoin
+    from requests.sessions import SessionRedirectMixin
+    from requests.utils import requote_uri
+
+__all__ = ["TokenAuth"]
+
+
+class TokenAuth(AuthBase):
+    """Gives each request the token of the newest snapshot: ``session.auth = TokenAuth(settings, "api_token")``.
+
+    On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
+    can be read only once (a file, a generator) is not repeated.
+
+    The header never follows a redirect to another host, whatever its name is.
+
+    Args:
+        settings: Live settings.
+        token: The dotted name of the field that holds the token. While the field is None no header is sent.
+        header: The header that carries it.
+        scheme: The word before the token; an empty one: the token alone.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest. Or, when a request is made: the token
+            cannot be sent in a header.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str = "token",  # noqa: S107 - the name of a field
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+    ) -> None:
+        self._token = Token(settings, token, header, scheme)
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """What requests calls with each request."""
+        self._put(request)
+        request.register_hook("response", self._answered)  # type: ignore[no-untyped-call]
+        return request
+
+    def _put(self, request: PreparedRequest) -> bool:
+        """Put the newest token into the request; whether it is another one than before."""
+        before, value = request.headers.get(self._token.header), self._token.newest()
+        if value is None or value.get_secret_value() == before:
+            return False
+        request.headers[self._token.header] = value.get_secret_value()
+        return True
+
+    def _answered(self, response: Response, **how: Any) -> Response:
+        """What requests calls with each answer, before it follows a redirect."""
+        request = response.request
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._worth_another(request):
+            response = _repeat(request, response, **how)
+        if _leads_to_another_host(response):
+            request.headers.pop(self._token.header, None)  # the redirected request copies the others
+        return response
+
+    def _worth_another(self, request: PreparedRequest) -> bool:
+        if self._token.header not in request.headers or not isinstance(request.body, str | bytes | None):
+            return False
+        self._token.live.reload(wait=False)
+        return self._put(request)
+
+
+def _repeat(request: PreparedRequest, response: Response, **how: Any) -> Response:
+    """Send the request once more, on the same connection if that is left."""
+    _ = response.content  # to the end, or the connection cannot be used again
+    response.close()
+    again: Response = response.connection.send(request, **how)
+    again.history.append(response)
+    return again
+
+
+def _leads_to_another_host(response: Response) -> bool:
+    """Whether requests itself would remove an ``Authorization`` from the request that it redirects."""
+    redirects: Any = SessionRedirectMixin()
+    target = redirects.get_redirect_target(response)
+    if target is None:
+        return False
+    return bool(redirects.should_strip_auth(response.url, requote_uri(urljoin(response.url, target))))

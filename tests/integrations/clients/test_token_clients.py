@@ -1,0 +1,393 @@
+"""`TokenAuth` of aiohttp, httpx and requests: the same rules, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import requests
+
+from liveconfig import LiveConfigError, Settings
+from liveconfig.integrations import aiohttp as live_aiohttp
+from liveconfig.integrations import httpx as live_httpx
+from liveconfig.integrations import requests as live_requests
+from liveconfig.testing import KubeletVolume
+
+Paths = dict[str, str]
+
+
+class Requests:
+    """requests with a session."""
+
+    stream = io.BytesIO
+
+    def __init__(self, settings: Settings, **auth: str) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = live_requests.TokenAuth(settings, "api_token", **auth)
+
+    def send(self, *urls: str, data: Any = None, **how: Any) -> list[int]:
+        """Send one request after the other: their statuses."""
+        method = "GET" if data is None else "POST"
+        return [self._session.request(method, url, data=data, **how).status_code for url in urls]
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class Httpx:
+    """httpx with a client."""
+
+    stream = io.BytesIO
+
+    def __init__(self, settings: Settings, **auth: str) -> None:
+        token = live_httpx.TokenAuth(settings, "api_token", **auth)
+        self._client = httpx.Client(auth=token, follow_redirects=True, trust_env=False)
+
+    def send(self, *urls: str, data: Any = None) -> list[int]:
+        method = "GET" if data is None else "POST"
+        return [self._client.request(method, url, content=data).status_code for url in urls]
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncHttpx:
+    """httpx with an asynchronous client."""
+
+    async def stream(self, data: bytes) -> AsyncIterator[bytes]:
+        yield data
+
+    def __init__(self, settings: Settings, **auth: str) -> None:
+        self._token = live_httpx.TokenAuth(settings, "api_token", **auth)
+
+    def send(self, *urls: str, data: Any = None) -> list[int]:
+        async def run() -> list[int]:
+            method = "GET" if data is None else "POST"
+            async with httpx.AsyncClient(auth=self._token, follow_redirects=True, trust_env=False) as client:
+                return [(await client.request(method, url, content=data)).status_code for url in urls]
+
+        return asyncio.run(run())
+
+    def close(self) -> None:
+        pass
+
+
+class Aiohttp:
+    """aiohttp with a session."""
+
+    stream = io.BytesIO
+
+    def __init__(self, settings: Settings, **auth: str) -> None:
+        self._token = live_aiohttp.TokenAuth(settings, "api_token", **auth)
+
+    def send(self, *urls: str, data: Any = None) -> list[int]:
+        async def run() -> list[int]:
+            method = "GET" if data is None else "POST"
+            statuses = []
+            async with aiohttp.ClientSession(middlewares=(self._token,)) as session:
+                for url in urls:
+                    async with session.request(method, url, data=data) as response:
+                        statuses.append(response.status)
+            return statuses
+
+        return asyncio.run(run())
+
+    def close(self) -> None:
+        pass
+
+
+CLIENTS = [Requests, Httpx, AsyncHttpx, Aiohttp]
+
+
+@pytest.fixture(params=CLIENTS, ids=[kind.__name__ for kind in CLIENTS])
+def connect(request: pytest.FixtureRequest, token_settings: Settings) -> Iterator[Callable[..., Any]]:
+    """Make a client of each kind."""
+    clients = []
+
+    def connect(**auth: str) -> Any:
+        clients.append(request.param(token_settings, **auth))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def site(make_site: Callable[[], Any]) -> Any:
+    return make_site()
+
+
+@pytest.fixture
+def other(make_site: Callable[[], Any]) -> Any:
+    return make_site()
+
+
+# Requests
+
+
+def test_each_request_carries_the_newest_token(
+    connect: Callable[..., Any], site: Any, token_settings: Settings, kubelet_volume: KubeletVolume
+) -> None:
+    """A request carries the token of the newest snapshot, never of a pinned one."""
+    client = connect()
+    with token_settings.live.pinned():
+        assert client.send(site.url + "/") == [200]
+        kubelet_volume.write({"api-token": "two"})
+        site.accepted = "Bearer two"
+        token_settings.live.reload()
+        assert client.send(site.url + "/") == [200]
+    assert site.seen == [("/", "Bearer one"), ("/", "Bearer two")]
+
+
+def test_on_a_401_the_volume_is_read_and_the_request_repeated(
+    connect: Callable[..., Any], site: Any, kubelet_volume: KubeletVolume
+) -> None:
+    """The server is ahead: on its 401 the volume is read, and the request is repeated with its body."""
+    kubelet_volume.write({"api-token": "two"})
+    site.accepted = "Bearer two"
+    assert connect().send(site.url + "/", data=b"order") == [200]
+    assert site.seen == [("/", "Bearer one"), ("/", "Bearer two")]
+    assert site.bodies == [b"order", b"order"]
+
+
+def test_a_request_is_repeated_once(connect: Callable[..., Any], site: Any, kubelet_volume: KubeletVolume) -> None:
+    """A second 401 stands, even if the volume has yet another token by then."""
+    tokens = iter(["two", "three", "four"])
+    site.before = lambda: kubelet_volume.write({"api-token": next(tokens)})
+    site.accepted = "nobody's"
+    assert connect().send(site.url + "/") == [401]
+    assert [token for _, token in site.seen] == ["Bearer one", "Bearer two"]
+
+
+def test_with_the_same_token_a_401_stands(connect: Callable[..., Any], site: Any) -> None:
+    """A request whose token is still the newest is not repeated."""
+    site.accepted = "Bearer two"
+    assert connect().send(site.url + "/") == [401]
+    assert site.seen == [("/", "Bearer one")]
+
+
+def test_a_body_that_can_be_read_once_is_not_repeated(
+    connect: Callable[..., Any], site: Any, kubelet_volume: KubeletVolume
+) -> None:
+    """The 401 of a request whose body was a stream is handed on."""
+    kubelet_volume.write({"api-token": "two"})
+    site.accepted = "Bearer two"
+    client = connect()
+    assert client.send(site.url + "/", data=client.stream(b"order")) == [401]
+    assert site.seen == [("/", "Bearer one")]
+
+
+def test_other_headers_and_schemes(connect: Callable[..., Any], site: Any) -> None:
+    """The header and the word before the token can be chosen."""
+    site.header, site.accepted = "X-Api-Key", "one"
+    assert connect(header="X-Api-Key", scheme="").send(site.url + "/") == [200]
+
+
+def test_without_a_token_no_header_is_sent(
+    connect: Callable[..., Any], site: Any, token_settings: Settings, kubelet_volume: KubeletVolume
+) -> None:
+    """While the field is None the request carries no header."""
+    kubelet_volume.write({"other": ""})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(token_settings.model_config, "missing_key", "fallback")
+        token_settings.live.reload()
+    assert connect().send(site.url + "/") == [401]
+    assert site.seen == [("/", None)]
+
+
+@pytest.mark.parametrize("token", ["{} ", "{}\nsecond line", "{}\x7f", "{}€"])
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    connect: Callable[..., Any],
+    site: Any,
+    token_settings: Settings,
+    kubelet_volume: KubeletVolume,
+    canary: str,
+    token: str,
+) -> None:
+    """F51: a token that cannot be sent in a header is an error that names its field, and does not show it."""
+    kubelet_volume.write({"api-token": token.format(canary)})
+    token_settings.live.reload()
+    with pytest.raises(LiveConfigError, match="api_token cannot be sent in a header") as caught:
+        connect().send(site.url + "/")
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    ours = [frame for frame in frames if frame.filename != __file__]
+    assert canary not in str(caught.value) + "".join(str(frame.locals) for frame in ours)
+    assert caught.value.__context__ is None
+    assert site.seen == []
+
+
+def test_a_field_that_is_not_there_is_named(token_settings: Settings) -> None:
+    """A field that does not exist is an error at once, that names the nearest; so is a snapshot."""
+    for module in (live_aiohttp, live_httpx, live_requests):
+        with pytest.raises(LiveConfigError, match="did you mean 'api_token'"):
+            module.TokenAuth(token_settings, "api_tokn")
+        with pytest.raises(LiveConfigError, match="snapshot"):
+            module.TokenAuth(token_settings.live.latest(), "api_token")
+
+
+# Redirects
+
+HEADERS = [{}, {"header": "X-Api-Key", "scheme": ""}]
+
+
+@pytest.fixture(params=HEADERS, ids=["Authorization", "X-Api-Key"])
+def auth(request: pytest.FixtureRequest, site: Any, other: Any) -> dict[str, str]:
+    """The standard header, and one that the clients do not know."""
+    for one in (site, other):
+        one.header = request.param.get("header", "Authorization")
+        one.accepted = "one" if request.param else "Bearer one"
+    return dict(request.param)
+
+
+def test_a_redirect_to_the_same_host_carries_the_token(
+    connect: Callable[..., Any], site: Any, auth: dict[str, str]
+) -> None:
+    """The header goes along with redirects to the same host, relative or not."""
+    site.redirects = {"/a": "/b", "/b": f"{site.url}/c"}
+    assert connect(**auth).send(f"{site.url}/a") == [200]
+    assert site.seen == [("/a", site.accepted), ("/b", site.accepted), ("/c", site.accepted)]
+
+
+@pytest.mark.parametrize("path", ["/move", "/keep"])
+def test_a_redirect_to_another_host_does_not_carry_the_token(
+    connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str], path: str
+) -> None:
+    """The header does not go to another host, with 302 nor with 307, and not on from there."""
+    site.redirects = {path: f"{other.url}/keep"}
+    other.redirects = {"/keep": f"{other.url}/end"}
+    assert connect(**auth).send(site.url + path, data=b"order") == [401]
+    assert site.seen == [(path, site.accepted)]
+    assert other.seen == [("/keep", None), ("/end", None)]
+
+
+def test_another_name_of_the_same_machine_is_another_host(
+    connect: Callable[..., Any], site: Any, auth: dict[str, str]
+) -> None:
+    """``localhost`` is another host than ``127.0.0.1``."""
+    site.redirects = {"/a": site.url.replace("127.0.0.1", "localhost") + "/b"}
+    assert connect(**auth).send(f"{site.url}/a") == [401]
+    assert site.seen == [("/a", site.accepted), ("/b", None)]
+
+
+def test_a_way_back_does_not_carry_the_token(
+    connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str]
+) -> None:
+    """Another host that redirects back does not get a request with the token made."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    other.redirects = {"/b": f"{site.url}/c"}
+    assert connect(**auth).send(f"{site.url}/a") == [401]
+    assert site.seen == [("/a", site.accepted), ("/c", None)]
+    assert other.seen == [("/b", None)]
+
+
+def test_the_other_host_gets_its_own_requests(
+    connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str]
+) -> None:
+    """After a redirect, a request that the program itself sends to that host carries the token."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    assert connect(**auth).send(f"{site.url}/a", f"{other.url}/own", f"{site.url}/own") == [401, 200, 200]
+    assert other.seen == [("/b", None), ("/own", other.accepted)]
+
+
+def test_a_redirect_after_a_repeated_request(
+    connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str], kubelet_volume: KubeletVolume
+) -> None:
+    """A redirect that answers the repeated request does not carry the token to another host either."""
+    new = site.accepted.replace("one", "two")
+    kubelet_volume.write({"api-token": "two"})
+    answer = site._answer
+
+    def first_401(path: str, token: str | None, body: bytes) -> tuple[int, str]:
+        status, location = answer(path, token, body)
+        return (status, location) if token == new else (401, "")
+
+    site._answer = first_401
+    site.redirects = {"/a": f"{other.url}/b"}
+    assert connect(**auth).send(f"{site.url}/a") == [401]
+    assert [token for _, token in site.seen] == [site.accepted, new]
+    assert other.seen == [("/b", None)]
+
+
+# What the clients do by hand
+
+
+def test_httpx_step_by_step(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
+    """A program that follows the redirects of httpx by itself takes no token to another host."""
+    site.redirects = {"/a": f"{site.url}/b", "/b": f"{other.url}/c"}
+    token = live_httpx.TokenAuth(token_settings, "api_token", **auth)
+    with httpx.Client(auth=token, trust_env=False) as client:
+        response = client.get(f"{site.url}/a")
+        while response.next_request is not None:
+            response = client.send(response.next_request)
+    assert site.seen == [("/a", site.accepted), ("/b", site.accepted)]
+    assert other.seen == [("/c", None)]
+
+
+async def test_aiohttp_by_hand(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
+    """A program that follows a redirect of aiohttp by itself takes no token to another host; its next request does."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    token = live_aiohttp.TokenAuth(token_settings, "api_token", **auth)
+    async with aiohttp.ClientSession(middlewares=(token,)) as session:
+        async with session.get(f"{site.url}/a", allow_redirects=False) as response:
+            target = response.headers["Location"]
+        async with session.get(target), session.get(f"{other.url}/own"):
+            pass
+    assert other.seen == [("/b", None), ("/own", other.accepted)]
+
+
+async def test_aiohttp_in_many_tasks(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
+    """Requests of other tasks keep their token while one is redirected to another host."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    token = live_aiohttp.TokenAuth(token_settings, "api_token", **auth)
+    async with aiohttp.ClientSession(middlewares=(token,)) as session:
+
+        async def get(url: str) -> int:
+            async with session.get(url) as response:
+                return response.status
+
+        urls = [f"{site.url}/a", f"{other.url}/own", f"{site.url}/own"] * 10
+        assert await asyncio.gather(*map(get, urls)) == [401, 200, 200] * 10
+
+
+def test_requests_step_by_step(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
+    """A program that follows the redirects of requests by itself takes no token to another host."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    with requests.Session() as session:
+        session.auth = live_requests.TokenAuth(token_settings, "api_token", **auth)
+        response = session.get(f"{site.url}/a", allow_redirects=False)
+        assert response.next is not None
+        session.send(response.next)
+    assert other.seen == [("/b", None)]
+
+
+async def test_the_event_loop_goes_on_while_aiohttp_reads_the_volume(
+    token_settings: Settings, site: Any, kubelet_volume: KubeletVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the volume is read for one request, others on the event loop go on."""
+    reading, gone_on = asyncio.Event(), asyncio.Event()
+    loop, reload = asyncio.get_running_loop(), token_settings.live.reload
+
+    def slow_reload(wait: bool = True) -> bool:
+        loop.call_soon_threadsafe(reading.set)
+        asyncio.run_coroutine_threadsafe(gone_on.wait(), loop).result(10)
+        return reload(wait)
+
+    async def other_task() -> None:
+        await reading.wait()
+        gone_on.set()
+
+    monkeypatch.setattr(token_settings.live, "reload", slow_reload)
+    kubelet_volume.write({"api-token": "two"})
+    site.accepted = "Bearer two"
+    token = live_aiohttp.TokenAuth(token_settings, "api_token")
+    async with aiohttp.ClientSession(middlewares=(token,)) as session:
+        response, _ = await asyncio.gather(session.get(site.url), other_task())
+        assert response.status == 200
