@@ -11,7 +11,6 @@ import threading
 import weakref
 
 import pytest
-from watchdog.events import FileCreatedEvent
 
 import liveconfig._diagnostics.process
 from liveconfig import Settings, SettingsConfigDict, signals
@@ -28,8 +27,9 @@ from liveconfig._loading.loader import Invalid
 from liveconfig._volumes import mounts
 from liveconfig._volumes.fingerprint import take_fingerprint
 from liveconfig._watching.fork import renew_in_child
-from liveconfig._watching.scheduler import DelayedCall, Worker
+from liveconfig._watching.scheduler import DelayedCall, Scheduler
 from liveconfig._watching.watcher import Registration, Watcher, process_watcher
+from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
 
@@ -41,14 +41,14 @@ class App(Settings):
 
 
 @pytest.fixture
-def worker():
-    """A worker of its own, that has ended when the test ends."""
-    worker = Worker()
-    worker.keep()
-    yield worker
-    worker.release()
-    worker.join(PATIENCE)
-    assert not worker.is_alive()
+def scheduler():
+    """A scheduler of its own, that has ended when the test ends."""
+    scheduler = Scheduler()
+    scheduler.keep()
+    yield scheduler
+    scheduler.release()
+    scheduler.join(PATIENCE)
+    assert not scheduler.is_alive()
 
 
 class Looks:
@@ -57,12 +57,24 @@ class Looks:
     def __init__(self):
         self.looked = threading.Event()
         self.rechecks = []
+        self._news = threading.Condition()
 
     def look(self):
         self.looked.set()
 
     def recheck(self, seen):
-        self.rechecks.append(seen)
+        with self._news:
+            self.rechecks.append(seen)
+            self._news.notify_all()
+
+    def overdue(self):
+        raise AssertionError
+
+    def wait_for_rechecks(self, count):
+        """Wait until there were so many, and return them."""
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.rechecks) >= count, PATIENCE)
+        return self.rechecks
 
 
 @pytest.fixture
@@ -72,24 +84,24 @@ def own_watcher():
     yield own
     for registration in list(own._registrations):
         own.remove(registration)
-    own.worker.join(PATIENCE)
+    own.scheduler.join(PATIENCE)
 
 
-class TestWorker:
-    def test_what_raises(self, worker, caplog, canary):
+class TestScheduler:
+    def test_what_raises(self, scheduler, caplog, canary):
         """A call that raises is told of without its message, and the next one is made."""
         done = threading.Event()
 
         def broken():
             raise ValueError(canary)
 
-        worker.post(broken)
-        worker.post(done.set)
+        scheduler.post(broken)
+        scheduler.post(done.set)
         assert done.wait(PATIENCE)
         assert "please report it" in caplog.text
         assert "ValueError" in caplog.text
 
-    def test_an_owner_that_is_gone(self, worker):
+    def test_an_owner_that_is_gone(self, scheduler):
         """A call that was put off by an owner which nobody refers to any more is not made."""
 
         class Owner:
@@ -99,31 +111,31 @@ class TestWorker:
                 self.called.set()
 
         owner, passed = Owner(), threading.Event()
-        DelayedCall(worker, owner.call).later(0.0)
-        postponed = DelayedCall(worker, owner.call)
+        DelayedCall(scheduler, owner.call).later(0.0)
+        postponed = DelayedCall(scheduler, owner.call)
         assert Owner.called.wait(PATIENCE)
         Owner.called.clear()
         held = threading.Event()
-        worker.post(lambda: held.wait(PATIENCE))
+        scheduler.post(lambda: held.wait(PATIENCE))
         postponed.later(0.0)
         del owner
         gc.collect()
         held.set()
-        worker.call_later(0.0, passed.set)
+        scheduler.call_later(0.0, passed.set)
         assert passed.wait(PATIENCE)
         assert not Owner.called.is_set()
 
     def test_no_thread_to_be_had(self, monkeypatch):
         """Where no thread can be had, what is posted waits for the next who posts something."""
-        worker, done, second = Worker(), threading.Event(), threading.Event()
+        scheduler, done, second = Scheduler(), threading.Event(), threading.Event()
         with monkeypatch.context() as poor:
             poor.setattr(threading.Thread, "start", _no_thread)
-            worker.post(done.set)
-            assert not worker.is_alive()
-        worker.post(second.set)
+            scheduler.post(done.set)
+            assert not scheduler.is_alive()
+        scheduler.post(second.set)
         assert done.wait(PATIENCE)
         assert second.wait(PATIENCE)
-        worker.join(PATIENCE)
+        scheduler.join(PATIENCE)
 
 
 def _no_thread(self):
@@ -132,36 +144,41 @@ def _no_thread(self):
 
 class TestWatcher:
     def test_removed_twice(self, own_watcher, tmp_path):
-        """To remove a second time is harmless, and so is a re-check that comes after that."""
-        looks = Looks()
-        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        """To remove a second time is harmless, and no re-check comes after that."""
+        looks, other = Looks(), Looks()
+        registration = own_watcher.add(looks, [str(tmp_path)], 0.05)
+        own_watcher.add(other, [str(tmp_path)], 0.05)
+        looks.wait_for_rechecks(1)
         own_watcher.remove(registration)
         own_watcher.remove(registration)
-        own_watcher._recheck(registration)
-        assert looks.rechecks == []
         assert own_watcher.mode(registration) == "off"
+        other.wait_for_rechecks(len(other.rechecks) + 1)  # one may have been under way
+        count = len(looks.rechecks)
+        other.wait_for_rechecks(len(other.rechecks) + 2)
+        assert len(looks.rechecks) == count
 
     def test_removed_before_it_was_whole(self, own_watcher, tmp_path):
         """One that a signal handler removes in the middle of its addition leaves nothing behind."""
         looks = Looks()
         registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
         registration.finalizer.detach()
-        own_watcher.worker.cancel(registration.timer)
-        registration.finalizer = registration.timer = None
+        registration.finalizer = None
         own_watcher.remove(registration)
-        assert not own_watcher.worker.is_alive()
+        assert not own_watcher.scheduler.is_alive()
 
-    def test_a_volume_that_was_swapped_before_the_re_check(self, own_watcher, kubelet_volume):
-        """A re-check tells what it saw where that was heard all the time, and nothing where a watch was set only now."""
+    def test_what_a_re_check_tells(self, own_watcher, kubelet_volume, tmp_path):
+        """A re-check tells what it saw where that was reported all the time, and nothing where a watch is new."""
         kubelet_volume.write({"a": "1"})
         path, looks = str(kubelet_volume.path), Looks()
-        registration = own_watcher.add(looks, [path], 3600.0)
-        own_watcher._recheck(registration)
-        own_watcher._watches.keep_only(set())
-        own_watcher._recheck(registration)
-        first, second = looks.rechecks
-        assert first[path].link == os.readlink(kubelet_volume.path / "..data")
-        assert second == {}
+        own_watcher.add(looks, [path], 0.1)
+        first = looks.wait_for_rechecks(1)[0]
+        assert first[path].link == kubelet_volume.generation
+        kubelet_volume.path.rename(tmp_path / "away")
+        KubeletVolume(path).write({"a": "2"})
+        while {} not in looks.rechecks:
+            looks.wait_for_rechecks(len(looks.rechecks) + 1)
+        after = looks.wait_for_rechecks(looks.rechecks.index({}) + 2)[-1]
+        assert after[path].link == KubeletVolume(path).generation
 
     def test_an_owner_that_is_gone(self):
         """Hints and re-checks that are due when their owner has just been let go reach nobody, and raise nothing."""
@@ -175,6 +192,7 @@ class TestWatcher:
         gc.collect()
         registration.look()
         registration.recheck({})
+        registration.overdue()
         assert gone() is None
 
     def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
@@ -186,43 +204,24 @@ class TestWatcher:
             own_watcher.add(looks, [str(tmp_path)], 3600.0)
             assert not own_watcher.is_alive()
         own_watcher.is_alive()
-        assert own_watcher.worker.is_alive()
-
-    def test_closed_on_the_observers_own_thread(self, own_watcher, tmp_path):
-        """The last one may be removed on a thread of watchdog, as a garbage collector that runs there does."""
-        looks = Looks()
-        registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
-        observer, done = own_watcher._watches._observer, threading.Event()
-        handle = next(iter(own_watcher._watches._watches.values())).handle
-
-        class Handler:
-            def dispatch(self, event):
-                own_watcher.remove(registration)
-                done.set()
-
-        observer.add_handler_for_watch(Handler(), handle)
-        observer.event_queue.put((FileCreatedEvent(str(tmp_path)), handle))
-        assert done.wait(PATIENCE)
-        observer.join(PATIENCE)
-        assert not observer.is_alive()
+        assert own_watcher.scheduler.is_alive()
 
 
 def test_a_dead_observer(kubelet_volume, load):
-    """Where watchdog's thread has died the status says so, and the next re-check brings it back, events and all."""
+    """Where the thread that reads inotify has ended the status says so, and brings it back, events and all."""
     kubelet_volume.write({"message": "one"})
     settings = load(App, _volumes=kubelet_volume.path)
-    observer = process_watcher._watches._observer
-    observer.stop()
-    observer.join(PATIENCE)
+    [reader] = [thread for thread in threading.enumerate() if type(thread).__name__ == "Reader"]
+    reader.stop()
+    reader.join(PATIENCE)
     status = settings.live.status()
     assert not status.healthy
-    assert any("the watcher is dead" in problem for problem in status.problems)
-    rechecked = threading.Event()
-    process_watcher.worker.post(lambda: (process_watcher._recheck(settings.live._core.registration), rechecked.set()))
-    assert rechecked.wait(PATIENCE)
-    assert settings.live.status().healthy
-    kubelet_volume.write({"message": "two"})
+    assert any("the watcher does not run" in problem for problem in status.problems)
+    kubelet_volume.write({"message": "two"})  # by event, or by the look that follows the new watch
     settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    assert settings.live.status().healthy
+    kubelet_volume.write({"message": "three"})
+    settings.live.wait(lambda s: s.message == "three", PATIENCE)
 
 
 def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
@@ -283,7 +282,7 @@ def _no_file(*arguments, **options):
 
 
 class TestVerifying:
-    def test_a_judge_that_is_gone(self, worker):
+    def test_a_judge_that_is_gone(self, scheduler):
         """Who made the attempts is gone: neither a verdict nor the end of a back-off finds anybody, or fails."""
 
         class VerdictHandler:
@@ -293,7 +292,7 @@ class TestVerifying:
             try_again = heard
 
         handler, candidate = VerdictHandler(), Candidate(None, {}, 0.0)
-        bench, done = VerifierRunner(handler, worker), threading.Event()
+        bench, done = VerifierRunner(handler, scheduler), threading.Event()
         candidate.attempt, candidate.running = 1, object()
         bench.later(candidate)
         gone = weakref.ref(handler)
@@ -301,22 +300,22 @@ class TestVerifying:
         assert gone() is None
         candidate.retry.call()
         bench._heard(candidate, Verdict())
-        worker.post(done.set)
+        scheduler.post(done.set)
         assert done.wait(PATIENCE)
         bench.rest(candidate)
 
-    def test_an_attempt_that_nobody_wants_any_more(self, worker):
+    def test_an_attempt_that_nobody_wants_any_more(self, scheduler):
         """An attempt that is abandoned before it began asks nobody, and a second verdict on it is dropped."""
         asked, verdicts = [], []
         attempt = Attempt([Verifier(asked.append, None, 1.0)], App(_volumes=(), _watch=False), verdicts.append)
         attempt.abandon()
-        attempt.start(worker)
+        attempt.start(scheduler)
         attempt.thread.join(PATIENCE)
         attempt._end(Verdict("late"))
         assert asked == verdicts == []
         assert attempt.wait()
 
-    def test_a_verdict_that_comes_after_the_time(self, worker):
+    def test_a_verdict_that_comes_after_the_time(self, scheduler):
         """Of a verifier that answers after its time was up only the first word counts."""
         released, heard, answered = threading.Event(), threading.Event(), threading.Event()
         verdicts = []
@@ -330,7 +329,7 @@ class TestVerifying:
             heard.set()
 
         attempt = Attempt([Verifier(slow, None, 0.01)], App(_volumes=(), _watch=False), done)
-        attempt.start(worker)
+        attempt.start(scheduler)
         assert heard.wait(PATIENCE)
         released.set()
         attempt.thread.join(PATIENCE)
@@ -509,7 +508,7 @@ class TestDelivery:
         assert list(hub.next()) == []
 
     def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
-        """Nothing is left to wait for when a subscriber has returned in time: the worker's thread ends with it."""
+        """Nothing is left to wait for when a subscriber has returned in time: the scheduler's thread ends with it."""
         monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 3600.0)
         kubelet_volume.write({"number": "0"})
         settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
@@ -517,8 +516,8 @@ class TestDelivery:
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
         assert [change.new for change in told] == [1]
-        process_watcher.worker.join(PATIENCE)
-        assert not process_watcher.worker.is_alive()
+        process_watcher.scheduler.join(PATIENCE)
+        assert not process_watcher.scheduler.is_alive()
 
     def test_nothing_waits_after_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
         """One that was left to its thread leaves no thread, and nothing to wait for, when it has returned."""
@@ -537,8 +536,8 @@ class TestDelivery:
         assert settings.live.reload()
         gate.set()
         inside[0].join(PATIENCE)
-        process_watcher.worker.join(PATIENCE)
-        assert not process_watcher.worker.is_alive()
+        process_watcher.scheduler.join(PATIENCE)
+        assert not process_watcher.scheduler.is_alive()
         thread = weakref.ref(inside.pop())
         gc.collect()
         assert thread() is None
@@ -561,8 +560,8 @@ class TestDelivery:
         finally:
             log.removeFilter(refuse)
         assert "rejected at stage validate" in refused[0]
-        process_watcher.worker.join(PATIENCE)
-        assert not process_watcher.worker.is_alive()
+        process_watcher.scheduler.join(PATIENCE)
+        assert not process_watcher.scheduler.is_alive()
 
     def test_a_version_that_comes_twice(self, kubelet_volume, load, caplog):
         """A version that is published a second time is told to nobody, and logged once."""

@@ -19,7 +19,7 @@ from liveconfig._delivery.loops import Loops, running_loop
 from liveconfig._delivery.subjects import EventQueue, LogQueue, Version
 from liveconfig._delivery.subscribers import Pass, Subscriber
 from liveconfig._delivery.threads import SLOW, DeliveryThreads, Job
-from liveconfig._watching import Timer, Timers, Worker
+from liveconfig._watching import Scheduler, Timer, Timers
 from liveconfig.events import Recovered
 
 AT_ONCE = 256
@@ -51,7 +51,7 @@ class Publisher:
         self,
         settings: str,
         first: Version,
-        worker: Worker,
+        worker: Scheduler,
         first_of_all: Callable[[Any], None],
         others: Callable[[Version], tuple[Subscriber, ...]],
     ) -> None:

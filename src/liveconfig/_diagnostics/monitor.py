@@ -17,7 +17,7 @@ from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, beside, fallen_back, has_place
-from liveconfig._volumes import Fingerprint, frozen_parts, read_mounts, take_fingerprint
+from liveconfig._volumes import Fingerprint, file_calls, frozen_parts, read_mounts, take_fingerprint
 from liveconfig._watching import Mode
 from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.origin import Origin
@@ -134,6 +134,16 @@ class Monitor:
             self._vanished.setdefault(name, _clock.now())
 
     # Log lines about events
+
+    def log_overdue(self) -> None:
+        """Log that a check of the volumes does not return."""
+        hung = [volume.path for volume in self._loader.volumes if file_calls.hung_since(volume.path)]
+        _log.warning(
+            "%s: the check of its volumes has been running for 30 s: %s does not return. The settings stay as they are "
+            "until it does; other settings objects are not affected",
+            self._name,
+            f"a file call on {', '.join(hung)}" if hung else "a validator, or a handler of the log,",
+        )
 
     def log_applied(self, new: Version) -> None:
         """Log a version, and which variables of the environment it leaves behind."""

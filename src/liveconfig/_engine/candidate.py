@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from liveconfig._delivery import diff
 from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Loaded
-from liveconfig._watching import Timer, Worker
+from liveconfig._watching import Scheduler, Timer
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 
@@ -72,7 +72,7 @@ class VerifierRunner:
         worker: Counts the time of verifiers and back-offs.
     """
 
-    def __init__(self, handler: VerdictHandler, worker: Worker) -> None:
+    def __init__(self, handler: VerdictHandler, worker: Scheduler) -> None:
         self._handler: Callable[[], VerdictHandler | None] = weakref.ref(handler)
         self._worker = worker
         self.verifiers: list[Verifier] = []

@@ -43,7 +43,7 @@ class Core(Generic[S]):
         environment_since = started_at()  # a forked child inherits it with the environment
         self.loader = Loader(cls, volumes, sources)
         origins = Origins(sources, environment_since)
-        self.engine = Engine(self.loader, origins, process_watcher.worker)
+        self.engine = Engine(self.loader, origins, process_watcher.scheduler)
         self.registration: Registration | None = None
         self.monitor = Monitor(
             self.loader, origins, self.engine, self._mode, environment_since=environment_since, replaced=replaced
@@ -51,7 +51,7 @@ class Core(Generic[S]):
         self.hub = Publisher(
             cls.__name__,
             self.engine.version,
-            process_watcher.worker,
+            process_watcher.scheduler,
             self._log_event,
             SignalSubscribers(cls.__name__, self._instance),
         )
@@ -176,6 +176,10 @@ class Core(Generic[S]):
             self.engine.look()
             self.see()
         self._looked_at = _clock.monotonic()
+
+    def overdue(self) -> None:
+        """A look or a re-check has been running for 30 seconds."""
+        self.monitor.log_overdue()
 
     def see(self) -> None:
         """Review what is stale, if anything on which that depends has changed."""

@@ -25,7 +25,7 @@ from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named, new_generations
-from liveconfig._watching import DelayedCall, Worker
+from liveconfig._watching import DelayedCall, Scheduler
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
 
@@ -47,7 +47,7 @@ class Engine(Generic[S]):
         StartupFailure: There is nothing to begin with.
     """
 
-    def __init__(self, loader: Loader[S], origins: Origins, worker: Worker) -> None:
+    def __init__(self, loader: Loader[S], origins: Origins, worker: Scheduler) -> None:
         self.loader = loader
         self.origins = origins
         self.intake = VolumesReader(loader)
@@ -81,7 +81,7 @@ class Engine(Generic[S]):
 
     def renew(self) -> None:
         """A new lock and nobody's turn: at the start, and in a forked child."""
-        self._turns = SingleFlight()
+        self._turns = SingleFlight(self._look_again)
         self._delay: float | None = None
         self._again.forget()
         # An attempt runs in the parent: the child looks for itself.
@@ -102,12 +102,26 @@ class Engine(Generic[S]):
     # Looking
 
     def look(self) -> None:
-        """Look now, without waiting for anything: for the worker."""
-        delay = self._look(insist=False)
+        """Look now, for the scheduler thread: without waiting for another look, which a validator may hold up."""
+        if self._turns.mine():
+            self._look_again()
+            return
+        with self._turns.visit():
+            self.intake.refresh(self.applied.feeds)
+            if not self._turns.take_now():
+                return
+            try:
+                delay = self._take_or_share(insist=False)
+            finally:
+                self._turns.give_back()
         if delay is None and self._restless:
             delay = RESTLESS_PAUSE
         if delay is not None and not self.resting:
             self._again.later(delay)
+
+    def _look_again(self) -> None:
+        if not self.resting:
+            self._again.later(0.01)
 
     def reload(self, wait: bool) -> bool:
         """Look now; with ``wait`` until a writer has finished and the verifiers have spoken.
@@ -116,7 +130,7 @@ class Engine(Generic[S]):
             Whether what is on disk is applied.
         """
         pause = threading.Event()
-        while (delay := self._look(insist=True)) is not None:
+        while (delay := self._look()) is not None:
             if not wait or self._turns.mine():
                 if not self.resting:
                     self._again.later(delay)
@@ -175,10 +189,17 @@ class Engine(Generic[S]):
         """Whether the caller is in the middle of a turn, as a validator is: what waits for the turn waits for it."""
         return self._turns.mine()
 
-    def _look(self, *, insist: bool) -> float | None:
-        """Take a turn, or share one; then publish. Returns after how many seconds to look again."""
+    def _look(self) -> float | None:
+        """Read, then take a turn, or share one. Returns after how many seconds to look again."""
         if self._turns.mine():
             return 0.01
+        with self._turns.visit():
+            # Not in the turn: a volume whose file calls do not return holds up this caller, and no other look.
+            self.intake.refresh(self.applied.feeds)
+            return self._take_or_share(insist=True)
+
+    def _take_or_share(self, *, insist: bool) -> float | None:
+        """Take a turn, or share one; then publish."""
         number = self._turns.draw()
         with self._publishing():
             wanted = insist or not self.resting  # a hint that comes late, to settings that were closed, is not

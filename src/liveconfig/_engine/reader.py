@@ -6,7 +6,9 @@ What cannot be read or parsed holds back its own volume only; the others move on
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -70,12 +72,17 @@ class VolumesReader(Generic[S]):
             raise StartupFailure((), loaded)
         return loaded
 
+    def refresh(self, known: Feeds) -> None:
+        """Read every volume that is not as it is known: all file calls of a look."""
+        for reader, feed in zip(self.readers, known, strict=True):
+            reader.refresh(feed.revision)
+
     def look(self, known: Feeds) -> ReadResult:
-        """What is there now, beside what is known; waits for nobody."""
+        """What was there at the newest `refresh`, by any thread, beside what is known."""
         feeds, rejections, delays = list(known), [], {}
         for index, reader in enumerate(self.readers):
             try:
-                read = _read(reader, known[index].revision)
+                read = _found(reader, partial(reader.latest, known[index].revision))
             except VolumeBusy as not_yet:
                 delays[index] = not_yet.delay
                 continue
@@ -104,9 +111,9 @@ def _content(read: Revision | Fault | None, fault: Fault) -> object:
     return read.files if isinstance(read, Revision) else (fault.generations, fault.reason)
 
 
-def _read(reader: VolumeReader, known: Revision | None) -> Revision | Fault | None:
+def _found(reader: VolumeReader, read: Callable[[], Revision | None]) -> Revision | Fault | None:
     try:
-        return reader.read(known)
+        return read()
     except VolumeUnreadable as error:
         generations = {reader.path: error.generation} if error.generation else {}
         return Fault("read", f"{reader.path}: {error.reason}", (error.key,) if error.key else (), generations)
@@ -116,7 +123,7 @@ def _patiently(reader: VolumeReader) -> Revision | Fault:
     pause = threading.Event()
     while True:
         try:
-            read = _read(reader, None)
+            read = _found(reader, partial(reader.read, None))
         except VolumeBusy as not_yet:
             pause.wait(not_yet.delay)
         else:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class SingleFlight:
-    """Whoever wants something done draws a number; a turn covers all numbers drawn before it began."""
+    """Whoever wants something done draws a number; a turn covers all numbers drawn before it began.
 
-    def __init__(self) -> None:
+    Args:
+        again: Called when a turn is over during which somebody came who does not wait for turns.
+    """
+
+    def __init__(self, again: Callable[[], None]) -> None:
+        self._again = again
         self._lock = threading.RLock()
-        self._owner: int | None = None
+        self._visitors: set[int] = set()
         self._numbers = itertools.count(1)
         self._drawn = self._covered = 0
+        self._noted = False
 
     def draw(self) -> int:
         """A number. Drawn without a lock: a late store of a low one makes a turn cover less than it could, not more."""
@@ -35,14 +41,45 @@ class SingleFlight:
         self._covered = number
 
     @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Be in the middle of a look: of its reading, or of its turn."""
+        here = threading.get_ident()
+        try:
+            self._visitors.add(here)
+            yield
+        finally:
+            self._visitors.discard(here)
+
+    def mine(self) -> bool:
+        """Whether this very thread is in the middle of a look: a validator that reloads, a signal handler."""
+        return threading.get_ident() in self._visitors
+
+    @contextmanager
     def taken(self) -> Iterator[None]:
         """Have the turn."""
-        with self._lock:
-            before, self._owner = self._owner, threading.get_ident()
-            try:
+        try:
+            with self._lock:
                 yield
-            finally:
-                self._owner = before
+        finally:
+            self._look_again()
+
+    def take_now(self) -> bool:
+        """Have the turn, if nobody else has it; until `give_back`. Otherwise ``again`` is called when it is free."""
+        self._noted = True  # before it is tried, so that whoever has the turn cannot miss it
+        taken = self._lock.acquire(blocking=False)
+        if taken:
+            self._noted = False
+        return taken
+
+    def give_back(self) -> None:
+        """Undo `take_now`."""
+        self._lock.release()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._noted:
+            self._noted = False
+            self._again()
 
     def free_within(self, seconds: float) -> bool:
         """Whether the turn that is under way, if one is, ends within so many seconds."""
@@ -50,7 +87,3 @@ class SingleFlight:
         if free:
             self._lock.release()
         return free
-
-    def mine(self) -> bool:
-        """Whether this very thread is in the middle of a turn: a validator that reloads, a signal handler."""
-        return self._owner == threading.get_ident()

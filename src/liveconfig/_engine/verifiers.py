@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import same, with_leaf_of
 from liveconfig._traceback import redacted_traceback, summarize
-from liveconfig._watching import Timer, Worker
+from liveconfig._watching import Scheduler, Timer
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
@@ -108,7 +108,7 @@ class Attempt:
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._run, name="liveconfig-verify", daemon=True)
 
-    def start(self, worker: Worker) -> None:
+    def start(self, worker: Scheduler) -> None:
         """Begin, and give each verifier its time."""
         self._worker = worker
         try:

@@ -7,14 +7,18 @@ quiet; *missing*, not there (yet).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from liveconfig import _clock
+from liveconfig._volumes.file_calls import HUNG, Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import generation_at
 from liveconfig._volumes.tree import TreeError, read_tree, signature
 
@@ -103,6 +107,46 @@ class VolumeReader:
         self._unquiet: tuple[Token, float] | None = None
         self._atomic_last: Revision | None = None
         self._plain: Revision | None = None
+        self._lock = threading.RLock()  # the lock itself knows whether it was acquired here
+        self._latest: Revision | VolumeBusy | VolumeUnreadable | None = None
+
+    def refresh(self, known: Revision | None) -> None:
+        """Read the volume, for `latest`. Where the file calls of another thread do not return, none is made here.
+
+        Args:
+            known: The revision that is applied.
+        """
+        try:
+            with self._only_one(), file_calls.on(self.path):
+                self._latest = self.read(known) or known
+        except Unresponsive as error:
+            self._latest = VolumeUnreadable(f"it does not answer: {error.strerror}")
+        except (VolumeBusy, VolumeUnreadable) as error:
+            self._latest = error
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Be the only thread that uses this reader; one whose file call does not return is not waited for."""
+        hung = file_calls.hung_since(self.path)
+        try:
+            if hung or not self._lock.acquire(timeout=HUNG):
+                raise Unresponsive(hung or file_calls.hung_since(self.path) or _clock.now())
+            yield
+        finally:
+            with contextlib.suppress(RuntimeError):  # it was not acquired; a signal handler may raise in between
+                self._lock.release()
+
+    def latest(self, known: Revision | None) -> Revision | None:
+        """What the newest `refresh` found, if it is not the known revision, else None.
+
+        Raises:
+            VolumeBusy: Somebody is writing.
+            VolumeUnreadable: It cannot be read, and more patience will not help.
+        """
+        latest = self._latest
+        if isinstance(latest, Exception):
+            raise latest.with_traceback(None)
+        return None if latest is None or (known is not None and known.token == latest.token) else latest
 
     def read(self, known: Revision | None) -> Revision | None:
         """The volume's state if it is not the known one, else None.

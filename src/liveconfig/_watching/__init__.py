@@ -1,13 +1,14 @@
 """The process's watcher: file-system events, the scheduler thread, re-checks, and what a forked child makes anew.
 
+- `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
 - `fork`: Objects that a forked child must renew, in a weak registry.
-- `observer`: Watched directories: the only module that uses watchdog.
-- `scheduler`: The scheduler thread of the process: runs posted calls and timers.
+- `observer`: inotify, through watchdog: the only module that uses watchdog.
+- `scheduler`: The scheduler thread of the process: runs posted calls and timers, and lets no call hold up another.
 - `watcher`: The process's watcher: it wakes registered objects on a change, and at each re-check.
 """
 
 from liveconfig._watching.fork import renew_in_child
-from liveconfig._watching.scheduler import DelayedCall, Timer, Timers, Worker
+from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
 from liveconfig._watching.watcher import POLLING, Fingerprints, Mode, Registration, process_watcher
 
 __all__ = [
@@ -16,9 +17,9 @@ __all__ = [
     "Fingerprints",
     "Mode",
     "Registration",
+    "Scheduler",
     "Timer",
     "Timers",
-    "Worker",
     "process_watcher",
     "renew_in_child",
 ]

@@ -1,13 +1,19 @@
-"""Watched directories: the only module that uses watchdog."""
+"""inotify, through watchdog: the only module that uses watchdog.
+
+An emitter of watchdog watches one directory and reports events on a thread of its own. All emitters share one inotify
+descriptor and the thread that reads it. watchdog's observer is not needed: it adds a thread, and a lock that it holds
+during file calls.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from watchdog.events import (
     DirDeletedEvent,
@@ -18,13 +24,12 @@ from watchdog.events import (
     FileModifiedEvent,
     FileMovedEvent,
     FileSystemEvent,
-    FileSystemEventHandler,
 )
-from watchdog.observers import Observer as PlatformObserver
-from watchdog.observers.api import BaseObserver, EventEmitter
-from watchdog.observers.polling import PollingObserver
+from watchdog.observers.api import EventQueue, ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import CallbackId, InotifyFD, Mask, WatchDescriptor
 
-from liveconfig._volumes import Fingerprint, take_fingerprint
+Heard = Callable[[str, bool], None]
 
 _SWAP: list[type[FileSystemEvent]] = [FileMovedEvent]
 _ANY: list[type[FileSystemEvent]] = [
@@ -37,208 +42,152 @@ _ANY: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 
-# Where the platform has no events, watchdog offers to read every directory each second. Our re-check is cheaper.
-_EVENTS = PlatformObserver is not PollingObserver
+_MOVED_FROM, _MASK_ADD = 0x40, 0x20000000  # inotify(7)
 
-_MOVED_FROM = 0x40  # inotify(7)
+_MARK = 44
+"""The signal number that is set on our inotify descriptor (F_SETSIG). It is never sent: it marks the descriptor."""
+
+
+class Reader(InotifyFD):
+    """watchdog's reader of one inotify descriptor, which never touches a descriptor that is no longer ours.
+
+    Code that turns a process into a daemon closes every descriptor, and the application's next files and sockets get
+    the same numbers.
+
+    Args:
+        lost: Called on the reader's thread when it has found that its descriptors were closed; it ends then.
+    """
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        try:
+            super().__init__()
+        except BaseException:  # of its pipe
+            with contextlib.suppress(AttributeError, OSError):
+                os.close(self._inotify_fd)
+            raise
+        self._lost = lost
+        os.set_inheritable(self._inotify_fd, False)  # watchdog makes it without IN_CLOEXEC
+        with contextlib.suppress(OSError):  # not every sandbox has it
+            fcntl.fcntl(self._inotify_fd, fcntl.F_SETSIG, _MARK)
+        self._identities = {each: _identify(each) for each in (self._inotify_fd, self._kill_r, self._kill_w)}
+
+    def is_ours(self, descriptor: int | None = None) -> bool:
+        """Whether a descriptor is still the one that it opened; without an argument, whether all are."""
+        each = [descriptor] if descriptor is not None else list(self._identities)
+        return all(_identify(number) == self._identities[number] for number in each)
+
+    def is_reading(self) -> bool:
+        """Whether it reads events, of our descriptor."""
+        return self.is_alive() and self.is_ours()
+
+    def release(self) -> None:
+        """Stop, and close what is ours."""
+        with contextlib.suppress(Exception):  # watchdog's
+            self.stop()
+        if self.is_alive() and self is not threading.current_thread():
+            self.join(1.0)
+        if not self.is_alive():  # it was killed before it could close them
+            self.close_descriptors()
+
+    def close_descriptors(self) -> None:
+        """Close what is ours, and nothing that has got its number since."""
+        for descriptor in list(self._identities):
+            if self.is_ours(descriptor):
+                os.close(descriptor)
+
+    # What watchdog calls
+
+    def _check_inotify_fd(self) -> bool:
+        readable = super()._check_inotify_fd()
+        if self._closed or self.is_ours():
+            return readable
+        self._closed = True
+        self._stopped_event.set()
+        self._lost()
+        return False
+
+    def _close_resources(self) -> None:
+        self.close_descriptors()
+
+    def on_thread_stop(self) -> None:
+        if self.is_ours():
+            super().on_thread_stop()
+        elif self.is_ours(self._kill_w):
+            self._closed = True
+            os.write(self._kill_w, b"!")
+        self._closed = True
+
+    def remove_callbacks(self, callbacks: list[tuple[WatchDescriptor, CallbackId]]) -> None:
+        if self.is_ours():
+            with contextlib.suppress(OSError):
+                super().remove_callbacks(callbacks)
+
+
+def _identify(descriptor: int) -> tuple[int, ...] | None:
+    """What tells a descriptor from another one with its number; None if it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    try:
+        mark = fcntl.fcntl(descriptor, fcntl.F_GETSIG)
+    except OSError:  # not every sandbox has it
+        mark = 0
+    return status.st_dev, status.st_ino, mark
+
+
+class Emitter(InotifyEmitter):
+    """watchdog's emitter for one directory; it passes each event on at once.
+
+    It is narrower than watchdog's own: it does not ask the kernel for the first half of a rename (IN_MOVED_FROM). An
+    emitter that wakes between the two halves sleeps for half a second, in the hope of pairing them.
+
+    Args:
+        reader: Reads its events.
+        directory: What to watch.
+        atomic: Whether a rename is all that matters there.
+        heard: Called with the path that an event is about, and whether the directory itself was deleted. It must take
+            no lock, because an emitter that stops is waited for.
+    """
+
+    def __init__(self, reader: Reader, directory: str, *, atomic: bool, heard: Heard) -> None:
+        logging.getLogger("watchdog.observers.inotify").addFilter(_no_false_alarm)
+        kinds = _SWAP if atomic else _ANY
+        watch = ObservedWatch(directory, recursive=False, event_filter=kinds)
+        super().__init__(EventQueue(), watch, event_filter=kinds, inotify_fd=reader)
+        self._heard = heard
+
+    def queue_event(self, event: FileSystemEvent) -> None:
+        """Pass an event on."""
+        path = os.fsdecode(event.dest_path or event.src_path)
+        self._heard(path, isinstance(event, DirDeletedEvent) and path == self.watch.path)
+
+    def get_event_mask_from_filter(self) -> Mask:
+        """What to ask the kernel for."""
+        return Mask(super().get_event_mask_from_filter() & ~_MOVED_FROM | _MASK_ADD)
+
+    def release(self) -> None:
+        """Stop, whatever watchdog raises meanwhile."""
+        group = self._inotify
+        try:
+            self.stop()
+        except Exception:  # noqa: BLE001 - watchdog's; its thread waits for the group to be closed
+            if group is not None:
+                group.deactivate()
+        if self.is_alive() and self is not threading.current_thread():
+            self.join(1.0)
+
+
+def explain(error: Exception) -> str:
+    """Why a directory cannot be watched."""
+    number = getattr(error, "errno", None)
+    if number == errno.EMFILE:
+        return "EMFILE: fs.inotify.max_user_instances or the limit of open files is reached"
+    if number == errno.ENOSPC:
+        return "ENOSPC: fs.inotify.max_user_watches is reached"
+    return f"{type(error).__name__}: {errno.errorcode.get(number, 'no thread') if number else 'no thread'}"
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
     """Keep what watchdog calls an error when it is stopped while an event arrives out of the log of the user."""
     return "when the thread is inactive" not in record.getMessage()
-
-
-class _Inject(BaseObserver):
-    """Stands behind the platform's observer, and gives watchdog's base a narrower emitter (its documented seam).
-
-    Two things are narrower. An emitter passes its events on at once, without the observer's own thread: some 100 µs
-    of 200. And it does not ask the kernel for the first half of a rename, IN_MOVED_FROM: an emitter that wakes between
-    the two halves sleeps for half a second, in the hope of pairing them.
-    """
-
-    heard: Callable[[str, FileSystemEvent], None]
-
-    def __init__(self, emitter_class: type[EventEmitter], **options: Any) -> None:
-        super().__init__(_narrower(emitter_class, self.heard), **options)
-
-
-class _Observer(PlatformObserver, _Inject):  # type: ignore[misc, valid-type]
-    """The platform's observer; its events go to ``heard``, on an emitter's thread."""
-
-    def __init__(self, heard: Callable[[str, FileSystemEvent], None]) -> None:
-        self.heard = heard
-        super().__init__()  # type: ignore[call-arg]  # by way of the platform's own
-
-
-def _narrower(emitter_class: type[EventEmitter], heard: Callable[[str, FileSystemEvent], None]) -> type[EventEmitter]:
-    class Emitter(emitter_class):  # type: ignore[misc, valid-type]
-        def queue_event(self, event: FileSystemEvent) -> None:
-            heard(self.watch.path, event)
-
-        def get_event_mask_from_filter(self) -> int:
-            mask: int = super().get_event_mask_from_filter()  # pyright: ignore[reportAttributeAccessIssue]
-            return mask & ~_MOVED_FROM
-
-    return Emitter
-
-
-class _Watch:
-    """One directory that is watched, by its real path."""
-
-    def __init__(self, place: Fingerprint, handle: Any) -> None:
-        self.place = place
-        self.handle = handle
-        self.deleted = False
-
-    @property
-    def atomic(self) -> bool:
-        """Whether one link is all that changes there."""
-        return self.place.link is not None
-
-    def still_leads(self, seen: Fingerprint | None) -> bool:
-        """Whether it hears what happens at its path now. A directory that was made anew can have the old inode."""
-        if self.deleted or seen is None:
-            return False
-        was = self.place
-        same = was.device == seen.device and was.inode == seen.inode
-        return same and (was.link is None) == (seen.link is None)
-
-
-class ObservedDirectories:
-    """The directories that are watched in this process, by one observer of watchdog.
-
-    Args:
-        hint: Called with a path when something happened there, on a thread of watchdog: it must take no lock, because
-            a stopping observer waits for that thread.
-    """
-
-    def __init__(self, hint: Callable[[str], None]) -> None:
-        self._hint = hint
-        self._handler = FileSystemEventHandler()
-        self._observer: Any = None
-        self._watches: dict[str, _Watch] = {}
-        self._real: dict[str, str] = {}
-        self._refused: set[str] = set()
-        self._descriptors: set[int] = set()
-
-    def __contains__(self, path: str) -> bool:
-        return self._real.get(path) in self._watches
-
-    def refused_any(self, paths: Iterable[str]) -> bool:
-        """Whether a watch was wanted at one of them and could not be had."""
-        return bool(self._refused) and any(self._real.get(path) in self._refused for path in paths)
-
-    def is_alive(self) -> bool:
-        """Whether the thread that should run does."""
-        return self._observer is None or self._observer.is_alive()
-
-    def ensure(self, paths: Iterable[str]) -> None:
-        """Set the watches that are missing, and anew those that lead nowhere. The caller reads after this."""
-        self.ensure_seen({path: take_fingerprint(path) for path in paths})
-
-    def ensure_seen(self, places: Mapping[str, Fingerprint | None]) -> bool:
-        """The same where somebody has just looked. Returns whether nothing had to be done: all that was seen is heard.
-
-        Args:
-            places: What stands at each path.
-        """
-        if not self.is_alive():
-            self.forget()
-        wanting = [path for path, seen in places.items() if not self._is_heard(path, seen)]
-        for path in wanting:
-            # A watch on a link hears of the link alone.
-            real = self._real[path] = os.path.realpath(path)
-            place = take_fingerprint(real)
-            if real in self._watches:
-                self._unset(real)
-            if place is not None:
-                self._try(real, place)
-            (self._refused.discard if place is None or real in self._watches else self._refused.add)(real)
-        if wanting:
-            self._drop_unused()
-        return not wanting
-
-    def _is_heard(self, path: str, seen: Fingerprint | None) -> bool:
-        watch = self._watches.get(self._real.get(path, ""))
-        return watch is not None and watch.still_leads(seen)
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Take away all other watches; with the last one ends the observer."""
-        self._real = {path: real for path, real in self._real.items() if path in paths}
-        self._drop_unused()
-
-    def forget(self) -> None:
-        """Let go of the observer, untouched: in a forked child, stopping it would remove the parent's watches."""
-        self._observer, self._watches, self._refused = None, {}, set()
-
-    def forget_in_child(self) -> None:
-        """The same in a forked child, whose copy of the descriptor nobody reads; closing that touches no watch."""
-        for descriptor in self._descriptors & _inotify_descriptors():
-            os.close(descriptor)
-        self._descriptors = set()
-        self.forget()
-
-    def _try(self, real: str, place: Fingerprint) -> None:
-        # watchdog swallows EACCES, and watches nothing.
-        if not _EVENTS or not os.access(real, os.R_OK):
-            return
-        before, kinds = _inotify_descriptors(), _ANY if place.link is None else _SWAP
-        try:
-            if self._observer is None:
-                logging.getLogger("watchdog.observers.inotify").addFilter(_no_false_alarm)
-                observer = _Observer(self._heard)
-                observer.start()
-                self._observer = observer
-            handle = self._observer.schedule(self._handler, real, event_filter=kinds)
-        except (OSError, RuntimeError):  # out of instances, watches or threads, or the directory went away
-            return
-        finally:
-            self._keep_from_programs(_inotify_descriptors() - before)
-        self._watches[real] = _Watch(place, handle)
-
-    def _keep_from_programs(self, descriptors: set[int]) -> None:
-        """Watchdog makes its descriptors without IN_CLOEXEC: a program that takes this one's place would keep them."""
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
-        self._descriptors = (self._descriptors | descriptors) & _inotify_descriptors()
-
-    def _unset(self, real: str) -> None:
-        self._observer.unschedule(self._watches.pop(real).handle)
-
-    def _drop_unused(self) -> None:
-        wanted = set(self._real.values())
-        for real in [real for real in self._watches if real not in wanted]:
-            self._unset(real)
-        if self._observer is None or self._watches:
-            return
-        observer, self._observer = self._observer, None
-        observer.stop()
-        if observer is not threading.current_thread():
-            observer.join(1.0)
-
-    def _heard(self, real: str, event: FileSystemEvent) -> None:
-        watch = self._watches.get(real)
-        if watch is None:
-            return
-        if isinstance(event, DirDeletedEvent) and event.src_path == real:
-            watch.deleted = True
-        elif watch.atomic and not _is_swap(event):
-            return
-        for path in [path for path, other in list(self._real.items()) if other == real]:
-            self._hint(path)
-
-
-def _inotify_descriptors() -> set[int]:
-    """Those of this process, by what /proc says of them; none where there is no /proc."""
-    found = set()
-    with contextlib.suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):  # the one that lists is closed by now
-                if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:inotify":
-                    found.add(int(name))
-    return found
-
-
-def _is_swap(event: FileSystemEvent) -> bool:
-    """The move of ``..data_tmp`` to ``..data``, or its coming from elsewhere."""
-    return str(event.dest_path or event.src_path).endswith("/..data")

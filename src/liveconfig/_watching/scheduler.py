@@ -1,7 +1,9 @@
-"""The scheduler thread of the process: runs posted calls and timers.
+"""The scheduler thread of the process: runs posted calls and timers, and lets no call hold up another.
 
-Everything that waits here waits on this thread: re-checks, back-offs, the look at a subscriber after its second. It
-calls short functions of ours only, never a user's. It ends when nothing is left to wait for.
+One thread *leads*: it runs what is posted or due, one call after the other. A second one *stands by*. When a call takes
+longer than `PATIENCE`, the thread that stands by takes the lead: the call keeps its thread, and what waits behind it
+goes on. When nothing is posted or due, both sleep; they take turns at waking, so that a re-check costs one wake-up.
+The threads end when nothing is left to wait for.
 """
 
 from __future__ import annotations
@@ -10,55 +12,94 @@ import contextlib
 import heapq
 import itertools
 import logging
-import queue
+import math
+import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig._traceback import redacted_traceback
+
+PATIENCE = 0.25
+"""Seconds after which a call keeps its thread to itself."""
+
+LONG = 30.0
+"""Seconds after which a call that still runs is reported."""
+
+_SOON = 0.01
+"""Seconds that a timer may be late, so that one thread wakes for it and not two."""
 
 _log = logging.getLogger("liveconfig")
 
 Call = Callable[[], object]
 
 
+def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
+    """Start a daemon thread.
+
+    Raises:
+        RuntimeError: There is no thread to be had: the limit of processes is reached, or the interpreter is ending.
+    """
+    if sys.is_finalizing():  # it would never run, and `start` would wait for it for ever
+        raise RuntimeError("the interpreter is ending")
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class Job(NamedTuple):
+    """A call, and what is called once if it is still running after `LONG` seconds."""
+
+    call: Call
+    overdue: Call | None = None
+
+
 class Timer:
-    """Something to be called once, unless it is cancelled before."""
+    """A call that is due once, unless it is cancelled before.
 
-    __slots__ = ("call", "due")
+    Attributes:
+        due: When (monotonic).
+        latest: How late it may be, if the leading thread is held up just then.
+        job: What to call; None once it was called or cancelled.
+    """
 
-    def __init__(self, due: float, call: Call) -> None:
+    __slots__ = ("due", "job", "latest")
+
+    def __init__(self, due: float, latest: float, job: Job) -> None:
         self.due = due
-        self.call: Call | None = call
+        self.latest = latest
+        self.job: Job | None = job
 
 
 class Timers:
-    """What one owner waits for, so that it can be called off as a whole."""
+    """The timers of one owner, who can cancel all of them."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self._waiting: set[Timer] = set()
 
     def later(self, delay: float, call: Call) -> Timer:
-        """Have something called ``delay`` seconds from now, unless it is called off."""
+        """Have something called ``delay`` seconds from now, unless it is cancelled."""
 
         def once() -> None:
             self._waiting.discard(timer)
             call()
 
-        timer = self._worker.call_later(delay, once)
+        timer = self._scheduler.call_later(delay, once)
         self._waiting.add(timer)
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Forget one; harmless for None and for what was called already."""
+        """Cancel one; harmless for None and for one that was called already."""
         if timer is not None:
             self._waiting.discard(timer)
-            self._worker.cancel(timer)
+            self._scheduler.cancel(timer)
 
     def cancel_all(self) -> None:
-        """Forget all."""
+        """Cancel all."""
         for timer in list(self._waiting):
             self.cancel(timer)
 
@@ -67,155 +108,318 @@ class Timers:
         self._waiting = set()
 
 
-class Worker:
-    """One thread, its mailbox and its timers."""
+class _Member:
+    """One thread of the scheduler.
+
+    Attributes:
+        since: When its present call began; None between calls.
+        deadline: When it wakes by itself, if it sleeps.
+        report_at: When it is to be reported that its present call does not return.
+    """
+
+    __slots__ = ("_bell", "deadline", "job", "report_at", "since", "thread")
 
     def __init__(self) -> None:
-        # SimpleQueue.put may be called anywhere, from a signal handler and a finalizer too (docs.python.org, queue).
-        self._mailbox: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._counter = itertools.count()
+        self.thread: threading.Thread | None = None
+        self.job: Job | None = None
+        self.since: float | None = None
+        self.deadline = -1.0
+        self.report_at = math.inf
+        self._bell = threading.Lock()  # open: it has been woken
+        self._bell.acquire()
+
+    def is_alive(self) -> bool:
+        """Whether its thread runs, or is about to."""
+        return self.thread is None or self.thread.is_alive()
+
+    def ran(self) -> float:
+        """Seconds for which it has been inside its present call."""
+        since = self.since
+        return 0.0 if since is None else _clock.monotonic() - since
+
+    def wake(self) -> None:
+        """Wake it, or keep it from falling asleep. Takes no lock, so a finalizer and a signal handler may do it."""
+        with contextlib.suppress(RuntimeError):  # it was woken already
+            self._bell.release()
+
+    def sleep(self) -> None:
+        """Sleep until the deadline, or until it is woken."""
+        left = self.deadline - _clock.monotonic()
+        self._bell.acquire(timeout=min(max(left, 0.0), threading.TIMEOUT_MAX))
+
+
+class Scheduler:
+    """Runs calls on threads of its own."""
+
+    def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may come back in
-        self._thread: threading.Thread | None = None
+        self._posted: deque[Job] = deque()
+        self._deferred: deque[Job] = deque()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._leader: _Member | None = None
+        self._standby: _Member | None = None
+        self._held: list[_Member] = []
         self._kept = 0
 
-    def post(self, call: Call) -> None:
-        """Have something called by the worker as soon as may be. Takes no lock while the worker is kept and runs."""
-        self._mailbox.put(call)
-        if not self._kept or self._thread is None:
-            with contextlib.suppress(RuntimeError):  # out of threads: it waits for the next who wants something
-                self._start()
+    # What is to be called
+
+    def post(self, call: Call, *, overdue: Call | None = None) -> None:
+        """Have something called as soon as possible. Takes no lock while the scheduler is kept and runs.
+
+        Args:
+            call: What to call.
+            overdue: Called once if ``call`` is still running after `LONG` seconds.
+        """
+        self._posted.append(Job(call, overdue))
+        if not self._attend():
+            self._start()
 
     def note(self, call: Call) -> None:
-        """Have something called if the worker runs. Takes no lock and starts nothing, so a finalizer may do it."""
-        self._mailbox.put(call)
+        """Have something called if the scheduler runs. Takes no lock and starts nothing, so a finalizer may do it."""
+        self._posted.append(Job(call))
+        self._attend()
+
+    def defer(self, call: Call, *, overdue: Call | None = None) -> None:
+        """Have something called after everything else. For calls of the scheduler itself: it wakes no thread."""
+        self._deferred.append(Job(call, overdue))
+        leader = self._leader
+        if leader is None or leader.thread is not threading.current_thread():  # another one leads by now
+            self._attend()
 
     def call_later(self, delay: float, call: Call) -> Timer:
         """Have something called ``delay`` seconds from now."""
-        timer = Timer(_clock.monotonic() + delay, call)
-        if self.inside():
-            self._add(timer)
-        else:
-            self.post(lambda: self._add(timer))
+        return self.call_at(_clock.monotonic() + delay, call)
+
+    def call_at(self, due: float, call: Call, *, slack: float = 0.0) -> Timer:
+        """Have something called at a time of the monotonic clock.
+
+        Args:
+            due: When.
+            call: What to call.
+            slack: Seconds that it may be late if the leading thread is held up just then.
+        """
+        timer = Timer(due, due + slack, Job(call))
+        with self._lock:
+            heapq.heappush(self._timers, (due, next(self._numbers), timer))
+        if not self._attend(timer):
+            self._start()
         return timer
 
     def cancel(self, timer: Timer) -> None:
-        """Forget something that was to be called later; harmless when it has been called already."""
-        timer.call = None
+        """Cancel a timer; harmless when it was called already."""
+        timer.job = None
         if not self._kept:
-            self._mailbox.put(None)  # it may have been all that the thread lived for
+            self._attend()  # it may have been all that the threads lived for
+
+    # Threads
 
     def keep(self) -> None:
-        """Keep the thread alive until `release`, even with nothing to wait for.
+        """Keep the threads alive until `release`, even with nothing to wait for.
 
         If no thread can be had, `is_alive` says so, and the next `post` tries again.
         """
         with self._lock:
             self._kept += 1
-            with contextlib.suppress(RuntimeError):
-                self._start()
+        self._start()
 
     def release(self) -> None:
-        """Undo one `keep`; the thread ends when it has nothing left to do."""
+        """Undo one `keep`; the threads end when nothing is left to do."""
         with self._lock:
             self._kept -= 1
-        self._mailbox.put(None)
+        self._attend()
 
     def inside(self) -> bool:
-        """Whether the caller is the worker."""
-        return threading.current_thread() is self._thread
+        """Whether the caller is a call of the scheduler."""
+        current = threading.current_thread()
+        members = (self._leader, self._standby, *self._held)
+        return any(member is not None and member.thread is current for member in members)
 
     def join(self, timeout: float) -> None:
-        """Wait until the thread has ended, if it is about to, and the caller is not that thread."""
-        thread = self._thread
-        if thread is not None and thread.is_alive() and not self._kept and not self.inside():
-            thread.join(timeout)
+        """Wait until the threads have ended, if they are about to, and the caller is none of them."""
+        for member in (self._leader, self._standby):
+            thread = None if member is None else member.thread
+            if thread is not None and not self._kept and not self.inside() and not sys.is_finalizing():
+                thread.join(timeout)
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        """Whether a thread leads."""
+        leader = self._leader
+        return leader is not None and leader.is_alive()
 
     def renew(self) -> None:
-        """In a forked child: a new lock, an empty mailbox, no thread; what was kept is kept again by its owner."""
+        """In a forked child: a new lock, nothing to call, no thread; what was kept is kept again by its owner."""
         self.__init__()  # type: ignore[misc]
 
     def _start(self) -> None:
+        """Put a thread in the lead, if none is. Where none can be had, what was posted waits for the next post."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="liveconfig", daemon=True)
-                try:
-                    self._thread.start()
-                except RuntimeError:  # out of threads, for now
-                    self._thread = None
-                    raise
+            if self._leader is None or not self._leader.is_alive():
+                self._leader = self._new_member("liveconfig")
 
-    def _add(self, timer: Timer) -> None:
-        heapq.heappush(self._timers, (timer.due, next(self._counter), timer))
-
-    def _run(self) -> None:
-        # Asked before the first wait too: what it was started for may have been done by the thread before it.
-        while not self._finished():
-            self._call(self._next())
-
-    def _finished(self) -> bool:
-        while self._timers and self._timers[0][2].call is None:
-            heapq.heappop(self._timers)
-        if self._kept or self._timers:
-            return False
-        with self._lock:
-            if self._kept or not self._mailbox.empty():
-                return False
-            self._thread = None
-            return True
-
-    def _next(self) -> Call | None:
-        if self._due():  # before the mail, or a flood of it would hold up what is due
-            return heapq.heappop(self._timers)[2].call
-        left = self._timers[0][0] - _clock.monotonic() if self._timers else None
-        wait = None if left is None else min(max(0.0, left), threading.TIMEOUT_MAX)
+    def _new_member(self, name: str) -> _Member | None:
+        member = _Member()
         try:
-            call = self._mailbox.get(timeout=wait)
-        except queue.Empty:
+            member.thread = start_thread(lambda: self._run(member), name)
+        except RuntimeError:
             return None
-        return call
+        return member
 
-    def _due(self) -> bool:
-        return bool(self._timers) and self._timers[0][0] <= _clock.monotonic()
+    def _attend(self, timer: Timer | None = None) -> bool:
+        """Wake the thread that must come to what was just added.
 
-    def _call(self, call: Call | None) -> None:
-        if call is None:
+        Returns:
+            Whether a thread leads.
+        """
+        leader, standby = self._leader, self._standby
+        if leader is None or not leader.is_alive():
+            return False
+        since = leader.since
+        if since is None:
+            if timer is None or leader.deadline > timer.due:
+                leader.wake()
+        elif standby is not None and standby.deadline > (since + PATIENCE if timer is None else timer.latest):
+            standby.wake()
+        return True
+
+    # The life of a thread
+
+    def _run(self, me: _Member) -> None:
+        me.thread = threading.current_thread()
+        while True:
+            try:
+                while self._has_part(me):
+                    self._lead(me) if me is self._leader else self._stand_by(me)
+                return
+            except BaseException:  # noqa: BLE001, S112 - thrown into this thread by somebody: it goes on
+                continue
+
+    def _has_part(self, me: _Member) -> bool:
+        """Whether the thread still has something to do here; takes the lead if nobody has it."""
+        with self._lock:
+            if me is not self._leader and me is not self._standby:
+                return False  # it was held up, or is the parent's, in a forked child
+            if self._leader is None or not self._leader.is_alive():
+                self._leader, self._standby = me, None
+            if self._kept or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
+                return True
+            leader, standby, self._leader, self._standby = self._leader, self._standby, None, None
+            for member in (leader, standby):
+                if member is not None and member is not me:
+                    member.wake()
+            return False
+
+    def _next_timer(self) -> Timer | None:
+        while self._timers and self._timers[0][2].job is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][2] if self._timers else None
+
+    def _lead(self, me: _Member) -> None:
+        job = self._next_job()
+        if job is not None:
+            self._perform(me, job)
             return
+        with self._lock:
+            timer, standby = self._next_timer(), self._standby
+            due = math.inf if timer is None else timer.due
+            me.deadline = min([due, *(held.report_at for held in self._held)])
+            if standby is not None and standby.deadline <= me.deadline + _SOON:  # it wakes in time: they change places
+                self._leader, self._standby = standby, me
+                if self._posted or self._deferred:  # whoever posted may have woken the wrong one
+                    standby.wake()
+                return
+        if not self._posted and not self._deferred:
+            me.sleep()
+
+    def _next_job(self) -> Job | None:
+        with self._lock:
+            now, timer = _clock.monotonic(), self._next_timer()
+            if timer is not None and timer.due <= now:  # first, or a flood of posts would hold it up
+                heapq.heappop(self._timers)
+                job, timer.job = timer.job, None
+                return job
+            for held in self._held:
+                if held.report_at <= now and held.job is not None and held.job.overdue is not None:
+                    held.report_at = math.inf
+                    return Job(held.job.overdue)
+            waiting = self._posted or self._deferred
+            return waiting.popleft() if waiting else None
+
+    def _perform(self, me: _Member, job: Job) -> None:
         try:
-            call()
-        except BaseException as error:  # noqa: BLE001 - the worker must live; what is told of the error is redacted
+            self._begin(me, job)
+            job.call()
+        except BaseException as error:  # noqa: BLE001 - the thread must live; what is logged is redacted
             with contextlib.suppress(BaseException):  # of a log handler
                 _log.error("liveconfig: an error of its own, please report it: %s", redacted_traceback(error))
+        finally:
+            self._end(me)
+
+    def _begin(self, me: _Member, job: Job) -> None:
+        """The thread is about to make a call: another one must notice if it does not come back."""
+        with self._lock:
+            me.job, me.since = job, _clock.monotonic()
+            if self._standby is None or not self._standby.is_alive():
+                self._standby = self._new_member("liveconfig-standby")
+            elif self._standby.deadline > self._limit():
+                self._standby.wake()
+
+    def _end(self, me: _Member) -> None:
+        with self._lock:
+            me.job, me.since, me.report_at = None, None, math.inf
+            if me in self._held:
+                self._held.remove(me)
+                if self._standby is None and self._leader is not None:
+                    self._standby = me
+
+    def _stand_by(self, me: _Member) -> None:
+        with self._lock:
+            me.deadline = math.inf  # whoever posts from now on wakes it
+            leader = self._leader
+            if leader is not None and leader.ran() >= PATIENCE:
+                self._take_over(me, leader)
+                return
+            me.deadline = self._limit()
+        me.sleep()
+
+    def _limit(self) -> float:
+        """When the thread that stands by must look whether the leading one is held up."""
+        since = None if self._leader is None else self._leader.since
+        limits = [timer.latest for _, _, timer in self._timers if timer.job is not None]
+        if since is not None:
+            limits.append(since + (PATIENCE if self._posted else 2 * LONG))
+        return min(limits, default=math.inf)
+
+    def _take_over(self, me: _Member, leader: _Member) -> None:
+        self._held.append(leader)
+        self._leader, self._standby = me, None
+        if leader.since is not None and leader.job is not None and leader.job.overdue is not None:
+            leader.report_at = leader.since + LONG
 
 
 class DelayedCall:
     """One call that is put off; while it waits it is not put off a second time.
 
     Args:
-        worker: Calls it.
+        scheduler: Calls it.
         call: A bound method; its owner is held weakly.
     """
 
-    def __init__(self, worker: Worker, call: Call) -> None:
-        self._worker = worker
+    def __init__(self, scheduler: Scheduler, call: Call) -> None:
+        self._scheduler = scheduler
         self._call: Callable[[], Call | None] = weakref.WeakMethod(call)
         self._timer: Timer | None = None
 
     def later(self, delay: float) -> None:
         """Have it called ``delay`` seconds from now, or when it was to be called already."""
         if self._timer is None:
-            self._timer = self._worker.call_later(delay, self._now)
+            self._timer = self._scheduler.call_later(delay, self._now)
 
     def cancel(self) -> None:
         """Do not have it called."""
         timer, self._timer = self._timer, None
         if timer is not None:
-            self._worker.cancel(timer)
+            self._scheduler.cancel(timer)
 
     def forget(self) -> None:
         """In a forked child: the timer is the parent's."""

@@ -58,6 +58,9 @@ class _Bell:
     def recheck(self, seen: Fingerprints) -> None:  # noqa: ARG002 - it reads in any case
         self.look()
 
+    def overdue(self) -> None:
+        """Its look takes no time."""
+
     def wait(self, seconds: float | None) -> None:
         with suppress(queue.Empty):
             self._rung.get(timeout=seconds)

@@ -1,0 +1,192 @@
+"""The directories that are watched, and whether each watch still reports what happens at its path.
+
+They are changed on the scheduler thread alone: no signal handler and no finalizer comes in the middle of a change.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+
+from liveconfig import _clock
+from liveconfig._volumes import Fingerprint, take_fingerprint
+
+try:
+    from liveconfig._watching import observer
+except Exception:  # noqa: BLE001 - macOS and Windows: watchdog has no inotify there
+    observer = None  # type: ignore[assignment]
+
+_log = logging.getLogger("liveconfig")
+
+HELD_UP = 1.0
+"""Seconds after which a change of the watches counts as held up by a file call."""
+
+
+class _Watch:
+    """One volume that is watched, by its real path."""
+
+    def __init__(self, real: str, place: Fingerprint, hint: Callable[[], None]) -> None:
+        self.place = place
+        self.deleted = False
+        self._real = real
+        self._hint = hint
+        self.emitter: observer.Emitter | None = None
+
+    def start(self, reader: observer.Reader) -> None:
+        """Begin to report."""
+        self.emitter = observer.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
+        self.emitter.start()
+
+    def _heard(self, path: str, deleted: bool) -> None:
+        self.deleted = self.deleted or deleted
+        # In a kubelet's volume the move of ``..data_tmp`` to ``..data`` is all that matters.
+        if deleted or self.place.link is None or path.endswith("/..data"):
+            self._hint()
+
+    def reports(self, seen: Fingerprint | None) -> bool:
+        """Whether it reports what happens at its path now. A directory that was made anew can have the old inode."""
+        if self.deleted or seen is None or self.emitter is None or not self.emitter.is_alive():
+            return False
+        was = self.place
+        same = was.device == seen.device and was.inode == seen.inode
+        return same and (was.link is None) == (seen.link is None)
+
+    def release(self) -> None:
+        """Report no more."""
+        emitter, self.emitter = self.emitter, None
+        if emitter is not None:
+            emitter.release()
+
+
+class ObservedDirectories:
+    """The watches of this process, on one inotify descriptor.
+
+    Args:
+        hint: Called with a path when something happened there, on a thread of watchdog: it must take no lock.
+        lost: Called when the descriptor was closed by other code, on a thread of watchdog.
+    """
+
+    def __init__(self, hint: Callable[[str], None], lost: Callable[[], None]) -> None:
+        self._hint = hint
+        self._lost = lost
+        self._changing_since: float | None = None
+        self._lock = threading.Lock()
+        self._reader: observer.Reader | None = None
+        self._watches: dict[str, _Watch] = {}
+        self._refused: dict[str, str] = {}
+
+    def is_unwatched(self, path: str) -> bool:
+        """Whether a path is not watched, though nothing refused it: there was nothing when it was last seen."""
+        return path not in self._watches and path not in self._refused
+
+    def refusal(self, paths: Iterable[str]) -> str | None:
+        """Why one of them cannot be watched; None if all can."""
+        since = self._changing_since
+        if since is not None and _clock.monotonic() - since >= HELD_UP:
+            return "a file call on another volume does not return"
+        return next((self._refused[path] for path in paths if path in self._refused), None)
+
+    def is_alive(self) -> bool:
+        """Whether what should run does, on a descriptor that is ours."""
+        reader = self._reader
+        return reader is None or reader.is_reading()
+
+    def inside(self) -> bool:
+        """Whether the caller is one of its threads."""
+        current = threading.current_thread()
+        return current is self._reader or any(watch.emitter is current for watch in list(self._watches.values()))
+
+    def ensure(self, path: str, seen: Fingerprint | None) -> bool:
+        """Watch a path, or watch it anew if its watch reports nothing any more. The caller reads after this.
+
+        Args:
+            path: A volume.
+            seen: What stands there.
+
+        Returns:
+            Whether nothing had to be done: all that was seen was reported.
+        """
+        watch = self._watches.get(path)
+        if watch is not None and watch.reports(seen) and self.is_alive():
+            return True
+        if not self._lock.acquire(timeout=HELD_UP):
+            return False
+        try:
+            self._changing_since = _clock.monotonic()
+            self._watch(path)
+        finally:
+            self._changing_since = None
+            self._lock.release()
+        return False
+
+    def _watch(self, path: str) -> None:
+        if not self.is_alive():
+            _log.warning("liveconfig watches its volumes again: %s", self._loss())
+            self._release_all()
+        old = self._watches.pop(path, None)
+        if old is not None:
+            old.release()
+        real = os.path.realpath(path)  # a watch on a link hears of the link alone
+        place = take_fingerprint(real)
+        refusal = None if place is None else self._try(path, real, place)
+        if refusal is None:
+            self._refused.pop(path, None)
+        else:
+            self._refused[path] = refusal
+        self._release_unused()
+
+    def _loss(self) -> str:
+        if self._reader is not None and not self._reader.is_ours():
+            return "other code in this process closed its inotify descriptor, as a library that makes daemons does"
+        return "its thread that reads inotify had ended"
+
+    def _try(self, path: str, real: str, place: Fingerprint) -> str | None:
+        """Why it cannot be watched; None if it is."""
+        if observer is None:
+            return "this platform has no inotify"
+        if not os.access(real, os.R_OK):  # watchdog swallows that, and watches nothing
+            return "EACCES: the directory may not be read"
+        watch = _Watch(real, place, lambda: self._hint(path))
+        try:
+            if self._reader is None:
+                self._reader = observer.Reader(self._lost)
+                self._reader.start()
+            watch.start(self._reader)
+        except (OSError, RuntimeError) as error:  # out of instances, watches or threads, or the directory went away
+            watch.release()
+            return observer.explain(error)
+        self._watches[path] = watch
+        return None
+
+    def keep_only(self, paths: set[str]) -> bool:
+        """Release all other watches; with the last one ends the reader. Returns False if that cannot be done now."""
+        if not self._lock.acquire(timeout=HELD_UP):
+            return False
+        try:
+            for path in [path for path in self._watches if path not in paths]:
+                self._watches.pop(path).release()
+            self._refused = {path: why for path, why in self._refused.items() if path in paths}
+            self._release_unused()
+        finally:
+            self._lock.release()
+        return True
+
+    def _release_unused(self) -> None:
+        reader = self._reader
+        if reader is not None and not self._watches:
+            self._reader = None
+            reader.release()
+
+    def _release_all(self) -> None:
+        watches, self._watches = self._watches, {}
+        for watch in watches.values():
+            watch.release()
+        self._release_unused()
+
+    def forget_in_child(self) -> None:
+        """In a forked child: close the copy of the descriptors. Stopping would remove the parent's watches."""
+        if self._reader is not None:
+            self._reader.close_descriptors()
+        self.__init__(self._hint, self._lost)  # type: ignore[misc]
