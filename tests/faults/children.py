@@ -250,7 +250,13 @@ def nested_mounts(folder: str) -> Iterator[Any]:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    """How many, save the one of the report, which stays until the process ends."""
+    links = [
+        os.readlink(f"/proc/self/fd/{name}")
+        for name in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{name}")
+    ]
+    return sum("memfd:liveconfig" not in link for link in links)
 
 
 def allow(limit: str, number: int) -> None:

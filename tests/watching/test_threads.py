@@ -298,7 +298,7 @@ class TestVerifying:
         gone = weakref.ref(handler)
         del handler
         assert gone() is None
-        candidate.retry.call()
+        candidate.retry.job.call()
         bench._heard(candidate, Verdict())
         scheduler.post(done.set)
         assert done.wait(PATIENCE)
@@ -611,7 +611,7 @@ class TestDelivery:
     def test_a_receiver_of_what_is_gone(self):
         """A receiver is not called for settings that were let go before its turn."""
         called, kept = [], [App(_volumes=(), _watch=False)]
-        subscribers = SignalSubscribers(lambda: kept[0] if kept else None)
+        subscribers = SignalSubscribers("App", lambda: kept[0] if kept else None)
         version = Version(kept[0], 1, {}, None, None, None)
 
         def receive(sender, event):
@@ -629,7 +629,7 @@ class TestDelivery:
         timers = Timers()
         subscriber = Subscriber(LogQueue(), print, initial=False, retry=True)
         subscriber.started = 1.0
-        Calls(timers, print, print).hung(subscriber)
+        Calls("App", timers, print, print).hung(subscriber)
         subscriber.started = 2.0
         timers.call()
         assert caplog.text == ""
@@ -686,17 +686,17 @@ class TestCoroutines:
     def test_a_loop_that_closes_just_now(self, subscriber, caplog):
         """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
         subscriber.bind(Closing())
-        Calls(Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
+        Calls("App", Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
         assert subscriber.parked
         assert not subscriber.on_loop
-        assert "hear is a coroutine and has no running event loop" in caplog.text
+        assert "hear is a coroutine function and has no running event loop" in caplog.text
 
     def test_another_loop_at_that_moment(self, subscriber):
         """If it is given another loop at that moment, it is handed over there, once."""
         here = Here()
         subscriber.bind(Closing(lambda: subscriber.bind(here)))
         job = Job(subscriber, None)
-        Calls(Timers(), print, lambda: None)._hand_over(job)
+        Calls("App", Timers(), print, lambda: None)._hand_over(job)
         assert here.handed == [job]
         assert subscriber.on_loop
         assert subscriber.busy
@@ -706,7 +706,7 @@ class TestCoroutines:
         """If the settings are in use on another loop, it is handed over there, and stays there."""
         here, job = Here(), Job(subscriber, None)
         subscriber.bind(Closing())
-        Calls(Timers(), print, lambda: here)._hand_over(job)
+        Calls("App", Timers(), print, lambda: here)._hand_over(job)
         assert here.handed == [job]
         assert subscriber.loop is here
         assert subscriber.on_loop
@@ -723,7 +723,7 @@ class TestCoroutines:
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
         """What ends on a loop that the subscriber has left since says nothing of its present call."""
         subscriber.task = object()
-        Calls(Timers(), print, print)._ended(Job(subscriber, None), object(), None)
+        Calls("App", Timers(), print, print)._ended(Job(subscriber, None), object(), None)
         assert subscriber.error is None
         assert subscriber.task is not None
 
@@ -754,7 +754,7 @@ class TestCoroutines:
             kubelet_volume.write({"number": "1"})
             await asyncio.to_thread(settings.live.reload)
             assert inbox == []
-            assert "hear is a coroutine and has no running event loop" in caplog.text
+            assert "hear is a coroutine function and has no running event loop" in caplog.text
             async with settings.live:
                 await asyncio.wait_for(told.wait(), PATIENCE)
             assert inbox == [1]
@@ -794,7 +794,7 @@ class TestCoroutines:
 
         change = asyncio.run(main())
         assert (change.old, change.new) == (1.0, 0.5)
-        assert "the selector of a stream raised, it hears of no change: ZeroDivisionError" in caplog.text
+        assert "the selector of a stream raised ZeroDivisionError" in caplog.text
 
     def test_cancelled_after_the_close(self, kubelet_volume, load):
         """A coroutine that is cancelled after the settings were closed is not called again."""
