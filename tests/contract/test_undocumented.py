@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource
-from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver, EventEmitter
+from watchdog.events import FileMovedEvent, FileSystemEvent
+from watchdog.observers.api import EventQueue, ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyFD
 
 
 class Model(BaseModel, frozen=True):
@@ -48,35 +49,64 @@ def test_source_asks_the_fields_of_its_class(monkeypatch: pytest.MonkeyPatch) ->
     assert source() == {"first": "1"}
 
 
-def test_observer_takes_another_emitter(tmp_path: Path) -> None:
-    """A base behind watchdog's observer can hand it a narrower emitter, whose ``queue_event`` hears each event."""
+def test_emitter_without_observer(tmp_path: Path) -> None:
+    """An emitter of watchdog works without an observer, on a reader of our own, and ``queue_event`` gets each event."""
     heard: list[FileSystemEvent] = []
     arrived = threading.Event()
 
-    class Inject(BaseObserver):
-        def __init__(self, emitter_class: type[EventEmitter], **options: Any) -> None:
-            class Emitter(emitter_class):  # type: ignore[misc, valid-type]
-                def queue_event(self, event: FileSystemEvent) -> None:
-                    heard.append(event)
-                    arrived.set()
+    class Emitter(InotifyEmitter):
+        def queue_event(self, event: FileSystemEvent) -> None:
+            heard.append(event)
+            arrived.set()
 
-                def get_event_mask_from_filter(self) -> int:
-                    mask: int = super().get_event_mask_from_filter()
-                    return mask & ~0x40
+        def get_event_mask_from_filter(self) -> Any:
+            return super().get_event_mask_from_filter() & ~0x40
 
-            super().__init__(Emitter, **options)
-
-    class Narrow(Observer, Inject):  # type: ignore[misc, valid-type]
-        pass
-
-    observer = Narrow()
-    observer.start()
+    reader = InotifyFD()
+    reader.start()
+    watch = ObservedWatch(str(tmp_path), recursive=False, event_filter=[FileMovedEvent])
+    emitter = Emitter(EventQueue(), watch, event_filter=[FileMovedEvent], inotify_fd=reader)
+    emitter.start()
     try:
-        observer.schedule(FileSystemEventHandler(), str(tmp_path), event_filter=[FileMovedEvent])
         (tmp_path / "..data_tmp").touch()
         os.rename(tmp_path / "..data_tmp", tmp_path / "..data")
         assert arrived.wait(10)
         assert str(heard[0].dest_path or heard[0].src_path).endswith("..data")
+        assert emitter._inotify is not None  # what is deactivated where `stop` raises
     finally:
-        observer.stop()
-        observer.join()
+        emitter.stop()
+        emitter.join()
+        reader.stop()
+        reader.join()
+
+
+def test_reader_asks_before_it_reads_and_closes() -> None:
+    """Watchdog's reader asks ``_check_inotify_fd`` before each read, and closes its three descriptors in one method."""
+    asked, closed, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Reader(InotifyFD):
+        def _check_inotify_fd(self) -> bool:
+            asked.set()
+            return super()._check_inotify_fd()
+
+        def _close_resources(self) -> None:
+            closed.set()
+            super()._close_resources()
+
+        def on_thread_stop(self) -> None:
+            ended.set()
+            super().on_thread_stop()
+
+    reader = Reader()
+    descriptors = [reader._inotify_fd, reader._kill_r, reader._kill_w]
+    assert not reader._closed
+    reader.start()
+    assert asked.wait(10)
+    reader.stop()
+    reader.join(10)
+    assert ended.is_set()
+    assert closed.is_set()
+    assert reader._closed
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
