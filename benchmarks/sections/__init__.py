@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks._bench import Bench
 from benchmarks._result import Section
 from benchmarks.sections import (
+    audit,
     following,
     idle,
     importing,
@@ -35,4 +36,5 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "recheck": recheck.run,
     "subscribers": subscribers.run,
     "web": web.run,
+    "audit": audit.run,
 }

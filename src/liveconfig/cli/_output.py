@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from liveconfig._manifests import STANDARD_INPUT, Finding, ObjectId, Place, Problem, Rule
@@ -40,8 +40,11 @@ def _name(of: ObjectId | None) -> str | None:
     return None if of is None else str(of)
 
 
-def baseline(document: Any) -> list[dict[str, Any]]:
-    """The findings of a document that was written as JSON.
+Identity: TypeAlias = tuple[Any, ...]
+
+
+def baseline(document: Any) -> frozenset[Identity]:
+    """What identifies the findings of a document that was written as JSON.
 
     Raises:
         ValueError: It is no such document.
@@ -49,16 +52,20 @@ def baseline(document: Any) -> list[dict[str, Any]]:
     findings = document.get("findings") if isinstance(document, dict) else None
     if not isinstance(findings, list) or not all(isinstance(each, dict) for each in findings):
         raise ValueError("no findings")
-    return findings
+    return frozenset(_identity(each, each.get("namespace", _ANY)) for each in findings)
 
 
-def in_baseline(finding: Finding, before: Iterable[Mapping[str, Any]]) -> bool:
-    """True if a finding of the baseline has the same rule, object, workload, namespace and field."""
+def in_baseline(finding: Finding, before: Container[Identity]) -> bool:
+    """True if a finding of the baseline has the same rule, object, workload and field, and no other namespace."""
     now = finding_as_dict(finding)
-    return any(all(each.get(name, now[name]) == now[name] for name in _IDENTITY) for each in before)
+    return _identity(now, now["namespace"]) in before or _identity(now, _ANY) in before
 
 
-_IDENTITY = ("rule", "object", "workload", "namespace", "field")
+_ANY = "*"
+
+
+def _identity(finding: Mapping[str, Any], namespace: Any) -> Identity:
+    return (*(str(finding.get(name)) for name in ("rule", "object", "workload", "field")), str(namespace))
 
 
 # GitHub Actions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -29,7 +29,7 @@ from liveconfig.cli._audit_markdown import markdown
 from liveconfig.cli._audit_page import page
 from liveconfig.cli._audit_report import Report, after_change, rows_of
 from liveconfig.cli._kubectl import KubectlMissing
-from liveconfig.cli._output import baseline, finding_as_dict, github, in_baseline, problem_as_dict, sarif
+from liveconfig.cli._output import Identity, baseline, finding_as_dict, github, in_baseline, problem_as_dict, sarif
 from liveconfig.cli._text import painter, printable, width_of_output
 
 WELL, FOUND, UNREADABLE = range(3)
@@ -177,9 +177,9 @@ def _report(given: argparse.Namespace, known: Known) -> Report:
     return report if given.uses is None else _about(given, manifests, report)
 
 
-def _baseline(file: str | None) -> list[Any]:
+def _baseline(file: str | None) -> Container[Identity]:
     if file is None:
-        return []
+        return ()
     try:
         with open(file, encoding="utf-8") as text:
             return baseline(json.load(text))
