@@ -23,16 +23,19 @@ from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
 from liveconfig._manifests.rules import LEVELS, RULES, Finding, Rule, audit, others_than, users_of, without_ignored
+from liveconfig._manifests.workloads import Container, Mount, VolumeSource
 
 __all__ = [
     "LEVELS",
     "RULES",
     "STANDARD_INPUT",
     "USED_BY",
+    "Container",
     "DataObject",
     "Finding",
     "Manifest",
     "Manifests",
+    "Mount",
     "ObjectId",
     "Payload",
     "Place",
@@ -42,6 +45,7 @@ __all__ = [
     "Skipped",
     "Source",
     "Use",
+    "VolumeSource",
     "audit",
     "checked",
     "others_than",

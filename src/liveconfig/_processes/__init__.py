@@ -11,7 +11,7 @@
 - `scan`: All reports that this process may read: `processes()` and the rows of ``liveconfig ps``.
 """
 
-from liveconfig._processes.expect import BadExpectation, Compared, Expectation
+from liveconfig._processes.expect import BadExpectation, Compared, Expectation, digest_of
 from liveconfig._processes.look import fingerprint_of
 from liveconfig._processes.publisher import process_report
 from liveconfig._processes.records import ProcessReport, SettingsReport, VolumeReport
@@ -25,6 +25,7 @@ __all__ = [
     "Scan",
     "SettingsReport",
     "VolumeReport",
+    "digest_of",
     "fingerprint_of",
     "process_report",
     "processes",

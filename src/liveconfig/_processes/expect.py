@@ -1,8 +1,12 @@
 """``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by keyed digests.
 
-The document is JSON: ``{"version": 1, "key": HEX, "volumes": {PATH: {NAME: HEX} | null}, "files": {PATH: HEX | null},
-"environment": {NAME: HEX | null}}``. Each digest is HMAC-SHA-256 of a value under the key, which the sender makes anew
-for each document; null stands for what the sender may not read. No value travels, and nothing is written.
+The document is JSON::
+
+    {"version": 1, "key": HEX, "volumes": {PATH: {NAME: HEX} | null}, "partial": [PATH],
+     "files": {PATH: HEX | null}, "environment": {NAME: HEX | null}}
+
+Each digest is HMAC-SHA-256 of a value under the key, which the sender makes anew for each call; null stands for what
+the sender may not read; a ``partial`` volume may hold other files too. No value travels, and nothing is written.
 """
 
 from __future__ import annotations
@@ -62,6 +66,7 @@ class Expectation:
             self._volumes = _digests_by_path(data["volumes"])
             self._files = _digests(data.get("files", {}))
             self._variables = _digests(data.get("environment", {}))
+            self._partial = frozenset(data.get("partial", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
             pass  # raised below
         else:
@@ -81,11 +86,12 @@ class Expectation:
             return Compared(path, "volume", "unknown")
         expected: Expected = "unknown"
         if digests is not None:
-            same = revision.files.keys() == digests.keys() and all(
-                self._is(content, digests[name]) for name, content in revision.files.items()
-            )
-            expected = "equal" if same else "different"
+            expected = "equal" if self._holds(revision.files, digests, path in self._partial) else "different"
         return Compared(path, "volume", expected, revision.generation, revision.written_at)
+
+    def _holds(self, files: Mapping[str, bytes], digests: Mapping[str, str], partial: bool) -> bool:
+        same_names = digests.keys() <= files.keys() if partial else digests.keys() == files.keys()
+        return same_names and all(self._is(files[name], digest) for name, digest in digests.items())
 
     def _file(self, path: str, digest: str | None) -> Compared:
         try:

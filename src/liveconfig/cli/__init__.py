@@ -23,6 +23,8 @@ _COMMANDS = {
     "explain": "where each value comes from, and whether it can change",
     "audit": "who uses each ConfigMap and Secret of your manifests, and what is frozen",
     "ps": "every process of this container, and whether it uses what is on disk",
+    "status": "every process of every pod, and whether it uses what the cluster holds",
+    "sync": "have every pod take a change at once, and wait until every process uses it",
 }
 _INTERRUPTED = 130
 _PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _PREFIX = re.compile(r"^(Error from server( \(\w+\))?|error): ")
+_WARNING = re.compile(r"^(Warning|W\d{4} |I\d{4} |Defaulted container)")
 _TICK = 0.5  # seconds between two calls of what shows the progress
 
 
@@ -21,12 +25,12 @@ class Answer:
     """What a call of kubectl gave.
 
     Attributes:
-        code: Its exit code.
+        code: Its exit code; None if it was ended because its time was up.
         output: Its standard output.
-        error: The first line of its standard error, without "Error from server (Reason)".
+        error: The first line of its standard error that is no warning, without "Error from server (Reason)".
     """
 
-    code: int
+    code: int | None
     output: str = field(repr=False)
     error: str
 
@@ -42,40 +46,75 @@ class Kubectl:
 
     context: str = ""
     waiting: Callable[[], None] = lambda: None
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set, compare=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
-    def run(self, *arguments: str, scope: Sequence[str] = ()) -> Answer:
+    def run(
+        self, *arguments: str, scope: Sequence[str] = (), given: bytes | None = None, timeout: float | None = None
+    ) -> Answer:
         """Run a command. The variable KUBECTL names another program.
 
         Args:
             arguments: The command.
             scope: The namespaces to look at, as ``["-n", "production"]``.
+            given: Its standard input; None for none.
+            timeout: Seconds after which it is ended; None for as long as it takes.
 
         Raises:
             KubectlMissing: There is no such program.
         """
         context = ["--context", self.context] if self.context else []
-        command = [os.environ.get("KUBECTL") or "kubectl", *arguments, *scope, *context]
+        end = arguments.index("--") if "--" in arguments else len(arguments)  # what follows is for the container
+        own = [*arguments[:end], *scope, *context, *arguments[end:]]
+        command = [os.environ.get("KUBECTL") or "kubectl", *own]
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own kubectl, without a shell
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                command,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
         except OSError as error:
             problem = f"{command[0]} cannot be run ({error.strerror}): install it, or set KUBECTL to its path"
         else:
-            return self._answer(process)
+            return self._answer(process, given, timeout)
         raise KubectlMissing(problem)
 
-    def _answer(self, process: subprocess.Popen[bytes]) -> Answer:
-        with process:
-            while True:
-                try:
-                    output, error = process.communicate(timeout=_TICK)
-                except subprocess.TimeoutExpired:
-                    self.waiting()
-                else:
-                    return Answer(process.returncode, output.decode("utf-8", "replace"), _first_line(error))
+    def stop(self) -> None:
+        """End every call that is running."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    def _answer(self, process: subprocess.Popen[bytes], given: bytes | None, timeout: float | None) -> Answer:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            self._running.add(process)
+        try:
+            with process:
+                return self._communicated(process, given, deadline)
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def _communicated(self, process: subprocess.Popen[bytes], given: bytes | None, deadline: float | None) -> Answer:
+        while True:
+            left = _TICK if deadline is None else min(_TICK, deadline - time.monotonic())
+            try:
+                output, error = process.communicate(given, timeout=max(0.0, left))
+            except subprocess.TimeoutExpired:
+                given = None  # it is sent once
+                self.waiting()
+                if deadline is not None and time.monotonic() >= deadline:
+                    process.kill()
+                    process.communicate()
+                    return Answer(None, "", "it did not answer in time")
+            else:
+                return Answer(process.returncode, output.decode("utf-8", "replace"), _first_line(error))
 
 
 def _first_line(error: bytes) -> str:
-    lines = error.decode("utf-8", "replace").strip().splitlines()
+    lines = [line for line in error.decode("utf-8", "replace").strip().splitlines() if not _WARNING.match(line)]
     return _PREFIX.sub("", lines[0]) if lines else ""

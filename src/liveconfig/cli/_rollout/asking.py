@@ -1,0 +1,136 @@
+"""Runs ``liveconfig ps`` in containers: many at once, each for a limited time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from liveconfig._manifests import Container
+from liveconfig.cli._kubectl import Answer, Kubectl
+from liveconfig.cli._rollout.pods import Pod
+
+AT_ONCE = 16
+"""Containers that are asked at the same time."""
+
+PATIENCE = 10.0
+"""Seconds that one container may take."""
+
+_PS = ("ps", "--json", "--expect", "-")
+_NOT_FOUND = ("executable file not found", "no such file or directory", "not found in $path")
+_NO_MODULE = ("no module named", "cannot import")
+_OLD = ("invalid choice", "unrecognized arguments")
+_NOT_THERE = ("unable to upgrade connection", "container not found", "error dialing backend", "dial tcp", "timed out")
+
+Failure = Literal["NO REPORT", "UNREACHABLE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one container answered.
+
+    Attributes:
+        data: The JSON of ``liveconfig ps``; None if there is none.
+        failure: Why not: the state of its rows.
+        problem: The same as a sentence.
+    """
+
+    data: Mapping[str, Any] | None
+    failure: Failure = "NO REPORT"
+    problem: str = ""
+
+
+Question = tuple[Pod, Container, bytes]
+
+
+def ask_all(
+    kubectl: Kubectl, questions: Iterable[Question], python: str, left: Callable[[], float]
+) -> Iterator[tuple[Pod, Container, Report]]:
+    """Ask containers, and yield the answers as they come.
+
+    Args:
+        kubectl: The way to ask the cluster.
+        questions: Pods, containers, and the document of what each should see.
+        python: The interpreter in the containers; empty to try the usual ways.
+        left: Seconds until the whole call is to end.
+    """
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        futures = {
+            pool.submit(_ask, kubectl, pod, container, document, python, left): (pod, container)
+            for pod, container, document in questions
+        }
+        for future in as_completed(futures):
+            yield (*futures[future], future.result())
+    finally:
+        kubectl.stop()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ask(
+    kubectl: Kubectl, pod: Pod, container: Container, document: bytes, python: str, left: Callable[[], float]
+) -> Report:
+    if pod.waiting:
+        return Report(None, "UNREACHABLE", pod.waiting)
+    problems: list[str] = []
+    patience = min(PATIENCE, left())
+    for command in [(python, "-m", "liveconfig")] if python else _WAYS:
+        target = ("exec", pod.name, "-c", container.name, "-i", "--")
+        scope = ("-n", pod.namespace) if pod.namespace else ()
+        answer = kubectl.run(*target, *command, *_PS, scope=scope, given=document, timeout=patience)
+        data = _parsed(answer.output)
+        if data is not None:
+            return _reported(data)
+        if answer.code is None or _says(answer, _NOT_THERE):
+            return Report(None, "UNREACHABLE", answer.error)
+        problems.append(_problem(answer, command[0]))
+        if not _try_next(answer):
+            break
+    return Report(None, "NO REPORT", _chosen(problems))
+
+
+_WAYS = (("liveconfig",), ("python3", "-m", "liveconfig"), ("python", "-m", "liveconfig"))
+
+
+def _parsed(output: str) -> Mapping[str, Any] | None:
+    try:
+        data = json.loads(output)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) and isinstance(data.get("processes"), list) else None
+
+
+def _reported(data: Mapping[str, Any]) -> Report:
+    if data["processes"]:
+        return Report(data)
+    return Report(data, "NO REPORT", "no process with live settings runs in the container")
+
+
+def _says(answer: Answer, words: Iterable[str]) -> bool:
+    error = answer.error.lower()
+    return any(word in error for word in words)
+
+
+def _try_next(answer: Answer) -> bool:
+    return answer.code in (126, 127) or _says(answer, (*_NOT_FOUND, *_NO_MODULE))
+
+
+def _problem(answer: Answer, program: str) -> str:
+    if _says(answer, _NO_MODULE):
+        return "liveconfig is not installed in the container"
+    if answer.code in (126, 127) or _says(answer, _NOT_FOUND):
+        return "there is no Python in the container" if program != "liveconfig" else ""
+    if _says(answer, _OLD) or answer.code == 2:
+        return "the container has a version of liveconfig before 0.2"
+    if "forbidden" in answer.error.lower():
+        return f"pods/exec is not allowed: {answer.error}"
+    return answer.error or f"the command ended with exit code {answer.code}"
+
+
+def _chosen(problems: list[str]) -> str:
+    """The most telling one: that an interpreter has no liveconfig tells more than that another one is not there."""
+    told = [each for each in problems if each]
+    missing = "there is no Python in the container"
+    return next((each for each in told if each != missing), missing)

@@ -1,0 +1,222 @@
+"""The arguments, the rounds of questions, the table and the JSON that ``status`` and ``sync`` share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from liveconfig import _clock
+from liveconfig._json import as_plain
+from liveconfig._manifests import Container
+from liveconfig.cli._kubectl import Kubectl, KubectlMissing
+from liveconfig.cli._rollout.asking import ask_all
+from liveconfig.cli._rollout.expectations import Expectations, read_objects
+from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
+from liveconfig.cli._rollout.rows import Row, Seen, rows_of
+from liveconfig.cli._text import folded_table, painter, printable, width_of_output
+
+IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
+_KEPT = ("SYNCED",)
+_HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
+EPILOG = (
+    "Exit code 0: every row that counts is SYNCED, or nothing runs. 1: one is not. 2: the cluster cannot be asked, "
+    "the object does not exist, or a selector matches no pod. No value is read from a container or printed."
+)
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> None:
+    """The arguments of both commands."""
+    parser.epilog = EPILOG
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "target",
+        nargs="?",
+        default="",
+        metavar="KIND/NAME",
+        help="a workload (deploy/web, sts/db, job/x, pod/y), or configmap/NAME or secret/NAME: all pods that use it",
+    )
+    target.add_argument("-l", "--selector", default="", help="the pods with these labels, as kubectl takes them")
+    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace; else that of the context")
+    parser.add_argument("--context", default="", help="the context of the kubeconfig")
+    parser.add_argument("-c", "--container", default="", help="ask this container alone")
+    parser.add_argument("--python", default="", metavar="PATH", help="the Python interpreter in the containers")
+    parser.add_argument("--timeout", type=_seconds, default=timeout, metavar="SECONDS", help=f"default {timeout:g}")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default table")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 1e9:
+        raise ValueError
+    return seconds
+
+
+@dataclass
+class Call:
+    """One call of ``status`` or ``sync``.
+
+    Args:
+        arguments: The parsed arguments.
+    """
+
+    arguments: argparse.Namespace
+    kubectl: Kubectl = field(init=False)
+    target: Target = field(init=False)
+    began: float = field(default_factory=time.monotonic)
+    _found: dict[tuple[str, str, str], Seen] = field(default_factory=dict)
+    _expectations: Expectations | None = None
+
+    def __post_init__(self) -> None:
+        given = self.arguments
+        self.kubectl = Kubectl(given.context)
+        scope = ("-n", given.namespace) if given.namespace else ()
+        self.target = Target(scope, given.target or "", given.selector, given.container)
+
+    def left(self) -> float:
+        """Seconds until the time of the whole call is up."""
+        timeout: float = self.arguments.timeout
+        return max(0.0, self.began + timeout - time.monotonic())
+
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods as they are now, with the containers that are to be asked.
+
+        Raises:
+            CannotAsk: The cluster does not answer, or what was asked for does not exist.
+            KubectlMissing: There is no kubectl.
+        """
+        return tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target))
+
+    def _chosen(self, pod: Pod) -> Pod:
+        wanted = self.target.container
+        return replace(pod, containers=tuple(each for each in pod.containers if wanted in ("", each.name)))
+
+    def ask(self, pods: Sequence[Pod], *, again: Callable[[Row], bool]) -> Iterator[Pod]:
+        """Ask the containers that were not asked yet, and those with a row for which ``again`` holds.
+
+        Args:
+            pods: The pods as they are now; others are forgotten.
+            again: Whether a row is to be asked again.
+
+        Yields:
+            Each pod of which a container has answered.
+        """
+        names = {(pod.namespace, pod.name) for pod in pods}
+        self._found = {key: seen for key, seen in self._found.items() if key[:2] in names}
+        expectations = self._expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods))
+        questions = [
+            (pod, container, expectations.document(pod, container))
+            for pod, container in self._to_ask(pods, again)
+            if container.mounts or container.env or container.env_from
+        ]
+        for pod, container, report in ask_all(self.kubectl, questions, self.arguments.python, self.left):
+            key = pod.namespace, pod.name, container.name
+            if report.failure != "UNREACHABLE" or self.left() or key not in self._found:
+                self._found[key] = Seen(pod, container, report, expectations.objects)
+            yield pod
+
+    def _to_ask(self, pods: Sequence[Pod], again: Callable[[Row], bool]) -> Iterator[tuple[Pod, Container]]:
+        for pod in pods:
+            for container in pod.containers:
+                seen = self._found.get((pod.namespace, pod.name, container.name))
+                if seen is None or any(again(row) for row in self._rows_of(seen)):
+                    yield pod, container
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all containers that have answered, in the order of their names."""
+        rows = [row for key in sorted(self._found) for row in self._rows_of(self._found[key])]
+        if not self.target.is_workload:
+            return tuple(rows)
+        following = {(row.namespace, row.pod) for row in rows if row.processes}
+
+        def needless(row: Row) -> bool:  # another container of the pod reports: this one is a proxy, or the like
+            return row.state == "NO REPORT" and (row.namespace, row.pod) in following
+
+        return tuple(replace(row, counts=False) if needless(row) else row for row in rows)
+
+    def _rows_of(self, seen: Seen) -> Iterator[Row]:
+        return rows_of(seen, self.target.object, self._restart())
+
+    def _restart(self) -> str:
+        if not self.target.is_workload or self.target.name.lower().startswith(("pod", "po/", "job")):
+            return "restart it"
+        namespace = f" -n {self.arguments.namespace}" if self.arguments.namespace else ""
+        return f"kubectl rollout restart {self.target.name}{namespace}"
+
+
+def in_sync(rows: Iterable[Row]) -> bool:
+    """Whether every row that counts is in sync."""
+    return all(row.state in _KEPT for row in rows if row.counts)
+
+
+def guarded(name: str, body: Callable[[], int]) -> int:
+    """Run a command; what the cluster refuses is one line and exit code 2."""
+    try:
+        return body()
+    except (CannotAsk, KubectlMissing) as error:
+        print(f"liveconfig {name}: {printable(str(error))}", file=sys.stderr)
+        return CANNOT_ASK
+
+
+def show(call: Call, pods: Sequence[Pod]) -> int:
+    """Print the rows, and return the exit code."""
+    rows = call.rows()
+    ok, seconds = in_sync(rows), time.monotonic() - call.began
+    if call.arguments.output == "json":
+        print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(seconds, 3)}))
+    else:
+        for line in _lines(rows, pods, seconds):
+            print(line)
+    return IN_SYNC if ok else NOT_IN_SYNC
+
+
+def _lines(rows: Sequence[Row], pods: Sequence[Pod], seconds: float) -> Iterator[str]:
+    if not pods:
+        yield "No running pod uses it: nothing has to change."
+        return
+    if not rows:
+        yield "No container mounts a ConfigMap or Secret, or has variables from one."
+        return
+    several = any(len(pod.containers) > 1 for pod in pods)
+    paint, table = painter(), [_cells(row) for row in rows]
+    header: tuple[str, ...] = _HEADER
+    if not several:
+        at = _HEADER.index("CONTAINER")
+        header, table = _without(_HEADER, at), [_without(cells, at) for cells in table]
+    column = header.index("STATE")
+
+    def coloured(cell: str, index: int) -> str:
+        if index != column or cell.strip() in ("STATE", ""):
+            return cell
+        return paint(cell, "good" if cell.strip() == "SYNCED" else "bad")
+
+    yield from folded_table(header, table, coloured, width_of_output())
+    yield _sentence(rows, pods, seconds)
+
+
+def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
+    return (*cells[:at], *cells[at + 1 :])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    processes = f"{row.current}/{row.processes}" if row.processes else "-"
+    cells = (row.pod, row.container, row.volume, row.state, _age(row.since), processes, row.problem)
+    return tuple(printable(cell) for cell in cells)
+
+
+def _age(since: str | None) -> str:
+    if since is None:
+        return "-"
+    return f"{_clock.in_words(datetime.now(UTC) - datetime.fromisoformat(since))} ago"
+
+
+def _sentence(rows: Sequence[Row], pods: Sequence[Pod], seconds: float) -> str:
+    """``12 of 12 pods, 48 of 48 processes, 0.9 s``."""
+    behind = {(row.namespace, row.pod) for row in rows if row.counts and row.state not in _KEPT}
+    counted = [row for row in rows if row.counts]
+    processes, current = sum(row.processes for row in counted), sum(row.current for row in counted)
+    return f"{len(pods) - len(behind)} of {len(pods)} pods, {current} of {processes} processes, {seconds:.1f} s"

@@ -1,0 +1,188 @@
+"""What each container should see of its ConfigMaps and Secrets: digests of each value, under a key of this call."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from liveconfig._manifests import Container, DataObject, Mount, ObjectId, Source, VolumeSource, read
+from liveconfig._processes import digest_of
+from liveconfig.cli._kubectl import Kubectl
+from liveconfig.cli._rollout.pods import Pod, is_transient
+
+Content = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why the content of an object is not known."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The ConfigMaps and Secrets of a call.
+
+    Attributes:
+        content: The values by object, or why they are not known. None: there is no such object.
+    """
+
+    content: Mapping[ObjectId, Content | Unreadable | None] = field(repr=False)
+
+    def files(self, mount: Mount) -> Content | Unreadable:
+        """The files that the kubelet makes of the sources of a volume (kubernetes, the projected volume plugin)."""
+        files: dict[str, bytes] = {}
+        for source in mount.volume.sources:
+            content = self._of(source)
+            if isinstance(content, Unreadable):
+                return content
+            files.update(_projected(source, content))
+        return files
+
+    def _of(self, source: VolumeSource) -> Content | Unreadable:
+        content = self.content.get(source.object)
+        if content is None and source.optional:
+            return {}
+        if content is None:
+            return Unreadable(f"{named(source.object)} does not exist")
+        return content
+
+    def variables(self, container: Container) -> dict[str, tuple[ObjectId, bytes | None]]:
+        """The variables of a container that come from a ConfigMap or Secret, with the value that they should have.
+
+        Of several entries for one name the last one wins, and ``env`` wins over ``envFrom``, as in the kubelet.
+        """
+        found: dict[str, tuple[ObjectId, bytes | None]] = {}
+        for source in container.env_from:
+            content = self.content.get(source.object)
+            if isinstance(content, Mapping):
+                found.update((source.prefix + key, (source.object, value)) for key, value in content.items())
+        for variable in container.env:
+            found.pop(variable.name, None)
+            if variable.key_ref is not None:
+                content = self.content.get(variable.key_ref.object)
+                value = content.get(variable.key_ref.key) if isinstance(content, Mapping) else None
+                found[variable.name] = variable.key_ref.object, value
+        return found
+
+
+def _projected(source: VolumeSource, content: Content) -> Content:
+    if source.items is None:
+        return content
+    return {item.path: content[item.key] for item in source.items if item.key in content}
+
+
+def named(object_id: ObjectId) -> str:
+    """``configmap/NAME`` or ``secret/NAME``."""
+    return f"{object_id.kind.lower()}/{object_id.name}"
+
+
+def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod]) -> Objects:
+    """Ask for the ConfigMaps and Secrets that the containers of some pods mount or have variables from.
+
+    Args:
+        kubectl: The way to ask the cluster.
+        scope: The namespace.
+        pods: The pods.
+
+    Raises:
+        KubectlMissing: There is no kubectl.
+    """
+    wanted = {each for pod in pods for container in pod.containers for each in _objects_of(container)}
+    content: dict[ObjectId, Content | Unreadable | None] = {}
+    for kind in ("ConfigMap", "Secret"):
+        ids = sorted(each for each in wanted if each.kind == kind)
+        if ids:
+            content.update(_asked(kubectl, scope, kind, ids))
+    return Objects(content)
+
+
+def _objects_of(container: Container) -> Iterator[ObjectId]:
+    yield from (source.object for mount in mounts_of(container) for source in mount.volume.sources)
+    yield from (source.object for source in container.env_from)
+    yield from (variable.key_ref.object for variable in container.env if variable.key_ref is not None)
+
+
+def mounts_of(container: Container) -> Iterator[Mount]:
+    """The mounts of volumes that the kubelet writes from ConfigMaps and Secrets."""
+    for mount in container.mounts:
+        if mount.volume.holds_files and mount.volume.sources and not is_transient(mount.volume.name):
+            yield mount
+
+
+def _asked(
+    kubectl: Kubectl, scope: Sequence[str], kind: str, ids: Sequence[ObjectId]
+) -> dict[ObjectId, Content | Unreadable | None]:
+    names = [each.name for each in ids]
+    answer = kubectl.run("get", kind.lower(), *names, "--ignore-not-found", "-o", "json", scope=scope)
+    if answer.code != 0:
+        reason = "may not be read" if "forbidden" in answer.error.lower() else answer.error or "kubectl failed"
+        return {each: Unreadable(f"{named(each)}: {reason}") for each in ids}
+    found = {each.id.name: each for each in read([Source("", answer.output or "{}")], values=True).objects}
+    return {each: _content(found.get(each.name)) for each in ids}
+
+
+def _content(data: DataObject | None) -> Content | None:
+    return None if data is None else {name: key.value for name, key in data.keys.items() if key.value is not None}
+
+
+class Expectations:
+    """Makes the documents for ``liveconfig ps --expect``. The key lives as long as this object and is sent along.
+
+    Args:
+        objects: What the cluster holds.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self._key = secrets.token_bytes(32)
+
+    def document(self, pod: Pod, container: Container) -> bytes:
+        """What one container should see, without any value."""
+        volumes: dict[str, dict[str, str] | None] = {}
+        files: dict[str, str | None] = {}
+        for mount in mounts_of(container):
+            content = self.objects.files(mount)
+            if mount.whole:
+                volumes[mount_path(mount)] = None if isinstance(content, Unreadable) else self._digests(content)
+            elif mount.sub_path:
+                files.update(self._of_subpath(mount, content))
+        variables = {
+            name: None if value is None else digest_of(self._key, value)
+            for name, (_, value) in self.objects.variables(container).items()
+        }
+        partial = [mount_path(mount) for mount in mounts_of(container) if mount.volume.name in pod.partial]
+        document = {
+            "version": 1,
+            "key": self._key.hex(),
+            "volumes": volumes,
+            "partial": partial,
+            "files": files,
+            "environment": variables,
+        }
+        return json.dumps(document).encode()
+
+    def _digests(self, content: Content) -> dict[str, str]:
+        return {name: digest_of(self._key, value) for name, value in content.items()}
+
+    def _of_subpath(self, mount: Mount, content: Content | Unreadable) -> dict[str, str | None]:
+        if isinstance(content, Unreadable):
+            return {mount_path(mount): None}
+        part = mount.sub_path.strip("/")
+        if part in content:
+            return {mount_path(mount): digest_of(self._key, content[part])}
+        below = {name: value for name, value in content.items() if name.startswith(part + "/")}
+        return {
+            posixpath.join(mount_path(mount), name[len(part) + 1 :]): digest_of(self._key, value)
+            for name, value in below.items()
+        } or {mount_path(mount): None}
+
+
+def mount_path(mount: Mount) -> str:
+    """The path of a mount, as a process in the container writes it."""
+    return os.path.normpath(mount.path)

@@ -1,0 +1,91 @@
+"""``liveconfig sync``: has the kubelets write a change at once, and waits until every process of every pod uses it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
+from liveconfig.cli._rollout.pods import Pod
+from liveconfig.cli._text import printable
+
+ANNOTATION = "liveconfig.dev/synced-at"
+PAUSE = 0.1
+"""Seconds between two rounds of questions."""
+
+_BATCH = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = (
+        "Annotates the pods, which makes the kubelets write changed ConfigMaps and Secrets at once instead of within a "
+        "minute or so, and waits until every process of every pod uses them. It does not wait for what cannot change."
+    )
+    add_shared_arguments(parser, timeout=120.0)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Wait until all is in sync, and print the table.
+
+    Returns:
+        0 if every row that counts is in sync, 1 if not, 2 if the cluster cannot be asked.
+    """
+    return guarded("sync", lambda: _sync(Call(arguments)))
+
+
+def _sync(call: Call) -> int:
+    pods, annotated = call.pods(), set[tuple[str, str]]()
+    progress = Progress()
+    while True:
+        _annotate(call, [pod for pod in pods if (pod.namespace, pod.name) not in annotated])
+        annotated |= {(pod.namespace, pod.name) for pod in pods}
+        for _ in call.ask(pods, again=lambda row: row.waits):
+            progress.show(call, pods)
+        if not any(row.waits for row in call.rows()) or not call.left():
+            break
+        time.sleep(min(PAUSE, call.left()))
+        pods = call.pods()
+    progress.clear()
+    return show(call, pods)
+
+
+def _annotate(call: Call, pods: Sequence[Pod]) -> None:
+    """A change of a pod's annotations makes its kubelet look at its volumes at once (kubernetes, pod workers)."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    for at in range(0, len(pods), _BATCH):
+        names = [pod.name for pod in pods[at : at + _BATCH]]
+        answer = call.kubectl.run(
+            "annotate",
+            "pod",
+            *names,
+            f"{ANNOTATION}={moment}",
+            "--overwrite",
+            scope=call.target.scope,
+            timeout=call.left(),
+        )
+        if answer.code:
+            problem = printable(f"the pods could not be annotated ({answer.error})")
+            print(f"liveconfig sync: {problem}: waiting for the kubelets, up to 90 s", file=sys.stderr)
+
+
+class Progress:
+    """One line on a terminal that is written anew; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+
+    def show(self, call: Call, pods: Sequence[Pod]) -> None:
+        """Tell how many pods are in sync."""
+        if self._on_terminal:
+            waiting = {(row.namespace, row.pod) for row in call.rows() if row.waits}
+            text = f"{len(pods) - len(waiting)} of {len(pods)} pods answered, {time.monotonic() - call.began:.1f} s"
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._on_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""A double of kubectl: it answers from the files of a folder, and runs commands of `exec` as processes of this machine.
+
+The folder (variable ``CLUSTER``) holds ``state.json``: ``objects`` (by ``kind/name``), ``pods`` (a list), ``containers``
+(by ``pod/container``: the environment of its processes, or what is wrong with it), and ``errors`` (by verb or
+``verb kind``: the line that kubectl would print). Each call is noted in ``calls``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(os.environ["CLUSTER"])
+STATE = json.loads((FOLDER / "state.json").read_text())
+
+
+def fail(line: str, code: int = 1) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+def matches(pod: dict, selector: str) -> bool:
+    wanted = dict(term.split("=") for term in selector.split(","))
+    return wanted.items() <= pod["metadata"]["labels"].items()
+
+
+def get(arguments: list[str]) -> None:
+    what, *rest = arguments
+    kind, _, name = what.partition("/")
+    names = [name] if name else [each for each in rest[: rest.index("-o")] if not each.startswith("-")]
+    if kind == "pods":
+        selector = rest[rest.index("-l") + 1] if "-l" in rest else ""
+        items = [pod for pod in STATE["pods"] if not selector or matches(pod, selector)]
+        print(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        return
+    found = [STATE["objects"].get(f"{kind}/{each}") for each in names]
+    if None in found and "--ignore-not-found" not in rest:
+        fail(f'Error from server (NotFound): {kind}s "{names[found.index(None)]}" not found')
+    found = [each for each in found if each is not None]
+    if len(names) == 1:
+        print(json.dumps(found[0]) if found else "")
+    else:
+        print(json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
+
+
+def execute(arguments: list[str]) -> None:
+    pod, _, container, _, _, *command = arguments
+    place = STATE["containers"][f"{pod}/{container}"]
+    if "hang" in place:
+        time.sleep(60)
+    if "error" in place:
+        fail(place["error"], place.get("code", 1))
+    program = command[0]
+    if program not in place.get("programs", ["liveconfig"]):
+        fail(f'error: exec: "{program}": executable file not found in $PATH: unknown', 127)
+    print("Defaulted container is a warning of kubectl", file=sys.stderr)
+    arguments = command[1:] if program != "liveconfig" else ["-m", "liveconfig", *command[1:]]
+    environment = {**os.environ, **place.get("environment", {})}
+    done = subprocess.run([sys.executable, *arguments], env=environment, check=False)
+    if done.returncode:
+        fail(f"command terminated with exit code {done.returncode}", done.returncode)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    with (FOLDER / "calls").open("a") as calls:
+        calls.write(json.dumps(arguments) + "\n")
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for option in ("-n", "--context"):
+        if option in arguments[:end]:
+            at = arguments.index(option)
+            del arguments[at : at + 2]
+            end -= 2
+    verb, *rest = arguments
+    for name in (f"{verb} {rest[0].partition('/')[0]}", verb):
+        if name in STATE["errors"]:
+            fail(STATE["errors"][name])
+    if verb == "get":
+        get(rest)
+    elif verb == "exec":
+        execute(rest)
+    elif verb == "annotate":
+        (FOLDER / "annotated").touch()
+    else:
+        fail(f"error: unknown command {verb!r}")
+
+
+main()

@@ -1,0 +1,98 @@
+"""``liveconfig sync``: the kubelets are asked, every process is waited for, and nothing is waited for in vain."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from liveconfig.cli import main
+
+
+@pytest.fixture
+def sync(capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        code = main(["sync", *arguments, "-o", "json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out)["rows"] if said.out else [], said.err
+
+    return run
+
+
+def test_until_every_process_has_it(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """After a change the pods are annotated, and the command returns 0 when every process uses the new content."""
+    for name in ("a", "b", "c"):
+        cluster.pod(name, processes=2)
+    cluster.configmap("flags", {"message": "two"})
+    when_annotated(lambda: cluster.swap_all({"message": "two"}))
+    code, rows, _ = sync("configmap/flags", "--timeout", "30")
+    assert code == 0
+    assert [(row["state"], row["current"]) for row in rows] == [("SYNCED", 2)] * 3
+    [annotate] = [call for call in cluster.calls() if call[0] == "annotate"]
+    assert annotate[1:5] == ["pod", "a", "b", "c"]
+    assert annotate[5].startswith("liveconfig.dev/synced-at=")
+
+
+def test_a_rejection_ends_early(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """A pod that rejects the change is named with the reason, long before the time is up."""
+    for name in ("a", "b"):
+        cluster.pod(name)
+    cluster.configmap("flags", {"port": "x"})
+    when_annotated(lambda: cluster.swap_all({"port": "x"}))
+    began = time.monotonic()
+    code, rows, _ = sync("deploy/web", "--timeout", "60")
+    assert code == 1
+    assert time.monotonic() - began < 50
+    assert [row["state"] for row in rows] == ["REJECTED", "REJECTED"]
+    assert "port" in rows[0]["problem"]
+
+
+def test_a_pod_that_never_swaps(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """A pod that never swaps makes exit code 1 when the time is up; the others are SYNCED."""
+    for name in ("a", "b"):
+        cluster.pod(name)
+    cluster.configmap("flags", {"message": "two"})
+    when_annotated(lambda: cluster.volumes["a"].write({"message": "two"}))
+    code, rows, _ = sync("deploy/web", "--timeout", "3")
+    assert code == 1
+    assert [(row["pod"], row["state"]) for row in rows] == [("a", "SYNCED"), ("b", "PENDING")]
+
+
+def test_what_cannot_change_is_not_waited_for(cluster: Any, sync: Any) -> None:
+    """Frozen values, missing rights and containers without liveconfig are listed at once."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"programs": []}
+    cluster.save()
+    began = time.monotonic()
+    code, [row], _ = sync("deploy/web", "--timeout", "60")
+    assert (code, row["state"]) == (1, "NO REPORT")
+    assert time.monotonic() - began < 50
+
+
+def test_annotating_is_forbidden(cluster: Any, sync: Any) -> None:
+    """Where the pods may not be annotated the command says so, and waits all the same."""
+    cluster.pod("a")
+    cluster.state["errors"]["annotate"] = 'Error from server (Forbidden): pods "a" is forbidden: User "u" cannot patch'
+    cluster.save()
+    code, rows, said = sync("deploy/web")
+    assert (code, rows[0]["state"]) == (0, "SYNCED")
+    assert "could not be annotated" in said
+
+
+def test_a_pod_that_comes_meanwhile(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """A pod that appears while the command waits is followed to the end, and one that has gone is forgotten."""
+    for name in ("a", "b"):
+        cluster.pod(name)
+    cluster.configmap("flags", {"message": "two"})
+
+    def roll_out() -> None:
+        cluster.state["pods"].pop(0)
+        cluster.pod("c", content={"message": "two"})
+        cluster.volumes["b"].write({"message": "two"})
+
+    when_annotated(roll_out)
+    code, rows, _ = sync("deploy/web", "--timeout", "30")
+    assert code == 0
+    assert [row["pod"] for row in rows] == ["b", "c"]
