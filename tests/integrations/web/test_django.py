@@ -263,7 +263,7 @@ class TestChecks:
             assert found_by_check() == []
 
     def test_liveconfig_is_missing(self) -> None:
-        """E001: the setting is not there."""
+        """A project without ``LIVECONFIG`` gets the error E001."""
         (error,) = found_by_check()
         assert (error.id, error.level) == ("liveconfig.E001", checks.ERROR)
 
@@ -281,7 +281,7 @@ class TestChecks:
         ],
     )
     def test_liveconfig_is_wrong(self, live: ShopSettings, given: Any, words: str) -> None:
-        """E002: something in the setting is wrong; the message says what, and how it should be."""
+        """Something wrong in the setting is the error E002; the message says what, and how it should be."""
         with override_settings(LIVECONFIG=given):
             (error,) = found_by_check()
         assert error.id == "liveconfig.E002"
@@ -294,7 +294,7 @@ class TestChecks:
         assert "is a snapshot" in error.msg
 
     def test_a_frozen_field(self, volume: KubeletVolume, monkeypatch: pytest.MonkeyPatch) -> None:
-        """W001: a field that the environment serves cannot change, and the warning says what to do."""
+        """The warning W001: a field that the environment serves cannot change, and the warning says what to do."""
         monkeypatch.setenv("DEBUG_LEVEL", "3")
         settings = ShopSettings.load(_volumes=volume.path)
         with settings.live, override_settings(LIVECONFIG={"SETTINGS": settings}):
@@ -304,19 +304,19 @@ class TestChecks:
         assert "from_environment" in warning.hint
 
     def test_a_setting_that_django_reads_at_start(self, live: ShopSettings) -> None:
-        """W002: a mirrored setting that Django reads only when it starts does not follow."""
+        """The warning W002: a mirrored setting that Django reads only when it starts does not follow."""
         with project(MIRROR={"LOGGING": "message"}):
             (warning,) = found_by_check()
         assert (warning.id, "LOGGING" in warning.msg) == ("liveconfig.W002", True)
 
     def test_a_database_with_a_password(self, live: ShopSettings) -> None:
-        """W003: a password in ``DATABASES`` beside the live login has no effect."""
+        """The warning W003: a password in ``DATABASES`` beside the live login has no effect."""
         with project(), databases(PASSWORD="CANARY-00000007"):
             (warning,) = found_by_check()
         assert (warning.id, "CANARY" in warning.msg) == ("liveconfig.W003", False)
 
     def test_a_database_whose_field_does_not_exist(self, live: ShopSettings) -> None:
-        """E003: a database names a field that does not exist, or an option that is not known."""
+        """The error E003: a database names a field that does not exist, or an option that is not known."""
         with project(), databases(OPTIONS={"liveconfig": {"user": "db.usr"}}):
             (error,) = found_by_check()
         assert (error.id, "db.user" in error.msg) == ("liveconfig.E003", True)
