@@ -15,7 +15,7 @@ EXAMPLES = sorted({path.parent.name for path in (ROOT / "examples").glob("*/test
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name: str, tmp_path: Path) -> None:
-    """The tests of an example pass in its folder with pytest alone, raise no warning, and none is skipped."""
+    """The tests of an example pass in its folder with pytest alone and raise no warning; in CI none is skipped."""
     options = [
         "-W",
         "error",
@@ -37,7 +37,7 @@ def test_example(name: str, tmp_path: Path) -> None:
         timeout=180,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "skipped" not in ran.stdout
+    assert "skipped" not in ran.stdout or not os.environ.get("CI")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*/README.md")), ids=lambda path: path.parent.name)

@@ -20,6 +20,7 @@ NEEDS = {
     "aiohttp": {"aiohttp", "yarl"},
     "asgi": set(),
     "asyncpg": {"asyncpg"},
+    "celery": {"amqp", "celery", "click", "kombu"},
     "credentials": set(),
     "django": {"django"},
     "fastapi": {"fastapi", "starlette"},
@@ -44,7 +45,7 @@ for module in modules:
     try:
         importlib.import_module(f"liveconfig.integrations.{module}")
     except ModuleNotFoundError as error:
-        print(module, error.name, error, error.__cause__, error.__suppress_context__, sep=" | ")
+        print(module, error.name.partition(".")[0], error, error.__cause__, error.__suppress_context__, sep=" | ")
 """
 
 

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import amqp
 import asyncpg
 import django.db
 import psycopg
@@ -17,6 +18,7 @@ import pymysql
 import pytest
 import redis
 import sqlalchemy.exc
+from celery import Celery
 from django.db.utils import ConnectionHandler
 from django.test import override_settings
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -25,6 +27,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from liveconfig import LiveConfigError
 from liveconfig.integrations.asyncpg import bind as bind_asyncpg
+from liveconfig.integrations.celery import bind as bind_celery
 from liveconfig.integrations.psycopg import bind as bind_pool
 from liveconfig.integrations.redis import bind as bind_redis
 from liveconfig.integrations.sqlalchemy import bind as bind_engine
@@ -124,6 +127,38 @@ async def asyncpg_pool(server: Any, settings: Any, patience: float) -> AsyncIter
         yield connect
 
 
+def celery_broker(url: str) -> Callable[..., AbstractAsyncContextManager[Connect]]:
+    @asynccontextmanager
+    async def opened(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
+        app = Celery(broker=url.format(server=server), set_as_current=False)
+        bind_celery(app, settings, "db.user", "db.password", patience=patience)
+
+        def connect() -> None:
+            with app.connection_for_write() as connection:
+                connection.connect()
+
+        yield lambda: asyncio.to_thread(connect)
+        app.close()
+
+    return opened
+
+
+@asynccontextmanager
+async def celery_results(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
+    url = f"redis://127.0.0.1:{server.where['port']}/0"
+    app = Celery(broker="memory://", backend=url, set_as_current=False)
+    fields = {"result_user": "db.user", "result_password": "db.password"}
+    bind_celery(app, settings, None, None, **fields, patience=patience)
+
+    def connect() -> None:
+        client = app._get_backend().client
+        client.ping()
+        client.close()
+
+    yield lambda: asyncio.to_thread(connect)
+    app.close()
+
+
 @asynccontextmanager
 async def sync_redis(server: Any, settings: Any, patience: float) -> AsyncIterator[Connect]:
     with redis.Redis(**server.where) as client:
@@ -161,6 +196,11 @@ KINDS = {
     "pool of asyncpg": Kind("postgres", asyncpg_pool, asyncpg.InvalidAuthorizationSpecificationError),
     "Django, postgresql": Kind("postgres", django_engine("postgresql"), django.db.OperationalError),
     "Django, mysql": Kind("mariadb", django_engine("mysql"), django.db.OperationalError),
+    "Celery, amqp": Kind("rabbitmq", celery_broker("amqp://127.0.0.1:{server.port}"), amqp.AccessRefused),
+    "Celery, redis": Kind(
+        "redis_server", celery_broker("redis://127.0.0.1:{server.where[port]}/0"), redis.AuthenticationError
+    ),
+    "Celery, results": Kind("redis_server", celery_results, redis.AuthenticationError),
     "redis": Kind("redis_server", sync_redis, redis.AuthenticationError),
     "async redis": Kind("redis_server", async_redis, redis.AuthenticationError),
 }

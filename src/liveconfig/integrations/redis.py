@@ -7,7 +7,7 @@ connection is dropped, and a refused login is redis-py's own affair.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,15 +93,25 @@ def bind(
         raise ValueError("the client is connected already: bind it before its first command")
     if issubclass(pool.connection_class, aredis.UnixDomainSocketConnection):
         raise ValueError("redis-py asks nobody for the login of an asyncio connection on a Unix socket: use TCP")
-    logins = Logins(settings, user, password, patience, _refused)
+    login = _async_login if isinstance(client, aredis.Redis) else _login
+    bind_pool(pool, logins_of(settings, user, password, patience), LiveCredentials(settings, user, password), login)
+
+
+def logins_of(settings: Settings, user: str | None, password: str | None, patience: float) -> Logins:
+    """The logins of one Redis server, which several pools may share.
+
+    Raises:
+        LiveConfigError: There is no such field; the message names the nearest.
+    """
+    return Logins(settings, user, password, patience, _refused)
+
+
+def bind_pool(pool: Any, logins: Logins, credentials: LiveCredentials, login: Callable[..., Any] | None = None) -> None:
+    """Let the connections of a pool that has none yet log in with the newest login; sync unless ``login`` is given."""
     connections = _Connections(pool.connection_kwargs.pop("username", None))
     _renew_on_release(pool, logins)
     pool.connection_kwargs.pop("password", None)
-    if isinstance(client, aredis.Redis):
-        connect = _async_login(pool, logins, connections)
-    else:
-        connect = _login(pool, logins, connections)
-    credentials = LiveCredentials(settings, user, password)
+    connect = (login or _login)(pool, logins, connections)
     pool.connection_kwargs.update(credential_provider=credentials, redis_connect_func=connect)
 
 

@@ -13,8 +13,11 @@ from django.db.backends.postgresql import base, client
 from liveconfig.integrations.django._configuration import configuration
 from liveconfig.integrations.django._database import LiveLogin, LiveLoginClient, login_options
 
+_bind: Any = None
 with suppress(ModuleNotFoundError):  # without psycopg_pool Django makes no pool that could be bound
     from liveconfig.integrations.psycopg import bind
+
+    _bind = bind
 
 _bound: weakref.WeakSet[Any] = weakref.WeakSet()
 _binding: dict[int, threading.Lock] = {}  # by process: a fork could inherit a lock that is held
@@ -37,6 +40,6 @@ class DatabaseWrapper(LiveLogin, base.DatabaseWrapper):
             with _binding.setdefault(os.getpid(), threading.Lock()):
                 if pool not in _bound:
                     options = login_options(self.alias, self.settings_dict)
-                    bind(pool, configuration().settings, **options)  # pyright: ignore[reportPossiblyUnboundVariable]
+                    _bind(pool, configuration().settings, **options)
                     _bound.add(pool)
         return pool

@@ -1,0 +1,139 @@
+"""What `bind` does to a Celery application, without a server."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu.transport.pyamqp import Transport
+
+from liveconfig import LiveConfigError
+from liveconfig.integrations.celery import bind
+
+LOGIN = {"user": "db.user", "password": "db.password"}
+RESULTS = {"result_user": "db.user", "result_password": "db.password"}
+
+
+def application(broker: str = "amqp://broker", **how: Any) -> Celery:
+    return Celery("shop", broker=broker, set_as_current=False, **how)
+
+
+def test_a_field_that_is_not_there_is_named(settings: Any) -> None:
+    """A field that does not exist is an error of `bind` that names the nearest, for the broker and for the results."""
+    with pytest.raises(LiveConfigError, match=r"db\.password"):
+        bind(application(), settings, "db.user", "db.pasword")
+    with pytest.raises(LiveConfigError, match=r"db\.user"):
+        bind(application(backend="redis://results"), settings, **LOGIN, result_user="db.usr")
+
+
+def test_a_snapshot_is_refused(settings: Any) -> None:
+    """A snapshot in place of live settings is an error of `bind`."""
+    with pytest.raises(LiveConfigError, match="snapshot"):
+        bind(application(), settings.live.snapshot(), **LOGIN)
+
+
+@pytest.mark.parametrize("broker", ["sentinel://broker", "pyro://broker"])
+def test_a_broker_that_cannot_be_told_is_refused(settings: Any, broker: str) -> None:
+    """A transport whose connections cannot be told a new login is an error of `bind`."""
+    with pytest.raises(ValueError, match=r"transport kombu\.\S+ cannot be told a new login"):
+        bind(application(broker), settings, **LOGIN)
+
+
+@pytest.mark.parametrize("broker", ["memory://", "filesystem://"])
+def test_a_broker_without_a_login_is_accepted(settings: Any, broker: str) -> None:
+    """The transports of tests have no login: an application is bound as in production."""
+    bind(application(broker), settings, **LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [("rpc://", "it uses the broker's connections"), ("cache+memory://", "cannot be told"), (None, "cannot be told")],
+)
+def test_results_that_cannot_be_told_are_refused(settings: Any, backend: Any, words: str) -> None:
+    """`result_user` and `result_password` for a back end that is not Redis are an error of `bind`."""
+    with pytest.raises(ValueError, match=words):
+        bind(application(backend=backend), settings, **LOGIN, **RESULTS)
+
+
+def test_an_application_that_is_connected_is_refused(settings: Any) -> None:
+    """An application with connections or results in use cannot be bound any more."""
+    app = application("memory://", backend="cache+memory://")
+    app.send_task("shop.sell")
+    with pytest.raises(ValueError, match="has connections already"):
+        bind(app, settings, **LOGIN)
+    app.close()
+
+
+def test_the_next_broker_is_told_too(settings: Any) -> None:
+    """After a failover to the next URL the connection takes the newest login as well."""
+    app = application("amqp://one;amqp://other")
+    bind(app, settings, **LOGIN)
+    connection = app.connection_for_write()
+    before = connection.get_transport_cls()
+    connection.maybe_switch_next()
+    assert connection.hostname == "other"
+    assert connection.get_transport_cls() is before
+    assert issubclass(before, Transport)
+    assert before is not Transport
+
+
+def test_a_task_has_one_snapshot(settings: Any, volume: Any) -> None:
+    """During a task, and a task inside it, `snapshot` returns one version; after it the newest."""
+    app = application("memory://")
+    app.conf.task_always_eager = True
+    bind(app, settings, **LOGIN)
+
+    @app.task(shared=False)
+    def inner() -> str:
+        return settings.live.snapshot().db.password.get_secret_value()
+
+    @app.task(shared=False)
+    def outer() -> list[str]:
+        before = inner.delay().get(disable_sync_subtasks=False)
+        volume.write({"db.user": "app", "db.password": "two"})
+        settings.live.reload()
+        return [before, inner.delay().get(disable_sync_subtasks=False), settings.db.password.get_secret_value()]
+
+    assert outer.delay().get() == ["one", "one", "two"]
+    assert outer.delay().get()[0] == "two"
+
+
+def test_a_task_that_raises_is_unpinned(settings: Any, volume: Any) -> None:
+    """A task that raises leaves nothing pinned behind."""
+    app = application("memory://")
+    app.conf.task_always_eager = True
+    bind(app, settings, **LOGIN)
+
+    @app.task(shared=False)
+    def fail() -> None:
+        raise KeyError
+
+    fail.delay()
+    volume.write({"db.user": "app", "db.password": "two"})
+    settings.live.reload()
+    assert settings.live.snapshot().db.password.get_secret_value() == "two"
+
+
+def test_tasks_of_another_application_are_not_pinned(settings: Any, volume: Any) -> None:
+    """An application that is not bound has no snapshot of its own for a task."""
+    bound, other = application("memory://"), application("memory://")
+    other.conf.task_always_eager = True
+    bind(bound, settings, **LOGIN)
+
+    @other.task(shared=False)
+    def swap() -> str:
+        settings.live.snapshot()
+        volume.write({"db.user": "app", "db.password": "two"})
+        settings.live.reload()
+        return settings.live.snapshot().db.password.get_secret_value()
+
+    assert swap.delay().get() == "two"
+
+
+def test_an_application_that_is_gone_is_forgotten(settings: Any) -> None:
+    """The settings keep no subscription for an application that nobody refers to any more."""
+    bind(application(backend="redis://results"), settings, **LOGIN, **RESULTS)
+    gc.collect()
+    assert settings.live.status().subscribers == ()
