@@ -35,5 +35,5 @@ def status(request: HttpRequest) -> HttpResponse:
     configured = configuration()
     if not configured.status:
         raise Http404('LIVECONFIG["STATUS"] is not true')
-    page = answer(configured.settings, request.headers.get("Accept"))
-    return HttpResponse(page.body, content_type=page.media_type, headers=dict(page.headers))
+    page = answer(configured.settings, request.META.get("HTTP_ACCEPT"))
+    return HttpResponse(page.body.encode(), content_type=page.media_type, headers=dict(page.headers))
