@@ -23,11 +23,13 @@ NEEDS = {
     "celery": {"amqp", "celery", "click", "kombu"},
     "credentials": set(),
     "django": {"django"},
-    "fastapi": {"fastapi", "starlette"},
+    "fastapi": {"fastapi", "opentelemetry", "starlette"},
     "flask": {"click", "flask"},
     "grpc": {"grpc"},
     "httpx": {"httpx"},
     "keys": set(),
+    "opentelemetry": {"opentelemetry"},
+    "prometheus": {"prometheus_client"},
     "psycopg": {"psycopg", "psycopg_pool"},
     "redis": {"redis"},
     "requests": {"requests"},
@@ -67,7 +69,7 @@ def test_each_integration_is_listed_here():
     """Each integration says what it needs, here and as an extra that is named after it."""
     assert set(MODULES) == set(NEEDS)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert set(extras) == {module for module, needs in NEEDS.items() if needs} | {"yaml"}
+    assert set(extras) == {module for module, needs in NEEDS.items() if needs} | {"asgi", "yaml"}  # asgi's brings HTML
 
 
 def test_async_engines_need_greenlet():
