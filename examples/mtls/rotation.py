@@ -44,22 +44,29 @@ class Authority:
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(name)
-        basic = x509.BasicConstraints(ca=True, path_length=None)
-        self.cert = self._sign(self._name, self._key.public_key(), basic)
+        signs = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        self.cert = self._sign(self._name, self._key.public_key(), {constraints: True, signs: True})
 
     def issue(self) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
         form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         private = key.private_bytes(serialization.Encoding.PEM, form, none).decode()
-        return Pair(self._sign(_named("localhost"), key.public_key(), names), private)
+        return Pair(self._sign(_named("localhost"), key.public_key(), {names: False}), private)
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> str:
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extensions: dict[x509.ExtensionType, bool]
+    ) -> str:
+        """Sign a certificate; the extensions say whether they are critical."""
         now = datetime.now(UTC)
+        of_key = x509.SubjectKeyIdentifier.from_public_key(key)
+        of_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=90))
-        cert = builder.add_extension(extension, critical=False).sign(self._key, hashes.SHA256())
-        return cert.public_bytes(serialization.Encoding.PEM).decode()
+        for extension, critical in {**extensions, of_key: False, of_issuer: False}.items():
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _named(name: str) -> x509.Name:
@@ -99,10 +106,12 @@ class Server:
     def running(self) -> Iterator[None]:
         thread = threading.Thread(target=self._serve)
         thread.start()
-        yield
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        thread.join()
+        try:
+            yield
+        finally:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            thread.join()
 
 
 def greet(context: ssl.SSLContext, port: int, session: ssl.SSLSession | None = None) -> ssl.SSLSession | None:

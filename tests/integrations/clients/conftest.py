@@ -172,8 +172,15 @@ class Authority:
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self.cert = self._sign(self._name, self._key.public_key(), constraints)
+        usage = dict.fromkeys(("digital_signature", "key_cert_sign", "crl_sign"), True)
+        others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+        others += ("encipher_only", "decipher_only")
+        self.cert = self._sign(
+            self._name,
+            self._key.public_key(),
+            x509.BasicConstraints(ca=True, path_length=None),
+            x509.KeyUsage(**usage, **dict.fromkeys(others, False)),
+        )
 
     def issue(self, name: str) -> Pair:
         """A certificate with its key."""
@@ -184,12 +191,16 @@ class Authority:
         private = key.private_bytes(pem, form, serialization.NoEncryption()).decode()
         return Pair(self._sign(subject, key.public_key(), names), private)
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> str:
-        now = datetime.now(UTC)
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType) -> str:
+        """Sign a certificate that Python 3.13 accepts, which verifies more strictly than older ones."""
+        now, issuer = datetime.now(UTC), self._key.public_key()
         builder = x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        cert = builder.add_extension(extension, critical=False).sign(self._key, hashes.SHA256())
-        return cert.public_bytes(serialization.Encoding.PEM).decode()
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=not isinstance(extension, x509.SubjectAlternativeName))
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture(scope="session")
