@@ -1,36 +1,37 @@
-"""What the credential guests share: the newest login, and what to do when it is refused.
+"""The newest login of a client, and what to do when the server refuses it.
 
-One course, run by a plain shell (`Logins.connect`) and an awaitable one (`Logins.aconnect`): try the newest login;
-refused, read the volume now and try what is new; try the logins before (the volume can be ahead of the server); wait
-for a newer one (the server can be ahead of the volume). When patience is at its end, the client's own error stands.
+A new connection runs these steps, each only if the one before was refused: try the newest login; read the volume and
+try a newer login; try the previous logins, as the volume can be ahead of the server; wait for a newer login, as the
+server can be ahead of the volume. When the patience is over, the client's own error is raised. `Logins.connect` runs
+the steps in a thread, `Logins.aconnect` on an event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from liveconfig import LiveConfigError, Settings
+from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._fields import Login, login_reader
-from liveconfig.integrations._refusal import login_refused, taken_at_least, without_secrets
+from liveconfig.integrations._refusal import accepted_despite_limits, login_refused, without_secrets
+from liveconfig.integrations._subscription import subscribe_for
 
 T = TypeVar("T")
 
-ASK_AGAIN = 1.0  # seconds between two tries of a newest login that the server does not take yet
+RETRY_EVERY = 1.0  # seconds between two tries of a newest login that the server does not accept yet
 FIRST_PAUSE = 0.25  # seconds, doubled with each try, in case the server changes between two tries
-MEMORY = 2  # logins before the newest that are worth a try
+PREVIOUS_KEPT = 2  # previous logins that are worth a try
 
 log = logging.getLogger("liveconfig")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadVolume:
     """Read the volume now."""
 
     def plain(self, live: Any) -> None:
@@ -56,14 +57,21 @@ class Wait:
             await live.wait_for(self.enough, self.seconds)
 
 
-Course = Iterator[Login | Look | Wait]
-Perform = Callable[[Look | Wait], None]
+Steps = Iterator[Login | ReadVolume | Wait]
+Perform = Callable[[ReadVolume | Wait], None]
 
 
 class Logins:
-    """The logins of one client, the newest first, and what its server said to them.
+    """The logins of one client, and what its server answered to them.
 
-    There is no lock in here (a fork would inherit it held): what two threads do at once costs one try more at worst.
+    It has no lock, because a forked child would inherit it held. Two threads at the same time cost one more try.
+
+    Args:
+        settings: Live settings.
+        user: The dotted name of the field that holds the user, or None.
+        password: The dotted name of the field that holds the password, or None.
+        patience: Seconds for which a new connection waits, from its first refusal, for a login that is accepted.
+        refused: Whether an error of the client says that the login is at fault.
     """
 
     def __init__(
@@ -75,167 +83,172 @@ class Logins:
         refused: Callable[[BaseException], bool] = login_refused,
     ) -> None:
         self.live: Any = settings.live
+        self._settings_name = type(settings).__name__
         self._fields = ", ".join(name for name in (user, password) if name)
         self.read = login_reader(settings, user, password)
         self._patience = patience
         self._refused = refused
         self._history: tuple[Login, ...] = (self.read(self.live.latest()),)  # the newest first
-        self._proven: Login | None = None
-        self._warned_of: Login | None = None
-        self._asked_at = float("-inf")
-        self._listen(weakref.ref(self))
+        self._accepted: Login | None = None
+        self._warned_about: Login | None = None
+        self._tried_at = float("-inf")
+        # a login counts even if nobody connects while it is the newest
+        subscribe_for(self, settings, self.read, Logins._changed, f"logins of {self._fields}")
 
-    def _listen(self, this: weakref.ref[Logins]) -> None:
-        """Hear of a login even if nobody connects while it is the newest, for as long as this object is in use."""
-
-        def remember(change: Any) -> None:
-            if (logins := this()) is not None:
-                logins._note(change.new)  # noqa: SLF001 - its own
-                logins.newest()
-
-        weakref.finalize(self, self.live.subscribe(self.read, remember).cancel).atexit = False
+    def _changed(self, change: Change[Login]) -> None:
+        self._note(change.new)
+        self.newest()
 
     def newest(self) -> Login:
         """The login in the newest snapshot, never in a pinned one."""
         return self._note(self.read(self.live.latest()))
 
     def outdated(self, login: Login, probe: Callable[[Login], None]) -> bool:
-        """Whether a connection with this login should give way to one with the newest.
+        """Whether a connection with this login should be replaced by one with the newest.
 
-        It should once the server takes the newest, and no sooner, as it works and that one may not. Of all who ask
-        meanwhile, one a second tries it.
+        It should as soon as the server accepts the newest login, and not before. Until then, one call a second tries
+        the newest login.
 
         Args:
             login: That of the connection.
-            probe: Connects with a login, beside that connection, and closes what it made.
+            probe: Opens one more connection with a login, and closes it.
         """
         if login == (newest := self.newest()):
             return False
-        if self._proven != newest and monotonic() - self._asked_at >= ASK_AGAIN:
-            self._asked_at = monotonic()
+        if self._accepted != newest and monotonic() - self._tried_at >= RETRY_EVERY:
+            self._tried_at = monotonic()
             self._try(newest, probe)
-        return self._proven == newest
+        return self._accepted == newest
 
     def _try(self, newest: Login, probe: Callable[[Login], None]) -> None:
         try:
-            with taken_at_least():
+            with accepted_despite_limits():
                 probe(newest)
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asks has a connection
-            if self._denied(error):
-                self._warn_of(newest)
+        except Exception as error:  # noqa: BLE001 - the caller has a connection that works
+            if self._login_refused(error):
+                self._warn(newest)
         else:
-            self.judge(newest, None)
+            self.record(newest, None)
 
     def superseded(self, login: Login) -> bool:
-        """Whether the server took a newer login since."""
-        return self._proven == self.newest() != login
+        """Whether the server has accepted a newer login since."""
+        return self._accepted == self.newest() != login
 
     def connect(self, attempt: Callable[[Login], T], perform: Perform | None = None) -> T:
-        """Connect with the login that the server takes; what the client raises at the end is the client's own.
+        """Connect with a login that the server accepts.
 
         Args:
             attempt: Connects with one login.
-            perform: Reads and waits, where the calling thread must not block.
+            perform: Runs the steps that read and wait, where the calling thread must not block.
+
+        Raises:
+            Exception: The client's own error, if the server accepts no login within the patience.
         """
-        return self._run(self._course(), attempt, perform)
+        return self._run(self._steps(), attempt, perform)
 
     async def aconnect(self, attempt: Callable[[Login], Awaitable[T]]) -> T:
         """As `connect`, on an event loop."""
-        return await self._arun(self._course(), attempt)
+        return await self._arun(self._steps(), attempt)
 
     def prove(self, attempt: Callable[[Login], None]) -> None:
-        """Try the newest login, and nothing else, until the server takes it, unless it is known to."""
-        if self._proven != self.newest():
-            self._run(self._proof(), attempt)
+        """Try the newest login, and no other, until the server accepts it, unless it has accepted it before."""
+        if self._accepted != self.newest():
+            self._run(self._steps_of_proof(), attempt)
 
     async def aprove(self, attempt: Callable[[Login], Awaitable[None]]) -> None:
         """As `prove`, on an event loop."""
-        if self._proven != self.newest():
-            await self._arun(self._proof(), attempt)
+        if self._accepted != self.newest():
+            await self._arun(self._steps_of_proof(), attempt)
 
-    def _run(self, course: Course, attempt: Callable[[Login], T], perform: Perform | None = None) -> T:
-        trial = _Trial(self)
-        for step in course:
+    def _run(self, steps: Steps, attempt: Callable[[Login], T], perform: Perform | None = None) -> T:
+        attempts = _Attempts(self)
+        for step in steps:
             if isinstance(step, Login):
-                with trial.of(step):
+                with attempts.of(step):
                     return attempt(step)
             elif perform is None:
                 step.plain(self.live)
             else:
                 perform(step)
-        assert trial.refusal is not None
-        raise trial.refusal
+        assert attempts.refusal is not None
+        raise attempts.refusal
 
-    async def _arun(self, course: Course, attempt: Callable[[Login], Awaitable[T]]) -> T:
-        trial = _Trial(self)
-        for step in course:
+    async def _arun(self, steps: Steps, attempt: Callable[[Login], Awaitable[T]]) -> T:
+        attempts = _Attempts(self)
+        for step in steps:
             if isinstance(step, Login):
-                with trial.of(step):
+                with attempts.of(step):
                     return await attempt(step)
             else:
                 await step.awaitable(self.live)
-        assert trial.refusal is not None
-        raise trial.refusal
+        assert attempts.refusal is not None
+        raise attempts.refusal
 
-    def _course(self) -> Course:
+    def _steps(self) -> Steps:
         first = self.newest()
         yield first
         deadline = monotonic() + self._patience
-        yield Look()
+        yield ReadVolume()
         self.newest()
         for login in self._history:
             if login != first:
                 yield login
         yield from self._newest_until(deadline, FIRST_PAUSE)
 
-    def _proof(self) -> Course:
+    def _steps_of_proof(self) -> Steps:
         yield self.newest()
         yield from self._newest_until(monotonic() + self._patience, FIRST_PAUSE)
 
-    def _newest_until(self, deadline: float, pause: float) -> Course:
+    def _newest_until(self, deadline: float, pause: float) -> Steps:
         while (left := deadline - monotonic()) > 0:
             yield Wait(min(pause, left), self._newer_than(self.newest()))
-            yield Look()
+            yield ReadVolume()
             yield self.newest()
-            pause = min(2 * pause, ASK_AGAIN)
+            pause = min(2 * pause, RETRY_EVERY)
 
     def _newer_than(self, login: Login) -> Callable[[Any], bool]:
         return lambda snapshot: self.read(snapshot) != login
 
-    def judge(self, login: Login, error: Exception | None) -> bool:
-        """Take down what the server said to a login; whether the course goes on."""
+    def record(self, login: Login, error: Exception | None) -> bool:
+        """Record the server's answer to a login; whether the next step should be tried."""
         if error is not None:
-            return self._denied(error)
+            return self._login_refused(error)
         if login == (newest := self._history[0]):
-            self._proven, self._history = login, (login,)  # what the server has replaced is not kept in memory
+            self._accepted, self._history = login, (login,)  # a replaced login is not kept in memory
         else:
-            self._warn_of(newest)
+            self._warn(newest)
         return False
 
-    def presentable(self, error: Exception) -> Exception:
-        """The refusal as it may be shown."""
-        if isinstance(error, UnicodeEncodeError):  # its message shows a letter of the password, and it holds the rest
-            return LiveConfigError(f"the driver cannot send the login ({self._fields}): a letter that it does not know")
+    def without_secrets(self, error: Exception) -> Exception:
+        """The refusal without the password."""
+        if isinstance(error, UnicodeEncodeError):  # its message shows a letter of the password, its attributes the rest
+            what = f"{self._settings_name}: the driver cannot send the login ({self._fields})"
+            return LiveConfigError(f"{what}: it contains a letter that the driver cannot encode")
         return without_secrets(error)
 
-    def _denied(self, error: Exception) -> bool:
-        """Whether the login is at fault: the server refuses it, or the driver cannot even send it."""
+    def _login_refused(self, error: Exception) -> bool:
+        """Whether the login is at fault: the server refuses it, or the driver cannot send it."""
         return isinstance(error, UnicodeEncodeError) or self._refused(error)
 
-    def _warn_of(self, newest: Login) -> None:
-        if self._warned_of != newest:
-            self._warned_of = newest
-            log.warning("the server refuses the newest login (%s); the one before still works", self._fields)
+    def _warn(self, newest: Login) -> None:
+        if self._warned_about != newest:
+            self._warned_about = newest
+            log.warning(
+                "%s: the server refuses the newest login (%s); the previous login still works and is used. "
+                "Change the password on the server, or correct it in the Secret",
+                self._settings_name,
+                self._fields,
+            )
 
     def _note(self, login: Login) -> Login:
         if login != self._history[0]:
-            self._history = tuple(dict.fromkeys((login, *self._history)))[: 1 + MEMORY]
-            self._asked_at = float("-inf")
+            self._history = tuple(dict.fromkeys((login, *self._history)))[: 1 + PREVIOUS_KEPT]
+            self._tried_at = float("-inf")
         return login
 
 
-class _Trial:
-    """The tries of one connection: keeps the refusal of the newest login."""
+class _Attempts:
+    """The attempts of one connection. It keeps the refusal of the newest login."""
 
     def __init__(self, logins: Logins) -> None:
         self.refusal: Exception | None = None
@@ -243,13 +256,13 @@ class _Trial:
 
     @contextmanager
     def of(self, login: Login) -> Iterator[None]:
-        """Swallow and keep the client's error where it is a refusal of this login."""
+        """Keep the client's error, and do not raise it, if it is a refusal of this login."""
         try:
             yield
         except Exception as error:
-            if not self._logins.judge(login, error):
+            if not self._logins.record(login, error):
                 raise
             if self.refusal is None or login == self._logins.newest():
-                self.refusal = self._logins.presentable(error)
+                self.refusal = self._logins.without_secrets(error)
         else:
-            self._logins.judge(login, None)
+            self._logins.record(login, None)

@@ -1,4 +1,4 @@
-"""How a database driver says that the login is at fault, and what its error has no need to hold."""
+"""Errors of database drivers that refuse a login, without the password that they hold."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 MYSQL_REFUSALS = {1045, 1698, 3118, 4151}  # access denied, denied without a password, account locked (MySQL, MariaDB)
-# libpq hands out no SQLSTATE for a connection that failed, so its message has to do; PgBouncer has words of its own
+# libpq gives no SQLSTATE for a connection that failed, only a message; PgBouncer has messages of its own
 LIBPQ_REFUSAL = re.compile(
     r"authentication failed|not permitted to log in|role \S+ does not exist|no password supplied|no such user"
 )
-# what is counted by role, user or database is counted after the password (PostgreSQL miscinit.c, MySQL sql_connect.cc)
+# limits by role, user or database are checked after the password (PostgreSQL miscinit.c, MySQL sql_connect.cc)
 MYSQL_LIMITS = {1203, 1226}
 POSTGRES_LIMIT = re.compile(r"too many connections for (role|database)")
 
 
 def login_refused(error: BaseException) -> bool:
-    """Whether a PostgreSQL or MySQL driver says with this error that the login is at fault, and nothing else."""
+    """Whether this error of a PostgreSQL or MySQL driver says that the login is at fault."""
     sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if sqlstate and str(sqlstate).startswith("28"):
         return True
@@ -25,8 +25,8 @@ def login_refused(error: BaseException) -> bool:
 
 
 @contextmanager
-def taken_at_least() -> Iterator[None]:
-    """Swallow an error that comes only after the server took the login: that there is no room for one more."""
+def accepted_despite_limits() -> Iterator[None]:
+    """Suppress an error that a server raises only after it has accepted the login: no more connections are allowed."""
     try:
         yield
     except Exception as error:
@@ -40,7 +40,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def without_secrets(error: Exception) -> Exception:
-    """The error, and what led to it, without what holds the password: frames, psycopg's options of the connection."""
+    """The error and its causes without what holds the password: frames, and psycopg's options of the connection."""
     chain: list[BaseException] = [error]
     for one in chain:
         chain += [each for each in (one.__cause__, one.__context__) if each is not None and each not in chain]

@@ -1,9 +1,9 @@
-"""What pools share that ask nobody when they hand out a connection: theirs are renewed from outside.
+"""Pools that call no hook when they hand out a connection: their connections are renewed after a change.
 
-On a change a connection of its own first tries the newest login, and only when the server takes it the pool drops the
-others: as long as the server is behind the volume, those that are there are better than none. All of that goes on
-beside the delivery, as others wait there for their turn. If it takes longer than the patience, the client's error is
-what the subscriber raises: liveconfig calls it again, with back-off, and the settings are not healthy until it is done.
+After a change, one more connection tries the newest login. When the server accepts it, the pool drops its connections;
+before that, the old ones are better than none. This runs beside the delivery of changes, so that no other subscriber
+waits for it. If it takes longer than the patience, the subscriber raises the client's error: liveconfig retries it with
+back-off, and the settings are not healthy until it succeeds.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Generic, Self, TypeVar
 
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins, Wait
-from liveconfig.integrations._refusal import taken_at_least, without_secrets
+from liveconfig.integrations._refusal import accepted_despite_limits, without_secrets
 
-# The server may have taken an older login just before it took the newest: by then that connection is in the pool.
+# A connection that logged in just before the server accepted the newest login is in the pool after this time.
 SETTLE = Wait(0.5, lambda _: False)
 
 P = TypeVar("P")
@@ -31,19 +31,19 @@ Probe = TypeVar("Probe", bound=Callable[[Login], Any])
 
 
 class _OverError(Exception):
-    """There is nothing to renew any more, or a newer round does it."""
+    """There is nothing to renew any more, or a newer round has begun."""
 
 
 class _Renewal(ABC, Generic[P, Probe]):
     """Moves the connections of one pool to the newest login.
 
-    There is no lock in here (a fork would inherit it held): the last round that was begun is the one that counts.
+    It has no lock, because a forked child would inherit it held. The round that began last is the one that counts.
 
     Args:
-        pool: It is held weakly.
+        pool: The pool. It is held weakly.
         logins: The logins of the pool.
         drop: Drops the idle connections of the pool at once, and the busy ones when they are returned.
-        in_use: Whether the pool may have connections: it was not closed.
+        in_use: Whether the pool may have connections, because it was not closed.
     """
 
     _probe: Probe
@@ -54,7 +54,7 @@ class _Renewal(ABC, Generic[P, Probe]):
         self._drop = drop
         self._in_use = in_use
         self._process = 0
-        self._missed = True  # a change for which there was nothing to renew
+        self._missed = True  # there was a change, and nothing to renew
         self._failure: Exception | None = None  # why the last round failed
         self._reporting = False
         self.round: object = None
@@ -63,14 +63,14 @@ class _Renewal(ABC, Generic[P, Probe]):
         weakref.finalize(pool, self._cancel).atexit = False
 
     def connected(self, login: Login, probe: Probe) -> None:
-        """Take note of a new connection of the pool, and of how to try a login with one more."""
+        """Record that the pool has opened a connection, and how to try a login with one more."""
         self._probe, self._process = probe, os.getpid()
         missed, self._missed = self._missed, False
         if missed and login != self._logins.newest():
             self._begin()
 
     def renewable(self) -> P | None:
-        """The pool, unless it is closed or gone, or this is a child that must not touch its parent's connections."""
+        """The pool, unless it is closed or gone, or this is a forked child without connections of its own."""
         pool = self._pool() if self._process == os.getpid() else None
         return pool if pool is not None and self._in_use(pool) else None
 
@@ -79,17 +79,17 @@ class _Renewal(ABC, Generic[P, Probe]):
         return bool(self._logins.live.status().watcher != "off")
 
     def ended(self, failure: Exception | None) -> None:
-        """A round is done: have a failure stand in the status, and one that stands there taken back."""
+        """Show the failure of a finished round in the status, or remove the one that is shown there."""
         before, self._failure = self._failure, failure
         if (before is None) != (failure is None):
             self._reporting = failure is not None
-            self._subscribe(initial=self._reporting)  # it was called when this returns
+            self._subscribe(initial=self._reporting)  # calls `_renew`, which raises the failure, before it returns
             self._reporting = False
 
     def _subscribe(self, *, initial: bool = False) -> None:
         self._cancel()
         self._subscription = self._logins.live.subscribe(self._logins.read, self._renew, initial=initial)
-        if self._pool() is None:  # it went while this subscribed
+        if self._pool() is None:  # it was deleted while this subscribed
             self._cancel()
 
     def _cancel(self) -> None:
@@ -98,7 +98,7 @@ class _Renewal(ABC, Generic[P, Probe]):
             subscription.cancel()
 
     def _renew(self, _change: Any) -> None:
-        """Called at a change and, while it raises, with back-off."""
+        """The subscriber: called at a change and, while it raises, with back-off."""
         if self.renewable() is None:
             self._missed, self._failure = True, None
             return
@@ -113,7 +113,7 @@ class _Renewal(ABC, Generic[P, Probe]):
 
 
 class _Round(Generic[P]):
-    """One go at it: over when there is nothing to renew, a newer one has begun, or the settings were closed."""
+    """One renewal. It ends when there is nothing to renew, a newer one has begun, or the settings were closed."""
 
     def __init__(self, renewal: _Renewal[P, Any]) -> None:
         self._renewal = renewal
@@ -122,7 +122,7 @@ class _Round(Generic[P]):
         self.report: Callable[[], None] = lambda: None
 
     def pool(self) -> P:
-        """The pool, if this is to go on."""
+        """The pool, if this round should continue."""
         pool = self._renewal.renewable()
         if pool is None or not self._counts() or (self._watched and not self._renewal.watched()):
             raise _OverError
@@ -143,7 +143,7 @@ class _Round(Generic[P]):
 
 
 class Renewal(_Renewal[P, Callable[[Login], None]]):
-    """As `_Renewal` says, each round on a thread of its own."""
+    """A renewal whose rounds run on a thread of their own."""
 
     def _begin(self) -> None:
         threading.Thread(target=self._work, name="liveconfig-renewal", daemon=True).start()
@@ -153,7 +153,7 @@ class Renewal(_Renewal[P, Callable[[Login], None]]):
 
             def attempt(login: Login) -> None:
                 this.pool()
-                with taken_at_least():
+                with accepted_despite_limits():
                     self._probe(login)
 
             self._logins.prove(attempt)
@@ -163,7 +163,7 @@ class Renewal(_Renewal[P, Callable[[Login], None]]):
 
 
 class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
-    """As `_Renewal` says, each round a task of the event loop that the pool connects on."""
+    """A renewal whose rounds are tasks of the event loop that the pool connects on."""
 
     _loop: asyncio.AbstractEventLoop | None = None
     _task: asyncio.Task[None] | None = None  # the loop itself refers to its tasks weakly
@@ -173,7 +173,7 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
         super().connected(login, probe)
 
     def renewable(self) -> P | None:
-        """As for any pool; connections of an event loop that is closed are gone with it."""
+        """As for any pool. The connections of a closed event loop are gone."""
         return None if self._loop is None or self._loop.is_closed() else super().renewable()
 
     def _begin(self) -> None:
@@ -189,10 +189,10 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
 
             async def attempt(login: Login) -> None:
                 this.pool()
-                with taken_at_least():
+                with accepted_despite_limits():
                     await self._probe(login)
 
             await self._logins.aprove(attempt)
             await SETTLE.awaitable(self._logins.live)
             await self._drop(this.pool())
-        await asyncio.to_thread(this.report)  # it waits for the subscriber to be called
+        await asyncio.to_thread(this.report)  # waits until the subscriber was called

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
-from liveconfig.integrations._login import Logins, Look, Wait
+from liveconfig.integrations._login import Logins, ReadVolume, Wait
 from liveconfig.integrations._refusal import login_refused
 
 with extra_of(__name__):
@@ -84,7 +84,7 @@ def bind(
     event.listen(target, "checkout", replace_outdated)
 
 
-def _awaiting(logins: Logins) -> Callable[[Look | Wait], None]:
+def _awaiting(logins: Logins) -> Callable[[ReadVolume | Wait], None]:
     """Read and wait on the event loop: an async engine calls its listeners in a greenlet that can await."""
     return lambda step: _await(step.awaitable(logins.live))
 

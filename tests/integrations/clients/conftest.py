@@ -36,7 +36,7 @@ class RefusedError(Exception):
     sqlstate = "28P01"
 
 
-class Door:
+class LoginServer:
     """Takes some logins, and remembers which were tried."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Door:
         self.tried: list[tuple[str | None, str | None]] = []
         self.broken: Exception | None = None
 
-    def enter(self, user: str | None, password: str | None) -> None:
+    def log_in(self, user: str | None, password: str | None) -> None:
         self.tried.append((user, password))
         if self.broken is not None:
             raise self.broken
@@ -53,8 +53,8 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Door:
-    one = Door()
+def login_server() -> LoginServer:
+    one = LoginServer()
     one.takes = {("app", "one")}
     return one
 

@@ -18,11 +18,11 @@ def logins(settings: Any) -> Logins:
     return Logins(settings, "db.user", "db.password", 0.2)
 
 
-def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, door: Any) -> None:
-    """Who wants the newest login proven tries it once, and not again while the server is known to take it."""
+def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, login_server: Any) -> None:
+    """`prove` tries the newest login once, and not again while the server is known to accept it."""
 
     def attempt(login: Login) -> None:
-        door.enter(**login.arguments())
+        login_server.log_in(**login.arguments())
 
     async def attempt_here(login: Login) -> None:
         attempt(login)
@@ -30,12 +30,12 @@ def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, door: Any) ->
     logins.prove(attempt)
     logins.prove(attempt)
     asyncio.run(logins.aprove(attempt_here))
-    assert door.tried == [("app", "one")]
+    assert login_server.tried == [("app", "one")]
 
 
-def test_steps_that_somebody_else_performs(logins: Logins, door: Any) -> None:
-    """Where the calling thread must not block, reading and waiting are left to who called."""
-    door.takes = set()
+def test_steps_that_the_caller_runs(logins: Logins, login_server: Any) -> None:
+    """A caller whose thread must not block runs the steps that read and wait itself."""
+    login_server.takes = set()
     steps = []
 
     def perform(step: Any) -> None:
@@ -43,13 +43,13 @@ def test_steps_that_somebody_else_performs(logins: Logins, door: Any) -> None:
         step.plain(logins.live)
 
     with pytest.raises(Exception, match="login refused"):
-        logins.connect(lambda login: door.enter(**login.arguments()), perform)
-    assert steps[0] == "Look"
+        logins.connect(lambda login: login_server.log_in(**login.arguments()), perform)
+    assert steps[0] == "ReadVolume"
     assert "Wait" in steps
 
 
-def test_a_login_that_comes_when_nobody_wants_one(settings: Any) -> None:
-    """A change that is just being told when the last client goes is told to nobody."""
+def test_a_change_after_the_last_client_is_gone(settings: Any) -> None:
+    """A change that is being delivered when the last client is deleted reaches nobody."""
     logins = Logins(settings, "db.user", "db.password", 0.2)
     [subscriber] = settings.live._core.hub.subscribers
     del logins
@@ -68,8 +68,8 @@ def test_an_extra_that_is_missing() -> None:
     assert caught.value.name == "redis"
 
 
-def test_a_pool_that_goes_while_it_is_subscribed_for(settings: Any, logins: Logins) -> None:
-    """A pool that nobody refers to any more at the moment at which its renewal subscribes is not subscribed for."""
+def test_a_pool_that_is_deleted_while_its_renewal_subscribes(settings: Any, logins: Logins) -> None:
+    """A pool that is deleted while its renewal subscribes leaves no subscription."""
 
     class Pool:
         pass

@@ -1,4 +1,4 @@
-"""What `bind` does to a psycopg pool: its connections, without a server, stand behind a door that asks for a login."""
+"""What `bind` does to a psycopg pool, with connections that log in to a stand-in for a server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Drained:
             return self._changed.wait_for(lambda: self.count >= count, 10)
 
 
-def plain_pool(door: Any, drained: Drained) -> ConnectionPool[Any]:
+def plain_pool(login_server: Any, drained: Drained) -> ConnectionPool[Any]:
     class Guarded(Connection[Any]):
         closed = False
 
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-            door.enter(kwargs.get("user"), kwargs.get("password"))
+            login_server.log_in(kwargs.get("user"), kwargs.get("password"))
             return cls.__new__(cls)
 
         def close(self) -> None:
@@ -61,11 +61,11 @@ def plain_pool(door: Any, drained: Drained) -> ConnectionPool[Any]:
     return Counting("host=db", connection_class=Guarded, open=False)
 
 
-def async_pool(door: Any, drained: Drained) -> AsyncConnectionPool[Any]:
+def async_pool(login_server: Any, drained: Drained) -> AsyncConnectionPool[Any]:
     class Guarded(AsyncConnection[Any]):
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-            door.enter(kwargs.get("user"), kwargs.get("password"))
+            login_server.log_in(kwargs.get("user"), kwargs.get("password"))
             return cls.__new__(cls)
 
         async def close(self) -> None:
@@ -103,34 +103,34 @@ def swap(volume: Any, settings: Any, password: str) -> None:
 
 
 def test_the_pool_is_drained_when_the_server_takes_the_new_login(
-    settings: Any, volume: Any, door: Any, drained: Drained
+    settings: Any, volume: Any, login_server: Any, drained: Drained
 ) -> None:
     """On a change one connection tries the new login; once the server takes it, and no sooner, the pool is drained."""
-    pool = plain_pool(door, drained)
+    pool = plain_pool(login_server, drained)
     bind_and_open(pool, settings)
     pool.connection_class.connect("host=db")
     refusals = threading.Semaphore(0)
-    enter = door.enter
+    log_in = login_server.log_in
 
-    def enter_and_tell(user: str | None, password: str | None) -> None:
+    def log_in_and_record(user: str | None, password: str | None) -> None:
         try:
-            enter(user, password)
+            log_in(user, password)
         except Exception:
             refusals.release()
             raise
 
-    door.enter = enter_and_tell
+    login_server.log_in = log_in_and_record
     swap(volume, settings, "two")
     assert refusals.acquire(timeout=10)
     assert refusals.acquire(timeout=10)
     assert drained.count == 0
-    door.takes = {("app", "two")}
+    login_server.takes = {("app", "two")}
     assert drained.wait_for(1)
 
 
-def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, door: Any, drained: Drained) -> None:
+def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, login_server: Any, drained: Drained) -> None:
     """An async pool is drained on the event loop that it connects on now, wherever it was bound."""
-    pool = async_pool(door, drained)
+    pool = async_pool(login_server, drained)
     bind_and_open(pool, settings)  # no loop is running here
 
     async def connect() -> None:
@@ -138,7 +138,7 @@ def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, door: Any,
 
     async def run() -> None:
         await connect()
-        door.takes = {("app", "two")}
+        login_server.takes = {("app", "two")}
         await asyncio.to_thread(swap, volume, settings, "two")
         assert await asyncio.to_thread(drained.wait_for, 1)
 
@@ -148,10 +148,10 @@ def test_an_async_pool_is_drained_as_well(settings: Any, volume: Any, door: Any,
 
 @pytest.mark.parametrize("make", [plain_pool, async_pool])
 def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(
-    settings: Any, volume: Any, door: Any, drained: Drained, eventually: Any, make: Any
+    settings: Any, volume: Any, login_server: Any, drained: Drained, eventually: Any, make: Any
 ) -> None:
     """When the patience is at its end, the subscriber fails: the status says so until the server takes the login."""
-    pool = make(door, drained)
+    pool = make(login_server, drained)
     bind_and_open(pool, settings, patience=0)
 
     def story() -> None:
@@ -159,7 +159,7 @@ def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(
         assert eventually(lambda: not settings.live.status().healthy)
         assert "_renewal" in settings.live.status().problems[0]
         assert drained.count == 0
-        door.takes = {("app", "two")}
+        login_server.takes = {("app", "two")}
         assert drained.wait_for(1)
         assert eventually(lambda: settings.live.status().healthy)
 
@@ -181,18 +181,18 @@ def run_with_a_connection(pool: Any, story: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("make", [plain_pool, async_pool])
 def test_others_are_told_while_pools_are_renewed(
-    settings: Any, volume: Any, door: Any, drained: Drained, make: Any
+    settings: Any, volume: Any, login_server: Any, drained: Drained, make: Any
 ) -> None:
     """E160: six pools try the new login beside the delivery, so that nobody waits for them."""
-    pools = [make(door, drained) for _ in range(6)]
+    pools = [make(login_server, drained) for _ in range(6)]
     for pool in pools:
         bind_and_open(pool, settings)
 
     def story() -> None:
-        door.takes = set()
+        login_server.takes = set()
         swap(volume, settings, "two")
         assert [each.name for each in settings.live.status().subscribers if each.running_since] == []
-        door.takes = {("app", "two")}
+        login_server.takes = {("app", "two")}
         assert drained.wait_for(6)
 
     def all_connected(rest: list[Any]) -> None:
@@ -205,46 +205,50 @@ def test_others_are_told_while_pools_are_renewed(
 
 
 @pytest.mark.parametrize("make", [plain_pool, async_pool])
-def test_a_closed_pool_is_left_alone(settings: Any, volume: Any, door: Any, drained: Drained, make: Any) -> None:
+def test_a_closed_pool_is_left_alone(
+    settings: Any, volume: Any, login_server: Any, drained: Drained, make: Any
+) -> None:
     """For a pool that was closed nothing is tried, and nothing fails."""
-    closed, other = make(door, drained), plain_pool(door, drained)
+    closed, other = make(login_server, drained), plain_pool(login_server, drained)
     for pool in (closed, other):
         bind_and_open(pool, settings)
 
     def story() -> None:
         closed.closed = True
-        door.tried.clear()
-        door.takes = {("app", "two")}
+        login_server.tried.clear()
+        login_server.takes = {("app", "two")}
         swap(volume, settings, "two")
         assert drained.wait_for(1)
-        assert door.tried == [("app", "two")]
+        assert login_server.tried == [("app", "two")]
         assert settings.live.status().healthy
 
     run_with_a_connection(other, lambda: run_with_a_connection(closed, story))
 
 
 def test_a_pool_whose_event_loop_is_gone_is_left_alone(
-    settings: Any, volume: Any, door: Any, drained: Drained, caplog: pytest.LogCaptureFixture
+    settings: Any, volume: Any, login_server: Any, drained: Drained, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Connections of an event loop that is closed are gone with it: nothing is tried for them, and nothing promised."""
-    pool = async_pool(door, drained)
+    pool = async_pool(login_server, drained)
     bind_and_open(pool, settings)
     run_with_a_connection(pool, lambda: None)
     swap(volume, settings, "two")
     assert settings.live.status().healthy
     assert "event loop" not in caplog.text
-    assert door.tried == [("app", "one")]
+    assert login_server.tried == [("app", "one")]
 
 
 @pytest.mark.parametrize("end", ["the settings are closed", "the pool is closed", "the pool is gone"])
-def test_a_renewal_ends(settings: Any, volume: Any, door: Any, drained: Drained, eventually: Any, end: str) -> None:
+def test_a_renewal_ends(
+    settings: Any, volume: Any, login_server: Any, drained: Drained, eventually: Any, end: str
+) -> None:
     """E162: a renewal that waits for the server ends when the settings or the pool are closed, or the pool is gone."""
     threads = set(threading.enumerate())
-    pools = [plain_pool(door, drained)]
+    pools = [plain_pool(login_server, drained)]
     bind_and_open(pools[0], settings, patience=3600)
     pools[0].connection_class.connect("host=db")
     swap(volume, settings, "two")
-    assert eventually(lambda: door.tried.count(("app", "two")) > 1)
+    assert eventually(lambda: login_server.tried.count(("app", "two")) > 1)
     if end == "the settings are closed":
         settings.live.close()
     elif end == "the pool is closed":
@@ -274,38 +278,38 @@ def test_a_pool_that_is_open_is_refused(settings: Any, kind: Any) -> None:
 
 
 def test_a_change_before_the_first_connection_is_not_lost(
-    settings: Any, volume: Any, door: Any, drained: Drained
+    settings: Any, volume: Any, login_server: Any, drained: Drained
 ) -> None:
     """The login changed between the binding and the first connection, which had to take the one before."""
-    pool = plain_pool(door, drained)
+    pool = plain_pool(login_server, drained)
     bind_and_open(pool, settings)
     swap(volume, settings, "two")
     pool.connection_class.connect("host=db")
-    assert door.tried[:2] == [("app", "two"), ("app", "one")]
-    door.takes = {("app", "two")}
+    assert login_server.tried[:2] == [("app", "two"), ("app", "one")]
+    login_server.takes = {("app", "two")}
     assert drained.wait_for(1)
 
 
-def test_what_the_pool_was_given_is_kept(settings: Any, door: Any, drained: Drained) -> None:
+def test_what_the_pool_was_given_is_kept(settings: Any, login_server: Any, drained: Drained) -> None:
     """The pool's own class of connections and arguments are kept; user and password are the newest."""
-    pool = plain_pool(door, drained)
+    pool = plain_pool(login_server, drained)
     guarded = pool.connection_class
     bind(pool, settings, user=None)
     assert issubclass(pool.connection_class, guarded)
-    door.takes = {("of-the-pool", "one")}
+    login_server.takes = {("of-the-pool", "one")}
     pool.connection_class.connect("host=db", user="of-the-pool", password="old")
-    assert door.tried == [("of-the-pool", "one")]
+    assert login_server.tried == [("of-the-pool", "one")]
 
 
-def test_a_field_that_is_not_there_is_named(settings: Any, door: Any, drained: Drained) -> None:
+def test_a_field_that_is_not_there_is_named(settings: Any, login_server: Any, drained: Drained) -> None:
     """The name of a field that does not exist is an error at once, that names the nearest."""
     with pytest.raises(LiveConfigError, match=r"db\.password"):
-        bind(plain_pool(door, drained), settings, password="db.pasword")
+        bind(plain_pool(login_server, drained), settings, password="db.pasword")
 
 
-def test_a_pool_that_is_gone_is_forgotten(settings: Any, door: Any, drained: Drained) -> None:
+def test_a_pool_that_is_gone_is_forgotten(settings: Any, login_server: Any, drained: Drained) -> None:
     """The settings do not keep a pool, nor hear of one, that nobody refers to any more."""
-    pool = plain_pool(door, drained)
+    pool = plain_pool(login_server, drained)
     bind_and_open(pool, settings)
     pool.connection_class.connect("host=db")
     del pool
@@ -315,15 +319,15 @@ def test_a_pool_that_is_gone_is_forgotten(settings: Any, door: Any, drained: Dra
 
 @pytest.mark.parametrize("make", [plain_pool, async_pool])
 def test_a_connection_that_is_outdated_when_it_is_made(
-    settings: Any, volume: Any, door: Any, drained: Drained, make: Any
+    settings: Any, volume: Any, login_server: Any, drained: Drained, make: Any
 ) -> None:
     """A connection that logged in while the server began to take a newer login is not given to the pool."""
-    pool = make(door, drained)
+    pool = make(login_server, drained)
     bind_and_open(pool, settings)
-    enter, others = door.enter, []
+    log_in, others = login_server.log_in, []
 
     def rotated_meanwhile(user: str | None, password: str | None) -> None:
-        enter(user, password)
+        log_in(user, password)
         if not others:
             others.append(threading.Thread(target=another))
             others[0].start()
@@ -331,7 +335,7 @@ def test_a_connection_that_is_outdated_when_it_is_made(
 
     def another() -> None:
         swap(volume, settings, "two")
-        door.takes = {("app", "two")}
+        login_server.takes = {("app", "two")}
         connect()
 
     def connect() -> None:
@@ -339,11 +343,11 @@ def test_a_connection_that_is_outdated_when_it_is_made(
         if inspect.isawaitable(connection):
             asyncio.run(finished(connection))
 
-    door.enter = rotated_meanwhile
+    login_server.log_in = rotated_meanwhile
     connect()
-    assert door.tried[-1] == ("app", "two")
-    assert [password for _, password in door.tried if password == "one"] == ["one"]
-    assert len(door.tried) >= 3
+    assert login_server.tried[-1] == ("app", "two")
+    assert [password for _, password in login_server.tried if password == "one"] == ["one"]
+    assert len(login_server.tried) >= 3
 
 
 async def finished(awaitable: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What `bind` does to an engine: a dialect of SQLite behind a door that asks for a login."""
+"""What `bind` does to an engine, with a dialect of SQLite that logs in to a stand-in for a server."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from liveconfig.integrations.sqlalchemy import bind
 
 
 class GuardedDialect(SQLiteDialect_pysqlite):
-    """SQLite with a door in front of it."""
+    """SQLite that asks for a login."""
 
     supports_statement_cache = True
-    door: Any
+    login_server: Any
 
     def create_connect_args(self, url: Any) -> Any:
         return [":memory:"], url.translate_connect_args(username="who", password="word", database="unused")
 
     def connect(self, *cargs: Any, who: str | None = None, word: str | None = None, **_: Any) -> Any:
-        self.door.enter(who, word)
+        self.login_server.log_in(who, word)
         return super().connect(*cargs, check_same_thread=False)
 
 
@@ -47,12 +47,12 @@ registry.impls["sqlite.string"] = lambda: ConnectionStringDialect
 
 
 @pytest.fixture
-def make_engine(door: Any) -> Iterator[Callable[..., Engine]]:
+def make_engine(login_server: Any) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
     def make(url: str = "sqlite+guarded://", **how: Any) -> Engine:
         engine = create_engine(url, **how)
-        engine.dialect.door = door  # type: ignore[attr-defined]
+        engine.dialect.login_server = login_server  # type: ignore[attr-defined]
         engines.append(engine)
         return engine
 
@@ -74,33 +74,37 @@ def use(engine: Engine) -> Any:
 
 
 def test_a_connection_logs_in_with_the_pair_of_one_snapshot(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
     """User and password come from the newest snapshot, and go under the driver's own names for them."""
     engine = make_engine()
     bind(engine, settings)
     use(engine)
     swap(volume, settings, "two", user="other")
-    door.takes = {("other", "two")}
+    login_server.takes = {("other", "two")}
     use(engine)
-    assert door.tried == [("app", "one"), ("other", "two"), ("other", "two")]  # tried first, then connected with
+    assert login_server.tried == [
+        ("app", "one"),
+        ("other", "two"),
+        ("other", "two"),
+    ]  # tried first, then connected with
 
 
 @pytest.mark.parametrize("how", ["no field", "a field that is None"])
-def test_the_url_can_have_the_user(make_engine: Any, settings: Any, volume: Any, door: Any, how: str) -> None:
+def test_the_url_can_have_the_user(make_engine: Any, settings: Any, volume: Any, login_server: Any, how: str) -> None:
     """Where no field, or an empty one, gives the user, the URL's stands."""
     if how == "a field that is None":
         volume.write({"db.password": "one"})
         settings.live.reload()
     engine = make_engine("sqlite+guarded://of-the-url:old@/")
     bind(engine, settings, user=None if how == "no field" else "db.user")
-    door.takes = {("of-the-url", "one")}
+    login_server.takes = {("of-the-url", "one")}
     use(engine)
-    assert door.tried == [("of-the-url", "one")]
+    assert login_server.tried == [("of-the-url", "one")]
 
 
 def test_an_idle_connection_with_an_old_login_is_replaced(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
     """An idle connection gives way to one with the new login when it is checked out; after that it stays."""
     engine = make_engine()
@@ -108,27 +112,27 @@ def test_an_idle_connection_with_an_old_login_is_replaced(
     first = use(engine)
     assert use(engine) is first
     swap(volume, settings, "two")
-    door.takes = {("app", "two")}
+    login_server.takes = {("app", "two")}
     second = use(engine)
     assert second is not first
     assert use(engine) is second
 
 
-def test_a_busy_connection_is_left_alone(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+def test_a_busy_connection_is_left_alone(make_engine: Any, settings: Any, volume: Any, login_server: Any) -> None:
     """A connection that is in use goes on when the login changes, and is replaced the next time."""
     engine = make_engine()
     bind(engine, settings)
     with engine.connect() as connection:
         busy = connection.connection.driver_connection
         swap(volume, settings, "two")
-        door.takes = {("app", "two")}
+        login_server.takes = {("app", "two")}
         connection.execute(text("SELECT 1"))
         assert connection.connection.driver_connection is busy
     assert use(engine) is not busy
 
 
 def test_connections_stay_while_the_server_does_not_take_the_newest(
-    make_engine: Any, settings: Any, volume: Any, door: Any, caplog: pytest.LogCaptureFixture
+    make_engine: Any, settings: Any, volume: Any, login_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the server refuses the newest login, one connection a second tries it, and those that are there stay."""
     engine = make_engine()
@@ -136,40 +140,40 @@ def test_connections_stay_while_the_server_does_not_take_the_newest(
     with engine.connect() as one, engine.connect() as other:
         there = {one.connection.driver_connection, other.connection.driver_connection}
     swap(volume, settings, "two")
-    door.tried.clear()
+    login_server.tried.clear()
     assert {use(engine) for _ in range(20)} <= there
-    assert set(door.tried) == {("app", "two")}
-    assert len(door.tried) < 20
+    assert set(login_server.tried) == {("app", "two")}
+    assert len(login_server.tried) < 20
     assert caplog.text.count("the server refuses the newest login") == 1
 
 
 def test_connections_stay_where_the_server_takes_neither_login(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
     """The server has moved on, and the volume got a wrong login: what is connected still works, and stays."""
     engine = make_engine()
     bind(engine, settings, patience=0)
     there = use(engine)
-    door.takes = set()
+    login_server.takes = set()
     swap(volume, settings, "a typing error")
     assert use(engine) is there
 
 
 def test_a_connection_stays_while_no_other_can_be_made(
-    make_engine: Any, settings: Any, volume: Any, door: Any, caplog: pytest.LogCaptureFixture
+    make_engine: Any, settings: Any, volume: Any, login_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that cannot be reached has said nothing of the newest login: what is connected still works, and stays."""
     engine = make_engine()
     bind(engine, settings)
     there = use(engine)
     swap(volume, settings, "two")
-    door.broken = OSError("no route to host")
+    login_server.broken = OSError("no route to host")
     assert use(engine) is there
     assert "refuses" not in caplog.text
 
 
 def test_a_connection_gives_way_where_there_is_no_room_for_one_more(
-    make_engine: Any, settings: Any, volume: Any, door: Any, monkeypatch: pytest.MonkeyPatch
+    make_engine: Any, settings: Any, volume: Any, login_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server took the newest login and has no room for one more of this role: the idle connection makes room."""
     engine = make_engine()
@@ -178,37 +182,39 @@ def test_a_connection_gives_way_where_there_is_no_room_for_one_more(
     swap(volume, settings, "two")
     full = [OSError('too many connections for role "app"')]
 
-    def enter(*_: object) -> None:
+    def log_in(*_: object) -> None:
         if full:
             raise full.pop()
 
-    monkeypatch.setattr(door, "enter", enter)
+    monkeypatch.setattr(login_server, "log_in", log_in)
     assert use(engine) is not there
     assert full == []
 
 
-def test_a_connection_from_before_gives_way(make_engine: Any, settings: Any, door: Any) -> None:
+def test_a_connection_from_before_gives_way(make_engine: Any, settings: Any, login_server: Any) -> None:
     """A connection that was made before the engine was bound is replaced when it is checked out."""
-    door.takes = {(None, None), ("app", "one")}
+    login_server.takes = {(None, None), ("app", "one")}
     engine = make_engine()
     there = use(engine)
     bind(engine, settings)
     assert use(engine) is not there
-    assert door.tried == [(None, None), ("app", "one")]
+    assert login_server.tried == [(None, None), ("app", "one")]
 
 
 def test_a_password_that_the_driver_cannot_send_is_not_shown(
-    make_engine: Any, settings: Any, volume: Any, door: Any, canary: str, monkeypatch: pytest.MonkeyPatch
+    make_engine: Any, settings: Any, volume: Any, login_server: Any, canary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F52: a password with a letter that the driver cannot encode is a refused one, and nowhere in the error."""
     engine = make_engine(poolclass=NullPool)
     bind(engine, settings, patience=0)
-    enter = door.enter
-    monkeypatch.setattr(door, "enter", lambda user, password: enter(user, password.encode("latin-1").decode("latin-1")))
+    log_in = login_server.log_in
+    monkeypatch.setattr(
+        login_server, "log_in", lambda user, password: log_in(user, password.encode("latin-1").decode("latin-1"))
+    )
     swap(volume, settings, f"{canary}€")
     use(engine)
-    assert door.tried == [("app", "one")]
-    door.takes = set()
+    assert login_server.tried == [("app", "one")]
+    login_server.takes = set()
     with pytest.raises(LiveConfigError, match=r"cannot send the login \(db\.user, db\.password\)") as caught:
         use(engine)
     assert caught.value.__context__ is None
@@ -216,7 +222,7 @@ def test_a_password_that_the_driver_cannot_send_is_not_shown(
     assert canary not in "".join(str(frame.locals) for frame in frames if frame.filename != __file__)
 
 
-def test_a_model_that_is_none_gives_no_login(make_engine: Any, kubelet_volume: Any, door: Any) -> None:
+def test_a_model_that_is_none_gives_no_login(make_engine: Any, kubelet_volume: Any, login_server: Any) -> None:
     """Where the model that holds user and password is None, the URL's login stands, until there is one."""
 
     class Db(BaseModel):
@@ -230,42 +236,44 @@ def test_a_model_that_is_none_gives_no_login(make_engine: Any, kubelet_volume: A
     settings = MaybeSettings.load(_volumes=kubelet_volume.path, _watch=False)
     engine = make_engine("sqlite+guarded://of-the-url:old@/", poolclass=NullPool)
     bind(engine, settings)
-    door.takes = {("of-the-url", "old"), ("app", "one")}
+    login_server.takes = {("of-the-url", "old"), ("app", "one")}
     use(engine)
     swap(kubelet_volume, settings, "one")
     use(engine)
-    assert door.tried == [("of-the-url", "old"), ("app", "one")]
+    assert login_server.tried == [("of-the-url", "old"), ("app", "one")]
 
 
 def test_a_login_that_the_server_has_replaced_is_forgotten(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
     """Once the server took the newest login, the one before is never tried again."""
     engine = make_engine()
     bind(engine, settings, patience=0)
     swap(volume, settings, "two")
-    door.takes = {("app", "two")}
+    login_server.takes = {("app", "two")}
     use(engine)
     engine.dispose()
-    door.takes = set()
+    login_server.takes = set()
     with pytest.raises(Exception, match="refused"):
         use(engine)
-    assert ("app", "one") not in door.tried
+    assert ("app", "one") not in login_server.tried
 
 
-def test_a_login_between_two_that_nobody_used_is_tried(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+def test_a_login_between_two_that_nobody_used_is_tried(
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
+) -> None:
     """The server is one login behind, and nobody connected with that one: it is remembered all the same."""
     engine = make_engine()
     bind(engine, settings, patience=0)
     swap(volume, settings, "two")
     swap(volume, settings, "three")
-    door.takes = {("app", "two")}
+    login_server.takes = {("app", "two")}
     use(engine)
-    assert door.tried == [("app", "three"), ("app", "two")]
+    assert login_server.tried == [("app", "three"), ("app", "two")]
 
 
 def test_a_typing_error_that_was_corrected_does_not_hide_the_login_that_works(
-    make_engine: Any, settings: Any, volume: Any, door: Any
+    make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
     """The volume had a wrong login for a while: the one that works is tried although it is not the last but one."""
     engine = make_engine()
@@ -274,30 +282,30 @@ def test_a_typing_error_that_was_corrected_does_not_hide_the_login_that_works(
     swap(volume, settings, "tow")
     swap(volume, settings, "two")
     engine.dispose()
-    door.tried.clear()
+    login_server.tried.clear()
     use(engine)
-    assert door.tried == [("app", "two"), ("app", "tow"), ("app", "one")]
+    assert login_server.tried == [("app", "two"), ("app", "tow"), ("app", "one")]
 
 
-def test_other_errors_are_handed_on_at_once(make_engine: Any, settings: Any, door: Any) -> None:
+def test_other_errors_are_handed_on_at_once(make_engine: Any, settings: Any, login_server: Any) -> None:
     """An error that is no refusal is not retried."""
     engine = make_engine()
     bind(engine, settings, patience=60)
-    door.broken = OSError("no route to host")
+    login_server.broken = OSError("no route to host")
     with pytest.raises(OSError, match="no route"):
         use(engine)
-    assert len(door.tried) == 1
+    assert len(login_server.tried) == 1
 
 
-def test_what_counts_as_a_refusal_can_be_told(make_engine: Any, settings: Any, volume: Any, door: Any) -> None:
+def test_what_counts_as_a_refusal_can_be_told(make_engine: Any, settings: Any, volume: Any, login_server: Any) -> None:
     """For a driver with other words `refused` says which errors refuse the login."""
     engine = make_engine()
     bind(engine, settings, patience=0, refused=lambda error: "1017" in str(error))
     swap(volume, settings, "two")
-    door.broken = OSError("ORA-01017")
+    login_server.broken = OSError("ORA-01017")
     with pytest.raises(OSError, match="1017"):
         use(engine)
-    assert door.tried == [("app", "two"), ("app", "one")]
+    assert login_server.tried == [("app", "two"), ("app", "one")]
 
 
 def test_a_driver_that_takes_a_connection_string_is_refused(make_engine: Any, settings: Any) -> None:
@@ -312,10 +320,10 @@ def test_a_field_that_is_not_there_is_named(make_engine: Any, settings: Any) -> 
         bind(make_engine(), settings, password="db.pasword")
 
 
-def test_an_engine_that_is_gone_is_forgotten(settings: Any, door: Any) -> None:
+def test_an_engine_that_is_gone_is_forgotten(settings: Any, login_server: Any) -> None:
     """The settings do not keep an engine, nor hear of one, that nobody refers to any more."""
     engine = create_engine("sqlite+guarded://")
-    engine.dialect.door = door  # type: ignore[attr-defined]
+    engine.dialect.login_server = login_server  # type: ignore[attr-defined]
     bind(engine, settings)
     assert len(settings.live.status().subscribers) == 1
     use(engine)
