@@ -425,6 +425,13 @@ class TestTerminal:
         assert "\x1b[32mLIVE" in terminal("audit", str(SHOP), COLUMNS="200")
         assert "\x1b[" not in terminal("audit", str(SHOP), COLUMNS="200", NO_COLOR="1").replace("\x1b[K", "")
 
+    def test_no_colours_in_a_file(self, terminal, tmp_path):
+        """What is written to a file has no colours and is not folded, though the command runs on a terminal."""
+        terminal("audit", str(SHOP), "--output", "audit.txt", COLUMNS="60")
+        text = (tmp_path / "audit.txt").read_text()
+        assert "\x1b" not in text
+        assert "files change in place: /etc/config" in text
+
     @pytest.mark.parametrize("width", [80, 100, 140])
     def test_folds(self, terminal, width):
         """A table that is wider than the terminal folds: no line is longer, and no name is cut."""
@@ -470,7 +477,7 @@ class TestCluster:
                 f"""\
 echo "$@" >> {tmp_path}/log
 case "$*" in
-"get deploy,sts,ds,rs,cronjob,job,pod,cm,ing,sa -o json"*) cat {SHOP.parent}/get-all.json ;;
+"get deploy,sts,ds,rs,cronjob,job,pod,cm,ing,sa "*) cat {SHOP.parent}/get-all.json ;;
 "get secrets"*) {secrets} ;;
 *) echo "error: the server doesn't have a resource type" >&2; exit 1 ;;
 esac""",
@@ -525,6 +532,9 @@ esac""",
         audit("--cluster", "-n", "production", "--context", "prod", KUBECTL=kubectl())
         audit("--cluster", "-A", KUBECTL=kubectl())
         calls = self.calls(tmp_path)
+        kinds = "deploy,sts,ds,rs,cronjob,job,pod,cm,ing,sa"
+        assert f"get {kinds} -n production -o json --context prod" in calls
+        assert f"get {kinds} -A -o json" in calls
         assert "get secrets -n production --context prod" in calls
         assert "get secrets -A" in calls
 

@@ -89,7 +89,8 @@ def uses_of(workload: Workload, known: Known) -> Iterator[Use]:
     """
     for template in workload.templates:
         for use in (*_of_the_pod(workload, template), *_of_containers(workload, template, known)):
-            yield _judged(use, known)
+            if use.object is None or use.object.name:
+                yield _judged(use, known)
 
 
 def _judged(use: Use, known: Known) -> Use:

@@ -71,7 +71,7 @@ def read_cluster(
     namespaces = {each.id.namespace for each in manifests.objects}
     namespaces |= {each.id.namespace for each in manifests.workloads}
     namespace = scope[1] if len(scope) > 1 else namespaces.pop() if len(namespaces) == 1 else ""
-    secrets = None if manifests.problems else _secrets(kubectl.run("get", "secrets", scope=scope), namespace, notes)
+    secrets = None if manifests.problems else _secrets(kubectl.run("get", "secrets", *scope), namespace, notes)
     manifests = replace(manifests, objects=manifests.objects + (secrets or ()))
     return Cluster(manifests, namespace, tuple(notes), ("Secret",) if secrets is None else ())
 
@@ -79,14 +79,14 @@ def read_cluster(
 def _answers(
     kubectl: Kubectl, scope: Sequence[str], ref_paths: Iterable[RefPath], notes: list[str]
 ) -> Iterator[Source | Problem]:
-    main = kubectl.run("get", ",".join(_KINDS), "-o", "json", scope=scope)
+    main = kubectl.run("get", ",".join(_KINDS), *scope, "-o", "json")
     if main.output.startswith("{"):
         yield Source("", main.output)
     if main.code or not main.output:
         yield Problem("kubectl", None, main.error or f"exit code {main.code}")
         return
     for kind in (*_NOT_EVERYWHERE, *dict.fromkeys(f"{path.kind}.{path.group}".rstrip(".") for path in ref_paths)):
-        answer = kubectl.run("get", kind, "-o", "json", scope=scope)
+        answer = kubectl.run("get", kind, *scope, "-o", "json")
         if answer.code == 0:
             yield Source("", answer.output)
         elif _NO_SUCH_KIND not in answer.error:

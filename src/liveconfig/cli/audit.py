@@ -94,7 +94,10 @@ def _add_answer(group: Any) -> None:
 
 def _add_findings(group: Any) -> None:
     group.add_argument(
-        "--fail-on", choices=(*LEVELS, "never"), default="error", help="the level that gives exit code 1 (error)"
+        "--fail-on",
+        choices=(*LEVELS, "never"),
+        default="error",
+        help="exit with code 1 for a finding of this level or a more serious one (default: error)",
     )
     group.add_argument(
         "--baseline", metavar="FILE", help="leave out the findings of this file, written earlier with -o json"
@@ -137,7 +140,7 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
         _write(_annotations(known), given.output)
     else:
         report = _report(given, known)
-        _write(_FORMATS[given.format](report), given.output)
+        _write(_lines(given, report), given.output)
         if given.output is not None:
             print(f"liveconfig audit: {report.summary}. Written to {given.output}.", file=sys.stderr)
         if given.uses is None and _fails(report.findings, given.fail_on):
@@ -259,8 +262,14 @@ def _annotation(data: DataObject, value: str) -> Iterator[str]:
 # Formats
 
 
+def _lines(given: argparse.Namespace, report: Report) -> Iterable[str]:
+    if given.format == "table" and given.output is None:
+        return page(report, painter(), width_of_output())
+    return _FORMATS[given.format](report)
+
+
 def _table(report: Report) -> Iterable[str]:
-    return page(report, painter(), width_of_output())
+    return page(report, lambda text, _: text, None)
 
 
 def _json(report: Report) -> Iterable[str]:
