@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -128,3 +130,57 @@ def test_same_event_for_all(settings, kubelet_volume):
     kubelet_volume.write({"message": "two", "password": "x"})
     settings.live.reload()
     assert {id(event.new) for event in seen} == {id(settings.live.latest())}
+
+
+def test_hashable(events):
+    """I10: each event is a key of a dict, whatever its values are."""
+    assert len(set(events.values())) == len(events)
+    change = Change("tags", ["a"], {"b": [1]}, 2)
+    assert hash(change) == hash(Change("tags", ["a"], {"b": [1]}, 2))
+    assert hash(dataclasses.replace(events[Rejected], generations={"/etc/config": "..1"})) == hash(events[Rejected])
+
+
+def test_equal_by_values(events):
+    """Events of one kind are equal if all they hold is, and differ from everything else."""
+    for event in events.values():
+        assert event == copy.copy(event)
+        assert event != "something else"
+    assert Change("a", 1, 2, 3) == Change("a", 1, 2, 3)
+    assert Change("a", 1, 2, 3) != Change("a", 1, 4, 3)
+    assert Change("a", 1, 2, 3) != Change("a", 1, 2, 4)
+    assert events[Reloaded] != dataclasses.replace(events[Reloaded], version=9)
+
+
+COMPARED = """
+import os
+
+from liveconfig import Change
+
+VALUE = os.environ["VALUE"]
+
+
+def test_changes():
+    one, other = Change("token", "old-" + VALUE, VALUE, 2), Change("token", "old-" + VALUE, "other-" + VALUE, 2)
+    assert one == other
+
+
+def test_lists():
+    one, other = [Change("token", "", VALUE, 2)], [Change("token", "", "other-" + VALUE, 2)]
+    assert one == other
+"""
+
+
+def test_compared_under_pytest(tmp_path, canary):
+    """I06: pytest, which shows the fields of records that differ, shows no value of two changes."""
+    (tmp_path / "test_compared.py").write_text(COMPARED)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "test_compared.py", "--tb=short"],
+        cwd=tmp_path,
+        env={**os.environ, "VALUE": canary},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "2 failed" in done.stdout
+    assert canary not in done.stdout + done.stderr

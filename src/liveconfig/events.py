@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
@@ -18,7 +18,7 @@ Stage = Literal["read", "parse", "validate", "verify"]
 StaleReason = Literal["environment", "shadowed-environment", "source", "subpath", "stale-mount", "vanished", "restart"]
 
 
-@dataclass(frozen=True, slots=True, repr=False, init=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False, eq=False)
 class Change(Generic[T_co]):
     """One value that changed.
 
@@ -44,13 +44,23 @@ class Change(Generic[T_co]):
     def __repr__(self) -> str:
         return f"Change(field={self.field!r}, version={self.version})"
 
+    def __eq__(self, other: object) -> bool:
+        # Not dataclass's own: pytest shows the fields, values included, of two that are compared by that.
+        if not isinstance(other, Change):
+            return NotImplemented
+        same = self.field == other.field and self.version == other.version
+        return bool(same and self.old == other.old and self.new == other.new)
+
+    def __hash__(self) -> int:
+        return hash((self.field, self.version))  # the values need not be hashable
+
 
 _set_field, _set_old, _set_new, _set_version = (
     vars(Change)[name].__set__ for name in ("field", "old", "new", "version")
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Reloaded(Generic[S_co]):
     """A new configuration was applied.
 
@@ -78,6 +88,15 @@ class Reloaded(Generic[S_co]):
     def __repr__(self) -> str:
         names = tuple(change.field for change in self.changes)
         return f"Reloaded(version={self.version}, fields={names!r}, generations={dict(self.generations)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        # As for `Change`.
+        if not isinstance(other, Reloaded):
+            return NotImplemented
+        return all(getattr(self, each.name) == getattr(other, each.name) for each in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.version, self.applied_at))
 
 
 @dataclass(frozen=True, slots=True)

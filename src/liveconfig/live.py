@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from operator import attrgetter, itemgetter
 from types import TracebackType
@@ -250,18 +250,20 @@ class Live(Generic[S]):
         return Subscription(self._core, subscriber)
 
     @overload
-    def changes(self, what: str) -> AsyncIterator[Change[Any]]: ...
+    def changes(self, what: str) -> asyncio_bridge.Stream[Change[Any]]: ...
     @overload
-    def changes(self, what: Callable[[S], T]) -> AsyncIterator[Change[T]]: ...
-    def changes(self, what: Any) -> AsyncIterator[Change[Any]]:
+    def changes(self, what: Callable[[S], T]) -> asyncio_bridge.Stream[Change[T]]: ...
+    def changes(self, what: Any) -> asyncio_bridge.Stream[Change[Any]]:
         """``async for change in settings.live.changes(what)``: subscribed at the call; ends with `close`.
+
+        It has ``aclose()``, as ``contextlib.aclosing`` needs it.
 
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
         """
         return asyncio_bridge.Stream(self._core.hub, self._subject(what), self._core.closed)
 
-    def reloads(self) -> AsyncIterator[Reloaded[S]]:
+    def reloads(self) -> asyncio_bridge.Stream[Reloaded[S]]:
         """The same for each applied change, as a whole."""
         return asyncio_bridge.Stream(self._core.hub, self._subject(Reloaded), self._core.closed)
 

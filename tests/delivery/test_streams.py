@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
+import time
 import weakref
 
 import pytest
@@ -265,3 +267,57 @@ def test_slow_consumer_memory(settings, volume):
     gc.collect()
     assert sum(type(each) is type(settings) for each in gc.get_objects()) < 10
     assert stream is not None
+
+
+def test_read_on_two_loops(settings, volume):
+    """I03: one stream that is read on two loops gives each event to one of them, and neither hangs."""
+    stream = settings.live.changes("message")
+    found, ready = [], threading.Barrier(3, timeout=PATIENCE)
+
+    def read():
+        async def one():
+            waiting = asyncio.ensure_future(following(stream))
+            await asyncio.sleep(0)  # it waits by now
+            ready.wait()
+            return await waiting
+
+        found.append(asyncio.run(one()).new)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    ready.wait()
+    for count, text in enumerate(("two", "three"), 1):
+        swap(settings, volume, message=text)
+        deadline = time.monotonic() + PATIENCE
+        while len(found) < count and time.monotonic() < deadline:
+            time.sleep(0.001)
+    for reader in readers:
+        reader.join(PATIENCE)
+    assert found == ["two", "three"]
+
+
+async def test_two_readers_on_one_loop(settings, volume):
+    """I03: two tasks that read one stream on one loop share its events."""
+    stream = settings.live.reloads()
+    readers = [asyncio.create_task(following(stream)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await aswap(settings, volume, message="two")
+    done, _ = await asyncio.wait(readers, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == 1
+    await aswap(settings, volume, message="three")
+    assert sorted([event.new.message for event in await asyncio.gather(*readers)]) == ["three", "two"]
+
+
+async def test_closing(settings, volume):
+    """I10: `aclose()` ends a stream, for whoever waits on it too, as `contextlib.aclosing` expects."""
+    async with contextlib.aclosing(settings.live.changes("message")) as stream:
+        await aswap(settings, volume, message="two")
+        assert (await following(stream)).new == "two"
+        waiting = asyncio.create_task(following(stream))
+        await asyncio.sleep(0)
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+    await aswap(settings, volume, message="three")
+    with pytest.raises(StopAsyncIteration):
+        await following(stream)

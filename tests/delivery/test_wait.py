@@ -46,6 +46,16 @@ class TestWait:
         with pytest.raises(TimeoutError):
             settings.live.wait(lambda s: s.count == 2, -1)
 
+    @pytest.mark.parametrize("timeout", [float("inf"), 1e12, 1e300])
+    def test_a_time_out_without_bounds(self, settings, volume, timeout):
+        """I10: a time-out that is longer than the platform can wait for is one that does not come."""
+        found = []
+        waiting = threading.Thread(target=lambda: found.append(settings.live.wait(lambda s: s.count == 2, timeout)))
+        waiting.start()
+        swap(settings, volume, count=2)
+        waiting.join(PATIENCE)
+        assert found[0].count == 2
+
     def test_predicate_raises(self, settings):
         """What the predicate raises is raised."""
         with pytest.raises(ZeroDivisionError):
@@ -161,3 +171,11 @@ class TestWaitFor:
             return await waiting
 
         assert asyncio.run(main()).count == 2
+
+    @pytest.mark.parametrize("timeout", [float("inf"), 1e12, 1e300])
+    async def test_a_time_out_without_bounds(self, settings, volume, timeout):
+        """I10: the same for coroutines."""
+        waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, timeout))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(swap, settings, volume, count=2)
+        assert (await waiting).count == 2

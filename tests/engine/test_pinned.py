@@ -305,3 +305,28 @@ def test_snapshots_as_keys(kubelet_volume, load):
     assert {first: "first"}[third] == "first"
     assert len({hash(each) for each in (first, second, third)}) == 2
     assert hash(first) != hash(another)
+
+
+def test_one_object_in_two_threads(settings, swap):
+    """I03: one `pinned()` object that two threads enter holds the snapshot of each, until that thread leaves."""
+    pin = settings.live.pinned()
+    entered, left, seen = threading.Event(), threading.Event(), []
+
+    def other():
+        with pin as pinned:
+            entered.set()
+            left.wait(PATIENCE)
+            seen.append((pinned.message, settings.live.snapshot().message))
+        seen.append(settings.live.snapshot().message)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert entered.wait(PATIENCE)
+    swap("two")
+    with pin as pinned:
+        swap("three")
+        assert (pinned.message, settings.live.snapshot().message) == ("two", "two")
+    assert settings.live.snapshot().message == "three"
+    left.set()
+    thread.join(PATIENCE)
+    assert seen == [("one", "one"), "three"]

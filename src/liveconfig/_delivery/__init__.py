@@ -1,9 +1,10 @@
 """From an applied version to its subscribers: what they hear, on which thread or event loop, and retries.
 
 - `asyncio_bridge`: `changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits.
-- `calls`: One call of one subscriber, on a thread or on its event loop, and the retries after an exception.
+- `calls`: One call of one subscriber on a delivery thread, and the retries after an exception.
 - `changes`: Two snapshots -> the changes between them.
-- `loops`: The running event loops of one settings object, for coroutines whose own loop has closed.
+- `coroutines`: Coroutine subscribers: each call runs on an event loop, or waits until there is one.
+- `loops`: The running event loops of one settings object, for coroutines whose own loop does not run.
 - `publisher`: The subscribers of one settings object, and the delivery of each version to them.
 - `recent`: The recent values of fields and selectors, kept from the first request on.
 - `signal_subscribers`: Receivers of blinker signals, delivered to like subscribers, after them.

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
-from liveconfig._delivery.subscribers import described
-from liveconfig._delivery.threads import SLOW
+from liveconfig._delivery.subscribers import SLOW, described
 from liveconfig.exceptions import LiveConfigError
 
 E = TypeVar("E")
@@ -31,46 +30,52 @@ class Stream(AsyncIterator[E], Generic[E]):
         self._hub = hub
         self._subject = subject
         self._closed = closed
-        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._ended = False
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         hub.wake_with_versions(self)
 
     def wake(self) -> None:
         """There is news, from any thread."""
-        waiting = self._waiting
-        if waiting is not None:
+        for loop, woken in tuple(self._waiting):
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
-                waiting[0].call_soon_threadsafe(waiting[1].set)
+                loop.call_soon_threadsafe(woken.set)
 
     def renew(self) -> None:
-        """In a forked child: the loop is the parent's, and waking it would wake the parent."""
-        self._waiting = None
+        """In a forked child: the loops are the parent's, and waking them would wake the parent."""
+        self._waiting = set()
 
     def __aiter__(self) -> Stream[E]:
         return self
 
     async def __anext__(self) -> E:
-        woken = self._woken()
-        while True:
-            woken.clear()
-            event = self._next()
-            if event is not None:
-                return event
-            if self._closed():
-                raise StopAsyncIteration
-            await woken.wait()
+        woken = asyncio.Event()
+        waiting = running_loop(), woken
+        self._waiting.add(waiting)
+        try:
+            while not self._ended:
+                woken.clear()
+                event = self._next()
+                if event is not None:
+                    return event
+                if self._closed():
+                    break
+                await woken.wait()
+        finally:
+            self._waiting.discard(waiting)
+        raise StopAsyncIteration
 
-    def _woken(self) -> asyncio.Event:
-        """One event for all who read here on this loop."""
-        loop = asyncio.get_running_loop()
-        if self._waiting is None or self._waiting[0] is not loop:
-            self._waiting = (loop, asyncio.Event())
-        return self._waiting[1]
+    async def aclose(self) -> None:
+        """End the stream, also for whoever waits on it now. ``contextlib.aclosing`` calls this."""
+        self._ended = True
+        self.wake()
 
     def _next(self) -> E | None:
+        """The next event, for one of those who read here; None if there is none."""
         target = self._hub.newest
-        if not self._subject.news(target):
-            return None
-        self._subject.seen = target.number
+        with self._hub.lock:
+            if not self._subject.news(target):
+                return None
+            self._subject.seen = target.number
         try:
             event: Any = self._subject.take(target, again=False)
         except Exception as error:  # noqa: BLE001 - a user's selector
@@ -181,7 +186,7 @@ def wait(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None
         version = hub.newest
         if predicate(version.snapshot):
             return version.snapshot
-        left = None if deadline is None else deadline - clock()
+        left = None if deadline is None else min(deadline - clock(), threading.TIMEOUT_MAX)
         with hub.lock:
             if not hub.moved.wait_for(lambda version=version: hub.newest is not version, left):  # type: ignore[misc]
                 raise _missed(timeout)

@@ -1,4 +1,4 @@
-"""The running event loops of one settings object, for coroutines whose own loop has closed."""
+"""The running event loops of one settings object, for coroutines whose own loop does not run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Loops:
         """In a forked child: they are the parent's."""
         self._entered = []
 
-    def open_one(self) -> asyncio.AbstractEventLoop | None:
-        """The oldest that is not closed; None if there is none."""
-        return next((loop for loop in self._entered if not loop.is_closed()), None)
+    def running_one(self) -> asyncio.AbstractEventLoop | None:
+        """The oldest that runs; None if none does."""
+        return next((loop for loop in self._entered if loop.is_running()), None)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

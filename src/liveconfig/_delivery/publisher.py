@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from liveconfig._delivery.calls import Calls
 from liveconfig._delivery.loops import Loops, running_loop
 from liveconfig._delivery.subjects import EventQueue, LogQueue, Version
-from liveconfig._delivery.subscribers import Pass, Subscriber
-from liveconfig._delivery.threads import SLOW, DeliveryThreads, Job
+from liveconfig._delivery.subscribers import SLOW, Pass, Subscriber
+from liveconfig._delivery.threads import DeliveryThreads, Job
 from liveconfig._watching import Scheduler, Timer, Timers
 from liveconfig.events import Recovered
 
@@ -66,7 +66,7 @@ class Publisher:
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._timers = Timers(worker)
         self._loops = Loops()
-        self._calls = Calls(settings, self._timers, self._kick, self._loops.open_one)
+        self._calls = Calls(settings, self._timers, self._kick, self._loops.running_one)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -97,7 +97,7 @@ class Publisher:
 
     def resume(self) -> None:
         """In a forked child, or started again: deliver what is still to be delivered."""
-        self._calls.resting = False
+        self._calls.rest(False)
         with self.lock:
             everybody = self.everybody()
             for subscriber in everybody:
@@ -188,8 +188,7 @@ class Publisher:
             subscriber: Whom.
             standing: The events that one who asks for an initial delivery of its kind of event gets.
         """
-        if subscriber.coroutine:
-            subscriber.loop = running_loop()
+        subscriber.loop = running_loop()  # of a plain callable, too: it may return an awaitable
         with self.lock:
             subscriber.begin(standing)
             self.subscribers.append(subscriber)
@@ -262,7 +261,7 @@ class Publisher:
 
     def close(self) -> None:
         """Wait no more for anything, and, for a moment, for the lane to end."""
-        self._calls.resting = True
+        self._calls.rest(True)
         self._timers.cancel_all()
         with self.lock:
             for waker in self._wakers:
@@ -278,6 +277,8 @@ class Publisher:
             assert self._pass is not None
             target = self._pass.target
             for subscriber in self._pass.rest:
+                if subscriber.on_loop and not subscriber.has_loop():
+                    self._calls.coroutines.left(subscriber)
                 if subscriber.due(target):
                     jobs.append(self._job(subscriber, target))
                     if len(jobs) == AT_ONCE:

@@ -16,6 +16,12 @@ from liveconfig.exceptions import Refusal
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 
+SLOW = 1.0
+"""Seconds after which a subscriber keeps its thread to itself."""
+
+HUNG = 30.0
+"""Seconds after which a subscriber that still runs is named in the log."""
+
 
 def is_coroutine(callback: Callable[..., Any]) -> bool:
     """Whether calling it gives a coroutine: a coroutine function, a partial of one, or an object with such a call."""
@@ -76,7 +82,9 @@ class Subscriber:
     def rest(self) -> None:
         """Nobody is with it now."""
         self.busy = self.on_loop = False  # on_loop: a coroutine's, handed to its loop and not done
+        self.handed: Any = None  # the job that its loop has
         self.task: asyncio.Task[Any] | None = None
+        self.watch: Timer | None = None
         self.started: float | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -94,13 +102,11 @@ class Subscriber:
         return None if self.started is None else _clock.now() - timedelta(seconds=self.ran())
 
     def has_loop(self) -> bool:
-        """Whether there is a loop that a coroutine can be handed to."""
-        return self.loop is not None and not self.loop.is_closed()
+        """Whether its loop runs."""
+        return self.loop is not None and self.loop.is_running()
 
     def due(self, target: Version) -> bool:
         """Whether it should be called now."""
-        if self.busy and self.on_loop and not self.has_loop():
-            self.rest()  # the loop was closed without a word: what was under way on it never ends
         return not self.busy and self.wants(target)
 
     def wants(self, target: Version) -> bool:

@@ -15,22 +15,20 @@ from typing import Any, Protocol
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
-from liveconfig._delivery.subscribers import Subscriber
+from liveconfig._delivery.subscribers import SLOW, Subscriber
 from liveconfig._watching import Timer, Timers
-
-SLOW = 1.0
-"""Seconds after which a subscriber keeps its thread to itself."""
 
 
 class Job:
     """One subscriber to be brought to one version; the event is known once it was taken."""
 
-    __slots__ = ("event", "subscriber", "target")
+    __slots__ = ("awaitable", "event", "subscriber", "target")
 
     def __init__(self, subscriber: Subscriber, target: Version) -> None:
         self.subscriber = subscriber
         self.target = target
         self.event: Any = None
+        self.awaitable: Any = None  # what a plain callable returned, to be awaited on a loop
 
 
 class Work(Protocol):

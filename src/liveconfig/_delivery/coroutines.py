@@ -1,0 +1,217 @@
+"""Coroutine subscribers: each call runs on an event loop, or waits until there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from liveconfig._delivery.subscribers import FIRST_RETRY, HUNG, SLOW, Subscriber
+from liveconfig._delivery.threads import Job
+from liveconfig._watching import Timers
+
+_log = logging.getLogger("liveconfig")
+
+
+class Outcomes(Protocol):
+    """What happens after a call."""
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """It raised."""
+
+    def retry(self, job: Job, error: BaseException) -> float | None:
+        """It is called again later, and nothing is logged."""
+
+    def report_hung(self, subscriber: Subscriber) -> None:
+        """It has been running for long."""
+
+    def again(self) -> None:
+        """A subscriber may be due again."""
+
+
+class CoroutineCalls:
+    """Calls coroutine subscribers.
+
+    A subscriber is *parked* while there is no running loop for it. It goes on when its own loop runs again, or with the
+    next ``async with settings.live``.
+
+    Args:
+        settings: The name of the settings class, with which each log line begins.
+        timers: For looking at what does not begin or does not return.
+        outcomes: Told what became of a call.
+        another_loop: A running loop on which the settings are in use, for subscribers without one; or None.
+    """
+
+    def __init__(
+        self,
+        settings: str,
+        timers: Timers,
+        outcomes: Outcomes,
+        another_loop: Callable[[], asyncio.AbstractEventLoop | None],
+    ) -> None:
+        self._settings = settings
+        self._timers = timers
+        self._outcomes = outcomes
+        self._another_loop = another_loop
+        self.resting = False  # the settings are closed: nothing is called again by itself
+
+    def hand_over(self, job: Job) -> None:
+        """Have the call made on the subscriber's loop, or on another one that runs."""
+        subscriber = job.subscriber
+        loop = subscriber.loop if subscriber.has_loop() else self._another_loop()
+        if loop is None:
+            self._park(subscriber)
+            self._discard(job)
+            return
+        if loop is not subscriber.loop:
+            subscriber.bind(loop)
+            subscriber.busy = True
+        subscriber.on_loop, subscriber.handed = True, job
+        try:
+            loop.call_soon_threadsafe(self._begin, job)
+        except RuntimeError:  # closed just now
+            subscriber.on_loop, subscriber.handed = False, None
+            self.hand_over(job)
+        else:
+            self._look_later(job, SLOW)
+
+    # A loop that does not run
+
+    def left(self, subscriber: Subscriber) -> None:
+        """The loop that was to call it, or that calls it, does not run. Called under the lock of the delivery."""
+        if subscriber.loop is None or subscriber.loop.is_closed():
+            subscriber.rest()  # what was under way on it never ends
+        else:
+            self._timers.later(0.0, lambda: self._move(subscriber))
+
+    def _move(self, subscriber: Subscriber) -> None:
+        """To another loop, if its own does not run; what was under way on that one is delivered again."""
+        if not subscriber.on_loop or subscriber.has_loop():
+            return
+        other = self._another_loop()
+        if other is None:
+            self._park(subscriber)
+        else:
+            subscriber.bind(other)
+            self._outcomes.again()
+
+    def _park(self, subscriber: Subscriber) -> None:
+        loop = subscriber.loop
+        subscriber.busy = subscriber.on_loop = False
+        subscriber.started = subscriber.handed = None
+        subscriber.parked = True
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._unpark, subscriber, loop)
+        _log.warning(
+            "%s: subscriber %s is a coroutine function and no event loop runs for it; it gets the changes that it "
+            "misses when its loop runs again, or at the next `async with settings.live`",
+            self._settings,
+            subscriber.name,
+        )
+
+    def _unpark(self, subscriber: Subscriber, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop runs again: a call that was under way goes on by itself."""
+        if not subscriber.parked or subscriber.loop is not loop:
+            return
+        subscriber.parked = False
+        if subscriber.task is not None and not subscriber.task.done():
+            subscriber.busy = subscriber.on_loop = True
+        elif not self.resting:
+            self._outcomes.again()
+
+    def _discard(self, job: Job) -> None:
+        """A plain callable has made a coroutine for which there is no loop: it is called again when there is one."""
+        if inspect.iscoroutine(job.awaitable):
+            job.awaitable.close()
+        job.awaitable = None
+
+    def _look_later(self, job: Job, delay: float) -> None:
+        subscriber = job.subscriber
+
+        def look() -> None:
+            if subscriber.handed is not job:
+                return
+            if not subscriber.has_loop():
+                self._move(subscriber)
+            elif delay < HUNG:
+                self._look_later(job, HUNG)
+            else:
+                self._outcomes.report_hung(subscriber)
+
+        if not self.resting:
+            subscriber.watch = self._timers.later(max(0.0, delay - subscriber.ran()), look)
+
+    # On the loop
+
+    def _begin(self, job: Job) -> None:
+        subscriber = job.subscriber
+        if subscriber.handed is not job:
+            return  # it was parked meanwhile, or has another loop
+        if subscriber.cancelled:
+            self._discard(job)
+            self._end(subscriber)
+            return
+        try:
+            task = contextvars.Context().run(_task, subscriber.callback, job)
+        except Exception as error:  # noqa: BLE001 - it cannot be called with one event
+            try:
+                self._outcomes.failed(job, error)
+            finally:
+                self._over(subscriber)
+            return
+        subscriber.task = task  # the loop itself refers to its tasks weakly
+        task.add_done_callback(lambda done: self._ended(job, done))
+
+    def _ended(self, job: Job, task: asyncio.Task[Any]) -> None:
+        subscriber = job.subscriber
+        if subscriber.task is not task:
+            return  # it has another loop by now
+        if task.cancelled():  # by somebody, or because its loop is being closed: the second call will find out
+            self._timers.cancel(subscriber.watch)
+            self._outcomes.retry(job, asyncio.CancelledError())
+            if not self.resting:  # what is begun at once would be dropped with that loop
+                self._timers.later(FIRST_RETRY, lambda: self._over(subscriber))
+            return
+        try:
+            if (error := task.exception() or task.result()) is None:
+                subscriber.succeeded(job.target, job.event)
+            else:
+                self._outcomes.failed(job, error)
+        finally:  # of a log filter that raised too
+            self._over(subscriber)
+
+    def _over(self, subscriber: Subscriber) -> None:
+        self._end(subscriber)
+        self._outcomes.again()
+
+    def _end(self, subscriber: Subscriber) -> None:
+        self._timers.cancel(subscriber.watch)
+        subscriber.rest()
+
+
+def _task(callback: Callable[[Any], Any], job: Job) -> asyncio.Task[Any]:
+    """In an empty context, that the task copies: a task factory need not know of contexts."""
+    inner, job.awaitable = (callback(job.event) if job.awaitable is None else job.awaitable), None
+    outer = _outcome(inner)
+    try:
+        return asyncio.get_running_loop().create_task(outer)
+    except BaseException:
+        outer.close()  # it never began: it does not close what it would have awaited
+        inner.close()
+        raise
+
+
+async def _outcome(coroutine: Awaitable[Any]) -> BaseException | None:
+    """What it raised, as a result: asyncio has words of its own, with the message, for a task that raised."""
+    try:
+        await coroutine
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a user's callback; sys.exit() must not end the loop
+        return error
+    return None
