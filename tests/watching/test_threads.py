@@ -14,7 +14,8 @@ import pytest
 
 import liveconfig._diagnostics.process
 from liveconfig import Settings, SettingsConfigDict, signals
-from liveconfig._delivery.calls import Calls, _task
+from liveconfig._delivery.calls import Calls
+from liveconfig._delivery.coroutines import _task
 from liveconfig._delivery.loops import Loops
 from liveconfig._delivery.publisher import AT_ONCE
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
@@ -376,7 +377,7 @@ class TestDelivery:
         loops.enter(loop)
         loops.leave(loop)
         loops.leave(loop)
-        assert loops.open_one() is None
+        assert loops.running_one() is None
         loop.close()
 
     def test_a_selector_that_raises_at_the_second_call(self, kubelet_volume, load, monkeypatch, caplog):
@@ -657,7 +658,13 @@ class Closing:
     def is_closed(self):
         return False
 
+    def is_running(self):
+        return not self.closed
+
+    closed = False
+
     def call_soon_threadsafe(self, *arguments):
+        self.closed = True
         self.first()
         raise RuntimeError("Event loop is closed")
 
@@ -670,6 +677,9 @@ class Here:
 
     def is_closed(self):
         return False
+
+    def is_running(self):
+        return True
 
     def call_soon_threadsafe(self, call, job):
         self.handed.append(job)
@@ -686,17 +696,17 @@ class TestCoroutines:
     def test_a_loop_that_closes_just_now(self, subscriber, caplog):
         """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: None)._hand_over(Job(subscriber, None))
+        Calls("App", Timers(), print, lambda: None).coroutines.hand_over(Job(subscriber, None))
         assert subscriber.parked
         assert not subscriber.on_loop
-        assert "hear is a coroutine function and has no running event loop" in caplog.text
+        assert "hear is a coroutine function and no event loop runs for it" in caplog.text
 
     def test_another_loop_at_that_moment(self, subscriber):
         """If it is given another loop at that moment, it is handed over there, once."""
         here = Here()
         subscriber.bind(Closing(lambda: subscriber.bind(here)))
         job = Job(subscriber, None)
-        Calls("App", Timers(), print, lambda: None)._hand_over(job)
+        Calls("App", Timers(), print, lambda: None).coroutines.hand_over(job)
         assert here.handed == [job]
         assert subscriber.on_loop
         assert subscriber.busy
@@ -706,7 +716,7 @@ class TestCoroutines:
         """If the settings are in use on another loop, it is handed over there, and stays there."""
         here, job = Here(), Job(subscriber, None)
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: here)._hand_over(job)
+        Calls("App", Timers(), print, lambda: here).coroutines.hand_over(job)
         assert here.handed == [job]
         assert subscriber.loop is here
         assert subscriber.on_loop
@@ -723,7 +733,7 @@ class TestCoroutines:
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
         """What ends on a loop that the subscriber has left since says nothing of its present call."""
         subscriber.task = object()
-        Calls("App", Timers(), print, print)._ended(Job(subscriber, None), object(), None)
+        Calls("App", Timers(), print, print).coroutines._ended(Job(subscriber, None), object())
         assert subscriber.error is None
         assert subscriber.task is not None
 
@@ -734,7 +744,7 @@ class TestCoroutines:
             raise AssertionError
 
         with pytest.raises(RuntimeError):
-            _task(hear, None)
+            _task(hear, Job(None, None))
         gc.collect()
 
     def test_a_loop_that_was_left(self, kubelet_volume, load, caplog):
@@ -754,7 +764,7 @@ class TestCoroutines:
             kubelet_volume.write({"number": "1"})
             await asyncio.to_thread(settings.live.reload)
             assert inbox == []
-            assert "hear is a coroutine function and has no running event loop" in caplog.text
+            assert "hear is a coroutine function and no event loop runs for it" in caplog.text
             async with settings.live:
                 await asyncio.wait_for(told.wait(), PATIENCE)
             assert inbox == [1]

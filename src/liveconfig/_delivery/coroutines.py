@@ -69,8 +69,7 @@ class CoroutineCalls:
             return
         if loop is not subscriber.loop:
             subscriber.bind(loop)
-            subscriber.busy = True
-        subscriber.on_loop, subscriber.handed = True, job
+        subscriber.busy, subscriber.on_loop, subscriber.handed = True, True, job
         try:
             loop.call_soon_threadsafe(self._begin, job)
         except RuntimeError:  # closed just now
