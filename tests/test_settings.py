@@ -167,7 +167,7 @@ def test_frozen(kubelet_volume, load):
 
 def test_load_is_the_constructor(kubelet_volume, load):
     """load() is the same as calling the class, and both take the arguments of pydantic-settings."""
-    kubelet_volume.write({"number": "1"})
+    kubelet_volume.write({"X_number": "1"})
     for make_one in (App, App.load):
         settings = make_one(message="given", _volumes=kubelet_volume.path, _watch=False, _env_prefix="X_")
         assert (settings.message, settings.number) == ("given", 1)
@@ -675,7 +675,7 @@ def test_error_says_where(kubelet_volume, make_kubelet_volume, load):
         token: SecretStr
 
     one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
-    other.write({"db.port": "many"})
+    other.write({"app_db.port": "many"})
     with pytest.raises(InvalidSettingsError) as caught:
         load(Needy, _volumes=[one.path, other.path])
     text = str(caught.value)

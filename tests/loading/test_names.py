@@ -59,10 +59,8 @@ def read(kubelet_volume, load):
         ("LOG.LEVEL", "info", "log_level", "info"),
         ("theAlias", "value", "aliased", "value"),
         ("THEALIAS", "value", "aliased", "value"),
-        ("aliased", "value", "aliased", "value"),
         ("first_choice", "value", "chosen", "value"),
         ("second-choice", "value", "chosen", "value"),
-        ("chosen", "value", "chosen", "value"),
         ("envelope", '{"letter": "dear"}', "inside", "dear"),
         ("mode", "fast", "mode", Mode.FAST),
         ("tags", '["a", "b"]', "tags", ["a", "b"]),
@@ -150,9 +148,9 @@ def test_dot_without_model(read):
     assert (settings.log, settings.log_level) == ("file", "debug")
 
 
-@pytest.mark.parametrize("key", ["app_port", "APP-PORT", "port", "app.port"])
+@pytest.mark.parametrize("key", ["app_port", "APP-PORT", "app.port", "App_Port"])
 def test_prefix(read, key):
-    """A key is known with env_prefix and without it."""
+    """A key carries env_prefix."""
 
     class Prefixed(Settings):
         model_config = SettingsConfigDict(env_prefix="APP_")
@@ -169,7 +167,7 @@ def test_prefix_nested(read):
         db: Database = Database()
 
     settings = read(Prefixed, **{"app_db__user": "x", "app-db/port": "7", "db.pool_size": "5"})
-    assert settings.db == Database(user="x", port=7, pool_size=5)
+    assert settings.db == Database(user="x", port=7, pool_size=1)
 
 
 def test_case_sensitive(read):
@@ -190,8 +188,8 @@ def test_case_sensitive(read):
         ("log-level", "log_level"),
         ("log.level", "log-level"),
         ("port", "PORT"),
-        ("theAlias", "aliased"),
-        ("first_choice", "second_choice"),
+        ("theAlias", "THEALIAS"),
+        ("first_choice", "first-choice"),
         ("db/user", "db.user"),
         ("db.user", "db__user"),
         ("labels/tier", "labels.tier"),
@@ -204,17 +202,6 @@ def test_ambiguous(read, kubelet_volume, one, other):
     assert f"{kubelet_volume.path}/{one}" in str(caught.value)
     assert f"{kubelet_volume.path}/{other}" in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
-
-
-def test_ambiguous_prefix(read):
-    """A key with env_prefix and one without it claim the same field."""
-
-    class Prefixed(Settings):
-        model_config = SettingsConfigDict(env_prefix="app_")
-        port: int = 0
-
-    with pytest.raises(AmbiguousKeyError, match="'port'"):
-        read(Prefixed, app_port="1", port="2")
 
 
 def test_ambiguous_later(read, kubelet_volume):
@@ -259,13 +246,13 @@ def test_folder_that_feeds_nothing(read):
 
 
 def test_names_with_underscores_around(read):
-    """A field with leading letters that a prefix repeats is still found by its whole name."""
+    """A field whose name begins with the letters of the prefix needs the prefix all the same."""
 
     class Prefixed(Settings):
         model_config = SettingsConfigDict(env_prefix="app_")
         app_name: str = "none"
 
-    assert read(Prefixed, app_name="x").app_name == "x"
+    assert read(Prefixed, app_name="x").app_name == "none"
     assert read(Prefixed, app_app_name="y").app_name == "y"
 
 

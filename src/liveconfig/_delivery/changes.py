@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from liveconfig._loading import is_branch, same
+from liveconfig._loading import extra_of, is_branch, same
 from liveconfig.events import Change
 
 
@@ -23,3 +23,7 @@ def _changes(old: BaseModel, new: BaseModel, version: int, prefix: str) -> Itera
             yield from _changes(before, after, version, f"{prefix}{name}.")
         elif not same(before, after):
             yield Change(prefix + name, before, after, version)
+    gone, come = extra_of(old), extra_of(new)
+    for name in {**gone, **come} if gone or come else ():
+        if name not in gone or name not in come or not same(gone[name], come[name]):
+            yield Change(prefix + name, gone.get(name), come.get(name), version)

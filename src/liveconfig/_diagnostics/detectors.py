@@ -94,6 +94,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _supplied_twice(state)
         yield from _left_out(state)
         yield from _missing_documents(state)
+        yield from _without_prefix(state)
     yield from _dropped(state)
     yield from _unknown_names(state)
     yield from _missing(state)
@@ -288,6 +289,21 @@ def _missing_documents(state: PresentState) -> Iterator[Cause]:
             level=logging.WARNING if close else logging.INFO,
             reminded=False,
         )
+
+
+def _without_prefix(state: PresentState) -> Iterator[Cause]:
+    plan = state.loader.plan
+    for feed in state.feeds if plan.rules.prefix else ():
+        keys = [key for key in feed.unused if key in feed.revision.files and plan.without_prefix(key)]
+        if keys:
+            yield _simple(
+                ("keys without prefix", feed.revision.path),
+                f"{', '.join(f'`{key}`' for key in keys)} in {feed.revision.path} {'feed' if keys[1:] else 'feeds'} no "
+                f"field, because keys of this class carry the prefix `{plan.rules.prefix}` (version 0.1 used them "
+                'without it). Rename them, or set `key_prefix=""`, if they are meant for this class',
+                f"no key in {feed.revision.path} lacks the prefix",
+                reminded=False,
+            )
 
 
 def _unknown_names(state: PresentState) -> Iterator[Cause]:

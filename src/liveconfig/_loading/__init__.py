@@ -4,20 +4,23 @@
 - `chosen_volumes`: The volumes of one settings object: those of the class, of `_volumes=`, and of `LIVECONFIG_VOLUMES`.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
 - `configuration`: What a class configures: its keyword arguments, and the lists of its bases, merged.
+- `data`: The data for pydantic: nested dictionaries and lists, merged and copied.
 - `decoder`: The bytes of one key -> the input for pydantic, by the rules of pydantic-settings for variables.
 - `documents`: The bytes of a document -> data, by its format.
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: One revision of one volume -> the values that it feeds, by field.
-- `fields`: The fields of one model: the names that each answers to, and the name that pydantic takes.
+- `fields`: The places where values are: fields, items of lists, entries of mappings; and the names that reach them.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: Revisions, environment and other sources -> a validated instance.
+- `messages`: A text of our own for each type of pydantic's errors; none of them holds a value.
 - `misuse`: What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work.
-- `names`: Which key feeds which field, and the nearest name.
+- `names`: Which key feeds which field.
 - `origins`: Where each value came from, computed on request.
+- `problems`: What a validation found: the field, its place, and a message without any value.
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
-- `redaction`: Redacted messages: what failed and where, never the value.
+- `redaction`: What may be told of an error of pydantic-settings.
 - `restart`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
@@ -63,6 +66,7 @@ from liveconfig._loading.pydantic_internals import (
     MASKED,
     copy_of,
     equal,
+    extra_of,
     field_hash,
     has_place,
     is_branch,
@@ -110,6 +114,7 @@ __all__ = [
     "dropped_volumes",
     "equal",
     "explain",
+    "extra_of",
     "fallen_back",
     "field_hash",
     "getter",

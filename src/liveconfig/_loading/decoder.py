@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
 from typing import Any
 
 from pydantic_settings import EnvSettingsSource
 
-from liveconfig._loading.fields import ABSENT, Node
+from liveconfig._loading.data import fresh
+from liveconfig._loading.documents import parse_any
+from liveconfig._loading.fields import Entry, Node, Place
 from liveconfig._loading.limits import DocumentError, check_size
-from liveconfig._loading.types import Kind
+from liveconfig._loading.types import ABSENT, Kind
 
 
 class DecodeError(Exception):
-    """What a volume holds cannot be read as what the fields ask for."""
+    """The content of a volume cannot be read as what the fields ask for."""
 
     def __init__(self, reason: str, fields: tuple[str, ...], *, ambiguous: bool = False) -> None:
         super().__init__(reason)
@@ -34,46 +35,67 @@ class Decoder:
         self._none = source.env_parse_none_str
         self.verbatim = not self._ignore_empty and self._none is None
 
-    def value(self, node: Node, content: bytes, where: str) -> Any:
-        """What pydantic is given for a key's bytes; `ABSENT` where the rules say that it does not count.
+    def value(self, step: Node | Entry, key: str, content: bytes, where: str) -> Any:
+        """The input for pydantic from the content of a key; `ABSENT` where the rules say that it does not count.
+
+        Args:
+            step: Where the value goes.
+            key: The name of the key, whose ending may tell a format.
+            content: The bytes.
+            where: The key, for an error.
 
         Raises:
-            DecodeError: It is not UTF-8, or not the JSON that the field asks for.
+            DecodeError: It is not UTF-8, or not in the format that the field asks for.
         """
-        return self._value(node, node.kind, content, where)
-
-    def entry(self, node: Node, content: bytes, where: str) -> Any:
-        """The same for one entry of a field that is a mapping: what is not JSON is text there.
-
-        Raises:
-            DecodeError: It is not UTF-8.
-        """
-        with suppress(DecodeError):
-            return self._value(node, node.entry_kind, content, where)
-        return self._value(node, Kind.TEXT, content, where)
-
-    def _value(self, node: Node, kind: Kind, content: bytes, where: str) -> Any:
-        if kind is Kind.BYTES:
+        place = step.place
+        form = place.form(key)
+        if form is not None:
+            return self._formatted(place, form, content, where)
+        if place.kind is Kind.BYTES:
             return content
+        text = self._text(place, content, where)
+        if not text and self._ignore_empty:
+            return ABSENT
+        if self._none is not None and text == self._none:
+            return None
+        if place.kind is Kind.TEXT:
+            return text
+        return self._entry(place, text) if isinstance(step, Entry) else self._decoded(place, text, where)
+
+    def _formatted(self, place: Place, form: str, content: bytes, where: str) -> Any:
+        try:
+            return fresh(parse_any(form, content))
+        except DocumentError as error:
+            problem = f"{where}: {error}"
+        raise DecodeError(problem, (place.dotted,))
+
+    def _text(self, place: Place, content: bytes, where: str) -> str:
         try:
             # Files made with ``echo`` end in a newline that nobody meant.
-            text = content.decode().rstrip("\r\n")
+            return content.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             problem = f"{where} is not UTF-8 text (byte {error.start})"
-        else:
-            if not text and self._ignore_empty:
-                return ABSENT
-            if self._none is not None and text == self._none:
-                return None
-            return text if kind is Kind.TEXT else self._decoded(node, text, where)
-        raise DecodeError(problem, (node.dotted,))
+        raise DecodeError(problem, (place.dotted,))
 
-    def _decoded(self, node: Node, text: str, where: str) -> Any:
-        try:
-            value = self._source.prepare_field_value(node.label, node.field, text, node.nested_path)
-            check_size(value)
-        except (ValueError, RecursionError, DocumentError):  # the error holds the text
-            value = ABSENT
+    def _decoded(self, place: Place, text: str, where: str) -> Any:
+        value = self._parsed(place, text, place.nested_path)
         if value is ABSENT:
-            raise DecodeError(f"{where} is not valid JSON, which the type of {node.dotted!r} asks for", (node.dotted,))
+            raise DecodeError(
+                f"{where} is not valid JSON, which the type of {place.dotted!r} asks for", (place.dotted,)
+            )
+        return value
+
+    def _entry(self, place: Place, text: str) -> Any:
+        """The value of an entry: what is not JSON is text there; so is a number, where text is among several types."""
+        value = self._parsed(place, text, True)
+        if value is ABSENT or (place.is_union and not isinstance(value, (dict, list))):
+            return text
+        return value
+
+    def _parsed(self, place: Place, text: str, is_complex: bool) -> Any:
+        try:
+            value = self._source.prepare_field_value(place.label, place.field, text, is_complex)
+            check_size(value)
+        except (ValueError, RecursionError, DocumentError):  # the error contains the text
+            return ABSENT
         return value

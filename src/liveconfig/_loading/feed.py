@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from liveconfig import _clock
+from liveconfig._loading.data import merge, serving
 from liveconfig._loading.decoder import DecodeError, Decoder
 from liveconfig._loading.documents import TEXT_FORMATS, parse
-from liveconfig._loading.fields import ABSENT, Node
+from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name
 from liveconfig._loading.limits import DocumentError
-from liveconfig._loading.names import Plan
-from liveconfig._loading.types import Kind
+from liveconfig._loading.names import Paths, Plan, Root
+from liveconfig._loading.types import ABSENT, Kind
 from liveconfig._volumes import Revision
 
 
@@ -39,21 +40,9 @@ class Feed:
     secret: bool
     since: Mapping[str, datetime] = field(compare=False)
 
-
-def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, nested dictionaries entry by entry; on a conflict ``high`` wins."""
-    merged = dict(low)
-    for name, value in high.items():
-        below = merged.get(name)
-        merged[name] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def fresh(value: Any) -> Any:
-    """The same data in dictionaries and lists of its own, which a validator may change."""
-    if isinstance(value, dict):
-        return {name: fresh(inner) if isinstance(inner, (dict, list)) else inner for name, inner in value.items()}
-    return [fresh(inner) for inner in value] if isinstance(value, list) else value
+    def key_for(self, dotted: str) -> str | None:
+        """The key that serves a leaf, or the nearest model around it; for a model, the first inside."""
+        return serving(dotted, self.keys)
 
 
 def feed(
@@ -94,6 +83,34 @@ def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
     return {key: since[key] if key in old and old[key] == content else written_at for key, content in files}
 
 
+@dataclass(slots=True)
+class _Claims:
+    """Who claims what within one volume or one mapping of a document: the name that pydantic looks for first."""
+
+    paths: dict[str, tuple[tuple[int, ...], str, Path]] = field(default_factory=dict)
+
+    def add(self, path: Path, name: str) -> str | None:
+        """Take a claim; returns another name that claims the same with equal right, if there is one."""
+        target, rank = _target(path), tuple(step.rank if isinstance(step, Node) else 0 for step in path)
+        known = self.paths.get(target)
+        if known is not None and known[0] == rank:
+            return known[1]
+        if known is None or rank < known[0]:
+            self.paths[target] = (rank, name, path)
+        return None
+
+    def __iter__(self) -> Iterator[tuple[Path, str]]:
+        """The paths and their names; one for a part of a value goes over the one for the whole, so it comes later."""
+        for _, name, path in sorted(self.paths.values(), key=lambda claim: len(claim[2])):
+            yield path, name
+
+
+def _target(path: Path) -> str:
+    """What two names may not both stand for. A name inside of which others look stands for itself."""
+    last = path[-1]
+    return f"{path_name(path)}@{last.key}" if isinstance(last, Node) and last.nested_path else path_name(path)
+
+
 class _Layer:
     """Values as they are put together."""
 
@@ -107,144 +124,176 @@ class _Layer:
         self.unused: list[str] = []
 
     def document(self, name: str, form: str, content: bytes) -> None:
-        where = f"{self._path}/{name}"
+        """Take the names of a document."""
         data, reason = {}, None
         try:
             data = parse(form, content)
         except DocumentError as error:
             reason = str(error)
         if reason is not None:
-            raise DecodeError(f"{where}: {reason}", (name,))
+            raise DecodeError(f"{self._path}/{name}: {reason}", (name,))
         if form in TEXT_FORMATS:
-            self._single_keys({key: text.encode() for key, text in data.items()}, lambda _: name, f"{name}:")
+            self._texts(_Document(self._plan.resolve_name, name), {key: text.encode() for key, text in data.items()})
         else:
-            values = self._mapping(self._plan.roots, data, name, prefix="")
-            self.values = merge(self.values, values)
+            self.values = merge(self.values, self._fields(self._plan.document, data, name, ""))
 
     def keys_over(self, files: Mapping[str, bytes]) -> None:
-        self._single_keys(files, lambda key: key, "")
+        """Take the single keys."""
+        self._texts(_Document(self._plan.resolve), files)
 
-    def _single_keys(self, files: Mapping[str, bytes], named: Callable[[str], str], prefix: str) -> None:
-        values, claims = self._plain_text(files)
-        self.keys.update({dotted: named(key) for dotted, key in claims.items()} if prefix else claims)
-        nested: list[tuple[tuple[Node, ...], str | None, tuple[str, bytes]]] = []
-        for key in files.keys() - claims.values() if len(claims) < len(files) else ():
-            found = self._plan.resolve(key)
-            if found is None:
-                self.unused.append(prefix + key)
-                continue
-            path, entry = found
-            claimed = claims.setdefault(_claim(path[-1], entry), key)
-            if claimed is not key:
-                raise self._ambiguous(path[-1].dotted, claimed, key, prefix)
-            nested.append((path, entry, (key, files[key])))
-        for path, entry, (key, content) in sorted(nested, key=_whole_first):
-            self._put_inside(values, path, entry, content, f"{self._path}/{prefix}{key}", named(key))
+    def _texts(self, document: _Document, files: Mapping[str, bytes]) -> None:
+        values, plain = self._plain_text(files)
+        self.keys.update({dotted: document.key(name) for dotted, name in plain.items()} if document.name else plain)
+        claims = _Claims()
+        for name in files.keys() - plain.values() if len(plain) < len(files) else ():
+            paths = document.resolve(name)
+            if not paths:
+                self.unused.append(document.shown(name))
+            for path in paths:
+                other = plain.get(path_name(path)) or claims.add(path, name)
+                if other is not None:
+                    raise self._ambiguous(path, document.shown(other), document.shown(name))
+        for path, name in claims:
+            self._put(values, path, name, files[name], document)
         self.values = merge(self.values, values) if self.values else values
 
     def _plain_text(self, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, str]]:
         """The short way, which nearly all keys go: text, for a field of the first level. What is left over is not."""
         values: dict[str, Any] = {}
-        claims: dict[str, str] = {}
+        names: dict[str, str] = {}
         if self._decoder.verbatim:
             plain, text_field = self._plan.plain, self._plan.text_field
             for key, content in files.items():
-                name = plain.get(key) or text_field(key)
-                if name is not None and name not in values:
+                label = plain.get(key) or text_field(key)
+                if label is not None and label not in values:
                     try:
-                        values[name] = content.decode().rstrip("\r\n")
+                        values[label] = content.decode().rstrip("\r\n")
                     except UnicodeDecodeError:
                         continue
-                    claims[name] = key
-        return values, claims
+                    names[label] = key
+        return values, names
 
-    def _ambiguous(self, dotted: str, one: str, other: str, prefix: str) -> DecodeError:
-        files = " and ".join(f"{self._path}/{prefix}{key}" for key in sorted((one, other)))
+    def _ambiguous(self, path: Path, one: str, other: str) -> DecodeError:
+        files = " and ".join(f"{self._path}/{name}" for name in sorted((one, other)))
+        dotted = field_of(path).dotted
         return DecodeError(f"{files} both claim the field {dotted!r}", (dotted,), ambiguous=True)
 
-    def _ambiguous_entry(self, dotted: str, document: str) -> DecodeError:
-        # The names of entries are somebody's data.
-        where = f"{self._path}/{document}"
-        return DecodeError(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
-
-    def _put(self, values: dict[str, Any], path: tuple[Node, ...], content: bytes, where: str, name: str) -> None:
-        node = path[-1]
-        value = self._decoder.value(node, content, where)
+    def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> None:
+        step, key = path[-1], document.key(name)
+        value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
         if value is ABSENT:
             return
-        values = _enter(values, path[:-1])
-        if isinstance(value, dict) and node.children:
-            value = self._mapping(node.children, value, name, prefix=node.dotted + ".")
-            below = values.get(node.key)
-            value = merge(value, below) if isinstance(below, dict) else value
-        else:
-            self.keys.update((dotted, name) for dotted in node.served(value))
-        values[node.key] = value
+        inside = isinstance(step, Node) and step.nested_path
+        value = value if inside else self._translated(step.place, value, key, document.inner(name))
+        below = _enter(values, path[:-1])
+        known = below.get(step.key)
+        below[step.key] = merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        self._note(path, value, key)
 
-    def _put_inside(
-        self, values: dict[str, Any], path: tuple[Node, ...], entry: str | None, content: bytes, where: str, name: str
-    ) -> None:
-        if entry is None:
-            self._put(values, path, content, where, name)
-        else:
-            value = self._decoder.entry(path[-1], content, where)
-            if value is not ABSENT:
-                _enter(values, path)[entry] = value
-                self._note_entry(path[-1], entry, name)
+    def _note(self, path: Path, value: Any, key: str) -> None:
+        """Remember which key serves a field, and which one an entry of it."""
+        at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), None)
+        if at is None:
+            node = path[-1].place
+            if not (isinstance(value, dict) and node.children):  # else each field inside was noted
+                self.keys.update((dotted, key) for dotted in node.served(value))
+            return
+        owner, name = path[at - 1].place, path_name(path)
+        self.entries[name] = key
+        served = [f"{owner.dotted}.{path[at].key}"] if owner.children else owner.served(_nested(path[at:], value))
+        self.keys.update((dotted, key) for dotted in served)
 
-    def _note_entry(self, node: Node, entry: str, name: str) -> None:
-        self.keys[node.dotted] = self.entries[f"{node.dotted}/{entry}"] = name
+    # Structured data
 
-    def _mapping(self, level: Mapping[str, Node], data: Mapping[Any, Any], name: str, prefix: str) -> dict[str, Any]:
-        """A parsed mapping with the names that pydantic knows."""
-        values: dict[str, Any] = {}
-        claims: dict[str, str] = {}
-        known: list[tuple[tuple[Node, ...], str | None, Any]] = []
-        for given, value in data.items():
-            found = self._plan.find(level, str(given))
-            if found is None:
-                values[str(given)] = value
-                self.unused.append(f"{name}:{prefix}{given}")
-                continue
-            path, entry = found
-            if (claimed := claims.setdefault(_claim(path[-1], entry), str(given))) != str(given):
-                if entry is not None:
-                    raise self._ambiguous_entry(path[-1].dotted, name)
-                raise self._ambiguous(path[-1].dotted, claimed, str(given), f"{name}:")
-            known.append((path, entry, value))
-        for path, entry, value in sorted(known, key=_whole_first):
-            if entry is None:
-                _enter(values, path[:-1])[path[-1].key] = self._native(path[-1], value, name)
-            else:
-                _enter(values, path)[entry] = value
-                self._note_entry(path[-1], entry, name)
-        return values
+    def _translated(self, place: Place, value: Any, key: str, at: str) -> Any:
+        """Data with the names that pydantic knows, at any depth.
 
-    def _native(self, node: Node, value: Any, name: str) -> Any:
-        if isinstance(value, dict) and node.children:
-            return self._mapping(node.children, value, name, prefix=node.dotted + ".")
-        self.keys.update((dotted, name) for dotted in node.served(value))
+        Args:
+            place: Where it goes.
+            value: The data.
+            key: The key that it comes from.
+            at: The path to it inside the key, for names that no field uses.
+        """
+        if isinstance(value, dict) and place.children:
+            return self._fields(place, value, key, f"{at}." if at else "")
+        if isinstance(value, dict) and place.entry is not None and place.entry is not place:
+            return {name: self._translated(place.entry, inner, key, f"{at}.{name}") for name, inner in value.items()}
+        if isinstance(value, list) and place.item is not None:
+            item = place.item
+            return [self._translated(item, inner, key, f"{at}[{index}]") for index, inner in enumerate(value)]
         if isinstance(value, dict):
             return dict(value)  # entries may be added, and an alias of YAML may stand elsewhere too
-        return value.encode() if node.kind is Kind.BYTES and isinstance(value, str) else value
+        return value.encode() if place.kind is Kind.BYTES and isinstance(value, str) else value
+
+    def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
+        """A mapping of fields with the names that pydantic knows; the others as they are."""
+        values: dict[str, Any] = {}
+        claims = _Claims()
+        for name, value in data.items():
+            paths = self._plan.find(inside, str(name))
+            for path in paths:
+                other = claims.add(path, str(name))
+                if other is not None:
+                    raise self._ambiguous_in_document(path, key, other, str(name))
+            if not paths:
+                values[name] = value
+                self.unused.append(f"{key}:{at}{name}")
+        named = {str(name): value for name, value in data.items()}
+        for path, name in claims:
+            self._put_native(values, path, named[name], key, f"{at}{name}")
+        return values
+
+    def _put_native(self, values: dict[str, Any], path: Path, value: Any, key: str, at: str) -> None:
+        step = path[-1]
+        if not (isinstance(step, Node) and step.nested_path):
+            value = self._translated(step.place, value, key, at)
+        _enter(values, path[:-1])[step.key] = value
+        if "[" not in path[0].place.dotted:
+            self._note(path, value, key)
+
+    def _ambiguous_in_document(self, path: Path, key: str, one: str, other: str) -> DecodeError:
+        if isinstance(path[-1], Node):
+            return self._ambiguous(path, f"{key}:{one}", f"{key}:{other}")
+        # The names of entries are somebody's data.
+        where, dotted = f"{self._path}/{key}", field_of(path).dotted
+        return DecodeError(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
 
 
-def _claim(node: Node, entry: str | None) -> str:
-    """What two keys of one volume may not both stand for. A key inside of which others look stands for itself."""
-    if entry is not None:
-        return f"{node.dotted}/{entry}"
-    return f"{node.dotted}@{node.key}" if node.nested_path else node.dotted
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """Where names with texts come from: a document of texts, or the single keys of a volume.
+
+    Attributes:
+        resolve: The places that a name feeds.
+        name: The key of the document; empty for single keys.
+    """
+
+    resolve: Callable[[str], Paths]
+    name: str = ""
+
+    def key(self, name: str) -> str:
+        """The key that a name comes from."""
+        return self.name or name
+
+    def shown(self, name: str) -> str:
+        """The name as messages write it."""
+        return f"{self.name}:{name}" if self.name else name
+
+    def inner(self, name: str) -> str:
+        """The path to what a name contains, inside the key."""
+        return name if self.name else ""
 
 
-def _whole_first(found: tuple[tuple[Node, ...], str | None, Any]) -> tuple[int, bool]:
-    """The order in which a name for a part of a value goes over the one for the whole."""
-    return len(found[0]), found[1] is not None
-
-
-def _enter(values: dict[str, Any], path: Iterable[Node]) -> dict[str, Any]:
+def _enter(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """The dictionary at the end of a path; made where it is missing."""
-    for node in path:
-        if not isinstance(values.get(node.key), dict):
-            values[node.key] = {}
-        values = values[node.key]
+    for step in path:
+        if not isinstance(values.get(step.key), dict):
+            values[step.key] = {}
+        values = values[step.key]
     return values
+
+
+def _nested(path: Path, value: Any) -> Any:
+    for step in reversed(path):
+        value = {step.key: value}
+    return value

@@ -1,30 +1,35 @@
-"""The fields of one model: the names that each answers to, and the name that pydantic takes."""
+"""The places where values are: fields, items of lists, entries of mappings; and the names that reach them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 
+from liveconfig._loading.documents import format_of
+from liveconfig._loading.key import Key, key_of
 from liveconfig._loading.types import (
+    ABSENT,
     Kind,
     by_alias_of,
     by_name_of,
-    entry_kind,
+    entry_of,
     is_secret,
     is_text,
+    is_union,
+    item_of,
     kind_of,
     members,
     nested_fields,
-    takes_any_key,
+    takes_anything,
+    takes_content,
+    takes_extra_fields,
 )
-
-ABSENT = object()
-"""No value, where None is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,15 @@ class Rules:
 
     Attributes:
         case_sensitive: Whether case counts.
-        prefix: ``env_prefix``: names are known with and without it.
+        prefix: The prefix that names at the first level carry.
+        prefix_target: What carries it, as in pydantic-settings: ``"variable"``, ``"alias"`` or ``"all"``.
         delimiter: ``env_nested_delimiter``: reaches into nested models, beside ``/`` and ``.``; None for none.
         decode_all: Whether even simple text goes through pydantic-settings (strict numbers, enum names).
     """
 
     case_sensitive: bool = False
     prefix: str = ""
+    prefix_target: str = "variable"
     delimiter: str | None = None
     decode_all: bool = False
 
@@ -48,16 +55,26 @@ class Rules:
         name = name.replace("-", "_")
         return name if self.case_sensitive else name.lower()
 
+    @property
+    def without_prefix(self) -> Rules:
+        """The same rules for names that carry no prefix."""
+        return replace(self, prefix="") if self.prefix else self
+
+    def lead(self, each: Input) -> str:
+        """The prefix that one of the names of a field carries."""
+        return self.prefix if self.prefix_target in ("all", "alias" if each.is_alias else "variable") else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One name under which pydantic takes a field; with a path, what it takes is inside of what stands there."""
+    """One name under which pydantic takes a field; with a path, what it takes is inside the value of that name."""
 
     key: str
     path: tuple[str | int, ...] = ()
+    is_alias: bool = False
 
     def given(self, data: Mapping[str, Any]) -> Any:
-        """What stands there; `ABSENT` if nothing does."""
+        """The value there; `ABSENT` if there is none."""
         value = data.get(self.key, ABSENT)
         for part in self.path:
             value = _inside(value, part)
@@ -73,7 +90,8 @@ def _inside(value: Any, part: str | int) -> Any:
 
 def _inputs(label: str, field: FieldInfo, *, by_alias: bool, by_name: bool) -> tuple[Input, ...]:
     """All of them, in the order in which pydantic looks."""
-    found = [Input(str(path[0]), tuple(path[1:])) for path in _paths(field)] if by_alias else []
+    paths = _paths(field) if by_alias else []
+    found = [Input(str(path[0]), tuple(path[1:]), is_alias=True) for path in paths]
     if not found or by_name:
         found.append(Input(label))
     return tuple(found)
@@ -90,80 +108,190 @@ def aliases_of(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
     return frozenset(str(path[0]) for field in fields.values() for path in _paths(field))
 
 
-def names_of(label: str, field: FieldInfo) -> tuple[str, ...]:
-    """The names under which a field is known, its aliases first."""
-    return (*(str(path[0]) for path in _paths(field)), label)
-
-
-class Node:
-    """One field, at any depth, and how keys reach it.
+class Place:
+    """A value somewhere in the settings, and what names reach inside it.
 
     Attributes:
-        dotted: Its name from the settings down.
-        label: Its name in its own class.
-        key: Where a key's value goes in the data for pydantic.
-        nested_path: Whether pydantic takes the field out of what stands there (an `AliasPath`).
-        inputs: Every name under which pydantic takes it.
+        dotted: Its name from the settings down: ``db.user``, ``routes[]``, ``tenants[*].host``.
+        field: Its type, as pydantic describes a field.
         kind: How the bytes of a key are read.
     """
 
-    def __init__(self, rules: Rules, dotted: str, label: str, field: FieldInfo, inputs: tuple[Input, ...]) -> None:
+    label = ""
+    nested_path = False
+
+    def __init__(self, rules: Rules, dotted: str, field: FieldInfo) -> None:
         self._rules = rules
         self.dotted = dotted
-        self.label = label
         self.field = field
+        self.kind = kind_of(field.annotation)
+        if self.kind is Kind.TEXT and rules.decode_all:
+            self.kind = Kind.DECODED
+
+    @property
+    def place(self) -> Place:
+        """Itself: a field is a step on the way of a key, as an `Entry` is."""
+        return self
+
+    @cached_property
+    def secret(self) -> bool:
+        """Whether values here count as secret because of their type."""
+        return is_secret(self.field.annotation)
+
+    @cached_property
+    def is_union(self) -> bool:
+        """Whether several types are allowed."""
+        return is_union(self.field.annotation)
+
+    @cached_property
+    def children(self) -> Level:
+        """The fields of the nested model; empty where it is none."""
+        models = list(members(self.field.annotation))
+        by_alias, by_name = all(map(by_alias_of, models)), any(map(by_name_of, models))
+        fields, dotted = nested_fields(self.field.annotation), self.dotted + "."
+        return Level(self._rules.without_prefix, fields, dotted, by_alias=by_alias, by_name=by_name)
+
+    @cached_property
+    def entry(self) -> Place | None:
+        """The place of an entry, where it is a mapping or a model that takes extra fields."""
+        inner = self._inner("[*]", entry_of(self.field.annotation))
+        if inner is None and takes_extra_fields(self.field.annotation):
+            inner = self._inner("[*]", Any)
+            assert inner is not None
+            inner.kind = Kind.TEXT  # as pydantic-settings has it for variables
+        return inner
+
+    @cached_property
+    def item(self) -> Place | None:
+        """The place of an item, where it is a list, a tuple or a set."""
+        return self._inner("[]", item_of(self.field.annotation))
+
+    def _inner(self, suffix: str, annotation: Any) -> Place | None:
+        if annotation is ABSENT:
+            return None
+        inner = Place(self._rules, self.dotted + suffix, FieldInfo.from_annotation(annotation))
+        if takes_anything(annotation):
+            inner.entry = inner  # keys may go on inside, as variables do
+        return inner
+
+    @property
+    def is_container(self) -> bool:
+        """Whether keys reach inside it."""
+        return bool(self.children) or self.entry is not None
+
+    @cached_property
+    def declared(self) -> Key | None:
+        """Its `Key`, where it has one."""
+        return key_of(self.field)
+
+    def form(self, key: str) -> str | None:
+        """The format of the content of a key; None where it is read as a variable is."""
+        if self.declared is None:
+            return None
+        if self.declared.format is not None:
+            return self.declared.format
+        return None if takes_content(self.field.annotation) else format_of(key)
+
+    def served(self, value: Any) -> Iterator[str]:  # noqa: ARG002 - a field may look inside the value
+        """The dotted names of the fields that a value serves; none inside a list or a mapping."""
+        if "[" not in self.dotted:
+            yield self.dotted
+
+    def aligned(self, value: Any) -> Any:
+        """The same data with every name as a volume gives it, so that one replaces the other when they are merged."""
+        if isinstance(value, dict) and self.children:
+            return self.children.aligned(value)
+        if isinstance(value, dict) and self.entry is not None and self.entry is not self:
+            return {name: self.entry.aligned(inner) for name, inner in value.items()}
+        if isinstance(value, list) and self.item is not None:
+            return [self.item.aligned(inner) for inner in value]
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a mapping, as a step on the way of a key.
+
+    Attributes:
+        key: Its name, as it is written.
+        place: Its value.
+    """
+
+    key: str
+    place: Place
+
+
+class Node(Place):
+    """One field, at any depth, and how keys reach it.
+
+    Attributes:
+        label: Its name in its own class.
+        key: Where a key's value goes in the data for pydantic.
+        nested_path: Whether pydantic takes the field out of the value there (an `AliasPath`).
+        inputs: Every name under which pydantic takes it.
+        rank: How early pydantic looks under the name that led here.
+    """
+
+    def __init__(self, rules: Rules, dotted: str, label: str, field: FieldInfo, inputs: tuple[Input, ...]) -> None:
+        super().__init__(rules, dotted, field)
+        self.label = label
         self.inputs = inputs
+        self.rank = 0
         first = next((each for each in inputs if not each.path), inputs[0])
         self.key, self.nested_path = first.key, bool(first.path)
         self.sharers: tuple[Node, ...] = (self,)
-        self.kind = kind_of(field.annotation)
-        if self.kind is not Kind.BYTES and (rules.decode_all or self.nested_path):
+        if self.nested_path and self.kind is not Kind.BYTES:
             self.kind = Kind.DECODED
 
-    def by_path(self, key: str, sharers: tuple[Node, ...]) -> Node:
-        """The same field, reached by the key inside of which an `AliasPath` looks; others may look there too."""
-        node = Node(self._rules, self.dotted, self.label, self.field, self.inputs)
-        node.key, node.nested_path, node.kind, node.sharers = key, True, Kind.DECODED, sharers
+    def reached(self, rank: int, sharers: tuple[Node, ...] = ()) -> Node:
+        """The same field, reached by another name; by a path, together with the fields that look there too."""
+        node = copy.copy(self)
+        node.rank = rank
+        if self.inputs[rank].path:
+            node.key, node.nested_path, node.kind, node.sharers = self.inputs[rank].key, True, Kind.DECODED, sharers
+            # Whatever its type, the value here is one inside of which something is looked for.
+            node.children = Level(self._rules, {}, "", by_alias=True, by_name=False)
+            node.entry = self._inner("[*]", Any)
+        return node
+
+    def ranked(self, rank: int) -> Node:
+        """The same field, reached by one of the names of its `Key`."""
+        node = copy.copy(self)
+        node.rank = rank
         return node
 
     def served(self, value: Any) -> Iterator[str]:
-        """The dotted names of the fields that a value, put at `key`, serves."""
-        for each in self.sharers:
+        """The dotted names of the fields that a value, put at `key`, serves; none inside a list or a mapping."""
+        for each in self.sharers if "[" not in self.dotted else ():
             inputs = (given for given in each.inputs if given.key == self.key)
             if not self.nested_path or any(given.given({self.key: value}) is not ABSENT for given in inputs):
                 yield each.dotted
 
     def given(self, data: Mapping[str, Any]) -> Any:
-        """What some layer's data holds for the field; `ABSENT` if it holds nothing."""
+        """The data of some layer for the field; `ABSENT` if there is none."""
         return next((value for each in self.inputs if (value := each.given(data)) is not ABSENT), ABSENT)
 
-    def rank(self, name: str) -> int | None:
+    def rank_of(self, name: str) -> int | None:
         """How early pydantic looks for the field under a name; None where it does not, or looks inside."""
         ranks = (at for at, each in enumerate(self.inputs) if each.key == name and not each.path)
         return None if self.nested_path else next(ranks, None)
 
-    @cached_property
-    def secret(self) -> bool:
-        """Whether values of this field count as secret because of their type."""
-        return is_secret(self.field.annotation)
 
-    @cached_property
-    def children(self) -> Level:
-        """The fields of the nested model, by canonical name; empty where it is none."""
-        models = list(members(self.field.annotation))
-        by_alias, by_name = all(map(by_alias_of, models)), any(map(by_name_of, models))
-        fields = nested_fields(self.field.annotation)
-        return Level(self._rules, fields, self.dotted + ".", prefix="", by_alias=by_alias, by_name=by_name)
+Path = tuple[Node | Entry, ...]
+"""The steps from the first level to a value."""
 
-    @cached_property
-    def takes_any_key(self) -> bool:
-        """Whether it is a mapping, into which every key fits."""
-        return takes_any_key(self.field.annotation)
 
-    @cached_property
-    def entry_kind(self) -> Kind:
-        """How an entry of the mapping is read, where it is one."""
-        return entry_kind(self.field.annotation)
+def field_of(path: Path) -> Place:
+    """The field that a path leads to, or the one of which it leads to an entry."""
+    at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), len(path))
+    return path[at - 1].place
+
+
+def path_name(path: Path) -> str:
+    """A name for a path: dotted down to a field, with ``/`` from the first entry of a mapping on."""
+    at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), len(path))
+    inside = (step.label if isinstance(step, Node) else step.key for step in path[at:])
+    return "/".join([path[at - 1].place.dotted, *inside])
 
 
 class Level(Mapping[str, Node]):
@@ -173,29 +301,34 @@ class Level(Mapping[str, Node]):
     """
 
     def __init__(
-        self,
-        rules: Rules,
-        fields: Mapping[str, FieldInfo],
-        dotted: str,
-        prefix: str,
-        *,
-        by_alias: bool,
-        by_name: bool,
+        self, rules: Rules, fields: Mapping[str, FieldInfo], dotted: str, *, by_alias: bool, by_name: bool
     ) -> None:
         self._rules = rules
         self._fields = fields
         self._dotted = dotted
-        self._prefix = prefix
-        self._by = {"by_alias": by_alias, "by_name": by_name}
-        self.labels = _labels(rules, fields, prefix)
+        self._aliased = {
+            label: _inputs(label, field, by_alias=by_alias, by_name=by_name)
+            for label, field in fields.items()
+            if field.validation_alias is not None
+        }
         self._nodes: dict[str, Node] = {}
-        self._by_path: dict[str, Node] = {}
+        self._reached: dict[str, tuple[Node, ...]] = {}
+        self.labels: dict[str, str] = {}
+        self._others: dict[str, list[str]] = {}  # more fields that answer to the same name
+        self._collect_names()
+
+    def _collect_names(self) -> None:
+        canonical, lead, aliased = self._rules.canonical, self._rules.lead(Input("")), self._aliased
+        for label in self._fields:
+            if label not in aliased:
+                self.labels.setdefault(canonical(lead + label), label)
+        for label, inputs in aliased.items():
+            for name in dict.fromkeys(canonical(self._rules.lead(each) + each.key) for each in inputs):
+                if self.labels.setdefault(name, label) != label:
+                    self._others.setdefault(name, []).append(label)
 
     def __getitem__(self, name: str) -> Node:
-        node = self.node(self.labels[name])
-        if len(node.inputs) == 1 and not node.nested_path:
-            return node
-        return self._by_path.get(name) or self._reached(node, name)
+        return self.node(self.labels[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.labels)
@@ -210,34 +343,87 @@ class Level(Mapping[str, Node]):
             KeyError: There is none of this name.
         """
         if label not in self._nodes:
-            field, dotted = self._fields[label], self._dotted + label
-            self._nodes[label] = Node(self._rules, dotted, label, field, _inputs(label, field, **self._by))
+            inputs = self._aliased.get(label) or (Input(label),)
+            node = Node(self._rules, self._dotted + label, label, self._fields[label], inputs)
+            node.key = self._data_key(node)
+            self._nodes[label] = node
         return self._nodes[label]
 
-    def _reached(self, node: Node, name: str) -> Node:
-        """The node as it is reached by one of several names."""
-        canonical = self._rules.canonical
-        spelled = [each for each in node.inputs if name in (canonical(each.key), canonical(self._prefix + each.key))]
-        if spelled and all(each.path for each in spelled):
-            key = spelled[0].key
-            sharers = (self.node(label) for label in self._fields if self._fields[label].validation_alias is not None)
-            looking = tuple(each for each in sharers if any(given.path and given.key == key for given in each.inputs))
-            node = node.by_path(key, looking)
-        self._by_path[name] = node
-        return node
+    def _data_key(self, node: Node) -> str:
+        """The first alias; of two fields that share an alias, each has its own name where pydantic takes that."""
+        by_name = node.inputs[-1].key == node.label and not node.nested_path
+        return node.label if by_name and node.key != node.label and self._is_shared(node) else node.key
+
+    def _is_shared(self, node: Node) -> bool:
+        return len(self._by_key[node.key]) > 1
+
+    def reached(self, name: str) -> tuple[Node, ...]:
+        """The fields that answer to a canonical name, as they are reached by it."""
+        label, others = self.labels.get(name), self._others.get(name, [])
+        if label is None:
+            return ()
+        if label not in self._aliased and not others:
+            return (self.node(label),)
+        if name not in self._reached:
+            self._reached[name] = tuple(self._by_name(name, [label, *others]))
+        return self._reached[name]
+
+    def _by_name(self, name: str, labels: Iterable[str]) -> Iterator[Node]:
+        containers: set[str] = set()
+        for node in map(self.node, labels):
+            rank = next(at for at, each in enumerate(node.inputs) if self._answers(each, name))
+            first = node.inputs[rank]
+            if not first.path:
+                yield node.reached(rank) if rank else node
+            elif first.key not in containers:
+                containers.add(first.key)
+                yield node.reached(rank, self._sharers(first.key))
+
+    def _answers(self, each: Input, name: str) -> bool:
+        return self._rules.canonical(self._rules.lead(each) + each.key) == name
+
+    def looking_inside(self, name: str) -> Iterator[str]:
+        """The fields that look, by a path, inside the value of one of the names behind a canonical name."""
+        for node in self.reached(name):
+            yield from (each.label for each in node.sharers)
+
+    def _sharers(self, key: str) -> tuple[Node, ...]:
+        """The fields that look inside the value of one name."""
+        named = map(self.node, self._by_key[key])
+        return tuple(node for node in named if any(each.path and each.key == key for each in node.inputs))
 
     def aligned(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The same data under the keys under which a volume gives it, so that one replaces the other when merged."""
+        """See `Place.aligned`. Of two names for one field, the one that pydantic looks for first wins."""
         found: dict[str, Any] = {}
         ranks: dict[str, int] = {}
         for name, value in values.items():
-            node = self.get(self._rules.canonical(name)) if isinstance(name, str) else None
-            rank = None if node is None else node.rank(name)
-            if node is None or rank is None:
+            takers = [(node, rank) for node in self._named(name) if (rank := node.rank_of(name)) is not None]
+            for node, rank in takers:
+                if rank <= ranks.get(node.key, rank):
+                    found[node.key], ranks[node.key] = node.aligned(value), rank
+            if not takers:
                 found.setdefault(name, value)
-            elif rank <= ranks.get(node.key, rank):
-                inside = isinstance(value, dict) and node.children
-                found[node.key], ranks[node.key] = node.children.aligned(value) if inside else value, rank
+        return found
+
+    def _named(self, name: Any) -> list[Node]:
+        """The fields that may take a name as pydantic spells it: without a prefix."""
+        if not isinstance(name, str):
+            return []
+        found = [self.node(label) for label in self._by_key.get(name, ())]
+        return [*found, self.node(name)] if name in self._fields and name not in self._aliased else found
+
+    def accepting(self, name: str) -> Node | None:
+        """The field that pydantic calls by a name: its own, or one of its aliases."""
+        labels = [name] if name in self._fields else self._by_key.get(name, ())
+        return self.node(labels[0]) if labels else None
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Sequence[str]]:
+        """The fields with an alias by each name under which pydantic takes them."""
+        found: dict[str, list[str]] = {}
+        for label, inputs in self._aliased.items():
+            for key in dict.fromkeys(each.key for each in inputs):
+                found.setdefault(key, []).append(label)
         return found
 
     def plain(self) -> dict[str, str]:
@@ -246,20 +432,5 @@ class Level(Mapping[str, Node]):
         return {
             name: label
             for name, label in self.labels.items()
-            if is_text(fields[label].annotation) and fields[label].validation_alias is None
+            if label not in self._aliased and is_text(fields[label].annotation) and key_of(fields[label]) is None
         }
-
-
-def _labels(rules: Rules, fields: Mapping[str, FieldInfo], prefix: str) -> dict[str, str]:
-    """The field by every canonical name it answers to; an alias goes before another one's name."""
-    aliased = {name: names_of(name, field) for name, field in fields.items() if field.validation_alias is not None}
-    canonical = rules.canonical
-    found: dict[str, str] = {}
-    for lead in (prefix, "") if prefix else ("",):
-        for label in fields:
-            found.setdefault(canonical(lead + (aliased[label][0] if label in aliased else label)), label)
-        for rank in range(1, max(map(len, aliased.values()), default=1)):
-            for label, names in aliased.items():
-                if rank < len(names):
-                    found.setdefault(canonical(lead + names[rank]), label)
-    return found

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from liveconfig._loading.configuration import documents_of
+from liveconfig._loading.data import fresh, merge
 from liveconfig._loading.decoder import Decoder
-from liveconfig._loading.feed import Feed, feed, fresh, merge
+from liveconfig._loading.feed import Feed, feed
 from liveconfig._loading.fields import Node
+from liveconfig._loading.problems import Problem, find_problems
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
-from liveconfig._loading.redaction import problems
 from liveconfig._loading.restart import RestartFields
 from liveconfig._loading.sources import Sources
 from liveconfig._traceback import summarize
@@ -46,17 +47,22 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Why there is no instance: (dotted field, message) for each fault."""
+    """Why there is no instance."""
 
-    faults: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields at fault, each once."""
-        return tuple(dict.fromkeys(name for name, _ in self.faults if name))
+        """The places at fault, each once: ``port``, ``routes[30].timeout``."""
+        return tuple(dict.fromkeys(problem.location for problem in self.problems if problem.location))
+
+    @property
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """The place, empty for the settings as a whole, and what is wrong there, for each problem."""
+        return tuple((problem.location, problem.text) for problem in self.problems)
 
     def __str__(self) -> str:
-        return "; ".join(f"{name}: {message}" if name else message for name, message in self.faults)
+        return "; ".join(map(str, self.problems))
 
 
 class Loader(Generic[S]):
@@ -93,29 +99,31 @@ class Loader(Generic[S]):
             feeds: What each volume gives.
             before: The snapshot in use, whose defaults stay; None at the first load.
         """
+        if before is None:
+            self.sources.complete(self._of_volumes(feeds))
         data = self._data(feeds)
-        snapshot = self._build(data, before)
+        snapshot = self._build(data, feeds, before)
         pending: Mapping[str, tuple[str, ...]] = {}
         if before is None and not isinstance(snapshot, Invalid):
             self._restart.start(data, snapshot)
         elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, self._overridden())):
             # What is on disk is valid for a restart; now what is in use until then.
-            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), before)
+            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), feeds, before)
         if isinstance(snapshot, Invalid):
             return snapshot
         self._restart.restore(snapshot, pending)
         mask(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, self.overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
 
-    def _build(self, data: Mapping[str, Any], before: S | None) -> S | Invalid:
+    def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
         try:
             snapshot = build(self.cls, fresh(data))
         except ValidationError as error:
-            return Invalid(tuple(problems(error, self.plan, self.cls.__pydantic_core_schema__)))
+            return Invalid(find_problems(error, self.sources, feeds, self.cls.__pydantic_core_schema__))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # a person's, not a validator's
-            return Invalid((("", f"a validator raised {summarize(error)}"),))
+            return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
         if before is not None:
             keep_defaults(snapshot, before)
         return snapshot
@@ -123,13 +131,19 @@ class Loader(Generic[S]):
     def _overridden(self) -> Iterator[str]:
         return (nodes[-1].dotted for layer in self.overrides for nodes, _ in layer)
 
+    def _of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = {}
+        for each in feeds if self.sources.has_volumes else ():
+            data = merge(data, each.values) if data else each.values
+        return data
+
     def _data(self, feeds: Feeds) -> Mapping[str, Any]:
-        data: Mapping[str, Any] = self.sources.below
-        if self.sources.has_volumes:
-            for each in feeds:
-                data = merge(data, each.values) if data else each.values
+        data = self._of_volumes(feeds)
+        if self.sources.below:
+            data = merge(self.sources.below, data)
         if self.sources.above:
             data = merge(data, self.sources.above)
+        data = self.sources.with_defaults(data)
         for nodes, value in (each for layer in self.overrides for each in layer):
             data = _laid_over(data, nodes, value)
         return data

@@ -1,25 +1,38 @@
-"""Which key feeds which field, and the nearest name."""
+"""Which key feeds which field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from liveconfig._loading.fields import Level, Node, Rules
+from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules
 from liveconfig._loading.key import Key, keys_within
+from liveconfig._loading.limits import MAX_DEPTH
+from liveconfig._loading.pydantic_internals import field_value
 from liveconfig._loading.types import Kind, by_alias_of, by_name_of
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
 
-Found = tuple[tuple[Node, ...], str | None]
-"""The path to a field, and the entry inside it where that field is a mapping."""
-
 LONGEST = 1000
 """Characters at most in a name that feeds a field: looking for the dots in it takes the square of that."""
+
+_MOST_STEPS = 2000
+"""Steps at most in the search for one name: in models that hold themselves, it could go on without end."""
+
+Paths = tuple[Path, ...]
+"""The places that one name leads to: nearly always one, and none where it feeds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The settings as a whole, into which names lead as into a `Place`."""
+
+    children: Level
+    entry: None = None
 
 
 class Plan:
@@ -27,17 +40,33 @@ class Plan:
 
     def __init__(self, cls: type[BaseSettings], rules: Rules) -> None:
         self.rules = rules
-        by_alias, by_name = by_alias_of(cls), by_name_of(cls)
-        self.roots = Level(rules, cls.model_fields, "", rules.prefix, by_alias=by_alias, by_name=by_name)
-        self.plain = {} if rules.decode_all else self.roots.plain()
-        """The fields that take text as it is and have no alias, by canonical name."""
-        self._resolved: dict[str, Found | None] = {}
-        self._fields = cls.model_fields
+        self._cls = cls
+        self.roots = self._level(rules)
+        plain = {} if rules.decode_all else self.roots.plain()
+        self.plain = {name: label for name, label in plain.items() if name not in self._by_whole_key}
+        """The fields that take text as it is, and have neither an alias nor a `Key`, by canonical name."""
+        self._resolved: dict[tuple[str, bool], Paths] = {}
+
+    def _level(self, rules: Rules) -> Level:
+        by_alias, by_name = by_alias_of(self._cls), by_name_of(self._cls)
+        return Level(rules, self._cls.model_fields, "", by_alias=by_alias, by_name=by_name)
+
+    @cached_property
+    def document(self) -> Root:
+        """The settings as a structured document names them: without a prefix."""
+        return Root(self._level(self.rules.without_prefix) if self.rules.prefix else self.roots)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Node]:
+        """The nodes of the first level by the names of their fields."""
+        return {label: self.roots.node(label) for label in self._cls.model_fields}
+
+    # The `Key` of fields
 
     @cached_property
     def keys(self) -> Mapping[str, Key]:
         """The `Key` of each field that has one, by dotted name, at any depth."""
-        return keys_within(self._fields)
+        return keys_within(self._cls.model_fields)
 
     @cached_property
     def restart_fields(self) -> frozenset[str]:
@@ -50,28 +79,58 @@ class Plan:
         return any(".".join(parts[:count]) in self.restart_fields for count in range(1, len(parts) + 1))
 
     @cached_property
-    def fields(self) -> Mapping[str, Node]:
-        """The nodes of the first level by the names of their fields."""
-        return {label: self.roots.node(label) for label in self.roots.labels.values()}
+    def _by_whole_key(self) -> Mapping[str, Paths]:
+        """The fields that a `Key` gives a name, by that name."""
+        found: dict[str, Paths] = {}
+        for dotted, key in self.keys.items():
+            *around, node = self.path(dotted)
+            for rank, name in enumerate(key.names):
+                canonical = self.rules.canonical(name)
+                found[canonical] = (*found.get(canonical, ()), (*around, node.ranked(rank)))
+        return found
+
+    # Names
 
     def text_field(self, key: str) -> str | None:
         """The field of the first level that a key not in `plain` feeds as plain text; None if it does no such thing."""
-        found = self.resolve(key)
-        if found is None or found[1] is not None or len(found[0]) > 1:
+        paths = self.resolve(key)
+        if len(paths) != 1 or len(paths[0]) != 1:
             return None
-        node = found[0][0]  # pyright: ignore[reportGeneralTypeIssues]
-        return node.label if node.kind is Kind.TEXT and node.key == node.label else None
+        node = paths[0][0]
+        simple = isinstance(node, Node) and node.kind is Kind.TEXT and len(node.inputs) == 1 and node.declared is None
+        return node.label if simple and node.key == node.label else None  # type: ignore[union-attr]
 
-    def resolve(self, key: str) -> Found | None:
-        """The field that a key feeds; None where it feeds none."""
+    def resolve(self, key: str) -> Paths:
+        """The places that a key of a volume feeds."""
+        return self._remembered(key, whole=True)
+
+    def resolve_name(self, name: str) -> Paths:
+        """The places that the name of a variable, or a name in a document of texts, feeds: a `Key` does not count."""
+        return self._remembered(name, whole=False)
+
+    def _remembered(self, name: str, *, whole: bool) -> Paths:
         try:
-            return self._resolved[key]
+            return self._resolved[name, whole]
         except KeyError:
-            found = None if self._leads_nowhere(key) else self._find_folders(self.roots, key.split("/"))
+            paths = self._whole_key(name) if whole and self._by_whole_key else self._search(name)
         if len(self._resolved) > 50_000:  # keys come from outside: never grow without end
             self._resolved.clear()
-        self._resolved[key] = found
-        return found
+        self._resolved[name, whole] = paths
+        return paths
+
+    def _whole_key(self, key: str) -> Paths:
+        """The fields whose `Key` names it; and those whose own name it is, unless their `Key` names another one."""
+        own = (path for path in self._search(key) if not (isinstance(path[-1], Node) and self._has_name(path[-1])))
+        return (*self._by_whole_key.get(self.rules.canonical(key), ()), *own)
+
+    @staticmethod
+    def _has_name(node: Node) -> bool:
+        return node.declared is not None and bool(node.declared.names)
+
+    def _search(self, name: str) -> Paths:
+        if self._leads_nowhere(name):
+            return ()
+        return _Search(self.rules).folders(Root(self.roots), name.split("/"))
 
     def _leads_nowhere(self, key: str) -> bool:
         """Whether it is plain that no field answers to a key, as it is for nearly all variables of an environment."""
@@ -81,44 +140,26 @@ class Plan:
         inside = "." in key or "/" in key or (delimiter is not None and delimiter in key.replace("-", "_"))
         return not inside and self.rules.canonical(key) not in self.roots.labels
 
-    def find(self, level: Mapping[str, Node], name: str) -> Found | None:
-        """The field, among those of one level or inside them, that a name in a document feeds."""
-        return None if len(name) > LONGEST else self._find(level, name)
-
-    def _find_folders(self, level: Mapping[str, Node], parts: list[str]) -> Found | None:
-        found = self._find(level, parts[0])
-        if found is None or len(parts) == 1:
-            return found
-        path, entry = found
-        if entry is None and path[-1].children:
-            deeper = self._find_folders(path[-1].children, parts[1:])
-            return deeper and ((*path, *deeper[0]), deeper[1])
-        if entry is None and path[-1].takes_any_key and len(parts) == 2:
-            return path, parts[1]
-        return None
-
-    def _find(self, level: Mapping[str, Node], name: str) -> Found | None:
-        """A dot that leads into a nested model, then the name as it is, then the delimiter."""
-        whole = level.get(self.rules.canonical(name)) or level.get(self.rules.canonical(name.replace(".", "_")))
+    def keys_for(self, dotted: str) -> tuple[str, ...]:
+        """The keys that a field is looked for in, as they are best written: ``db.password``, ``db/password``."""
+        *around, node = self.path(dotted)
+        if self._has_name(node):
+            return self.keys[dotted].names
+        root = around[0] if around else node
+        names = [self.rules.lead(each) + each.key for each in root.inputs]
+        for inner in [*around, node][1:]:
+            names = [f"{name}.{each.key}" for name in names[:1] for each in inner.inputs]
         return (
-            self._split(level, name, ".")
-            or (whole and ((whole,), None))
-            or (self._split(level, name.replace("-", "_"), self.rules.delimiter) if self.rules.delimiter else None)
+            tuple(dict.fromkeys([*names, *(name.replace(".", "/") for name in names[:1])])) if around else tuple(names)
         )
 
-    def _split(self, level: Mapping[str, Node], name: str, separator: str) -> Found | None:
-        at = name.find(separator, 1)
-        while at > 0:
-            node = level.get(self.rules.canonical(name[:at].replace(".", "_")))
-            rest = name[at + len(separator) :]
-            if node is not None and rest:
-                deeper = self._find(node.children, rest) if node.children else None
-                if deeper:
-                    return (node, *deeper[0]), deeper[1]
-                if node.takes_any_key:
-                    return (node,), rest
-            at = name.find(separator, at + 1)
-        return None
+    def without_prefix(self, key: str) -> Paths:
+        """The places that a key would feed if names carried no prefix."""
+        return () if len(key) > LONGEST else _Search(self.rules).folders(self.document, key.split("/"))
+
+    def find(self, inside: Place | Root, name: str) -> Paths:
+        """The places, among the fields inside a place, that a name in a structured document leads to."""
+        return () if len(name) > LONGEST else _Search(self.rules).inside(inside, name)
 
     def path(self, dotted: str) -> tuple[Node, ...]:
         """The nodes from the first level to a dotted field; empty where there is no such field."""
@@ -137,6 +178,71 @@ class Plan:
         return next(reversed(self.path(dotted)), None)
 
 
+class _Search:
+    """The search for the places that one name leads to."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._left = _MOST_STEPS
+
+    def folders(self, inside: Place | Root, parts: list[str]) -> Paths:
+        """The places that a name of several folders leads to."""
+        found = self.inside(inside, parts[0], is_part=True)
+        if len(parts) == 1:
+            return found
+        return tuple((*path, *deeper) for path in found for deeper in self.folders(path[-1].place, parts[1:]))
+
+    def inside(self, inside: Place | Root, name: str, depth: int = 0, *, is_part: bool = False) -> Paths:
+        """A dot that leads into a nested model, then the name as it is, then the delimiter, then an entry's name.
+
+        Args:
+            inside: Where to look.
+            name: The name, or the rest of it.
+            depth: How deep it is already.
+            is_part: Whether it is one whole part between slashes.
+        """
+        self._left -= 1
+        if self._left < 0 or depth > MAX_DEPTH:
+            return ()
+        canonical = self._rules.canonical
+        nested = self._split(inside, name, ".", depth)
+        if nested:
+            return nested
+        nodes = inside.children.reached(canonical(name)) or inside.children.reached(canonical(name.replace(".", "_")))
+        if nodes:
+            return tuple((node,) for node in nodes)
+        delimiter = self._rules.delimiter
+        return (self._split(inside, name, delimiter, depth) if delimiter else ()) or self._entry(inside, name, is_part)
+
+    def _split(self, inside: Place | Root, name: str, separator: str, depth: int) -> Paths:
+        comparable = name if separator == "." else name.replace("-", "_")
+        at = comparable.find(separator, 1)
+        while at > 0:
+            first, rest = name[:at], name[at + len(separator) :]
+            steps = self._containers(inside, first) if rest else ()
+            paths = tuple((step, *path) for step in steps for path in self.inside(step.place, rest, depth + 1))
+            if paths:
+                return paths
+            at = comparable.find(separator, at + 1)
+        return ()
+
+    def _containers(self, inside: Place | Root, name: str) -> Iterator[Node | Entry]:
+        nodes = inside.children.reached(self._rules.canonical(name.replace(".", "_")))
+        yield from (node for node in nodes if node.is_container)
+        if not nodes and inside.entry is not None and inside.entry.is_container:
+            yield Entry(name, inside.entry)
+
+    def _entry(self, inside: Place | Root, name: str, is_part: bool) -> Paths:
+        """The name as that of an entry. Of an entry that is a model, a dotted name is a field that it does not have."""
+        if inside.entry is None:
+            return ()
+        delimiter = self._rules.delimiter
+        is_dotted = "." in name or (delimiter is not None and delimiter in name)
+        if inside.entry.children and is_dotted and not is_part:
+            return ()
+        return ((Entry(name, inside.entry),),)
+
+
 _PLANS = "__liveconfig_plans__"
 
 
@@ -153,7 +259,7 @@ def plan_of(cls: type[BaseSettings], rules: Rules) -> Plan:
 
 def getter(dotted: str) -> Callable[[Any], Any]:
     """What reads a dotted field of an instance, as `value_at` does."""
-    return attrgetter(dotted) if "." not in dotted else partial(_value_at, dotted)
+    return partial(_value_at, dotted) if "." in dotted else lambda data: data.__dict__[dotted]
 
 
 def _value_at(dotted: str, data: Any) -> Any:
@@ -163,7 +269,8 @@ def _value_at(dotted: str, data: Any) -> Any:
 def value_at(data: Any, dotted: str) -> Any:
     """The value of a dotted field in an instance; None where a model on the way is None, or another of a union."""
     for label in dotted.split("."):
-        if label not in getattr(type(data), "__pydantic_fields__", ()):
-            return None  # None, or another member of a union
-        data = getattr(data, label)
+        fields = getattr(type(data), "__pydantic_fields__", ())
+        if label not in fields:
+            return (getattr(data, "__pydantic_extra__", None) or {}).get(label)
+        data = field_value(data, label)
     return data

@@ -13,11 +13,13 @@ from pydantic import TypeAdapter
 
 from liveconfig import _clock
 from liveconfig._loading.comparison import vanished
+from liveconfig._loading.data import serving
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import ABSENT, Node
+from liveconfig._loading.fields import Node
 from liveconfig._loading.loader import Feeds, Loaded
 from liveconfig._loading.pydantic_internals import has_place, same
-from liveconfig._loading.sources import Layer, Sources
+from liveconfig._loading.sources import Layer, Sources, value_in
+from liveconfig._loading.types import ABSENT
 from liveconfig._volumes import Frozen
 from liveconfig.origin import Origin
 
@@ -65,32 +67,32 @@ class Origins:
         for layer in self._sources.layers:
             if layer.kind is None:
                 yield from _from_volumes(dotted, applied.feeds, frozen)
-            elif nodes and layer.values and _value_in(layer.values, nodes) is not ABSENT:
+            elif nodes and layer.value(nodes) is not ABSENT:
                 yield self._from_layer(dotted, layer)
 
     def _from_layer(self, dotted: str, layer: Layer) -> Origin:
-        name = _longest(dotted, layer.variables) or dotted.partition(".")[0]
         kind = layer.kind or "init"
+        name = layer.name if kind == "source" else serving(dotted, layer.variables) or dotted.partition(".")[0]
         return Origin(kind, name, layer.path, live=False, since=self._since.get(kind, self._loaded_at))
 
     def is_secret(self, dotted: str, feeds: Feeds) -> bool:
         """Whether the value of a field is a secret: by its type, or by the volume that feeds it."""
         node = self._sources.plan.node(dotted)
         by_type = node is not None and node.secret
-        return by_type or any(each.secret and _longest(dotted, each.keys) is not None for each in feeds)
+        return by_type or any(each.secret and each.key_for(dotted) is not None for each in feeds)
 
     def differs(self, dotted: str, feeds: Feeds) -> bool:
         """Whether the environment would give a field another value than the volumes: ``8000`` is 8000 for an int."""
         nodes = self._sources.plan.path(dotted)
         fed = _fed(nodes, feeds)
-        held = (_value_in(layer.values, nodes) for layer in self._environments())
+        held = (layer.value(nodes) for layer in self._environments())
         return any(value is not ABSENT and not self._alike(dotted, fed, value) for value in held)
 
     def adds(self, dotted: str, feeds: Feeds) -> bool:
         """Whether the environment holds entries of a mapping that no volume holds: they are in the value too."""
         nodes = self._sources.plan.path(dotted)
         fed = _fed(nodes, feeds)
-        held = (_value_in(layer.values, nodes) for layer in self._environments())
+        held = (layer.value(nodes) for layer in self._environments())
         return isinstance(fed, Mapping) and any(isinstance(value, dict) and value.keys() - fed.keys() for value in held)
 
     def _environments(self) -> Iterator[Layer]:
@@ -122,7 +124,7 @@ def fallen_back(origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> Iter
 
 def _from_volumes(dotted: str, feeds: Feeds, frozen: Frozens) -> Iterator[Origin]:
     for index in reversed(range(len(feeds))):
-        key = _longest(dotted, feeds[index].keys)
+        key = feeds[index].key_for(dotted)
         if key is not None:
             yield _from_volume(key, feeds[index], frozen.get(index, {}))
 
@@ -132,20 +134,11 @@ def _from_volume(key: str, feed: Feed, frozen: Mapping[str, Frozen]) -> Origin:
     return Origin("volume", key, f"{feed.revision.path}/{key}", live, feed.since.get(key))
 
 
-def _value_in(data: Any, nodes: Sequence[Node]) -> Any:
-    """What some layer's data holds for a field; a value in place of a model around it counts."""
-    for node in nodes:
-        if not isinstance(data, Mapping):
-            break
-        data = node.given(data)
-    return data
-
-
 def _fed(nodes: Sequence[Node], feeds: Feeds) -> Any:
     """What the volumes together hold for a field; entries of a mapping are those of all of them."""
     fed: Any = ABSENT
     for each in feeds:
-        value = _value_in(each.values, nodes)
+        value = value_in(each.values, nodes)
         if value is not ABSENT:
             fed = {**fed, **value} if isinstance(fed, dict) and isinstance(value, dict) else value
     return fed
@@ -153,13 +146,3 @@ def _fed(nodes: Sequence[Node], feeds: Feeds) -> Any:
 
 def _trimmed(given: Any) -> Any:
     return given.rstrip(b"\r\n") if isinstance(given, bytes) else given
-
-
-def _longest(dotted: str, keys: Mapping[str, str]) -> str | None:
-    """What serves a leaf: the entry for it, or for the nearest model around it; for a model, the first inside."""
-    name = dotted
-    while name not in keys and "." in name:
-        name = name.rpartition(".")[0]
-    if name in keys:
-        return keys[name]
-    return next((keys[inner] for inner in keys if inner.startswith(dotted + ".")), None)

@@ -124,6 +124,19 @@ def leaves(instance: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+    for name, value in extra_of(instance).items():
+        yield prefix + name, value
+
+
+def extra_of(instance: BaseModel) -> Mapping[str, Any]:
+    """The fields that a model with ``extra="allow"`` took beside its own."""
+    return instance.__pydantic_extra__ or {}
+
+
+def field_value(instance: Any, name: str) -> Any:
+    """The value of a field of a model or a dataclass; reading the attribute of a deprecated field would warn."""
+    held: Mapping[str, Any] = getattr(instance, "__dict__", {})
+    return held[name] if name in held else getattr(instance, name)
 
 
 def has_place(instance: BaseModel, dotted: str) -> bool:

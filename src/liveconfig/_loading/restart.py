@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from liveconfig._loading.fields import ABSENT, Node
+from liveconfig._loading.fields import Node
 from liveconfig._loading.names import Plan
 from liveconfig._loading.pydantic_internals import is_branch, leaves, same
+from liveconfig._loading.types import ABSENT
 
 LayOver = Callable[[Mapping[str, Any], Sequence[Node], Any], dict[str, Any]]
 

@@ -6,16 +6,14 @@ add and drop them in ``settings_customise_sources``, where the volumes stand in 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from dotenv import dotenv_values
 from pydantic import BaseModel
 from pydantic_settings import (
     BaseSettings,
@@ -24,15 +22,20 @@ from pydantic_settings import (
     EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
 )
 from pydantic_settings.sources import DefaultSettingsSource
 
 from liveconfig._loading.arguments import Arguments
-from liveconfig._loading.feed import merge
-from liveconfig._loading.fields import Node, Rules, names_of
+from liveconfig._loading.data import merge
+from liveconfig._loading.fields import Node, Rules, field_of
 from liveconfig._loading.names import plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
+from liveconfig._loading.types import ABSENT
 from liveconfig.origin import OriginKind
+
+SourceCallable = PydanticBaseSettingsSource | Any
+"""What ``settings_customise_sources`` returns: sources, or functions without arguments."""
 
 
 class VolumesSource(PydanticBaseSettingsSource):
@@ -53,19 +56,52 @@ class Layer:
 
     Attributes:
         kind: The sort of source; None marks the place of the volumes.
+        name: The class of the source, or the name of the function.
         values: The data for pydantic.
         variables: For the environment and ``.env``: the variable by dotted field.
-        path: The files of a ``.env``.
+        path: The files that were read, where they are known.
     """
 
     kind: OriginKind | None
-    values: Mapping[str, Any]
-    variables: Mapping[str, str]
+    name: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict)
     path: str | None = None
+
+    def value(self, nodes: Sequence[Node]) -> Any:
+        """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
+        return value_in(self.values, nodes) if self.values else ABSENT
+
+
+def value_in(data: Any, nodes: Sequence[Node]) -> Any:
+    """What some data holds for a field; a value in place of a model around it counts."""
+    for node in nodes:
+        if not isinstance(data, Mapping):
+            break
+        data = node.given(data)
+    return data
+
+
+@dataclass(slots=True)
+class _State:
+    """What the sources asked so far gave: each by its name, and all together."""
+
+    by_source: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 class Sources:
     """The layers of one settings object, the strongest first.
+
+    The sources above the volumes are asked at once, those below when the volumes were read: they may need a value from
+    there.
+
+    Attributes:
+        arguments: Those of the constructor.
+        environment: The source of the environment.
+        plan: The names of keys.
+        has_volumes: Whether the class has a place for the volumes among its sources.
+        layers: The layers in their order; before `complete`, those above the volumes.
 
     Raises:
         pydantic_settings.SettingsError: A variable does not parse; it leads to the value, and must not leave.
@@ -74,15 +110,91 @@ class Sources:
     def __init__(self, cls: type[BaseSettings], arguments: Arguments) -> None:
         self._cls = cls
         self.arguments = arguments
-        init, options = arguments.values, arguments.options
-        self.environment = _make(EnvSettingsSource, cls, options)
-        self.rules = rules_of(self.environment)
-        self.plan = plan_of(cls, self.rules)
-        self.layers = tuple(self._layers(_ordered(cls, self.environment, init, options)))
-        at = next((index for index, layer in enumerate(self.layers) if layer.kind is None), len(self.layers))
-        self.has_volumes = at < len(self.layers)
-        self.above = _merged(self.layers[:at])
-        self.below = _merged(self.layers[at:])
+        ordered = _ordered(cls, arguments)
+        self._defaults = next((each for each in ordered if isinstance(each, DefaultSettingsSource)), None)
+        self.environment = _environment_of(cls, ordered, arguments)
+        self.variable_rules = _rules_of(self.environment)
+        self.plan = plan_of(cls, _rules_of_keys(self.variable_rules, cls.model_config))
+        self._variable_plan = plan_of(cls, self.variable_rules)
+        self._state = _State()
+        asked = [each for each in ordered if not isinstance(each, DefaultSettingsSource)]
+        at = next((index for index, each in enumerate(asked) if isinstance(each, VolumesSource)), len(asked))
+        self.has_volumes = at < len(asked)
+        self._after = asked[at + 1 :]
+        self._before = self.layers = tuple(self._ask(asked[:at], self._state))
+        self.above = _merged(self.layers)
+        self.below: dict[str, Any] = {}
+
+    def complete(self, volumes: Mapping[str, Any]) -> None:
+        """Ask the sources below the volumes.
+
+        Args:
+            volumes: What the volumes give.
+        """
+        state = _State(
+            {**self._state.by_source, VolumesSource.__name__: dict(volumes)}, merge(volumes, self._state.data)
+        )
+        after = tuple(self._ask(self._after, state))
+        self.below = _merged(after)
+        self.layers = (*self._before, Layer(None), *after) if self.has_volumes else self._before
+
+    def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
+        """Ask sources, each with what those before it gave, as pydantic-settings does."""
+        for source in sources:
+            if isinstance(source, PydanticBaseSettingsSource):
+                source._set_current_state(state.data)  # noqa: SLF001
+                source._set_settings_sources_data(state.by_source)  # noqa: SLF001
+            given = self._layer(source)
+            state.by_source[given.name] = dict(given.values)
+            layer = replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
+            state.data = merge(layer.values, state.data)
+            yield layer
+
+    def _layer(self, source: SourceCallable) -> Layer:
+        name = str(getattr(source, "__name__", type(source).__name__))
+        if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
+            values = self._of_environment(source)
+            kind = _kind_of(source)
+            known = kind in ("environment", "dotenv")
+            return Layer(kind, name, values, self._variables(source) if known else {}, _path_of(source))
+        given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
+        return Layer("init" if given else "source", name, source(), path=_path_of(source))
+
+    def _of_environment(self, source: EnvSettingsSource) -> dict[str, Any]:
+        if type(source) is EnvSettingsSource:
+            # Asked for every field of a large class it takes longer than all the rest; so only for those it can serve.
+            roots = set(self._roots(source))
+            fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
+            source.settings_cls = cast("type[BaseSettings]", SimpleNamespace(model_fields=fields))
+            return source() if fields else {}
+        return source() if source.env_vars or type(source) is not _DotEnv else {}
+
+    def _roots(self, source: EnvSettingsSource) -> Iterator[str]:
+        """The fields that some variable may serve; what it reaches inside them is for the source to say."""
+        roots, delimiter = self._variable_plan.roots, source.env_nested_delimiter
+        for variable in source.env_vars:
+            name, at = self.variable_rules.canonical(variable), len(variable)
+            while at > 0:
+                if name[:at] in roots.labels:
+                    yield from (node.label for node in roots.reached(name[:at]))
+                    yield from roots.looking_inside(name[:at])
+                at = variable.rfind(delimiter, 1, at) if delimiter else -1
+
+    # Variables
+
+    def _variables(self, source: EnvSettingsSource) -> dict[str, str]:
+        """The variable by dotted field, as it is spelled where it stands; a source may hold it in lower case."""
+        canonical, spelled = self.variable_rules.canonical, {}
+        found: dict[str, str] = {}
+        for variable in source.env_vars:
+            for path in self._variable_plan.resolve_name(variable):
+                root = cast("Node", path[0])
+                if _answers(source, root, variable):
+                    sharers = root.sharers if root.nested_path else (field_of(path),)
+                    found.update((each.dotted, variable) for each in sharers if each.dotted not in found)
+        if found:
+            spelled = {canonical(name): name for name in _names_in(source)}
+        return {dotted: spelled.get(canonical(name), name) for dotted, name in found.items()}
 
     def variables(self, snapshot: BaseModel) -> tuple[str, ...]:
         """The leaves of a snapshot that a variable of the environment or of ``.env`` holds."""
@@ -97,68 +209,54 @@ class Sources:
             return tuple(name for name in found if name in there)
         return tuple(found)
 
-    def _layers(self, sources: tuple[PydanticBaseSettingsSource, ...]) -> Iterator[Layer]:
-        state: dict[str, Any] = {}
-        for source in sources:
-            if isinstance(source, PydanticBaseSettingsSource):
-                source._set_current_state(state)  # noqa: SLF001 - as pydantic-settings does before each call
-            given = self._layer(source)
-            layer = dataclasses.replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
-            state = merge(layer.values, state)
-            yield layer
-
-    def _layer(self, source: PydanticBaseSettingsSource) -> Layer:
-        if isinstance(source, VolumesSource):
-            return Layer(None, {}, {})
-        if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
-            return self._environment_layer(source)
-        return Layer("default" if isinstance(source, DefaultSettingsSource) else "init", source(), {})
-
-    def _environment_layer(self, source: EnvSettingsSource) -> Layer:
-        variables = self._variables(source)
-        if type(source) is EnvSettingsSource:
-            # Asked for every field of a large class it takes longer than all the rest; so only for those it can serve.
-            roots = set(self._roots(source))
-            fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
-            source.settings_cls = cast("type[BaseSettings]", SimpleNamespace(model_fields=fields))
-        values = source() if source.env_vars and source.settings_cls.model_fields else {}
-        if isinstance(source, DotEnvSettingsSource):
-            return Layer("dotenv", values, variables, _paths(source.env_file))
-        return Layer("environment", values, variables)
-
-    def _roots(self, source: EnvSettingsSource) -> Iterator[str]:
-        """The fields that some variable may serve; what it reaches inside them is for the source to say."""
-        labels, delimiter = self.plan.roots.labels, source.env_nested_delimiter
-        for variable in source.env_vars:
-            name, at = self.rules.canonical(variable), len(variable)
-            while at > 0:
-                label = labels.get(name[:at])
-                if label is not None:
-                    yield label
-                at = variable.rfind(delimiter, 1, at) if delimiter else -1
-
-    def _variables(self, source: EnvSettingsSource) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for variable in source.env_vars:
-            resolved = self.plan.resolve(variable)
-            if resolved and _answers(source, resolved[0][0], variable):
-                found.update((each.dotted, variable) for each in resolved[0][-1].sharers if each.dotted not in found)
-        return self._as_spelled(source, found) if found else found
-
-    def _as_spelled(self, source: EnvSettingsSource, variables: Mapping[str, str]) -> dict[str, str]:
-        """The variables as they are written where they stand; a source may hold them in lower case."""
-        spelled = {self.rules.canonical(name): name for name in _names_in(source)}
-        return {dotted: spelled.get(self.rules.canonical(name), name) for dotted, name in variables.items()}
+    def given_by_sources(self, snapshot: BaseModel) -> tuple[str, ...]:
+        """The leaves of a snapshot for which a source that the class added has a value."""
+        layers = [layer for layer in self.layers if layer.kind == "source" and layer.values]
+        if not layers:
+            return ()
+        paths = ((name, self.plan.path(name)) for name, _ in leaves(snapshot))
+        return tuple(name for name, nodes in paths if any(layer.value(nodes) is not ABSENT for layer in layers))
 
     def variable_for(self, dotted: str) -> str | None:
         """The variable that a field is looked for in; None for one inside a model into which no variable reaches."""
+        delimiter = self.variable_rules.delimiter
         path = list(self.plan.path(dotted))
-        if not path or (len(path) > 1 and self.rules.delimiter is None):
+        if not path or (len(path) > 1 and delimiter is None):
             return None
         root, *inside = path
-        inner = (names_of(node.label, node.field)[0] for node in inside)
-        name = (self.rules.delimiter or "").join([next(iter(_names_for(self.environment, root))), *inner])
-        return name if self.rules.case_sensitive else name.upper()
+        inner = (node.inputs[0].key for node in inside)
+        name = (delimiter or "").join([next(iter(_names_for(self.environment, root))), *inner])
+        return name if self.variable_rules.case_sensitive else name.upper()
+
+    # Defaults
+
+    def with_defaults(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The data over the parts of default models, where the class wants these to be updated in part."""
+        if self._defaults is None or not self._defaults.defaults:
+            return data
+        self._defaults._set_current_state(dict(data))  # noqa: SLF001 - it depends on which member of a union is chosen
+        defaults = self._defaults()
+        merged = merge(self.plan.roots.aligned(defaults), data)
+        return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
+
+
+def _kind_of(source: EnvSettingsSource) -> OriginKind:
+    """What a source of variables reads: a ``.env`` file, the environment, or something of its own."""
+    if isinstance(source, DotEnvSettingsSource):
+        return "dotenv"
+    if type(source) is EnvSettingsSource:
+        return "environment"
+    own = type(source)._load_env_vars is not EnvSettingsSource._load_env_vars  # noqa: SLF001
+    known = {name.lower() for name in os.environ}
+    return "source" if own or any(name.lower() not in known for name in source.env_vars) else "environment"
+
+
+def _path_of(source: SourceCallable) -> str | None:
+    """The files that a source reads: of a `.env` source, and of pydantic-settings' sources of files."""
+    held: Mapping[str, Any] = getattr(source, "__dict__", {})
+    given = held.get("env_file") or next((held[name] for name in held if name.endswith("_file_path")), None)
+    several = given if isinstance(given, (list, tuple)) else [given]
+    return ", ".join(str(each) for each in several if each is not None) or None
 
 
 def _names_for(source: EnvSettingsSource, root: Node) -> dict[str, None]:
@@ -174,30 +272,34 @@ def _answers(source: EnvSettingsSource, root: Node, variable: str) -> bool:
 
 
 def _names_in(source: EnvSettingsSource) -> Iterable[str]:
-    if not isinstance(source, DotEnvSettingsSource):
-        return os.environ
-    given: Any = source.env_file
-    files = given if isinstance(given, (list, tuple)) else [given]
-    return [name for file in files if file is not None for name in dotenv_values(file, interpolate=False)]
+    if isinstance(source, _DotEnv):
+        return source.spelled
+    return source.env_vars if isinstance(source, DotEnvSettingsSource) else os.environ
 
 
-def rules_of(environment: EnvSettingsSource) -> Rules:
-    """The rules for names that the class and the constructor's arguments gave."""
+def _rules_of(environment: EnvSettingsSource) -> Rules:
+    """The rules for the names of variables that the class and the constructor's arguments gave."""
     return Rules(
         case_sensitive=bool(environment.case_sensitive),
         prefix=environment.env_prefix or "",
+        prefix_target=getattr(environment, "env_prefix_target", None) or "variable",
         delimiter=environment.env_nested_delimiter or None,
         decode_all=bool(environment.env_parse_enums or environment.config.get("strict")),
     )
 
 
-@functools.cache
-def _parameters(function: type[Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function.__init__).parameters
+def _rules_of_keys(rules: Rules, config: Mapping[str, Any]) -> Rules:
+    prefix = config.get("key_prefix")
+    return rules if prefix is None else replace(rules, prefix=prefix)
+
+
+# The sources themselves
 
 
 class _NoArguments(InitSettingsSource):
     """The constructor's arguments where there are none: its own ``__init__`` visits every field, to find nothing."""
+
+    __name__ = "InitSettingsSource"  # under which other sources look for what it gave
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         PydanticBaseSettingsSource.__init__(self, settings_cls)
@@ -205,38 +307,85 @@ class _NoArguments(InitSettingsSource):
         self.nested_model_default_partial_update = False
 
 
+class _DotEnv(DotEnvSettingsSource):
+    """A source of a `.env` file that remembers how its names are spelled; the file is read once."""
+
+    __name__ = "DotEnvSettingsSource"
+
+    def _read_env_file(self, file_path: Any) -> Mapping[str, str | None]:
+        values = self._static_read_env_file(
+            file_path,
+            encoding=self.env_file_encoding,
+            case_sensitive=True,
+            ignore_empty=self.env_ignore_empty,
+            parse_none_str=self.env_parse_none_str,
+        )
+        self.spelled = [*getattr(self, "spelled", ()), *values]
+        return values if self.case_sensitive else {name.lower(): value for name, value in values.items()}
+
+
+@functools.cache
+def _parameters(function: type[Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function.__init__).parameters
+
+
 def _make(source: type[Any], cls: type[BaseSettings], options: Mapping[str, Any], **own: Any) -> Any:
     known = _parameters(cast("Any", source))
     given = {name[1:]: value for name, value in options.items() if name[1:] in known and value is not None}
-    if source is DotEnvSettingsSource and "_env_file" in options:
+    if source is _DotEnv and "_env_file" in options:
         given["env_file"] = options["_env_file"]  # here None means "no file", and is not the default
-    return source(cls, **own, **given)
+    return source(cls, **{name: value for name, value in own.items() if name in known}, **given)
 
 
-def _ordered(
-    cls: type[BaseSettings], environment: EnvSettingsSource, init: dict[str, Any], options: Mapping[str, Any]
-) -> tuple[PydanticBaseSettingsSource, ...]:
-    ordered = cls.settings_customise_sources(
+def _ordered(cls: type[BaseSettings], arguments: Arguments) -> tuple[SourceCallable, ...]:
+    """The sources in the order of the class; `CliApp` brings those that it made."""
+    options = arguments.options
+    if options.get("_build_sources") is not None:
+        built, _ = options["_build_sources"]
+        return tuple(VolumesSource(cls) if type(each) is SecretsSettingsSource else each for each in built)
+    init = arguments.values
+    environment = _make(EnvSettingsSource, cls, options)
+    sources: tuple[SourceCallable, ...] = cls.settings_customise_sources(
         cls,
         init_settings=_make(InitSettingsSource, cls, options, init_kwargs=init) if init else _NoArguments(cls),
         env_settings=environment,
-        dotenv_settings=_make(DotEnvSettingsSource, cls, options),
+        dotenv_settings=_make(_DotEnv, cls, options),
         file_secret_settings=VolumesSource(cls),
     )
-    if not any(isinstance(source, CliSettingsSource) for source in ordered):
-        ordered = (*_command_line(cls, options), *ordered)
-    return (*ordered, _make(DefaultSettingsSource, cls, options))
+    sources = (*_with_command_line(cls, options, environment, sources), _make(DefaultSettingsSource, cls, options))
+    cls._settings_warn_unused_config_keys(sources, cls.model_config)
+    return sources
 
 
-def _command_line(cls: type[BaseSettings], options: Mapping[str, Any]) -> tuple[PydanticBaseSettingsSource, ...]:
-    given = options.get("_cli_settings_source")
-    if given is not None:
-        return (given,)
-    arguments = options.get("_cli_parse_args")
-    arguments = cls.model_config.get("cli_parse_args") if arguments is None else arguments
-    if arguments is None or arguments is False:
-        return ()
-    return (_make(CliSettingsSource, cls, {**options, "_cli_parse_args": arguments}),)
+def _environment_of(
+    cls: type[BaseSettings], sources: Iterable[SourceCallable], arguments: Arguments
+) -> EnvSettingsSource:
+    found = next((each for each in sources if type(each) is EnvSettingsSource), None)
+    return found or cast("EnvSettingsSource", _make(EnvSettingsSource, cls, arguments.options))
+
+
+def _with_command_line(
+    cls: type[BaseSettings],
+    options: Mapping[str, Any],
+    environment: EnvSettingsSource,
+    sources: tuple[SourceCallable, ...],
+) -> tuple[SourceCallable, ...]:
+    """Put the command line above all, unless the class has placed it; one that is not parsed yet is parsed now."""
+    config: Mapping[str, Any] = cls.model_config
+    parse = config.get("cli_parse_args") if options.get("_cli_parse_args") is None else options["_cli_parse_args"]
+    placed = next((each for each in sources if isinstance(each, CliSettingsSource)), None)
+    if placed is not None:
+        if parse not in (None, False) and not placed.env_vars:
+            placed(args=parse)
+        return sources
+    given = options.get("_cli_settings_source") or config.get("cli_settings_source")
+    if isinstance(given, CliSettingsSource):
+        return (given, *sources)
+    if parse in (None, False):
+        return sources
+    line = {**options, "_cli_parse_args": parse, "_case_sensitive": environment.case_sensitive}
+    line["_cli_parse_none_str"] = environment.env_parse_none_str or options.get("_cli_parse_none_str")
+    return (_make(CliSettingsSource, cls, line, _env_settings_source=environment), *sources)
 
 
 def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
@@ -244,9 +393,3 @@ def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
     for layer in layers:
         values = merge(layer.values, values)
     return values
-
-
-def _paths(env_file: Any) -> str | None:
-    if env_file is None:
-        return None
-    return ", ".join(map(str, env_file)) if isinstance(env_file, (list, tuple)) else str(env_file)

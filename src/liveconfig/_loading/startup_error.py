@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pydantic_settings import BaseSettings
 
+from liveconfig._loading.configuration import documents_of
 from liveconfig._loading.fault import StartupFailure
-from liveconfig._loading.fields import Node, names_of
 from liveconfig._loading.loader import Invalid
 from liveconfig._loading.sources import Sources
 from liveconfig._volumes import Volume
@@ -30,18 +30,23 @@ def explain(
 
 def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Sources, invalid: Invalid) -> str:
     lines = [f"{cls.__name__}: no valid configuration"]
-    for name, message in invalid.faults:
-        lines.append(f"  {name or 'as a whole'}: {message}")
-        node = sources.plan.node(name) if name else None
-        if node is not None:
-            lines.append(f"    looked for {_looked_for(node, name, volumes, sources)}")
+    for problem in invalid.problems:
+        where = f" ({problem.where})" if problem.where else ""
+        lines.append(f"  {problem.location or 'as a whole'}: {problem.message}{where}")
+        if problem.location == problem.field and sources.plan.node(problem.field) is not None:
+            lines.append(f"    looked for {_looked_for(cls, problem.field, volumes, sources)}")
+        if problem.hint:
+            lines.append(f"    {problem.hint}")
     return "\n".join(lines)
 
 
-def _looked_for(node: Node, name: str, volumes: Sequence[Volume], sources: Sources) -> str:
-    folder = name.rpartition(".")[0].replace(".", "/")
-    names = dict.fromkeys(names_of(node.label, node.field))
-    keys = " or ".join(f"{folder}/{each}" if folder else each for each in names)
-    where = ", ".join(volume.path for volume in volumes) or "no volume"
-    variable = sources.variable_for(name)
-    return f"the key {keys} (with - or _) in {where}" + (f"; the variable {variable}" if variable else "")
+def _looked_for(cls: type[BaseSettings], dotted: str, volumes: Sequence[Volume], sources: Sources) -> str:
+    paths = ", ".join(volume.path for volume in volumes) or "no volume"
+    keys, node = sources.plan.keys_for(dotted), sources.plan.node(dotted)
+    inside = next(iter(node.children), None) if node is not None else None
+    several = [*keys, f"keys such as {keys[0]}.{inside}"] if inside else keys
+    text = f"the key {' or '.join(several)} (with - or _) in {paths}"
+    if documents := documents_of(cls):
+        text += f"; the documents {', '.join(documents)}"
+    variable = sources.variable_for(dotted)
+    return text + (f"; the variable {variable}" if variable else "")

@@ -10,11 +10,24 @@ import inspect
 import pathlib
 import types
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from pydantic import RootModel, Secret, SecretBytes, SecretStr
+from pydantic import RootModel, Secret, SecretBytes, SecretStr, Strict
 from pydantic.fields import FieldInfo
 
 _BYTES = (bytes, SecretBytes)
@@ -34,6 +47,9 @@ _TEXT = (
 
 
 _PLAIN = frozenset(_TEXT)
+
+ABSENT: Any = object()
+"""No value, where None is one."""
 
 
 class Kind(enum.Enum):
@@ -90,8 +106,14 @@ def kind_of(annotation: Any) -> Kind:
     if allowed and all(_is(member, _BYTES) for member in allowed):
         return Kind.BYTES
     if allowed and all(_is(member, _TEXT) or _is_words(member) for member in allowed):
-        return Kind.TEXT
+        return Kind.DECODED if has_strict_member(annotation) else Kind.TEXT
     return Kind.DECODED
+
+
+def takes_content(annotation: Any) -> bool:
+    """Whether a value of this type is the content of a key as it is: text, bytes, or a secret."""
+    allowed = list(members(annotation))
+    return bool(allowed) and all(_is(member, (str, bytes, SecretStr, SecretBytes, Secret)) for member in allowed)
 
 
 def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
@@ -102,6 +124,10 @@ def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
     return found
 
 
+_MARKS = ("__dataclass_fields__", "__required_keys__", "_field_defaults")
+"""What tells a dataclass, a `TypedDict` (that of typing_extensions too) and a `NamedTuple`."""
+
+
 def _fields_of(member: Any) -> Mapping[str, FieldInfo]:
     """The fields of a class that has such: a model, a dataclass of either kind, a `TypedDict`, a `NamedTuple`."""
     known: Mapping[str, FieldInfo] | None = getattr(member, "__pydantic_fields__", None)
@@ -109,36 +135,91 @@ def _fields_of(member: Any) -> Mapping[str, FieldInfo]:
         return {}
     if known is not None or not inspect.isclass(member):
         return known or {}
-    if dataclasses.is_dataclass(member) or is_typeddict(member) or hasattr(member, "_field_defaults"):
+    if any(hasattr(member, name) for name in _MARKS):
         with suppress(NameError):  # of a class that is not there yet
-            return {name: FieldInfo.from_annotation(hint) for name, hint in get_type_hints(member).items()}
+            return {name: _described(member, name, hint) for name, hint in _hints(member)}
     return {}
+
+
+def _hints(member: Any) -> Iterator[tuple[str, Any]]:
+    for name, hint in get_type_hints(member, include_extras=True).items():
+        origin = get_origin(hint)
+        if origin not in (ClassVar, dataclasses.InitVar):
+            yield name, get_args(hint)[0] if origin in (Required, NotRequired) else hint
+
+
+def _described(member: Any, name: str, hint: Any) -> FieldInfo:
+    defaults: Mapping[str, Any] = vars(member) if dataclasses.is_dataclass(member) else {}
+    defaults = getattr(member, "_field_defaults", defaults)
+    return (
+        FieldInfo.from_annotated_attribute(hint, defaults[name])
+        if name in defaults
+        else FieldInfo.from_annotation(hint)
+    )
 
 
 def by_alias_of(model: Any) -> bool:
     """Whether a model takes its fields by alias, where they have one; else by name alone."""
-    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
-    return config.get("validate_by_alias") is not False
+    return _config_of(model).get("validate_by_alias") is not False
 
 
 def by_name_of(model: Any) -> bool:
-    """Whether a model takes its fields by name too, where they have an alias."""
-    config = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
-    return bool(config.get("populate_by_name") or config.get("validate_by_name"))
+    """Whether a model takes its fields by name too, where they have an alias, as pydantic decides it."""
+    config = _config_of(model)
+    for key in ("validate_by_name", "populate_by_name"):
+        if config.get(key) is not None:
+            return bool(config[key])
+    return config.get("validate_by_alias") is False
 
 
-def entry_kind(annotation: Any) -> Kind:
-    """How an entry of a mapping of this type is read."""
+def _config_of(model: Any) -> Mapping[str, Any]:
+    return getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
+
+
+def entry_of(annotation: Any) -> Any:
+    """The type of the entries of a mapping of this type; `ABSENT` where it is none."""
+    mappings = (member for member in _with_roots(annotation) if _is(get_origin(member) or member, (Mapping,)))
+    return _one_of([get_args(member)[-1] if len(get_args(member)) == 2 else Any for member in mappings])
+
+
+def takes_extra_fields(annotation: Any) -> bool:
+    """Whether it allows a model that takes fields beside its own."""
+    return any(_config_of(member).get("extra") == "allow" for member in members(annotation))
+
+
+def item_of(annotation: Any) -> Any:
+    """The type of the items of a list, tuple or set of this type; `ABSENT` where it has none."""
+    found: list[Any] = []
     for member in _with_roots(annotation):
-        arguments = get_args(member)
-        if len(arguments) == 2 and _is(get_origin(member), (dict, Mapping)):
-            return kind_of(arguments[1])
-    return Kind.DECODED
+        origin = get_origin(member)
+        if _is(origin, (Sequence, AbstractSet, deque)) or origin in (Iterable, Generator):
+            found += [argument for argument in get_args(member) if argument is not ...]
+    return _one_of(found)
 
 
-def takes_any_key(annotation: Any) -> bool:
-    """Whether a value of this type is a mapping, into which every key fits."""
-    return any(_is(get_origin(member) or member, (dict, Mapping)) for member in _with_roots(annotation))
+def _one_of(annotations: list[Any]) -> Any:
+    return Union[tuple(annotations)] if annotations else ABSENT  # noqa: UP007 - of a list
+
+
+def takes_anything(annotation: Any) -> bool:
+    """Whether a value of any shape is of this type."""
+    return any(member is Any or member is object for member in members(annotation))
+
+
+def is_union(annotation: Any) -> bool:
+    """Whether several types are allowed, without counting ``None``."""
+    return len(list(members(annotation))) > 1
+
+
+def has_strict_member(annotation: Any) -> bool:
+    """Whether a member of a union is strict: pydantic-settings then parses the text of a variable."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(isinstance(each, Strict) for member in get_args(annotation) for each in _metadata(member))
+    return False
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
 
 
 def _with_roots(annotation: Any) -> Iterator[Any]:

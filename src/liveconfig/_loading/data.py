@@ -1,0 +1,32 @@
+"""The data for pydantic: nested dictionaries and lists, merged and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, nested dictionaries entry by entry; on a conflict ``high`` wins."""
+    merged = dict(low)
+    for name, value in high.items():
+        below = merged.get(name)
+        merged[name] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def fresh(value: Any) -> Any:
+    """The same data in dictionaries and lists of its own, which a validator may change."""
+    if isinstance(value, dict):
+        return {name: fresh(inner) if isinstance(inner, (dict, list)) else inner for name, inner in value.items()}
+    return [fresh(inner) for inner in value] if isinstance(value, list) else value
+
+
+def serving(dotted: str, names: Mapping[str, str]) -> str | None:
+    """The name that serves a leaf, or the nearest model around it; for a model, the first inside."""
+    label = dotted
+    while label not in names and "." in label:
+        label = label.rpartition(".")[0]
+    if label in names:
+        return names[label]
+    return next((names[inner] for inner in names if inner.startswith(dotted + ".")), None)

@@ -1,0 +1,295 @@
+"""What an error says: the place, the key, what is expected, the nearest name; never a value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import ipaddress
+import re
+import uuid
+import zoneinfo
+from typing import Annotated, Any, Literal, get_args
+
+import pytest
+import yaml
+from pydantic import (
+    UUID4,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    HttpUrl,
+    ImportString,
+    IPvAnyNetwork,
+    Json,
+    NewPath,
+    PostgresDsn,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ErrorType
+
+from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
+from liveconfig._loading.messages import _SAFE, _TEXTS
+from liveconfig.testing import recorded
+
+
+class Limits(BaseModel):
+    low: int = 0
+    high: int = 99
+
+    @model_validator(mode="after")
+    def check(self) -> Limits:
+        if self.low > self.high:
+            raise ValueError(f"{self.low} is above {self.high}")
+        return self
+
+
+class Route(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    path: str = "/"
+    timeout: float = 1.0
+    limits: Limits = Limits()
+    labels: dict[str, int] = {}
+    backends: list[Route] = []
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(documents=["app.yaml"], watch=False)
+    routes: list[Route] = []
+    by_name: dict[str, Route] = {}
+    either: list[Route | int] = []
+    pool: Limits = Limits()
+    numbers: list[int] = []
+    other: str = "none"
+
+
+@pytest.fixture
+def refusal(kubelet_volume):
+    """A function: the error for a payload, as a text."""
+
+    def refusal(cls: type[Settings], payload: dict[str, str], **arguments: Any) -> str:
+        kubelet_volume.write(payload)
+        with pytest.raises(InvalidSettingsError) as caught:
+            cls(_volumes=kubelet_volume.path, **arguments)
+        return str(caught.value)
+
+    return refusal
+
+
+PLACES = [
+    ({"routes": [{}] * 30 + [{"timeout": "CANARY-0"}] + [{}] * 169}, "routes[30].timeout"),
+    ({"routes": [{"backends": [{}, {"limits": {"low": "CANARY-0"}}]}]}, "routes[0].backends[1].limits.low"),
+    ({"routes": [{"limits": {"low": 100}}]}, "routes[0].limits"),
+    ({"numbers": [1, 2, "CANARY-0"]}, "numbers[2]"),
+    ({"by-name": {"CANARY-0": {"Timeout": "CANARY-0"}}}, "by_name[*].timeout"),
+    ({"routes": [{"labels": {"CANARY-0": "CANARY-0"}}]}, "routes[0].labels"),
+    ({"either": [1, {"timeout": "CANARY-0"}]}, "either[1].timeout"),
+    ({"pool": {"low": 100}}, "pool"),
+    ({"routes": [{"tiemout": 1}]}, "routes[0].tiemout"),
+]
+
+
+@pytest.mark.parametrize(("data", "place"), PLACES)
+def test_places_in_documents(refusal, kubelet_volume, data, place):
+    """K24: a fault inside lists and models is located, with the document; names of entries and values are withheld."""
+    text = refusal(App, {"app.yaml": yaml.safe_dump(data)})
+    assert f"  {place}: " in text
+    assert f"in {kubelet_volume.path}/app.yaml" in text
+    assert "CANARY" not in text
+
+
+@pytest.mark.parametrize(("data", "place"), PLACES)
+def test_places_at_a_swap(kubelet_volume, load, data, place):
+    """K24: the same when a change is rejected: in the fields and in the reason."""
+    kubelet_volume.write({"app.yaml": ""})
+    settings = load(App, _volumes=kubelet_volume.path)
+    with recorded(settings) as events:
+        kubelet_volume.write({"app.yaml": yaml.safe_dump(data)})
+        assert not settings.live.reload()
+    (event,) = events
+    assert place in event.fields
+    assert f"{place}: " in event.reason
+    assert "app.yaml" in event.reason
+    assert "CANARY" not in repr(event)
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "place"),
+    [
+        ("routes", '[{"timeout": "x"}]', "routes[0].timeout"),
+        ("by_name.acme.timeout", "x", "by_name[*].timeout"),
+        ("pool.low", "x", "pool.low"),
+    ],
+)
+def test_places_in_single_keys(refusal, kubelet_volume, key, content, place):
+    """K24: the same for single keys, which are named."""
+    text = refusal(App, {key: content})
+    assert f"  {place}: " in text
+    assert f"in {kubelet_volume.path}/{key}" in text
+
+
+def test_places_in_other_sources(refusal, monkeypatch, tmp_path):
+    """K24: of a variable, a .env file and an argument it is said as well."""
+    monkeypatch.setenv("ROUTES", '[{"timeout": "x"}]')
+    assert "routes[0].timeout: Input should be a valid number" in (text := refusal(App, {}))
+    assert "(in the variable ROUTES)" in text
+    monkeypatch.delenv("ROUTES")
+    (tmp_path / "env").write_text('Routes=[{"timeout": "x"}]')
+    assert f"(in {tmp_path / 'env'}, Routes)" in refusal(App, {}, _env_file=tmp_path / "env")
+    assert "(from an argument)" in refusal(App, {}, numbers=["x"])
+
+
+TYPES = [
+    (dt.timedelta, "5m", "duration"),
+    (dt.date, "x", "YYYY-MM-DD"),
+    (dt.datetime, "x", "date and time"),
+    (dt.time, "x", "hh:mm"),
+    (FilePath, "/nowhere/x", "file that exists"),
+    (DirectoryPath, "/nowhere/x", "directory that exists"),
+    (NewPath, "/", "nothing exists"),
+    (ByteSize, "5x", "size in bytes"),
+    (ByteSize, "x", "size in bytes"),
+    (ipaddress.IPv4Network, "x", "IPv4 network"),
+    (ipaddress.IPv6Address, "x", "IPv6 address"),
+    (ipaddress.IPv4Interface, "x", "IPv4 interface"),
+    (IPvAnyNetwork, "x", "IP network"),
+    (zoneinfo.ZoneInfo, "Nowhere/Town", "time zone"),
+    (uuid.UUID, "x", "UUID"),
+    (UUID4, "6fa459ea-ee8a-11e3-ac10-0800200c9a66", "version 4"),
+    (HttpUrl, "x", "scheme://host"),
+    (HttpUrl, "ftp://x", "'http' or 'https'"),
+    (PostgresDsn, "mysql://x", "scheme"),
+    (Json[int], "{", "JSON"),
+    (re.Pattern[str], "(", "regular expression"),
+    (ImportString, "no.such.thing", "imported"),
+    (decimal.Decimal, "x", "decimal"),
+    (Literal["a", "b"], "x", "'a' or 'b'"),
+    (Annotated[SecretStr, Field(min_length=30)], "x", "at least 30"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "content", "said"), TYPES)
+def test_texts_by_type(refusal, annotation, content, said):
+    """K25: each type of error has a text that says what is expected, without the value."""
+    cls = type("Typed", (Settings,), {"__annotations__": {"value": annotation}, "__module__": __name__})
+    text = refusal(cls, {"value": content})
+    assert said in text
+    assert "not valid" not in text
+    assert len(content) < 3 or content not in text
+
+
+class Tagged(BaseModel):
+    kind: Literal["a"]
+
+
+class OtherTagged(BaseModel):
+    kind: Literal["b"]
+
+
+def test_text_of_a_discriminator(refusal):
+    """K25: an unknown discriminator lists what is expected, not what was found."""
+
+    class Union(Settings):
+        value: Annotated[Tagged | OtherTagged, Field(discriminator="kind")]
+
+    text = refusal(Union, {"value.kind": "CANARY-0"})
+    assert "'a', 'b'" in text
+    assert "CANARY" not in text
+
+
+def test_every_type_of_error_has_a_text():
+    """K25: there is a text for each type of error that pydantic has."""
+    theirs = {"value_error", "assertion_error", "union_tag_invalid"}  # of validators; and one with a text of its own
+    assert set(get_args(ErrorType)) - set(_SAFE) - set(_TEXTS) <= theirs
+
+
+def test_custom_errors_are_withheld(refusal):
+    """K25: of an error that a validator made up nothing is told, whatever its type says."""
+
+    class Custom(Settings):
+        value: str
+
+        @field_validator("value")
+        @classmethod
+        def check(cls, value: str) -> str:
+            raise PydanticCustomError("path_not_file", "CANARY-0 {v}", {"v": value})  # type: ignore[misc]
+
+    assert "CANARY" not in refusal(Custom, {"value": "CANARY-0"})
+
+
+class Database(BaseModel):
+    user: str = "app"
+    password: SecretStr
+
+
+class Needy(Settings):
+    model_config = SettingsConfigDict(documents=["settings.yaml"], env_nested_delimiter="__", watch=False)
+    db: Database
+    name: str
+
+
+@pytest.mark.parametrize("key", ["db.pasword", "db-password", "db/passwd", "DB_PASSWORD"])
+def test_nearest_key(refusal, kubelet_volume, key):
+    """K26: a required field that is missing is named with its dot, and the key that comes near is named."""
+    text = refusal(Needy, {"db.user": "x", "name": "x", key: "CANARY-0"})
+    assert "  db.password: " in text
+    assert f"the key `{key}` in {kubelet_volume.path} comes near" in text
+    assert "db.password or db/password" in text
+    assert "DB__PASSWORD" in text
+    assert "CANARY" not in text
+
+
+@pytest.mark.parametrize(("key", "near"), [("nmae", True), ("na-me", True), ("zzz", False)])
+def test_nearest_key_at_the_top(refusal, key, near):
+    """K26: the same for a field of the settings; a key that is nothing like it is not named."""
+    text = refusal(Needy, {"db.password": "x", key: "x"})
+    assert ("comes near" in text) is near
+    assert "the documents settings.yaml" in text
+
+
+def test_nearest_key_at_a_swap(kubelet_volume, load):
+    """K26: the same when a change is rejected."""
+    kubelet_volume.write({"db.password": "x", "name": "x"})
+    settings = load(Needy, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"db.password": "x", "naem": "x"})
+    assert not settings.live.reload()
+    assert "`naem`" in settings.live.status().last_rejected.reason
+
+
+class Strict(Settings):
+    model_config = SettingsConfigDict(extra="forbid", documents=["app.yaml", "app.env"], watch=False)
+    host: str = "none"
+    db: Database | None = None
+
+
+@pytest.mark.parametrize(
+    ("payload", "place", "near"),
+    [
+        ({"app.yaml": "hosst: x"}, "hosst", "host"),
+        ({"app.env": "HOSST=x"}, None, None),  # as any key that feeds nothing
+        ({"app.yaml": "port: 1"}, "port", None),
+    ],
+)
+def test_extra_forbidden(refusal, load, kubelet_volume, payload, place, near):
+    """K28: with extra="forbid" the wrong name in a document is named, with the nearest; single keys may be unused."""
+    if place is None:
+        kubelet_volume.write(payload)
+        (unused,) = load(Strict, _volumes=kubelet_volume.path).live.status().unused_keys
+        assert unused.nearest == "host"
+        return
+    text = refusal(Strict, payload)
+    assert f"  {place}: unknown name" in text
+    assert ("did you mean" in text) is (near is not None)
+
+
+@pytest.mark.parametrize("name", ["CANARY-0123456789-0123456789-0123456789-01", "@@CANARY", "CANARY 0"])
+def test_extra_forbidden_that_may_be_a_secret(refusal, name):
+    """K28: a name that may be no name but a secret is withheld."""
+    text = refusal(Strict, {"app.yaml": yaml.safe_dump({name: "x"})})
+    assert "unknown name" in text
+    assert "CANARY" not in text
