@@ -37,3 +37,18 @@ def test_installed_command(run):
     if command is None:
         pytest.skip("liveconfig is not installed beside this Python")
     assert run("--version", command=(command,)).stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize("command", ["ps", "audit app.yaml"])
+@pytest.mark.parametrize(
+    ("to", "problem"),
+    [
+        ("> /dev/full", "the output cannot be written: No space left on device"),
+        (">&-", "standard output is closed"),
+    ],
+)
+def test_output_that_cannot_be_written(run, tmp_path, command, to, problem):
+    """I09: where the output cannot be written it says so in one line: exit code 2."""
+    (tmp_path / "app.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n")
+    done = run(*command.split(), before=("sh", "-c", f'exec "$@" {to}', "sh"))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"liveconfig: {problem}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liveconfig._manifests import LEVELS, RULES, audit, without_ignored
+from liveconfig._manifests import LEVELS, RULES, audit, unknown_ignores, without_ignored
 
 
 def pod(spec, *, name="app", kind="Pod"):
@@ -187,6 +187,13 @@ class TestIgnored:
         manifests = found(text)
         [finding] = without_ignored(audit(manifests), manifests).findings
         assert "liveconfig.dev/ignore-unused-object gives no reason" in finding.message
+
+    def test_no_such_rule(self, found):
+        """An annotation for a rule that does not exist is named, with its line and the nearest rule."""
+        text = config_map().replace("{name: app}", "{name: app, annotations: {liveconfig.dev/ignore-frozen-evn: why}}")
+        [note] = unknown_ignores(found(text))
+        assert ":3: liveconfig.dev/ignore-frozen-evn silences nothing" in note
+        assert note.endswith("did you mean liveconfig.dev/ignore-frozen-env?")
 
     def test_of_an_ingress(self, rules):
         """An annotation of an Ingress silences what is found in it."""

@@ -22,7 +22,17 @@ from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
-from liveconfig._manifests.rules import LEVELS, RULES, Finding, Rule, audit, others_than, users_of, without_ignored
+from liveconfig._manifests.rules import (
+    LEVELS,
+    RULES,
+    Finding,
+    Rule,
+    audit,
+    others_than,
+    unknown_ignores,
+    users_of,
+    without_ignored,
+)
 from liveconfig._manifests.workloads import Container, Mount, VolumeSource
 
 __all__ = [
@@ -53,6 +63,7 @@ __all__ = [
     "payload_of",
     "read",
     "read_paths",
+    "unknown_ignores",
     "used_by",
     "users_of",
     "without_frames",

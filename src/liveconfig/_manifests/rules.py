@@ -351,6 +351,18 @@ def without_ignored(findings: Iterable[Finding], manifests: Manifests) -> Ignore
     return Ignored(tuple(kept), len(findings) - len(kept))
 
 
+def unknown_ignores(manifests: Manifests) -> Iterator[str]:
+    """Yield a sentence for each annotation that would silence a rule which does not exist."""
+    for _, given in manifests.all_annotations():
+        for name, annotation in given.items():
+            rule = name.removeprefix(IGNORE)
+            if rule not in (name, *RULES):
+                close = difflib.get_close_matches(rule, RULES, n=1)
+                hint = f"; did you mean {IGNORE}{close[0]}?" if close else ""
+                where = f"{annotation.place.file}:{annotation.place.line}: " if annotation.place else ""
+                yield f"{where}{name} silences nothing, as there is no such rule{hint}"
+
+
 def _without_reason(finding: Finding) -> Finding:
     note = f" ({IGNORE}{finding.rule} gives no reason, so it does not silence this)"
     return replace(finding, message=finding.message + note)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "status": "every process of every pod, and whether it uses what the cluster holds",
     "sync": "have every pod take a change at once, and wait until every process uses it",
 }
+_UNWRITABLE = 2
 _INTERRUPTED = 130
 _PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if sys.stdout is None:
+        return _unwritable("standard output is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not fit the terminal's encoding
     given = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
@@ -48,9 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough; docs.python.org, "Note on SIGPIPE"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return _PIPE
+    except OSError as error:
+        if error.filename is not None:  # it is not about the output
+            raise
+        _write_nowhere()
+        return _unwritable(f"the output cannot be written: {error.strerror}")
     return code
+
+
+def _write_nowhere() -> None:
+    """Let what is still buffered go nowhere: the interpreter writes it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritable(problem: str) -> int:
+    print(f"liveconfig: {problem}", file=sys.stderr)
+    return _UNWRITABLE
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from liveconfig._clock import monotonic
-from liveconfig._manifests import Manifests, RefPath, Skipped, parse_ref_path, read, read_paths
+from liveconfig._manifests import Manifests, RefPath, Skipped, parse_ref_path, read, read_paths, unknown_ignores
 from liveconfig.cli._cluster import Cluster, read_cluster
 from liveconfig.cli._kubectl import Kubectl
 
@@ -56,7 +56,8 @@ class Known:
         self.manifests = manifests
         self.cluster = cluster is not None
         self.unlisted = cluster.unlisted if cluster else ()
-        self.notes = [*map(_skipped, manifests.skipped), *(cluster.notes if cluster else ())]
+        self.notes = [*map(_skipped, manifests.skipped), *unknown_ignores(manifests)]
+        self.notes += cluster.notes if cluster else ()
 
 
 def _skipped(skipped: Skipped) -> str:
