@@ -42,17 +42,17 @@ def canary() -> str:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test after which there are more threads or descriptors than before."""
-    threads, descriptors = set(threading.enumerate()), _descriptors()
+    threads, descriptors = _threads(), _descriptors()
     yield
-    if not (set(threading.enumerate()) - threads or _descriptors() - descriptors):
+    if not (_threads() - threads or _descriptors() - descriptors):
         return
     gc.collect()  # what nobody refers to any more is let go; only now, as it takes its time
     deadline = time.monotonic() + GRACE
-    for thread in set(threading.enumerate()) - threads:
+    for thread in _threads() - threads:
         while thread.ident is None and time.monotonic() < deadline:  # somebody is just starting it
             threading.Event().wait(0.001)
         thread.join(max(0.0, deadline - time.monotonic()))
-    left = set(threading.enumerate()) - threads
+    left = _threads() - threads
     assert not left, f"threads left behind: {left}"
     while (more := _descriptors() - descriptors) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
@@ -113,6 +113,11 @@ class _LeakHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if LEAK.search(self.format(record)) or LEAK.search(repr(vars(record))):
             self.leaking.append(record.name)
+
+
+def _threads() -> set[threading.Thread]:
+    """Every thread but those of OpenFeature's SDK, which keeps them for as long as the process runs."""
+    return {each for each in threading.enumerate() if not each.name.startswith("openfeature-event-handler")}
 
 
 def _descriptors() -> set[tuple[str, str]]:

@@ -28,6 +28,7 @@ NEEDS = {
     "grpc": {"grpc"},
     "httpx": {"httpx"},
     "keys": set(),
+    "openfeature": {"openfeature"},
     "opentelemetry": {"opentelemetry"},
     "prometheus": {"prometheus_client"},
     "psycopg": {"psycopg", "psycopg_pool"},
