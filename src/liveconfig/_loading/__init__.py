@@ -10,6 +10,7 @@
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: One revision of one volume -> the values that it feeds, by field.
 - `fields`: The places where values are: fields, items of lists, entries of mappings; and the names that reach them.
+- `hiding`: Hides what a secret volume feeds into nested objects, wherever these are printed by themselves.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: Revisions, environment and other sources -> a validated instance.

@@ -15,6 +15,7 @@ from liveconfig._loading.data import fresh, merge
 from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed
 from liveconfig._loading.fields import Node
+from liveconfig._loading.hiding import hide
 from liveconfig._loading.problems import Problem, find_problems
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
 from liveconfig._loading.restart import RestartFields
@@ -112,7 +113,7 @@ class Loader(Generic[S]):
         if isinstance(snapshot, Invalid):
             return snapshot
         self._restart.restore(snapshot, pending)
-        mask(snapshot, self._masked(feeds))
+        self._hide(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, self.overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
@@ -147,6 +148,11 @@ class Loader(Generic[S]):
         for nodes, value in (each for layer in self.overrides for each in layer):
             data = _laid_over(data, nodes, value)
         return data
+
+    def _hide(self, snapshot: S, names: frozenset[str]) -> None:
+        mask(snapshot, names)
+        for name in names:
+            hide(snapshot.__dict__.get(name))
 
     def _masked(self, feeds: Feeds) -> frozenset[str]:
         """The fields of the first level into which a secret volume gives anything, be it under a name of no field."""
