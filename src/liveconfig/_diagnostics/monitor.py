@@ -14,7 +14,7 @@ from liveconfig._diagnostics.detectors import PresentState, detect_causes, froze
 from liveconfig._diagnostics.history import History
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
-from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
+from liveconfig._diagnostics.report import Content, NearestFields, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, beside, fallen_back, has_place
 from liveconfig._volumes import Fingerprint, file_calls, frozen_parts, read_mounts, take_fingerprint
@@ -74,6 +74,7 @@ class Monitor:
         self._vanished: dict[str, datetime] = {}
         self._reviewed = engine.applied  # what the standing causes are about
         self._places: tuple[object, ...] = ()
+        self._near = NearestFields()
         self._content: tuple[PresentState, Content] | None = None
         self.renew()
 
@@ -230,7 +231,7 @@ class Monitor:
     def _content_of(self, present: PresentState) -> Content:
         known = self._content
         if known is None or not known[0].has_content_of(present):
-            known = self._content = present, content_of(present)
+            known = self._content = present, content_of(present, self._near)
         return known[1]
 
     def _present(self, applied: Loaded[Any]) -> PresentState:

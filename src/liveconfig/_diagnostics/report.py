@@ -82,10 +82,26 @@ class Content:
     documents_missing: Mapping[str, str | None]
 
 
-def content_of(present: PresentState) -> Content:
+class NearestFields:
+    """The nearest field of each unused key: computed once for a key, as long as the fields are the same."""
+
+    def __init__(self) -> None:
+        self._fields: tuple[str, ...] = ()
+        self._found: dict[str, str | None] = {}
+
+    def of(self, name: str, fields: tuple[str, ...]) -> str | None:
+        """The name among the fields that is nearest."""
+        if fields != self._fields or len(self._found) > _REMEMBERED:
+            self._fields, self._found = fields, {}
+        if name not in self._found:
+            self._found[name] = nearest(name, fields)
+        return self._found[name]
+
+
+def content_of(present: PresentState, near: NearestFields) -> Content:
     """Everything in a status that takes time to compute."""
     origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
-    return Content(origins, frozen_fields(present), tuple(_unused(present, origins)), missing_documents(present))
+    return Content(origins, frozen_fields(present), tuple(_unused(present, origins, near)), missing_documents(present))
 
 
 def status_of(
@@ -244,7 +260,7 @@ def _subscribers(seen: Observation) -> Iterator[SubscriberStatus]:
         yield SubscriberStatus(each.name, each.taken, each.error, each.running_since())
 
 
-def _unused(present: PresentState, origins: Mapping[str, Origin]) -> Iterator[UnusedKey]:
+def _unused(present: PresentState, origins: Mapping[str, Origin], near: NearestFields) -> Iterator[UnusedKey]:
     """The keys that no field uses.
 
     A name inside a document only if it is near a field's name: another one may be no name but a secret, such as a line
@@ -253,10 +269,11 @@ def _unused(present: PresentState, origins: Mapping[str, Origin]) -> Iterator[Un
     canonical = present.loader.plan.rules.canonical
     roots = {name: node.dotted for name, node in present.loader.plan.roots.items()}
     fields = {**dict(zip(origins, origins, strict=True)), **roots}
+    names = tuple(fields)
     unused = ((feed.revision.path, key) for feed in present.feeds for key in feed.unused)
     for count, (path, key) in enumerate(unused):
         document, _, name = key.rpartition(":")
-        close = nearest(canonical(name.replace("/", ".")), fields) if count < _COMPARED else None
+        close = near.of(canonical(name.replace("/", ".")), names) if count < _COMPARED else None
         if document and close and len(name) > len(close) + _TYPING_ERROR:
             close = None  # the field's name and a secret after it, with no separator between
         if close or not document:
@@ -264,4 +281,5 @@ def _unused(present: PresentState, origins: Mapping[str, Origin]) -> Iterator[Un
 
 
 _COMPARED = 200
+_REMEMBERED = 10_000
 _TYPING_ERROR = 2
