@@ -25,7 +25,7 @@ from liveconfig._delivery import (
     why_not_callable,
 )
 from liveconfig._engine import Core, Pin, Verifier, pinned
-from liveconfig._loading import getter, nearest
+from liveconfig._loading import failure_of, getter, nearest
 from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
 from liveconfig.origin import Origin
@@ -49,6 +49,10 @@ class Subscription:
         core, self._core = self._core, None
         if core is not None:
             core.cancel(self._member)
+
+
+def _nothing(_: object) -> None:
+    """Select nothing."""
 
 
 class Live(Generic[S]):
@@ -354,7 +358,10 @@ class Live(Generic[S]):
             return Reloads(version)
         if what in (Rejected, Recovered, Stale):
             return EventQueue(what, version)
-        return ValueChanges(self._selector(what), what if isinstance(what, str) else None, version)
+        select = self._selector(what)
+        if failure_of(self._instance) is not None:  # there is nothing to select from, and nothing will change
+            select = _nothing
+        return ValueChanges(select, what if isinstance(what, str) else None, version)
 
     def _selector(self, what: Any) -> Callable[[Any], Any]:
         if isinstance(what, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import pydantic_settings
 from pydantic import SecretStr
@@ -12,11 +12,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from liveconfig._engine import load_core
 from liveconfig._loading import (
+    FAILURE,
     MASKED,
     RESERVED,
     Format,
     VolumePath,
     copy_of,
+    failure_of,
     field_hash,
     mask,
     masked,
@@ -71,7 +73,7 @@ class Settings(BaseSettings):
         VolumeError: A volume that is required is not there, or one cannot be read.
     """
 
-    __slots__ = ("__liveconfig_live__", "__liveconfig_masked__")
+    __slots__ = ("__liveconfig_failure__", "__liveconfig_live__", "__liveconfig_masked__")
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(  # pyright: ignore[reportIncompatibleVariableOverride]
         frozen=True,
@@ -96,6 +98,7 @@ class Settings(BaseSettings):
         if core is None:
             raise failure
         swap(self, core.engine.applied.snapshot)
+        object.__setattr__(self, FAILURE, failure_of(core.engine.applied.snapshot))
         object.__setattr__(self, _SLOT, Live(core, self))
         core.attach(self)
         core.start()
@@ -166,6 +169,14 @@ class Settings(BaseSettings):
         super().__pydantic_init_subclass__(**kwargs)
         for problem in misuse(cls, _configuration_keys()):
             raise LiveConfigError(f"{cls.__name__}: {problem}")
+
+    if not TYPE_CHECKING:  # a type checker would take every name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            failure = failure_of(self)
+            if failure is not None and name in type(self).model_fields:
+                raise type(failure)(str(failure))
+            return super().__getattr__(name)
 
     # A live object is itself; a snapshot is its values.
 

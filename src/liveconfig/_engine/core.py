@@ -33,15 +33,24 @@ class Core(Generic[S]):
         volumes: Its volumes, the strongest last.
         sources: Everything but the volumes.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
+        loader: Makes the instances.
 
     Raises:
         StartupFailure: There is nothing to begin with.
     """
 
-    def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources, *, replaced: bool) -> None:
+    def __init__(
+        self,
+        cls: type[S],
+        volumes: Sequence[Volume],
+        sources: Sources,
+        *,
+        replaced: bool,
+        loader: type[Loader[Any]] = Loader,
+    ) -> None:
         self.config: Mapping[str, Any] = {**cls.model_config}
         environment_since = started_at()  # a forked child inherits it with the environment
-        self.loader = Loader(cls, volumes, sources)
+        self.loader: Loader[S] = loader(cls, volumes, sources)
         origins = Origins(sources, environment_since)
         self.engine = Engine(self.loader, origins, process_watcher.scheduler)
         self.registration: Registration | None = None

@@ -23,8 +23,10 @@ from liveconfig._loading import (
     choose_volumes,
     declared_paths,
     explain,
+    is_importing,
     settings_error,
     split_arguments,
+    stand_in_loader,
     volume_error,
 )
 from liveconfig._traceback import summarize
@@ -59,6 +61,8 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
     while core is None and (left := deadline - _clock.monotonic()) > 0:
         _await_change(chosen.volumes, left)
         core, failure = _attempt(cls, chosen, sources)
+    if core is None and is_importing():
+        core = Core(cls, (), sources, replaced=False, loader=stand_in_loader(failure))
     if core is not None and arguments.watch is not None:
         core.config = {**core.config, "watch": arguments.watch}
     return core, failure

@@ -24,6 +24,7 @@
 - `redaction`: What may be told of an error of pydantic-settings.
 - `restart`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
+- `stand_in`: Settings for which there is no configuration, while a command imports the application that loads them.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.
 - `types`: What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own.
@@ -49,6 +50,7 @@ from liveconfig._loading.comparison import (
 )
 from liveconfig._loading.configuration import (
     check_complete,
+    documents_of,
     dropped_volumes,
     merge_bases,
     take_class_arguments,
@@ -61,8 +63,9 @@ from liveconfig._loading.fields import Node
 from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.misuse import RESERVED, misuse
-from liveconfig._loading.names import getter
+from liveconfig._loading.names import Plan, getter
 from liveconfig._loading.origins import Frozens, Origins, fallen_back
+from liveconfig._loading.problems import Problem
 from liveconfig._loading.pydantic_internals import (
     MASKED,
     copy_of,
@@ -80,10 +83,13 @@ from liveconfig._loading.pydantic_internals import (
 )
 from liveconfig._loading.redaction import settings_error
 from liveconfig._loading.sources import Sources
+from liveconfig._loading.stand_in import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
+from liveconfig._loading.types import is_secret
 
 __all__ = [
+    "FAILURE",
     "MASKED",
     "RESERVED",
     "VOLUMES_VARIABLE",
@@ -102,6 +108,8 @@ __all__ = [
     "Node",
     "Origins",
     "Overrides",
+    "Plan",
+    "Problem",
     "Sources",
     "StartupFailure",
     "VolumePath",
@@ -112,15 +120,20 @@ __all__ = [
     "concerned_generations",
     "copy_of",
     "declared_paths",
+    "documents_of",
     "dropped_volumes",
     "equal",
     "explain",
     "extra_of",
+    "failure_of",
     "fallen_back",
     "field_hash",
     "getter",
     "has_place",
+    "importing_application",
     "is_branch",
+    "is_importing",
+    "is_secret",
     "leaves",
     "mask",
     "masked",
@@ -132,6 +145,7 @@ __all__ = [
     "same",
     "settings_error",
     "split_arguments",
+    "stand_in_loader",
     "swap",
     "take_class_arguments",
     "unknown_class_argument",

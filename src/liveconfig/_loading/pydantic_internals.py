@@ -32,6 +32,15 @@ def build(cls: type[M], data: Mapping[str, Any]) -> M:
     return instance
 
 
+def build_without_values(cls: type[M]) -> M:
+    """An instance that is not validated: it has the defaults of its fields, and no other attribute."""
+    instance = cls.model_construct()
+    for name, field in cls.__pydantic_fields__.items():
+        if field.is_required():
+            vars(instance).pop(name, None)
+    return instance
+
+
 def swap(instance: BaseModel, snapshot: BaseModel) -> None:
     """Make ``instance`` show what ``snapshot`` holds. The dictionary goes first: it is what readers look at."""
     object.__setattr__(instance, "__dict__", _fields_only(snapshot))

@@ -17,11 +17,12 @@
 from liveconfig._manifests.annotations import USED_BY, used_by
 from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
 from liveconfig._manifests.manifest import Manifest, payload_of
-from liveconfig._manifests.objects import DataObject, ObjectId, Place
+from liveconfig._manifests.objects import DataKey, DataObject, ObjectId, Place
 from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
+<<<<<<< HEAD
 from liveconfig._manifests.rules import (
     LEVELS,
     RULES,
@@ -33,6 +34,9 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
+=======
+from liveconfig._manifests.rules import LEVELS, RULES, Finding, Rule, audit, others_than, users_of, without_ignored
+>>>>>>> e00ea0c (liveconfig check and schema: would the application accept these manifests, and what would it read)
 from liveconfig._manifests.workloads import Container, Mount, VolumeSource
 
 __all__ = [
@@ -41,6 +45,10 @@ __all__ = [
     "STANDARD_INPUT",
     "USED_BY",
     "Container",
+<<<<<<< HEAD
+=======
+    "DataKey",
+>>>>>>> e00ea0c (liveconfig check and schema: would the application accept these manifests, and what would it read)
     "DataObject",
     "Finding",
     "Manifest",

@@ -22,6 +22,8 @@ _COMMANDS = {
     "watch": "print each generation of a volume, and the names of the keys that changed",
     "explain": "where each value comes from, and whether it can change",
     "audit": "who uses each ConfigMap and Secret of your manifests, and what is frozen",
+    "check": "would your application accept these manifests, and what would it read",
+    "schema": "JSON Schema for the data of a ConfigMap",
     "ps": "every process of this container, and whether it uses what is on disk",
     "status": "every process of every pod, and whether it uses what the cluster holds",
     "sync": "have every pod take a change at once, and wait until every process uses it",

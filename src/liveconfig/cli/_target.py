@@ -11,12 +11,16 @@ from types import ModuleType
 from typing import Any
 
 from liveconfig import LiveConfigError, Settings
-from liveconfig._loading import nearest
+from liveconfig._loading import failure_of, importing_application, nearest
 from liveconfig._traceback import summarize
 
 
 class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users
     """There are no settings; the message is one clear line."""
+
+
+class NoConfiguration(NoSettings):
+    """The application was imported, and has no valid configuration here."""
 
 
 def status_in_new_process(target: str) -> dict[str, Any]:
@@ -33,10 +37,30 @@ def status_in_new_process(target: str) -> dict[str, Any]:
         return _status(_imported(module), name, target)
 
 
+def class_in(target: str) -> type[Settings]:
+    """The settings class that ``MODULE:CLASS`` names, or the class of the settings object that it names.
+
+    Raises:
+        NoSettings: There is no such module or class.
+    """
+    module, colon, name = target.partition(":")
+    if not (module and colon and name):
+        raise NoSettings(f"{target!r} is not MODULE:CLASS (as in app.settings:AppSettings)")
+    logging.getLogger("liveconfig").addHandler(logging.NullHandler())
+    with redirect_stdout(sys.stderr):
+        found = _found(_imported(module), name)
+    if isinstance(found, Settings):
+        return type(found)
+    if isinstance(found, type) and issubclass(found, Settings):
+        return found
+    raise NoSettings(f"{target} is no Settings class")
+
+
 def _imported(module: str) -> ModuleType:
     sys.path.insert(0, os.getcwd())  # as gunicorn and uvicorn do
     try:
-        return importlib.import_module(module)
+        with importing_application():
+            return importlib.import_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a user's module does, sys.exit() too
@@ -50,13 +74,20 @@ def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
         if isinstance(found, type) and issubclass(found, Settings):
             found = found.load()
         if isinstance(found, Settings):
-            return found.live.status().as_dict()
+            return _status_of(found)
         problem = f"{target} is neither live settings nor a Settings class"
     except NoSettings:
         raise
     except Exception as error:  # noqa: BLE001 - a validator may raise anything
         problem = _why(error)
     raise NoSettings(problem)
+
+
+def _status_of(settings: Settings) -> dict[str, Any]:
+    failure = failure_of(settings)
+    if failure is not None:
+        raise NoConfiguration(_why(failure))
+    return settings.live.status().as_dict()
 
 
 def _found(module: ModuleType, name: str) -> Any:

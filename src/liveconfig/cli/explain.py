@@ -10,7 +10,7 @@ from typing import Any
 
 from liveconfig.cli._http import NoAnswer, get_json
 from liveconfig.cli._page import page
-from liveconfig.cli._target import NoSettings, status_in_new_process
+from liveconfig.cli._target import NoConfiguration, NoSettings, status_in_new_process
 from liveconfig.cli._text import painter, printable
 
 WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
@@ -54,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
         text = json.dumps({"new_process": not running, **status}) if given.json else _text(status, running=running)
     except (NoAnswer, NoSettings) as error:
         print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
-        return UNKNOWN
+        return FROZEN if isinstance(error, NoConfiguration) else UNKNOWN
     print(text)
     return FROZEN if status["frozen"] else WELL if status["healthy"] else UNHEALTHY
 

@@ -1,0 +1,123 @@
+"""A settings class and manifests -> what each container would read, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic_settings import BaseSettings
+
+from liveconfig._checks.mounting import Surroundings, of_objects, of_workloads
+from liveconfig._checks.trial import Trial, try_out, volumes_of
+from liveconfig._loading import leaves, same
+from liveconfig._manifests import Finding, Manifests, ObjectId
+
+
+class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
+    """The question cannot be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the input is looked at.
+
+    Attributes:
+        workload: ``KIND/NAME``, or empty for every workload that mounts a volume of the class.
+        container: The name of a container, or empty for all.
+        volumes: The objects by the path at which they are mounted, where no workload says so.
+    """
+
+    workload: str = ""
+    container: str = ""
+    volumes: Mapping[str, tuple[ObjectId, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field that differs between two versions of the manifests.
+
+    Attributes:
+        field: Its dotted name.
+        when: Whether a running process takes the change, or its next start.
+    """
+
+    field: str
+    when: Literal["live", "restart"]
+
+
+def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> tuple[Trial, ...]:
+    """Load the class in each container that is chosen.
+
+    Args:
+        cls: The settings class.
+        manifests: The input, read with values.
+        selection: What of it is looked at.
+
+    Raises:
+        CannotCheck: There is no such workload or container, or nothing to look at.
+    """
+    return tuple(try_out(cls, each) for each in _surroundings(cls, manifests, selection))
+
+
+def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> Iterator[Surroundings]:
+    paths = [volume.path for volume in volumes_of(cls)]
+    if not paths:
+        raise CannotCheck(f"{cls.__name__} declares no volumes, so no manifest feeds it")
+    if selection.volumes:
+        yield of_objects(manifests, selection.volumes, paths)
+        return
+    found = [each for each in of_workloads(manifests, paths) if _is_chosen(each, selection)]
+    if not found and (selection.workload or selection.container or manifests.workloads):
+        raise CannotCheck(_nothing(manifests, selection, paths))
+    if not found:
+        every = tuple(dict.fromkeys(each.id for each in manifests.objects))
+        yield of_objects(manifests, {paths[0]: every}, paths[:1])
+    yield from found
+
+
+def _is_chosen(each: Surroundings, selection: Selection) -> bool:
+    kind, _, name = selection.workload.partition("/")
+    right = each.workload is not None and (
+        not selection.workload or (_same_kind(kind, each.workload.kind) and each.workload.name == name)
+    )
+    return right and selection.container in ("", each.container)
+
+
+_SHORT = {"deploy": "deployment", "sts": "statefulset", "ds": "daemonset", "rs": "replicaset", "po": "pod"}
+
+
+def _same_kind(given: str, kind: str) -> bool:
+    wanted = _SHORT.get(given.lower(), given.lower())
+    return kind.lower() in (wanted, wanted.removesuffix("s"))
+
+
+def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -> str:
+    known = ", ".join(sorted({str(each.id) for each in manifests.workloads})) or "none"
+    wanted = selection.workload or "a workload"
+    container = f", container {selection.container}," if selection.container else ""
+    return f"{wanted}{container} that mounts {' or '.join(paths)} is not in the input; workloads there: {known}"
+
+
+def changes(old: Iterable[Trial], new: Iterable[Trial]) -> tuple[FieldChange, ...]:
+    """The fields that differ between two versions of the same manifests, each once.
+
+    Raises:
+        CannotCheck: One of the versions has no valid configuration.
+    """
+    found: dict[str, FieldChange] = {}
+    for before, after in zip(old, new, strict=False):
+        if before.snapshot is None or after.snapshot is None:
+            raise CannotCheck("one of the versions has no valid configuration: check it without --diff first")
+        values = dict(leaves(before.snapshot))
+        states = {row.field: row.state for row in after.fields}
+        for name, value in leaves(after.snapshot):
+            if name not in values or not same(values[name], value):
+                live = states.get(name, "live") in ("live", "default") and not after.needs_restart(name)
+                found[name] = FieldChange(name, "live" if live else "restart")
+    return tuple(found.values())
+
+
+def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:
+    """The findings of all containers, each once."""
+    return tuple(dict.fromkeys(finding for trial in trials for finding in trial.findings))

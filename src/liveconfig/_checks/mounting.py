@@ -1,0 +1,175 @@
+"""Manifests -> what one container would see: the files of each volume, and the variables."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from liveconfig._manifests import Container, DataKey, DataObject, Manifests, Mount, ObjectId, Place, VolumeSource
+
+MOST_OF_AN_OBJECT = 1024 * 1024
+"""Bytes that a ConfigMap or Secret may hold (kubernetes.io, "ConfigMap")."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One key as a file of a volume.
+
+    Attributes:
+        content: Its bytes; None if they are not in the input: encrypted, or made in the cluster.
+        object: The ConfigMap or Secret that it comes from.
+        key: The key there.
+        place: Where the key stands.
+        frozen: Why it never changes while the container runs; empty if it does.
+    """
+
+    content: bytes | None = field(repr=False)
+    object: ObjectId
+    key: str
+    place: Place | None
+    frozen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MountedVolume:
+    """One volume of a settings class, as a container sees it.
+
+    Attributes:
+        path: The mount point.
+        files: The files by name.
+        incomplete: What may hold more keys than the input shows: Secrets without data, objects that are not there.
+        mounted: Whether anything is mounted there.
+    """
+
+    path: str
+    files: Mapping[str, File]
+    incomplete: tuple[ObjectId, ...] = ()
+    mounted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What one container would see.
+
+    Attributes:
+        workload: The workload; None where objects are checked by themselves.
+        container: The container's name.
+        volumes: The volumes of the settings class, in its order.
+        variables: The environment: a value, or None where it is not in the input.
+        missing: Objects that are mounted and not in the input.
+    """
+
+    workload: ObjectId | None
+    container: str
+    volumes: tuple[MountedVolume, ...]
+    variables: Mapping[str, str | None] = field(repr=False)
+    missing: tuple[ObjectId, ...] = ()
+
+
+def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroundings]:
+    """Each container that mounts something at one of the paths, or below one.
+
+    Args:
+        manifests: The input, read with values.
+        paths: The volumes of the settings class.
+    """
+    paths = tuple(paths)
+    for workload in manifests.workloads:
+        for container in workload.containers:
+            if any(_is_at(mount, path) for mount in container.mounts for path in paths):
+                yield _of_container(manifests, workload.id, container, paths)
+
+
+def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], paths: Iterable[str]) -> Surroundings:
+    """Objects without a workload, each mounted as a whole.
+
+    Args:
+        manifests: The input, read with values.
+        chosen: The objects by the path at which they are mounted.
+        paths: The volumes of the settings class.
+    """
+    volumes = []
+    for path in paths:
+        files: dict[str, File] = {}
+        incomplete: list[ObjectId] = []
+        for each in chosen.get(path, ()):
+            for data in manifests.known(each):
+                files.update(_files(data, None, ""))
+                incomplete += [data.id] * (not data.complete)
+        volumes.append(MountedVolume(path, files, tuple(incomplete), path in chosen))
+    return Surroundings(None, "", tuple(volumes), {})
+
+
+def _is_at(mount: Mount, path: str) -> bool:
+    place = posixpath.normpath(mount.path)
+    return place == path or place.startswith(path + "/")
+
+
+def _of_container(manifests: Manifests, workload: ObjectId, container: Container, paths: Iterable[str]) -> Surroundings:
+    missing: list[ObjectId] = []
+    volumes = tuple(_volume(manifests, container, path, missing) for path in paths)
+    variables = dict(_variables(manifests, container))
+    return Surroundings(workload, container.name, volumes, variables, tuple(dict.fromkeys(missing)))
+
+
+def _volume(manifests: Manifests, container: Container, path: str, missing: list[ObjectId]) -> MountedVolume:
+    files: dict[str, File] = {}
+    incomplete: list[ObjectId] = []
+    mounts = [mount for mount in container.mounts if _is_at(mount, path)]
+    for mount in mounts:
+        below = posixpath.normpath(mount.path)[len(path) + 1 :]
+        for source in mount.volume.sources:
+            found = manifests.known(source.object)
+            if not found and not source.optional:
+                missing.append(source.object)
+                incomplete.append(source.object)
+            for data in found:
+                incomplete += [data.id] * (not data.complete)
+                files.update(_mounted(_files(data, source, _frozen(mount)), mount, below))
+    return MountedVolume(path, files, tuple(dict.fromkeys(incomplete)), bool(mounts))
+
+
+def _frozen(mount: Mount) -> str:
+    return "" if mount.whole else "a subPath mount never changes while the container runs"
+
+
+def _files(data: DataObject, source: VolumeSource | None, frozen: str) -> dict[str, File]:
+    names = {key: key for key in data.keys}
+    if source is not None and source.items is not None:
+        names = {item.key: item.path for item in source.items if item.key in data.keys}
+    return {name: _file(data, data.keys[key], frozen) for key, name in names.items()}
+
+
+def _file(data: DataObject, key: DataKey, frozen: str) -> File:
+    return File(key.value, data.id, key.name, key.place, frozen)
+
+
+def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tuple[str, File]]:
+    """The files of a volume at their names below the path of the settings class."""
+    part = mount.sub_path.strip("/")
+    for name, file in files.items():
+        if not part:
+            yield posixpath.join(below, name), file
+        elif name == part:
+            yield below or name, file
+        elif name.startswith(part + "/"):
+            yield posixpath.join(below, name[len(part) + 1 :]), file
+
+
+def _variables(manifests: Manifests, container: Container) -> Iterator[tuple[str, str | None]]:
+    for source in container.env_from:
+        for data in manifests.known(source.object):
+            for key in data.keys.values():
+                yield source.prefix + key.name, _text(key)
+    for variable in container.env:
+        if variable.key_ref is None:
+            yield variable.name, variable.value
+            continue
+        found = [data.keys.get(variable.key_ref.key) for data in manifests.known(variable.key_ref.object)]
+        texts = [_text(each) for each in found if each is not None]
+        yield variable.name, texts[0] if texts else None
+
+
+def _text(key: DataKey) -> str | None:
+    return None if key.value is None else key.value.decode("utf-8", "surrogateescape")

@@ -1,0 +1,310 @@
+"""One settings class in the surroundings of one container: loaded through the loader that a pod uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic_settings import BaseSettings
+
+from liveconfig._checks.mounting import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings
+from liveconfig._checks.rules import CHECK_RULES
+from liveconfig._loading import (
+    Arguments,
+    DecodeError,
+    Feed,
+    Invalid,
+    Loader,
+    Node,
+    Plan,
+    Problem,
+    Sources,
+    choose_volumes,
+    nearest,
+)
+from liveconfig._manifests import Finding, ObjectId, Place
+from liveconfig._traceback import summarize
+from liveconfig._volumes import Revision, Volume
+
+MOST_OF_A_VOLUME = 16 * 1024 * 1024
+
+FieldState = Literal["live", "frozen", "environment", "default", "unknown", "invalid", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field, and what feeds it.
+
+    Attributes:
+        field: Its dotted name.
+        key: The key that feeds it, or the variable; None where neither does.
+        object: The ConfigMap or Secret of the key, as ``configmap/NAME``.
+        state: Whether it can change, or what is wrong.
+    """
+
+    field: str
+    key: str | None
+    object: str | None
+    state: FieldState
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one container.
+
+    Attributes:
+        surroundings: What the container would see.
+        fields: Each field.
+        findings: What is wrong.
+        snapshot: The settings that the container would have; None if they are not valid, or not known.
+    """
+
+    surroundings: Surroundings
+    fields: tuple[FieldRow, ...]
+    findings: tuple[Finding, ...]
+    snapshot: BaseSettings | None = field(default=None, repr=False)
+    restart: frozenset[str] = frozenset()
+
+    def needs_restart(self, name: str) -> bool:
+        """Whether a change of a field takes effect at the next start only."""
+        return any(_is_about(each, name) for each in self.restart)
+
+
+def volumes_of(cls: type[BaseSettings]) -> tuple[Volume, ...]:
+    """The volumes that a class declares, with absolute paths."""
+    return choose_volumes(cls.model_config.get("volumes", ()), None, "").volumes
+
+
+def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
+    """Load the class as the container would, and tell what it would read. Nothing of this process is looked at.
+
+    Args:
+        cls: The settings class.
+        surroundings: What the container would see.
+    """
+    return _Trial(cls, surroundings).result()
+
+
+def plan_for(cls: type[BaseSettings]) -> Plan:
+    """The names of the keys of a class, without looking at the environment of this process."""
+    with _environment({}):
+        return Sources(cls, Arguments({}, {"_env_file": None, "_cli_parse_args": False})).plan
+
+
+def field_leaves(plan: Plan) -> Iterator[tuple[str, Node]]:
+    """The fields that hold no other fields, by dotted name."""
+
+    def below(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+        for node in nodes.values():
+            if node.children:
+                yield from below(node.children)
+            else:
+                yield node.dotted, node
+
+    yield from below(plan.fields)
+
+
+class _Trial:
+    def __init__(self, cls: type[BaseSettings], surroundings: Surroundings) -> None:
+        self._cls = cls
+        self._surroundings = surroundings
+        self._volumes = surroundings.volumes
+        self._faults: list[Finding] = []
+        self._feeds: list[Feed] = []
+        self._problems: tuple[Problem, ...] = ()
+        self._snapshot: BaseSettings | None = None
+        with _environment(surroundings.variables):
+            arguments = Arguments({}, {"_env_file": None, "_cli_parse_args": False})
+            self._sources = Sources(cls, arguments)
+            self._loader = Loader(cls, volumes_of(cls), self._sources)
+            self._load()
+        self._unknown = self._unknown_fields()
+
+    def result(self) -> Trial:
+        rows = tuple(self._row(name, node) for name, node in self._leaves())
+        findings = [*self._faults, *self._of_problems(), *self._of_volumes(), *self._of_rows(rows)]
+        restart = self._loader.plan.restart_fields
+        return Trial(self._surroundings, rows, tuple(findings), self._snapshot, restart)
+
+    # Loading
+
+    def _load(self) -> None:
+        for index, volume in enumerate(self._volumes):
+            files = {name: file.content for name, file in volume.files.items() if file.content is not None}
+            mode: Literal["atomic", "missing"] = "atomic" if volume.mounted else "missing"
+            revision = Revision(volume.path, mode, "manifest", ("manifest",), files, datetime.now(UTC))
+            self._feeds.append(self._fed(index, volume, revision))
+        try:
+            loaded = self._loader.load(tuple(self._feeds), None)
+        except Exception as error:  # noqa: BLE001 - a source of the class
+            self._faults.append(self._finding("invalid-value", f"a source of the settings raised {summarize(error)}"))
+            return
+        if isinstance(loaded, Invalid):
+            self._problems = loaded.problems
+        elif not self._faults:
+            self._snapshot = loaded.snapshot
+
+    def _fed(self, index: int, volume: MountedVolume, revision: Revision) -> Feed:
+        try:
+            return self._loader.feed(index, revision, None)
+        except DecodeError as error:
+            place = next((self._place(volume, key) for key in volume.files if f"{key!r}" in error.reason), None)
+            fields = ", ".join(error.fields)
+            self._faults.append(self._finding("invalid-value", error.reason, field=fields, file=place))
+        empty = Revision(volume.path, revision.mode, "manifest", ("manifest",), {}, revision.written_at)
+        return self._loader.feed(index, empty, None)
+
+    def _unknown_fields(self) -> frozenset[str]:
+        """The fields that something could feed whose value is not in the input."""
+        found: set[str] = set()
+        for volume in self._volumes:
+            if volume.incomplete or self._faults:  # what a volume that does not parse would feed is not known
+                return frozenset(name for name, _ in self._leaves())
+            for name, file in volume.files.items():
+                if file.content is None:
+                    steps = (step for path in self._loader.plan.resolve(name) for step in path)
+                    found |= {step.dotted for step in steps if isinstance(step, Node)}
+        by_variable = {self._sources.variable_for(name): name for name, _ in self._leaves()}
+        missing = (name for name, value in self._surroundings.variables.items() if value is None)
+        found |= {by_variable[name.upper()] for name in missing if name.upper() in by_variable}
+        return frozenset(found)
+
+    # Fields
+
+    def _leaves(self) -> Iterator[tuple[str, Node]]:
+        return field_leaves(self._loader.plan)
+
+    def _row(self, name: str, node: Node) -> FieldRow:
+        fed = self._feeding(name)
+        file, key = fed or (None, self._variable(name))
+        object_name = None if file is None else _named(file.object)
+        state = self._state(name, node, file, key)
+        return FieldRow(name, key, object_name, state)
+
+    def _feeding(self, name: str) -> tuple[File, str] | None:
+        """The file of the strongest volume that feeds a field, and its key."""
+        for volume, feed in reversed(list(zip(self._volumes, self._feeds, strict=True))):
+            key = feed.key_for(name)
+            if key is not None and (file := volume.files.get(key.partition(":")[0])) is not None:
+                return file, key
+        return None
+
+    def _variable(self, name: str) -> str | None:
+        for layer in self._sources.layers:
+            if name in layer.variables:
+                return layer.variables[name]
+        return None
+
+    def _state(self, name: str, node: Node, file: File | None, key: str | None) -> FieldState:
+        at_fault = [each for each in self._problems if _is_about(each.field, name)]
+        if at_fault and not self._is_unknown(name):
+            return "missing" if file is None and key is None and node.field.is_required() else "invalid"
+        if file is not None:
+            return "frozen" if file.frozen else "live"
+        if key is not None:
+            return "environment"
+        return "unknown" if self._is_unknown(name) else "default"
+
+    def _is_unknown(self, name: str) -> bool:
+        return any(_is_about(each, name) for each in self._unknown) and self._feeding(name) is None
+
+    # Findings
+
+    def _of_problems(self) -> Iterator[Finding]:
+        for problem in self._problems:
+            fed = self._feeding(problem.field) if problem.field else None
+            if problem.field and fed is None and self._is_unknown(problem.field):
+                continue
+            if not problem.field and self._unknown:
+                continue
+            rule = "invalid-value" if fed or self._variable(problem.field) or not problem.field else "missing-field"
+            text = f"{problem.location}: {problem.text}" if problem.location else problem.text
+            yield self._finding(rule, text, field=problem.location, file=fed[0] if fed else self._nearest_file(problem))
+
+    def _nearest_file(self, problem: Problem) -> File | None:
+        """The file whose key comes near to a field that nothing feeds, else the first file: where to add the key."""
+        files = {name: file for volume in self._volumes for name, file in volume.files.items()}
+        close = next((file for name, file in files.items() if f"`{name}`" in problem.hint), None)
+        return close or next(iter(files.values()), None)
+
+    def _of_volumes(self) -> Iterator[Finding]:
+        for each in self._surroundings.missing:
+            text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
+            yield self._finding("missing-object", text, of=each)
+        for volume, feed in zip(self._volumes, self._feeds, strict=True):
+            if not volume.mounted:
+                yield self._finding("not-mounted", f"nothing is mounted at {volume.path}")
+            yield from self._of_sizes(volume)
+            yield from self._of_unused(volume, feed)
+
+    def _of_unused(self, volume: MountedVolume, feed: Feed) -> Iterator[Finding]:
+        names = [name for name, _ in self._leaves()]
+        for key in feed.unused:
+            document, _, name = key.rpartition(":")
+            close = nearest(name.replace("/", ".").replace("-", "_"), names)
+            if document and close is None:
+                continue  # a name in a document that comes near to none may be no name but a value
+            hint = f"; did you mean {close!r}?" if close else ""
+            text = f"the key {key!r} feeds no field of {self._cls.__name__}{hint}"
+            yield self._finding("unknown-key", text, field=key, file=self._place(volume, key.partition(":")[0]))
+
+    def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
+        sizes: dict[ObjectId, int] = {}
+        for file in volume.files.values():
+            sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
+        for each, size in sizes.items():
+            if size > MOST_OF_AN_OBJECT:
+                yield self._finding("too-large", f"{_named(each)} holds {size:,} bytes, more than 1 MiB", of=each)
+        if sum(sizes.values()) > MOST_OF_A_VOLUME:
+            yield self._finding("too-large", f"{volume.path} holds {sum(sizes.values()):,} bytes, more than 16 MiB")
+
+    def _of_rows(self, rows: Sequence[FieldRow]) -> Iterator[Finding]:
+        config: Mapping[str, Any] = self._cls.model_config
+        meant = frozenset(config.get("from_environment", ()))
+        for row in rows:
+            fed = self._feeding(row.field)
+            own = row.field.partition(".")[0]
+            if fed is not None and fed[0].frozen:
+                yield self._finding("frozen-field", f"{row.field}: {fed[0].frozen}", field=row.field, file=fed[0])
+            elif row.state == "environment" and not {row.field, own} & meant and self._volumes:
+                text = f"{row.field} is read from the variable {row.key}, which never changes while the container runs"
+                yield self._finding("frozen-field", text, field=row.field)
+            elif fed is not None and (variable := self._variable(row.field)) and not {row.field, own} & meant:
+                text = f"{row.field}: the volume feeds it, and the variable {variable} holds a value too"
+                yield self._finding("shadowed-variable", text, field=row.field, file=fed[0])
+
+    def _place(self, volume: MountedVolume, key: str) -> File | None:
+        return volume.files.get(key)
+
+    def _finding(
+        self, rule: str, message: str, *, field: str = "", file: File | None = None, of: ObjectId | None = None
+    ) -> Finding:
+        place: Place | None = file.place if file else None
+        about = file.object if file else of
+        return Finding(rule, CHECK_RULES[rule].level, about, self._surroundings.workload, field, message, place)
+
+
+def _is_about(one: str, other: str) -> bool:
+    """Whether two dotted names are the same, or one is around the other."""
+    return one == other or one.startswith(other + ".") or other.startswith(one + ".")
+
+
+def _named(of: ObjectId) -> str:
+    return f"{of.kind.lower()}/{of.name}"
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """The variables of the container, while its sources are made; those of this process are put back."""
+    own: dict[str, Any] = dict(os.environ)
+    os.environ.clear()
+    os.environ.update({name: value for name, value in variables.items() if value is not None and "\0" not in value})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(own)

@@ -1,0 +1,183 @@
+"""``liveconfig check``: would an application start with these manifests, and what would it read?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import posixpath
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from liveconfig._checks import CHECK_RULES, CannotCheck, FieldChange, Selection, Trial, changes, check, findings
+from liveconfig._json import as_plain
+from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, read, read_paths
+from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
+from liveconfig.cli._target import NoSettings, class_in
+from liveconfig.cli._text import Paint, folded_table, painter, printable, width_of_output
+
+ACCEPTED, FINDINGS, CANNOT = 0, 1, 2
+_KINDS = {"configmap": "ConfigMap", "cm": "ConfigMap", "secret": "Secret"}
+_EPILOG = (
+    "Exit code 0: nothing at or above --fail-on. 1: findings. 2: unreadable input, or MODULE:CLASS cannot be imported. "
+    "No value is printed. The class is loaded by the same code as in a pod; the environment, .env files and volumes of "
+    "this machine are not looked at."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = (
+        "Loads a settings class with the ConfigMaps and Secrets of manifests, as the workloads there mount them, and "
+        "lists what each field would be fed from, and what the application would reject."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("target", metavar="MODULE:CLASS", help="the settings class, as app.settings:AppSettings")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="manifests: files, directories, - for standard input")
+    parser.add_argument("--workload", default="", metavar="KIND/NAME", help="look at this workload alone")
+    parser.add_argument("--container", default="", metavar="NAME", help="look at this container alone")
+    parser.add_argument(
+        "--volume",
+        action="append",
+        default=[],
+        metavar="MOUNT=KIND/NAME",
+        help="without a workload: the object that is mounted at MOUNT; may be repeated",
+    )
+    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="that of objects that name none")
+    parser.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="which fields would change, live or at restart")
+    parser.add_argument("-o", "--output", choices=("table", "json", "sarif", "github"), default="table")
+    parser.add_argument("--fail-on", choices=("error", "warning", "note", "never"), default="error")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, and print the answer.
+
+    Returns:
+        0 if nothing is found at or above ``--fail-on``, 1 if something is, 2 if the question cannot be answered.
+    """
+    try:
+        return _run(arguments)
+    except (CannotCheck, NoSettings) as error:
+        print(f"liveconfig check: {printable(str(error))}", file=sys.stderr)
+        return CANNOT
+
+
+def _run(given: argparse.Namespace) -> int:
+    if not (given.paths or given.diff):
+        raise CannotCheck("give a PATH, or - for standard input")
+    cls = class_in(given.target)
+    selection = Selection(given.workload, given.container, _chosen(given.volume, given.namespace))
+    base = read(read_paths(given.paths), namespace=given.namespace, values=True)
+    if given.diff:
+        old, new = (_readable(read(read_paths([each]), namespace=given.namespace, values=True)) for each in given.diff)
+        before, after = (check(cls, each.over(base), selection) for each in (old, new))
+        return _show_changes(changes(before, after), given.output)
+    trials = check(cls, base, selection) if base.objects or base.workloads or not base.problems else ()
+    found = findings(trials)
+    for line in _FORMATS[given.output](trials, found, base):
+        print(line)
+    if base.problems:
+        return CANNOT
+    failing = LEVELS[: LEVELS.index(given.fail_on) + 1] if given.fail_on != "never" else ()
+    return FINDINGS if any(each.level in failing for each in found) else ACCEPTED
+
+
+def _readable(manifests: Manifests) -> Manifests:
+    if manifests.problems:
+        problem = manifests.problems[0]
+        raise CannotCheck(f"{_where(problem)}: {problem.message}")
+    return manifests
+
+
+def _where(problem: Problem) -> str:
+    return f"{problem.file}:{problem.line}" if problem.line else problem.file
+
+
+def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId, ...]]:
+    found: dict[str, tuple[ObjectId, ...]] = {}
+    for text in volumes:
+        path, equals, name = text.partition("=")
+        kind, slash, name = name.partition("/")
+        if not (equals and slash and name and kind.lower() in _KINDS and path.startswith("/")):
+            raise CannotCheck(f"--volume takes MOUNT=configmap/NAME or MOUNT=secret/NAME, not {text!r}")
+        where = posixpath.normpath(path)
+        found[where] = (*found.get(where, ()), ObjectId(_KINDS[kind.lower()], namespace, name))
+    return found
+
+
+# Formats
+
+
+def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
+    paint = painter()
+    for trial in trials:
+        yield paint(_title(trial), "title")
+        yield from _fields(trial, paint)
+        yield ""
+    for problem in base.problems:
+        yield f"{_where(problem)}: {printable(problem.message)}"
+    for finding in found:
+        place = f"{finding.place.file}:{finding.place.line}: " if finding.place else ""
+        style = "bad" if finding.level == "error" else "title"
+        yield f"{place}{paint(finding.level, style)}: {printable(finding.message)} [{finding.rule}]"
+        yield f"    {CHECK_RULES[finding.rule].advice}"
+    if not found and not base.problems:
+        yield "Nothing to correct: the application would start with this."
+
+
+_HEADER = ("FIELD", "KEY", "OBJECT", "STATE")
+_STYLES = {"live": "good", "frozen": "bad", "invalid": "bad", "missing": "bad"}
+
+
+def _fields(trial: Trial, paint: Paint) -> Iterable[str]:
+    cells = [(row.field, row.key or "-", row.object or "-", row.state) for row in trial.fields]
+
+    def coloured(cell: str, column: int) -> str:
+        return paint(cell, _STYLES.get(cell.strip(), "")) if _HEADER[column] == "STATE" else cell
+
+    return folded_table(_HEADER, [tuple(map(printable, row)) for row in cells], coloured, width_of_output())
+
+
+def _title(trial: Trial) -> str:
+    workload = trial.surroundings.workload
+    return f"{workload}, container {trial.surroundings.container}" if workload else "objects without a workload"
+
+
+def _json(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
+    answer: dict[str, Any] = {
+        "schema": 1,
+        "fields": [{**as_plain(row), **_about(trial)} for trial in trials for row in trial.fields],
+        "findings": [finding_as_dict(each) for each in found],
+        "problems": [problem_as_dict(each) for each in base.problems],
+    }
+    return [json.dumps(answer, indent=2)]
+
+
+def _about(trial: Trial) -> dict[str, str | None]:
+    workload = trial.surroundings.workload
+    return {"workload": str(workload) if workload else None, "container": trial.surroundings.container or None}
+
+
+def _sarif(_: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
+    return [json.dumps(sarif(found, CHECK_RULES, base.problems, ()), indent=2)]
+
+
+def _github(_: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
+    return github(found, CHECK_RULES, base.problems, ())
+
+
+Format = Callable[[Sequence[Trial], Sequence[Finding], Manifests], Iterable[str]]
+_FORMATS: dict[str, Format] = {"table": _table, "json": _json, "sarif": _sarif, "github": _github}
+
+
+def _show_changes(found: Sequence[FieldChange], output: str) -> int:
+    if output == "json":
+        print(json.dumps({"schema": 1, "changes": as_plain(found)}))
+    elif not found:
+        print("No field would change.")
+    else:
+        words = {"live": "while the process runs", "restart": "at the next start of the process"}
+        rows = [(each.field, words[each.when]) for each in found]
+        for line in folded_table(("FIELD", "CHANGES"), rows, lambda cell, _: cell, width_of_output()):
+            print(line)
+    return ACCEPTED

@@ -1,0 +1,36 @@
+"""``liveconfig schema``: JSON Schema for the ``data`` of a ConfigMap."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from liveconfig._checks import schema_of
+from liveconfig.cli._target import NoSettings, class_in
+from liveconfig.cli._text import printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its arguments."""
+    parser.description = (
+        "Prints a JSON Schema for the data of a ConfigMap that feeds a settings class. All values are strings. Fields "
+        "that hold secrets are left out."
+    )
+    parser.add_argument("target", metavar="MODULE:CLASS", help="the settings class, as app.settings:AppSettings")
+    parser.add_argument("-o", "--output", choices=("json",), default="json", help="the format")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the schema.
+
+    Returns:
+        0, or 2 if the class cannot be imported.
+    """
+    try:
+        schema = schema_of(class_in(arguments.target))
+    except NoSettings as error:
+        print(f"liveconfig schema: {printable(str(error))}", file=sys.stderr)
+        return 2
+    print(json.dumps(schema, indent=2))
+    return 0

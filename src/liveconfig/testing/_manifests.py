@@ -1,0 +1,37 @@
+"""For an application's own tests: would it accept its manifests?"""
+
+from __future__ import annotations
+
+import os
+
+from liveconfig._checks import CannotCheck, Selection, check, findings
+from liveconfig._manifests import read, read_paths
+from liveconfig.settings import Settings
+
+
+def check_manifests(
+    cls: type[Settings], *paths: str | os.PathLike[str], workload: str = "", container: str = ""
+) -> None:
+    """Fail unless the application would start with these manifests, as ``liveconfig check`` does.
+
+    Args:
+        cls: The settings class.
+        paths: Manifests: files and directories.
+        workload: ``KIND/NAME``; empty for every workload that mounts a volume of the class.
+        container: The name of a container; empty for all.
+
+    Raises:
+        AssertionError: There are findings of level error; each with file and line, and no value.
+    """
+    manifests = read(read_paths([os.fspath(path) for path in paths]), values=True)
+    lines = [f"{each.file}:{each.line or 1}: {each.message}" for each in manifests.problems]
+    try:
+        found = findings(check(cls, manifests, Selection(workload, container)))
+    except CannotCheck as error:
+        lines.append(str(error))
+    else:
+        for each in found:
+            place = f"{each.place.file}:{each.place.line}: " if each.place else ""
+            lines += [f"{place}{each.message} [{each.rule}]"] * (each.level == "error")
+    if lines:
+        raise AssertionError("\n".join(lines))

@@ -1,0 +1,342 @@
+"""``liveconfig check``, ``schema`` and ``explain`` of an application that is imported without its volumes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from liveconfig.testing import check_manifests
+
+ROOT = Path(__file__).parents[2]
+
+APP = """
+from pydantic import BaseModel, SecretStr
+from typing import Annotated
+from liveconfig import Key, Settings, SettingsConfigDict
+
+class Route(BaseModel):
+    path: str
+    timeout: int = 1
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config", "/etc/secrets"], documents=["app.yaml"])
+    endpoint: str
+    timeout_seconds: int = 30
+    checkout_enabled: bool = False
+    routes: list[Route] = []
+    port: Annotated[int, Key(restart=True)] = 8000
+    password: SecretStr
+
+settings = App.load()
+
+@settings.live.on_change("endpoint")
+def moved(change):
+    pass
+
+@settings.live.on_change(lambda s: s.password)
+def rotated(change):
+    pass
+"""
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - name: shop
+        image: shop:1
+        volumeMounts:
+        - {name: config, mountPath: /etc/config}
+        - {name: secrets, mountPath: /etc/secrets}
+      volumes:
+      - name: config
+        configMap: {name: shop}
+      - name: secrets
+        secret: {secretName: shop}
+---
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop_app.py").write_text(APP)
+    return tmp_path
+
+
+def manifests(data: dict[str, str], secret: dict[str, str] | None = None, deployment: str = DEPLOYMENT) -> str:
+    lines = ["apiVersion: v1", "kind: ConfigMap", "metadata: {name: shop}", "data:"]
+    lines += [f"  {key}: {json.dumps(value)}" for key, value in data.items()]
+    lines += ["---", "apiVersion: v1", "kind: Secret", "metadata: {name: shop}", "data:"]
+    given = {"password": "p"} if secret is None else secret
+    lines += [f"  {key}: {base64.b64encode(value.encode()).decode()}" for key, value in given.items()]
+    return deployment + "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def check(folder: Path) -> Any:
+    """Check text against the application in a process of its own; returns the code, the answer, standard error."""
+
+    def run(text: str, *arguments: str, output: str = "json", env: dict[str, str] | None = None) -> Any:
+        (folder / "shop.yaml").write_text(text)
+        command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "shop.yaml", *arguments, "-o", output]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=env, check=False)
+        answer = json.loads(done.stdout) if output in ("json", "sarif") and done.stdout else done.stdout
+        return done.returncode, answer, done.stderr
+
+    return run
+
+
+GOOD = {"endpoint": "https://pay", "timeout-seconds": "3"}
+
+
+def test_accepted(check: Any) -> None:
+    """Manifests that the application would accept make exit code 0, and each field names its key and object."""
+    code, answer, said = check(manifests(GOOD))
+    assert (code, answer["findings"], said) == (0, [], "")
+    assert {row["field"]: (row["key"], row["object"], row["state"]) for row in answer["fields"]} == {
+        "endpoint": ("endpoint", "configmap/shop", "live"),
+        "timeout_seconds": ("timeout-seconds", "configmap/shop", "live"),
+        "checkout_enabled": (None, None, "default"),
+        "routes": (None, None, "default"),
+        "port": (None, None, "default"),
+        "password": ("password", "secret/shop", "live"),
+    }
+
+
+MISTAKES = {
+    "a number that is none": (manifests({**GOOD, "timeout-seconds": "soon"}), "invalid-value", "timeout-seconds"),
+    "a bool that is none": (manifests({**GOOD, "checkout-enabled": "maybe"}), "invalid-value", "checkout-enabled"),
+    "a value in a document": (
+        manifests({**GOOD, "app.yaml": "routes: [{path: /a, timeout: x}]"}),
+        "invalid-value",
+        "app.yaml",
+    ),
+    "a document that does not parse": (manifests({**GOOD, "app.yaml": "routes: ["}), "invalid-value", "app.yaml"),
+    "a list that is no JSON": (manifests({**GOOD, "routes": "a, b"}), "invalid-value", "routes"),
+    "a mistyped required key": (manifests({"endpont": "https://pay"}), "missing-field", "endpont"),
+    "a required key in no object": (manifests({"timeout-seconds": "3"}), "missing-field", "timeout-seconds"),
+    "a missing password": (manifests(GOOD, {"pasword": "p"}), "missing-field", "pasword"),
+    "two spellings": (manifests({**GOOD, "timeout_seconds": "4"}), "invalid-value", "timeout"),
+    "more than 1 MiB": (manifests({**GOOD, "big": "x" * 1_100_000}), "too-large", ""),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(check: Any, name: str) -> None:
+    """Each typical mistake is an error with the object, and with file and line where a key is at fault."""
+    text, rule, key = MISTAKES[name]
+    code, answer, _ = check(text)
+    assert code == 1
+    [finding] = [each for each in answer["findings"] if each["level"] == "error"]
+    assert finding["rule"] == rule
+    if key:
+        assert finding["file"] == "shop.yaml"
+        assert key in text.splitlines()[finding["line"] - 1]
+
+
+def test_warnings(check: Any) -> None:
+    """Unknown keys, frozen fields and shadowed variables are warnings; ``--fail-on warning`` makes them count."""
+    deployment = DEPLOYMENT.replace(
+        "image: shop:1",
+        "image: shop:1\n        env: [{name: ENDPOINT, value: old}, {name: CHECKOUT_ENABLED, value: '1'}]",
+    )
+    text = manifests({**GOOD, "time-out": "4"}, deployment=deployment)
+    code, answer, _ = check(text)
+    assert code == 0
+    assert {(each["rule"], each["field"]) for each in answer["findings"]} == {
+        ("unknown-key", "time-out"),
+        ("shadowed-variable", "endpoint"),
+        ("frozen-field", "checkout_enabled"),
+    }
+    assert check(text, "--fail-on", "warning")[0] == 1
+
+
+def test_a_subpath_is_frozen(check: Any) -> None:
+    """A key that is mounted with subPath feeds its field and is frozen."""
+    deployment = DEPLOYMENT.replace("mountPath: /etc/config}", "mountPath: /etc/config/endpoint, subPath: endpoint}")
+    code, answer, _ = check(manifests(GOOD, deployment=deployment))
+    assert code == 0
+    states = {row["field"]: row["state"] for row in answer["fields"]}
+    assert (states["endpoint"], states["timeout_seconds"]) == ("frozen", "default")
+    assert [each["rule"] for each in answer["findings"]] == ["frozen-field"]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: shop}\nspec: {encryptedData: {password: AgB}}",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData: {password: 'ENC[AES256_GCM,data:x]'}",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}",
+    ],
+    ids=["sealed", "sops", "without data"],
+)
+def test_unknown_values(check: Any, secret: str) -> None:
+    """What is not in the input is unknown, not missing."""
+    text = manifests(GOOD).partition("---\napiVersion: v1\nkind: Secret")[0] + "---\n" + secret
+    code, answer, _ = check(text)
+    assert code == 0
+    assert {row["field"]: row["state"] for row in answer["fields"]}["password"] in ("unknown", "live")
+    assert not [each for each in answer["findings"] if each["level"] == "error"]
+
+
+def test_an_object_that_is_not_in_the_input(check: Any) -> None:
+    """An object that is mounted and not in the input is one warning, and what it could feed is unknown."""
+    text = manifests(GOOD).partition("---\napiVersion: v1\nkind: Secret")[0]
+    code, answer, _ = check(text)
+    assert code == 0
+    assert [(each["rule"], each["object"]) for each in answer["findings"]] == [("missing-object", "secret/shop")]
+
+
+def test_nothing_of_this_machine(check: Any, folder: Path) -> None:
+    """The environment and .env files of this machine make no difference."""
+    import os
+
+    (folder / ".env").write_text("ENDPOINT=https://here\n")
+    code, answer, _ = check(manifests({}), env={**os.environ, "ENDPOINT": "https://here", "PASSWORD": "x"})
+    assert code == 1
+    assert "endpoint" in [each["field"] for each in answer["findings"] if each["rule"] == "missing-field"]
+
+
+def test_objects_without_a_workload(check: Any) -> None:
+    """Without a workload the objects are checked over one volume, or where ``--volume`` puts them."""
+    objects = manifests(GOOD).removeprefix(DEPLOYMENT)
+    assert check(objects)[0] == 0
+    volumes = ("--volume", "/etc/config=configmap/shop", "--volume", "/etc/secrets=secret/shop")
+    assert check(objects, *volumes)[0] == 0
+    code, _, said = check(objects, "--volume", "/etc/config=shop")
+    assert code == 2
+    assert "--volume takes MOUNT=configmap/NAME" in said
+
+
+def test_which_workload(check: Any) -> None:
+    """``--workload`` and ``--container`` choose; a name that is not there is one line and exit code 2."""
+    assert check(manifests(GOOD), "--workload", "deploy/shop", "--container", "shop")[0] == 0
+    code, _, said = check(manifests(GOOD), "--workload", "deploy/other")
+    assert code == 2
+    assert "deployment/shop" in said
+
+
+def test_diff(check: Any, folder: Path) -> None:
+    """``--diff`` names the fields that would change, and whether live or at the next start."""
+    (folder / "old.yaml").write_text(manifests({**GOOD, "port": "1"}))
+    (folder / "new.yaml").write_text(manifests({**GOOD, "port": "2", "checkout-enabled": "true"}))
+    code, answer, _ = check(manifests(GOOD), "--diff", "old.yaml", "new.yaml")
+    assert code == 0
+    assert {each["field"]: each["when"] for each in answer["changes"]} == {
+        "port": "restart",
+        "checkout_enabled": "live",
+    }
+
+
+def test_outputs(check: Any) -> None:
+    """SARIF and GitHub annotations name file and line; the table names the rule."""
+    text = manifests({**GOOD, "timeout-seconds": "soon"})
+    result = check(text, output="sarif")[1]["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "shop.yaml"
+    assert "::error file=shop.yaml,line=" in check(text, output="github")[1]
+    assert "[invalid-value]" in check(text, output="table")[1]
+
+
+@pytest.mark.parametrize("output", ["table", "json", "sarif", "github"])
+def test_no_value(check: Any, output: str, canary: str) -> None:
+    """No output holds a value."""
+    text = manifests(
+        {"endpoint": canary, "timeout-seconds": canary, "app.yaml": f"routes: {canary}"}, {"password": canary}
+    )
+    code, answer, said = check(text, output=output)
+    assert code == 1
+    assert canary not in json.dumps(answer) + said
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("nowhere:App", "there is no module 'nowhere'"),
+        ("shop_app:Ap", "did you mean 'App'"),
+        ("shop_app:moved", "is no Settings class"),
+        ("shop_app", "is not MODULE:CLASS"),
+    ],
+)
+def test_bad_target(folder: Path, target: str, line: str) -> None:
+    """A class that cannot be imported is one line and exit code 2."""
+    for command in (["check", target, "."], ["schema", target]):
+        done = subprocess.run(
+            [sys.executable, "-m", "liveconfig", *command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert line in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_module_that_reads_a_missing_value(folder: Path) -> None:
+    """An application that reads a missing value while it is imported makes exit code 2, with the cause."""
+    (folder / "shop_app.py").write_text(APP + "\nprint(settings.timeout_seconds)\nurl = settings.endpoint\n")
+    command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "."]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "endpoint: Field required" in done.stderr
+
+
+def test_explain_without_volumes(folder: Path) -> None:
+    """``explain`` of settings that have no configuration here prints the error and ends with 1."""
+    command = [sys.executable, "-m", "liveconfig", "explain", "shop_app:settings"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "endpoint: Field required" in done.stderr
+
+
+def test_schema(folder: Path) -> None:
+    """The schema accepts the data of a good ConfigMap and refuses unknown keys and wrong values; it has no secrets."""
+    command = [sys.executable, "-m", "liveconfig", "schema", "shop_app:App"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+    schema = json.loads(done.stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(GOOD)
+    assert validator.is_valid({"endpoint": "x", "checkout_enabled": "True"})
+    assert not validator.is_valid({"endpoint": "x", "timeout-seconds": "soon"})
+    assert not validator.is_valid({"endpoint": "x", "unknown": "1"})
+    assert "password" not in schema["properties"]
+
+
+@pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
+def test_the_examples(name: str) -> None:
+    """Each example application accepts its own manifests."""
+    folder = ROOT / "examples" / name
+    module = {"fastapi": "app:AppSettings", "flask": "app:AppSettings", "django": "greeter.live:AppSettings"}[name]
+    command = [sys.executable, "-m", "liveconfig", "check", module, "k8s"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_check_manifests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check_manifests` passes for good manifests, and fails with file and line for bad ones."""
+    from liveconfig import Settings, SettingsConfigDict
+
+    class App(Settings):
+        model_config = SettingsConfigDict(volumes=["/etc/config", "/etc/secrets"])
+        endpoint: str
+        timeout_seconds: int = 1
+        password: str
+
+    path = folder / "shop.yaml"
+    path.write_text(manifests(GOOD))
+    check_manifests(App, path)
+    path.write_text(manifests({**GOOD, "timeout-seconds": "soon"}))
+    with pytest.raises(AssertionError, match=r"shop\.yaml:\d+: timeout_seconds: .*\[invalid-value\]"):
+        check_manifests(App, path)
