@@ -152,7 +152,8 @@ class _Trial:
         try:
             return self._loader.feed(index, revision, None)
         except DecodeError as error:
-            place = next((self._place(volume, key) for key in volume.files if f"{key!r}" in error.reason), None)
+            named = sorted((key for key in volume.files if key in error.reason), key=len)
+            place = volume.files[named[-1]] if named else None
             fields = ", ".join(error.fields)
             self._faults.append(self._finding("invalid-value", error.reason, field=fields, file=place))
         empty = Revision(volume.path, revision.mode, "manifest", ("manifest",), {}, revision.written_at)
