@@ -22,7 +22,6 @@ from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
-<<<<<<< HEAD
 from liveconfig._manifests.rules import (
     LEVELS,
     RULES,
@@ -34,9 +33,6 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
-=======
-from liveconfig._manifests.rules import LEVELS, RULES, Finding, Rule, audit, others_than, users_of, without_ignored
->>>>>>> e00ea0c (liveconfig check and schema: would the application accept these manifests, and what would it read)
 from liveconfig._manifests.workloads import Container, Mount, VolumeSource
 
 __all__ = [
@@ -45,10 +41,7 @@ __all__ = [
     "STANDARD_INPUT",
     "USED_BY",
     "Container",
-<<<<<<< HEAD
-=======
     "DataKey",
->>>>>>> e00ea0c (liveconfig check and schema: would the application accept these manifests, and what would it read)
     "DataObject",
     "Finding",
     "Manifest",
