@@ -194,7 +194,9 @@ class TestExitCode:
         manifest("name: web\napiVersion: v2\n", "web/Chart.yaml")
         done = audit("web")
         assert done.returncode == 2
-        assert "web: a Helm chart is not rendered: helm template web | liveconfig audit -" in done.stdout
+        assert (
+            "nothing was read. web: a Helm chart is not rendered: helm template web | liveconfig audit -" in done.stderr
+        )
 
     def test_chart_beside_manifests(self, audit, manifest):
         """A chart beside manifests is skipped with the advice, and the manifests count."""

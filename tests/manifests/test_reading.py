@@ -276,6 +276,13 @@ spec:
         with pytest.raises(ValueError, match=r"Widget\.example\.com:spec\.tls\[\]\.secretName"):
             parse_ref_path(text)
 
+    def test_lists_of_lists(self, found):
+        """Lists of aliases of lists are not walked through: a small text can hold endlessly many."""
+        lines = ["a0: &a0 [{secretName: x}]"]
+        lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+        head = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n"
+        assert found(head + "\n".join(lines) + "\nspec: {tls: *a29}\n").uses == ()
+
     def test_another_namespace(self, found):
         """A reference that names a namespace is one into that namespace."""
         path = parse_ref_path('Widget.example.com:spec["dotted.name"].configMapRef')

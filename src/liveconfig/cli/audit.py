@@ -37,7 +37,8 @@ WELL, FOUND, UNREADABLE = range(3)
 _EPILOG = (
     "Exit code: 0 nothing at or above --fail-on, and always with --uses and --annotate; 1 findings; 2 input that "
     "cannot be read, or no object of the name that --uses asks for. Silence one rule with the annotation "
-    'liveconfig.dev/ignore-RULE: "reason", on the workload or on the ConfigMap or Secret.'
+    'liveconfig.dev/ignore-RULE: "reason", on the workload or on the ConfigMap or Secret. '
+    f"Rules: {', '.join(RULES)}."
 )
 _KINDS = {"configmap": "ConfigMap", "configmaps": "ConfigMap", "cm": "ConfigMap"} | dict.fromkeys(
     ("secret", "secrets"), "Secret"
@@ -145,8 +146,16 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
             print(f"liveconfig audit: {report.summary}. Written to {given.output}.", file=sys.stderr)
         if given.uses is None and _fails(report.findings, given.fail_on):
             code = FOUND
-    nothing_read = any(each.render for each in known.manifests.skipped) and not known.manifests.count
-    return UNREADABLE if known.manifests.problems or nothing_read else code
+    return UNREADABLE if known.manifests.problems or _nothing_read(known) else code
+
+
+def _nothing_read(known: Known) -> bool:
+    """True if there was nothing but charts and kustomizations; standard error says what to do with them."""
+    rendered = [each for each in known.manifests.skipped if each.render]
+    if known.manifests.count or not rendered:
+        return False
+    print(f"liveconfig audit: nothing was read. {printable('; '.join(known.notes))}", file=sys.stderr)
+    return True
 
 
 def _fails(findings: Iterable[Finding], fail_on: str) -> bool:
