@@ -33,6 +33,21 @@ from liveconfig.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
+class GoneEntry:
+    """An entry of a mapping whose key was removed.
+
+    Attributes:
+        field: The field.
+        what: What was removed from where, in words.
+        since: When it was removed.
+    """
+
+    field: str
+    what: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PresentState:
     """The present state, as far as causes depend on it.
 
@@ -43,6 +58,7 @@ class PresentState:
         variables: The leaves for which the environment or a ``.env`` file has a variable.
         frozen: By index of a volume, its parts that can never change.
         vanished: When the key of a field was removed, by field that fell back.
+        gone_entries: The entries of mappings whose keys were removed, by name.
         watcher: What notices changes.
         started_at: When the process started.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
@@ -54,6 +70,7 @@ class PresentState:
     variables: tuple[str, ...]
     frozen: Frozens
     vanished: Mapping[str, datetime]
+    gone_entries: Mapping[str, GoneEntry]
     watcher: Mode
     started_at: datetime
     replaced: bool
@@ -89,6 +106,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _environment(state)
         yield from _shadowed(state)
         yield from _vanished(state)
+        yield from _gone_entries(state)
         yield from _restart_pending(state)
         yield from _frozen(state)
         yield from _supplied_twice(state)
@@ -226,6 +244,25 @@ def _fell_back(fields: Fields, age: str) -> str:
     now = now_from({stale.field: stale.origin for stale in fields})
     keys = "the key was" if len(fields) == 1 else "the keys were"
     return f"{keys} removed from the volume {age} ago: {now}. Restore {'it' if len(fields) == 1 else 'them'} if needed"
+
+
+def _gone_entries(state: PresentState) -> Iterator[Cause]:
+    for name, entry in state.gone_entries.items():
+        yield Cause(
+            ("entry removed", name),
+            partial(_is_gone, entry),
+            partial(_is_there_again, entry),
+            stale=(Stale(entry.field, state.origin(entry.field), "vanished", entry.since),),
+            reminded=False,
+        )
+
+
+def _is_gone(entry: GoneEntry, fields: Fields, age: str) -> str:  # noqa: ARG001
+    return f"{entry.what} {age} ago, and `{entry.field}` has one entry less. Restore it if it is needed"
+
+
+def _is_there_again(entry: GoneEntry, fields: Fields, origin_of: OriginOf) -> str:  # noqa: ARG001
+    return f"`{entry.field}` has the entry again: {entry.what}"
 
 
 def _restart_pending(state: PresentState) -> Iterator[Cause]:

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 from liveconfig import _clock
 from liveconfig._delivery import Version
-from liveconfig._diagnostics.detectors import PresentState, detect_causes, frozen_fields
+from liveconfig._diagnostics.detectors import GoneEntry, PresentState, detect_causes, frozen_fields
 from liveconfig._diagnostics.history import History
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, NearestFields, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, beside, fallen_back, has_place
+from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, beside, has_place
 from liveconfig._volumes import Fingerprint, file_calls, frozen_parts, read_mounts, take_fingerprint
 from liveconfig._watching import Mode
 from liveconfig.events import Recovered, Rejected, Stale
@@ -72,6 +72,7 @@ class Monitor:
         self._standing = StandingCauses(self._name, loader.cls.model_config.get("stale_reminder"), self._post)
         self._frozen: Frozens = {}
         self._vanished: dict[str, datetime] = {}
+        self._gone: dict[str, GoneEntry] = {}
         self._reviewed = engine.applied  # what the standing causes are about
         self._places: tuple[object, ...] = ()
         self._near = NearestFields()
@@ -116,7 +117,7 @@ class Monitor:
             applied = self._engine.applied
             if applied is not self._reviewed:
                 pairs = zip(applied.feeds, self._reviewed.feeds, strict=True)
-                if self._vanished or any(_lost_a_field(*pair) for pair in pairs):
+                if self._vanished or self._gone or any(_lost_a_key(*pair) for pair in pairs):
                     self._note_vanished(applied)
                 self._reviewed = applied
             self._standing.review(detect_causes(self._present(applied)), lambda name: self.origin(name, applied))
@@ -131,8 +132,14 @@ class Monitor:
         fed = {name for each in applied.feeds for name in each.keys}
         there = {name: since for name, since in self._vanished.items() if has_place(applied.snapshot, name)}
         self._vanished = {name: since for name, since in there.items() if name not in fed and not beside(name, fed)}
-        for name in fallen_back(self._origins, self._reviewed, applied):
-            self._vanished.setdefault(name, _clock.now())
+        self._gone = {name: entry for name, entry in self._gone.items() if not _has_entry(applied, name, entry.field)}
+        removals = Removals(self._loader, self._origins, self._reviewed, applied)
+        for removal in removals:
+            if removal.is_entry:
+                entry = GoneEntry(removal.field, removals.in_words(removal), _clock.now())
+                self._gone.setdefault(removal.name, entry)
+            else:
+                self._vanished.setdefault(removal.fallen_back, _clock.now())
 
     # Log lines about events
 
@@ -245,11 +252,18 @@ class Monitor:
             variables,
             self._frozen,
             dict(self._vanished),
+            dict(self._gone),
             self._mode(),
             self._environment_since,
             self._replaced,
         )
 
 
-def _lost_a_field(now: Feed, before: Feed) -> bool:
-    return now.keys.keys() != before.keys.keys()
+def _lost_a_key(now: Feed, before: Feed) -> bool:
+    return now.keys.keys() != before.keys.keys() or now.entries.keys() != before.entries.keys()
+
+
+def _has_entry(applied: Loaded[Any], name: str, field: str) -> bool:
+    """Whether a key feeds an entry again, or the whole of its field."""
+    feeds = applied.feeds
+    return any(name in feed.entries or (field in feed.keys and feed.feeds_whole(field)) for feed in feeds)

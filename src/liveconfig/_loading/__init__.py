@@ -22,6 +22,7 @@
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
 - `redaction`: What may be told of an error of pydantic-settings.
+- `removal`: Keys that were removed: what they fed, and whether they may go.
 - `restart`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `stand_in`: Settings for which there is no configuration, while a command imports the application that loads them.
@@ -40,14 +41,7 @@ from liveconfig._loading.chosen_volumes import (
     declared_paths,
     volume_error,
 )
-from liveconfig._loading.comparison import (
-    beside,
-    changed_fields,
-    concerned_generations,
-    named,
-    new_generations,
-    vanished_entries,
-)
+from liveconfig._loading.comparison import beside, changed_fields, concerned_generations, named, new_generations
 from liveconfig._loading.configuration import (
     check_complete,
     documents_of,
@@ -64,7 +58,7 @@ from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.misuse import RESERVED, misuse
 from liveconfig._loading.names import Plan, getter
-from liveconfig._loading.origins import Frozens, Origins, fallen_back
+from liveconfig._loading.origins import Frozens, Origins
 from liveconfig._loading.problems import Problem
 from liveconfig._loading.pydantic_internals import (
     MASKED,
@@ -82,6 +76,7 @@ from liveconfig._loading.pydantic_internals import (
     with_leaf_of,
 )
 from liveconfig._loading.redaction import settings_error
+from liveconfig._loading.removal import Removals
 from liveconfig._loading.sources import Sources
 from liveconfig._loading.stand_in import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
 from liveconfig._loading.startup_error import explain
@@ -110,6 +105,7 @@ __all__ = [
     "Overrides",
     "Plan",
     "Problem",
+    "Removals",
     "Sources",
     "StartupFailure",
     "VolumePath",
@@ -126,7 +122,6 @@ __all__ = [
     "explain",
     "extra_of",
     "failure_of",
-    "fallen_back",
     "field_hash",
     "getter",
     "has_place",
@@ -149,7 +144,6 @@ __all__ = [
     "swap",
     "take_class_arguments",
     "unknown_class_argument",
-    "vanished_entries",
     "volume_error",
     "with_leaf_of",
 ]

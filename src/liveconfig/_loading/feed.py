@@ -27,6 +27,7 @@ class Feed:
         values: The data for pydantic, nested as the models are.
         keys: The key by the dotted name of the field that it feeds.
         entries: The key by ``dotted/entry``, where a key feeds one entry of a field that is a mapping.
+        paths: The steps to each of these entries.
         unused: Keys that feed no field.
         secret: Whether everything from this volume is a secret.
         since: When each file came to hold what it holds.
@@ -36,6 +37,7 @@ class Feed:
     values: Mapping[str, Any] = field(repr=False)
     keys: Mapping[str, str]
     entries: Mapping[str, str]
+    paths: Mapping[str, Path] = field(repr=False, compare=False)
     unused: tuple[str, ...]
     secret: bool
     since: Mapping[str, datetime] = field(compare=False)
@@ -43,6 +45,11 @@ class Feed:
     def key_for(self, dotted: str) -> str | None:
         """The key that serves a leaf, or the nearest model around it; for a model, the first inside."""
         return serving(dotted, self.keys)
+
+    def feeds_whole(self, dotted: str) -> bool:
+        """Whether a key feeds the whole of a field, and not entries of it alone."""
+        inside = (key for name, key in self.entries.items() if name.startswith(f"{dotted}/"))
+        return self.keys[dotted] not in inside
 
 
 def feed(
@@ -69,9 +76,9 @@ def feed(
     if present:
         single = {key: content for key, content in single.items() if key not in present}
     layer.keys_over(single)
-    return Feed(
-        revision, layer.values, layer.keys, layer.entries, tuple(sorted(layer.unused)), secret, _since(revision, before)
-    )
+    since = _since(revision, before)
+    unused = tuple(sorted(layer.unused))
+    return Feed(revision, layer.values, layer.keys, layer.entries, layer.paths, unused, secret, since)
 
 
 def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
@@ -121,6 +128,7 @@ class _Layer:
         self.values: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
         self.entries: dict[str, str] = {}
+        self.paths: dict[str, Path] = {}
         self.unused: list[str] = []
 
     def document(self, name: str, form: str, content: bytes) -> None:
@@ -199,9 +207,10 @@ class _Layer:
                 self.keys.update((dotted, key) for dotted in node.served(value))
             return
         owner, name = path[at - 1].place, path_name(path)
-        self.entries[name] = key
+        self.entries[name], self.paths[name] = key, path
         served = [f"{owner.dotted}.{path[at].key}"] if owner.children else owner.served(_nested(path[at:], value))
-        self.keys.update((dotted, key) for dotted in served)
+        for dotted in served:
+            self.keys.setdefault(dotted, key)  # a key for the whole was noted before
 
     # Structured data
 

@@ -12,12 +12,11 @@ from typing import Annotated, Any, cast
 from pydantic import TypeAdapter
 
 from liveconfig import _clock
-from liveconfig._loading.comparison import vanished
 from liveconfig._loading.data import serving
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
 from liveconfig._loading.loader import Feeds, Loaded
-from liveconfig._loading.pydantic_internals import has_place, same
+from liveconfig._loading.pydantic_internals import same
 from liveconfig._loading.sources import Layer, Sources, value_in
 from liveconfig._loading.types import ABSENT
 from liveconfig._volumes import Frozen
@@ -110,16 +109,6 @@ class Origins:
     def _make_adapter(self, dotted: str) -> TypeAdapter[Any]:
         field = self._sources.plan.path(dotted)[-1].field
         return TypeAdapter(cast("Any", Annotated[field.annotation, field]))
-
-
-def fallen_back(origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> Iterator[str]:
-    """The fields whose key was removed, and that something else serves now.
-
-    Not those that the volumes did not serve, and not those whose model is another member of a union now.
-    """
-    for name in vanished(before.feeds, now.feeds):
-        if has_place(now.snapshot, name) and origins.of(name, before, {}).kind == "volume":
-            yield name
 
 
 def _from_volumes(dotted: str, feeds: Feeds, frozen: Frozens) -> Iterator[Origin]:

@@ -1,0 +1,154 @@
+"""Keys that were removed: what they fed, and whether they may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from liveconfig._loading.comparison import vanished, vanished_entries
+from liveconfig._loading.feed import Feed
+from liveconfig._loading.fields import Entry, Node, Path, path_name
+from liveconfig._loading.loader import Feeds, Loaded, Loader
+from liveconfig._loading.names import Plan, value_at
+from liveconfig._loading.origins import Origins
+from liveconfig._loading.pydantic_internals import has_place
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A key that was removed, and what it fed.
+
+    Attributes:
+        name: The field, or ``field/entry`` for an entry of a mapping.
+        path: The steps to the value.
+        key: The key.
+        index: The volume.
+        fallen_back: The field that fell back: of a whole optional model that is None now, the model.
+    """
+
+    name: str
+    path: Path
+    key: str
+    index: int
+    fallen_back: str
+
+    @property
+    def field(self) -> str:
+        """The dotted name of the field."""
+        return self.name.partition("/")[0]
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it fed an entry of a mapping."""
+        return any(isinstance(step, Entry) for step in self.path)
+
+
+class Removals:
+    """The keys that another configuration removes.
+
+    Args:
+        loader: Makes instances of the class.
+        origins: Tells where values came from.
+        before: What is in use.
+        now: What would be in use.
+    """
+
+    def __init__(self, loader: Loader[Any], origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> None:
+        self._loader = loader
+        self._plan: Plan = loader.plan
+        self._origins = origins
+        self._before = before
+        self._now = now
+
+    def __iter__(self) -> Iterator[Removal]:
+        """Those that mattered: the volumes decided the value, and it still has a place."""
+        for name in vanished(self._before.feeds, self._now.feeds):
+            index, feed = _feeding(self._before.feeds, name)
+            if feed.feeds_whole(name) and has_place(self._now.snapshot, name) and self._was_decided_by_volumes(name):
+                none = _is_none_at(self._plan, name, self._now.snapshot)
+                yield Removal(name, self._plan.path(name), feed.keys[name], index, none or name)
+        for name in vanished_entries(self._before.feeds, self._now.feeds):
+            index, feed = next((at, each) for at, each in enumerate(self._before.feeds) if name in each.entries)
+            if self._was_decided_by_volumes(name.partition("/")[0]):
+                yield Removal(name, feed.paths[name], feed.entries[name], index, name)
+
+    def _was_decided_by_volumes(self, field: str) -> bool:
+        return self._origins.of(field, self._before, {}).kind == "volume"
+
+    def refused(self) -> Iterator[tuple[str, str]]:
+        """The fields whose keys may not be removed, and why."""
+        for removal in self:
+            reason = self._refusal(removal)
+            if reason is not None:
+                yield removal.field, self.in_words(removal) + reason
+
+    def in_words(self, removal: Removal) -> str:
+        """What was removed from where: a key, or a name in a document that is still there."""
+        feed = self._now.feeds[removal.index]
+        path = feed.revision.path
+        if removal.key in feed.revision.files:
+            what = f"an entry of `{removal.field}`" if removal.is_entry else f"`{removal.field}`"
+            return f"{what} was removed from {path}/{removal.key}"
+        return f"key `{removal.key}` was removed from {path}"
+
+    def _refusal(self, removal: Removal) -> str | None:
+        config: Mapping[str, Any] = self._loader.cls.model_config
+        own = _own_rule(self._plan, removal)
+        rule = own or config.get("missing_key")
+        if rule == "reject":
+            which = '`Key(missing="reject")` of this field' if own else '`missing_key="reject"` of the class'
+            return f", which {which} forbids: restore the key"
+        if rule == "fallback" or not self._is_secret(removal):
+            return None
+        if self._is_emptied(removal.index):
+            return (
+                ", and the volume is empty now. A secret does not go with the whole volume: restore the key, or set "
+                '`Key(missing="fallback")` for this field, which lets the last entry go too'
+            )
+        if self._may_go(removal):
+            return None
+        return (
+            '. Secrets do not fall back to defaults: restore the key, or set `Key(missing="fallback")` for this field'
+        )
+
+    def _is_secret(self, removal: Removal) -> bool:
+        by_volume = any(feed.secret and feed.key_for(removal.field) is not None for feed in self._before.feeds)
+        return by_volume or removal.path[-1].place.secret
+
+    def _is_emptied(self, index: int) -> bool:
+        """Whether a volume that had keys has none now: an optional Secret was deleted."""
+        return bool(self._before.feeds[index].revision.files) and not self._now.feeds[index].revision.files
+
+    def _may_go(self, removal: Removal) -> bool:
+        """Whether nothing is left where the value was: an entry is gone, or an optional value is None."""
+        path, last = removal.path, removal.path[-1]
+        at = next((index for index in reversed(range(len(path))) if isinstance(path[index], Entry)), None)
+        if at is None:
+            return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
+        entry = path_name(path[: at + 1])
+        there = any(f"{name}/".startswith(f"{entry}/") for feed in self._now.feeds for name in feed.entries)
+        return not there or (isinstance(last, Node) and last.field.default is None)
+
+
+def _feeding(feeds: Feeds, name: str) -> tuple[int, Feed]:
+    """The strongest volume that feeds a field."""
+    return next((index, feeds[index]) for index in reversed(range(len(feeds))) if name in feeds[index].keys)
+
+
+def _own_rule(plan: Plan, removal: Removal) -> str | None:
+    """What a `Key` says about the removal: that of the value, or that of the nearest model around it."""
+    inside = (step for step in removal.path if isinstance(step, Node))
+    nodes = [*plan.path(removal.field)[:-1], *inside]
+    rules = (node.declared.missing for node in reversed(nodes) if node.declared is not None)
+    return next((rule for rule in rules if rule is not None), None)
+
+
+def _is_none_at(plan: Plan, dotted: str, snapshot: BaseModel) -> str | None:
+    """The optional field at or around a name that has its default, None; else None."""
+    for node in plan.path(dotted):
+        if node.field.default is None and value_at(snapshot, node.dotted) is None:
+            return node.dotted
+    return None

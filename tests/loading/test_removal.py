@@ -1,0 +1,294 @@
+"""Keys that are removed from a volume that is still there (K12)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
+
+
+class Smtp(BaseModel):
+    host: str
+    password: SecretStr
+    key: SecretStr = SecretStr("none")
+
+
+class Tenant(BaseModel):
+    host: str = "none"
+    password: SecretStr = SecretStr("none")
+    previous: SecretStr | None = None
+    tokens: dict[str, SecretStr] = {}
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    timeout: int = 0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(env_nested_delimiter="__", watch=False)
+    tokens: dict[str, SecretStr] = {}
+    labels: dict[str, str] = {}
+    tenants: dict[str, Tenant] = {}
+    smtp: Smtp | None = None
+    previous_key: SecretStr | None = None
+    previous_keys: list[SecretStr] | None = None
+    options: Options = Options()
+    password: SecretStr = SecretStr("default")
+    message: str = "default"
+
+
+def plain(value: Any) -> Any:
+    """The values, with secrets unveiled."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return plain({**dict(value)})
+    return {name: plain(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.fixture
+def swap(kubelet_volume, load):
+    """A function: load a payload, then remove some keys; the settings, and whether that was applied."""
+
+    def swap(payload: dict[str, str], *removed: str, cls: type[Settings] = App) -> tuple[Any, bool]:
+        kubelet_volume.write({**payload, "message": "kept"})
+        settings = load(cls, _volumes=kubelet_volume.path)
+        kubelet_volume.remove(*removed)
+        return settings, settings.live.reload()
+
+    return swap
+
+
+@pytest.mark.parametrize(
+    ("payload", "removed", "field", "left"),
+    [
+        ({"tokens/acme": "1", "tokens/other": "2"}, ["tokens/acme"], "tokens", {"other": "2"}),
+        ({"tokens.acme": "1", "tokens__other": "2"}, ["tokens__other"], "tokens", {"acme": "1"}),
+        ({"tokens/acme": "1"}, ["tokens/acme"], "tokens", {}),
+        ({"labels.team": "1"}, ["labels.team"], "labels", {}),
+        (
+            {"tenants.a.host": "x", "tenants.a.password": "1", "tenants.b.host": "y"},
+            ["tenants.a.host", "tenants.a.password"],
+            "tenants",
+            {"b": {"host": "y", "password": "none", "previous": None, "tokens": {}}},
+        ),
+        (
+            {"tenants.a.previous": "1", "tenants.a.tokens.x": "2", "tenants.a.host": "x"},
+            ["tenants.a.previous", "tenants.a.tokens.x"],
+            "tenants",
+            {"a": {"host": "x", "password": "none", "previous": None, "tokens": {}}},
+        ),
+        ({"smtp.host": "x", "smtp.password": "1"}, ["smtp.host", "smtp.password"], "smtp", None),
+        ({"smtp": '{"host": "x", "password": "1"}'}, ["smtp"], "smtp", None),
+        ({"previous_key": "1"}, ["previous_key"], "previous_key", None),
+        ({"previous_keys": '["1"]'}, ["previous_keys"], "previous_keys", None),
+        ({"options.sslkey": "1", "options.timeout": "5"}, ["options.sslkey"], "options", {"timeout": 5}),
+    ],
+)
+def test_what_may_go(swap, caplog, payload, removed, field, left):
+    """K12: an entry of a mapping, a field whose default is None and a whole optional model may go, with a warning."""
+    settings, applied = swap(payload, *removed)
+    assert applied
+    assert plain(getattr(settings, field)) == left
+    assert settings.live.status().healthy
+    assert {(stale.field, stale.reason) for stale in settings.live.status().stale} == {(field, "vanished")}
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert any(f"`{field}`" in line and "removed" in line for line in warnings)
+
+
+@pytest.mark.parametrize(
+    ("payload", "removed", "field"),
+    [
+        ({"password": "1"}, ["password"], "password"),
+        ({"smtp.host": "x", "smtp.password": "1", "smtp.key": "2"}, ["smtp.key"], "smtp.key"),
+        ({"tokens": '{"acme": "1"}'}, ["tokens"], "tokens"),
+        ({"tenants.a.host": "x", "tenants.a.password": "1"}, ["tenants.a.password"], "tenants"),
+    ],
+)
+def test_what_may_not_go(swap, payload, removed, field):
+    """K12: other secrets do not fall back: the change is rejected, and the reason says what to do."""
+    settings, applied = swap(payload, *removed)
+    assert not applied
+    rejected = settings.live.status().last_rejected
+    assert rejected.fields == (field,)
+    assert f"key `{removed[0]}` was removed from" in rejected.reason
+    assert 'missing="fallback"' in rejected.reason
+
+
+def test_revoking_stops_nothing_else(kubelet_volume, load):
+    """K12: what else changes in the same swap is applied with the removal."""
+    kubelet_volume.write({"tokens/acme": "1", "tokens/other": "2", "message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"tokens/other": "2", "message": "two"})
+    assert settings.live.reload()
+    assert (list(settings.tokens), settings.message) == (["other"], "two")
+
+
+def test_an_event_and_the_end_of_it(kubelet_volume, load, caplog):
+    """K12: a removal is a Stale event with the reason `vanished`; it ends when the key is back."""
+    caplog.set_level(logging.INFO, "liveconfig")
+    kubelet_volume.write({"tokens/acme": "1", "tokens/other": "2"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    heard: list[Stale] = []
+    settings.live.on_stale(heard.append)
+    kubelet_volume.remove("tokens/acme")
+    assert settings.live.reload()
+    assert [(stale.field, stale.reason) for stale in heard] == [("tokens", "vanished")]
+    kubelet_volume.update({"tokens/acme": "3"})
+    assert settings.live.reload()
+    assert settings.live.status().stale == ()
+    assert any("`tokens` has the entry again" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "payload", [{"tokens/acme": "1"}, {"previous_key": "1"}, {"smtp": '{"host": "x", "password": "1"}'}]
+)
+def test_a_volume_that_is_empty_now(make_kubelet_volume, load, payload):
+    """K12: a volume that fed a secret and is empty as a whole is rejected; the text names what lets it go."""
+    config, secrets = make_kubelet_volume("config"), make_kubelet_volume("secrets")
+    config.write({"message": "one"})
+    secrets.write(payload)
+    settings = load(App, _volumes=[config.path, secrets.path])
+    secrets.write({})
+    assert not settings.live.reload()
+    reason = settings.live.status().last_rejected.reason
+    assert "the volume is empty now" in reason
+    assert 'Key(missing="fallback")' in reason
+    secrets.write(payload)
+    assert settings.live.reload()
+
+
+def test_a_volume_that_is_empty_and_fed_no_secret(swap, kubelet_volume, load):
+    """K12: a volume without secrets may become empty."""
+    kubelet_volume.write({"labels.team": "1"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.write({})
+    assert settings.live.reload()
+    assert settings.labels == {}
+
+
+def test_a_volume_that_is_secret(kubelet_volume, load):
+    """K12: of a volume that is declared secret everything is a secret, entries too."""
+    kubelet_volume.write({"labels.team": "1", "labels.tier": "2", "message": "x"})
+    settings = load(App, _volumes=Volume(kubelet_volume.path, secret=True))
+    kubelet_volume.remove("labels.team")
+    assert settings.live.reload()
+    kubelet_volume.remove("message")
+    assert not settings.live.reload()
+    assert settings.message == "x"
+
+
+class WithRules(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    tokens: Annotated[dict[str, SecretStr], Key(missing="fallback")] = {}
+    secret: Annotated[SecretStr, Key(missing="fallback")] = SecretStr("default")
+    number: Annotated[int, Key(missing="reject")] = 0
+    tenants: dict[str, Annotated[Tenant, "x"]] = {}
+    optional: Annotated[SecretStr | None, Key(missing="reject")] = None
+    smtp: Annotated[Smtp | None, Key(missing="reject")] = None
+    message: str = "default"
+
+
+@pytest.mark.parametrize(
+    ("payload", "applied"),
+    [
+        ({"tokens/acme": "1"}, True),
+        ({"secret": "1"}, True),
+        ({"number": "1"}, False),
+        ({"optional": "1"}, False),
+        ({"smtp.host": "x", "smtp.password": "1"}, False),
+    ],
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_rule_of_a_field(kubelet_volume, load, payload, applied, empty):
+    """K12: Key(missing=...) decides for its field, also when the volume becomes empty."""
+    kubelet_volume.write({**payload, "other": "x"})
+    settings = load(WithRules, _volumes=kubelet_volume.path)
+    kubelet_volume.write({} if empty else {"other": "x"})
+    assert settings.live.reload() is applied
+    if not applied:
+        assert 'Key(missing="reject")' in settings.live.status().last_rejected.reason
+
+
+@pytest.mark.parametrize(("rule", "applied"), [("fallback", True), ("reject", False)])
+@pytest.mark.parametrize("payload", [{"tokens/acme": "1"}, {"password": "1"}, {"previous_key": "1"}, {"labels.a": "1"}])
+def test_the_rule_of_a_class(kubelet_volume, load, rule, applied, payload):
+    """K12: missing_key of the class beats the rules for secrets, entries and optional values."""
+
+    class Ruled(App):
+        model_config = SettingsConfigDict(missing_key=rule)
+
+    kubelet_volume.write({**payload, "message": "x"})
+    settings = load(Ruled, _volumes=kubelet_volume.path)
+    kubelet_volume.remove(*payload)
+    assert settings.live.reload() is applied
+    if not applied:
+        assert 'missing_key="reject"' in settings.live.status().last_rejected.reason
+
+
+def test_key_beats_the_class(kubelet_volume, load):
+    """K12: Key(missing=...) is stronger than missing_key of the class."""
+
+    class Ruled(WithRules):
+        model_config = SettingsConfigDict(missing_key="fallback")
+
+    kubelet_volume.write({"number": "1", "message": "x"})
+    settings = load(Ruled, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("message")
+    assert settings.live.reload()
+    kubelet_volume.remove("number")
+    assert not settings.live.reload()
+
+
+def test_an_optional_secret_that_the_environment_holds(kubelet_volume, load, monkeypatch):
+    """K12: a secret does not fall back to the environment, though its default is None."""
+    monkeypatch.setenv("PREVIOUS_KEY", "old")
+    kubelet_volume.write({"previous_key": "1", "message": "x"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("previous_key")
+    assert not settings.live.reload()
+    assert settings.previous_key.get_secret_value() == "1"
+
+
+def test_an_entry_that_a_weaker_volume_has(make_kubelet_volume, load):
+    """K12: an entry that a weaker volume has too is not gone."""
+    weak, strong = make_kubelet_volume("weak"), make_kubelet_volume("strong")
+    weak.write({"tokens/acme": "weak"})
+    strong.write({"tokens/acme": "strong", "tokens/other": "x"})
+    settings = load(App, _volumes=[weak.path, strong.path])
+    strong.remove("tokens/acme")
+    assert settings.live.reload()
+    assert plain(settings.tokens) == {"acme": "weak", "other": "x"}
+    assert settings.live.status().stale == ()
+
+
+def test_entries_of_a_whole(kubelet_volume, load):
+    """K12: single keys of entries that are replaced by one key for the whole mapping have not vanished."""
+    kubelet_volume.write({"tokens/acme": "1", "tokens/other": "2"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"tokens": '{"acme": "3"}'})
+    assert settings.live.reload()
+    assert plain(settings.tokens) == {"acme": "3"}
+    assert settings.live.status().stale == ()
+
+
+def test_a_name_in_a_document(kubelet_volume, load, caplog):
+    """K12: a secret that is removed from a document that is still there is rejected; an entry may go."""
+
+    class Document(App):
+        model_config = SettingsConfigDict(documents=["app.env"])
+
+    kubelet_volume.write({"app.env": "PASSWORD=1\nTOKENS__ACME=2\nTOKENS__OTHER=3"})
+    settings = load(Document, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"app.env": "TOKENS__ACME=2\nTOKENS__OTHER=3"})
+    assert not settings.live.reload()
+    assert "`password` was removed from" in settings.live.status().last_rejected.reason
+    kubelet_volume.write({"app.env": "PASSWORD=1\nTOKENS__OTHER=3"})
+    assert settings.live.reload()
+    assert plain(settings.tokens) == {"OTHER": "3"}
+    assert any("an entry of `tokens` was removed from" in record.getMessage() for record in caplog.records)
