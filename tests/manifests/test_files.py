@@ -26,6 +26,14 @@ def test_directory(tmp_path):
     assert names(tmp_path, tmp_path) == ["a.yml", "b.yaml", "c.json", ".hidden/e.yaml", "sub/d.yaml"]
 
 
+def test_the_working_directory(tmp_path, monkeypatch):
+    """Files of the working directory have no dot before their names: annotations of a pull request need them so."""
+    (tmp_path / "k8s").mkdir()
+    (tmp_path / "k8s" / "a.yaml").write_text(CONFIG_MAP)
+    monkeypatch.chdir(tmp_path)
+    assert [each.name for each in read_paths(["."]) if isinstance(each, Source)] == ["k8s/a.yaml"]
+
+
 def test_given_file_of_any_name(tmp_path):
     """A file that is given is read, whatever its name."""
     (tmp_path / "rendered").write_text(CONFIG_MAP)
@@ -82,6 +90,13 @@ class TestLinks:
             str(inside / name) for name in ("file.yaml", "folder", "up.yaml")
         ]
         assert len(found) == 3
+
+    def test_other_links_out(self, tmp_path):
+        """A link out of the directory that could not be a manifest is left alone without a word."""
+        (tmp_path / "k8s").mkdir()
+        (tmp_path / "python").write_text("")
+        (tmp_path / "k8s" / "python3").symlink_to("../python")
+        assert list(read_paths([str(tmp_path / "k8s")])) == []
 
     def test_a_directory_whose_name_begins_alike(self, tmp_path):
         """A neighbour whose name begins with that of the directory is outside."""

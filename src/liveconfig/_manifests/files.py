@@ -13,6 +13,7 @@ from typing import TypeAlias
 STANDARD_INPUT = "-"
 
 _ENDINGS = (".yaml", ".yml", ".json")
+_HERE = os.path.join(os.curdir, "")
 _RENDERED = {
     "Chart.yaml": ("Helm chart", "helm template"),
     "kustomization.yaml": ("kustomization", "kustomize build"),
@@ -108,7 +109,7 @@ def _below(root: str) -> Iterator[Found]:
             continue
         folders.sort()
         for name in sorted([*folders, *files]):
-            yield from _entry(os.path.join(folder, name), inside)
+            yield from _entry(os.path.join(folder, name).removeprefix(_HERE), inside)
     yield from (_unreadable(fault) for fault in faults)
 
 
@@ -117,7 +118,8 @@ def _entry(path: str, inside: str) -> Iterator[Found]:
     if os.path.islink(path):
         target = os.path.realpath(path)
         if not target.startswith(inside):
-            yield Skipped(path, "a symbolic link that leaves the directory is not followed")
+            if path.endswith(_ENDINGS) or os.path.isdir(target):
+                yield Skipped(path, "a symbolic link that leaves the directory is not followed")
             return
         if target.endswith(_ENDINGS):
             return

@@ -204,7 +204,7 @@ def _baseline(file: str | None) -> Container[Identity]:
 
 def _words(manifests: Manifests) -> str:
     empty = manifests.empty_files
-    files = f", {empty} file{'s' * (empty != 1)} without any" * bool(empty)
+    files = f", {empty:,} file{'s' * (empty != 1)} without any" * bool(empty)
     return f"{manifests.count:,} object{'s' * (manifests.count != 1)} read{files}"
 
 
