@@ -1,1 +1,1 @@
-"""Guests: one module per framework or client, named after it. They use the public surface only."""
+"""One module for each framework or client, named after it; they use public names only."""

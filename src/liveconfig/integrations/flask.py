@@ -137,7 +137,7 @@ class LiveConfig(Generic[S]):
     def on_change(
         self, what: Callable[[S], T] | str, *, initial: bool = False, retry: bool = True
     ) -> Callable[[Callback[T, R]], Callback[T, R]]:
-        """Decorate a function that is told of a change, inside the application's context.
+        """Decorate a function that is called at a change, inside the application's context.
 
         It takes a `Change`, and runs once per process and application. A coroutine function is run as Flask runs an
         asynchronous view (needs ``flask[async]``). It may be subscribed before `init_app`.

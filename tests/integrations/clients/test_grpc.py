@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -210,6 +211,28 @@ def test_new_connections_get_the_new_certificate(
         assert not refused(server, trusting(pki, "two"))
         assert refused(server, trusting(pki, "one"))
         assert client.get() == "none"
+
+
+async def test_an_asynchronous_server(settings: GrpcSettings, pki: dict[str, Any], write: Callable[..., None]) -> None:
+    """The same credentials serve `grpc.aio`."""
+
+    async def get(_request: bytes, _context: Any) -> bytes:
+        return b"hello"
+
+    server = grpc.aio.server()
+    handlers = {"Get": grpc.unary_unary_rpc_method_handler(get)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Orders", handlers),))
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(settings))
+    await server.start()
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    try:
+        for name in ("one", "two"):
+            write(f"server of {name}")
+            await asyncio.to_thread(settings.live.reload)
+            async with grpc.aio.secure_channel(f"localhost:{port}", trusting(pki, name), own) as channel:
+                assert await channel.unary_unary(METHOD)(b"", timeout=10) == b"hello"
+    finally:
+        await server.stop(None)
 
 
 def test_an_authority_of_clients_that_rotates_alone(

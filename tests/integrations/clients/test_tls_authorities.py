@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -454,3 +455,49 @@ def test_a_client_context_that_is_gone_is_forgotten(settings: MutualSettings) ->
     del context
     gc.collect()
     assert settings.live.status().subscribers == ()
+
+
+# Both
+
+
+@pytest.mark.parametrize("first", ["server", "client"])
+def test_no_handshake_fails_while_the_authority_rotates(
+    make_kubelet_volume: Callable[..., KubeletVolume], pki: dict[str, Any], first: str
+) -> None:
+    """Eight threads connect all the time while the authority is replaced ten times, one side after the other."""
+    volumes = {side: make_kubelet_volume(side) for side in ("server", "client")}
+
+    def write(side: str, pair: str, *authorities: str) -> None:
+        cert, key = pki[f"{side} of {pair}"]
+        ca = "".join(pki[name] for name in authorities)
+        volumes[side].write({"tls.crt": cert, "tls.key": key, "ca.crt": ca})
+
+    for side in volumes:
+        write(side, "one", "one")
+    settings = {side: MutualSettings.load(_volumes=volume.path) for side, volume in volumes.items()}
+    server = mutual(settings["server"])
+    client = client_context(settings["client"], cert="tls_crt", key="tls_key")
+    errors: list[Exception] = []
+    ended, done = threading.Event(), threading.Semaphore(0)
+
+    def connect() -> None:
+        session = None
+        while not ended.is_set():
+            connection = Connection(server, client, session)
+            session = connection.session
+            errors.extend(connection.errors)
+            done.release()
+
+    with settings["server"].live, settings["client"].live, ThreadPoolExecutor(8) as threads:
+        for _ in range(8):
+            threads.submit(connect)
+        for number in range(10):
+            old, new = ("one", "two") if number % 2 == 0 else ("two", "one")
+            for pair, *authorities in ((old, old, new), (new, old, new), (new, new)):
+                for side in sorted(volumes, key=lambda side: side != first):
+                    write(side, pair, *authorities)
+                    settings[side].live.reload()
+                    for _ in range(8):
+                        assert done.acquire(timeout=30)
+        ended.set()
+    assert errors == []
