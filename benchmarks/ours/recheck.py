@@ -46,7 +46,7 @@ def main() -> None:
         process_watcher._recheck(registration)  # noqa: SLF001
         done.set()
 
-    process_watcher.worker.post(measure)
+    process_watcher.scheduler.post(measure)
     done.wait(60)
     keys = [path for path in _opened if path.startswith(tuple(paths))]
     print(json.dumps({"time": median(times), "bare": median(bare), "opened": len(keys)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -34,13 +35,18 @@ class _Part:
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
         self.text = ""
+        self._report: Mapping[str, Any] = {}
         self._entries: dict[int, tuple[HistoryEntry, str]] = {}  # by id: hashing records takes longer than the rest
 
-    def take(self, report: Mapping[str, Any]) -> None:
-        """Replace the text."""
+    def take(self, report: Mapping[str, Any]) -> bool:
+        """Replace the text. Returns whether anything has changed."""
+        if report == self._report:
+            return False
+        self._report = report
         self._entries = {id(entry): self._written(entry) for entry in report["history"]}
         head = _dumps({name: value for name, value in report.items() if name != "history"})
         self.text = f'{head[:-1]},"history":[{",".join(text for _, text in self._entries.values())}]}}'
+        return True
 
     def _written(self, entry: HistoryEntry) -> tuple[HistoryEntry, str]:
         known = self._entries.get(id(entry))
@@ -56,7 +62,7 @@ class ReportPublisher:
     def __init__(self) -> None:
         self._file = MemoryFile()
         self._parts: dict[int, _Part] = {}
-        self._shown: bytes | None = None
+        self._shown_by: int | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -72,19 +78,18 @@ class ReportPublisher:
             known = self._parts.get(id(source))
             if known is None or known.source() is not source:
                 known = self._parts[id(source)] = _Part(source)
-            known.take(report)
-            self._show()
+            if known.take(report) or not self._is_shown():
+                self._show()
+
+    def _is_shown(self) -> bool:
+        """Whether this very process shows its report; what a forked child has at first is its parent's."""
+        return self._shown_by == os.getpid() and self._file.is_there()
 
     def _show(self) -> None:
-        content = self._document()
-        if content == self._shown and self._file.is_there():
-            return
-        try:
-            self._file.replace(content)
-        except OSError:  # no descriptor is left, or a sandbox forbids it: the next re-check tries again
-            self._shown = None
-        else:
-            self._shown = content
+        self._shown_by = None
+        with contextlib.suppress(OSError):  # no descriptor is left, or a sandbox forbids it: the next call tries again
+            self._file.replace(self._document())
+            self._shown_by = os.getpid()
 
     def _document(self) -> bytes:
         self._parts = {key: part for key, part in self._parts.items() if part.source() is not None}

@@ -1,0 +1,39 @@
+"""What it costs that every process can be asked: the report, ``liveconfig ps``, a scrape."""
+
+from __future__ import annotations
+
+from benchmarks._bench import Bench
+from benchmarks._result import Promise, Section, Table
+from benchmarks._script import script
+from benchmarks._stats import duration
+
+__all__ = ["run"]
+
+
+def run(bench: Bench) -> Section:
+    """The report of one process, 50 processes, 8 workers."""
+    path = bench.volume("keys", 10).path
+    cost = script("processes", "cost", path, str(bench.rounds(400)))["time"]
+    ps = script("processes", "ps", path, "50")
+    scrape = script("processes", "scrape", path, "8", str(bench.rounds(100)))["time"]
+    return Section(
+        "Asking every process",
+        "liveconfig only. The report is written anew after each applied change, with a history of 32 entries. "
+        "`liveconfig ps` is timed as a whole process, in turn with an interpreter that does nothing.",
+        [
+            Table(
+                ("", "time"),
+                [
+                    ["the report, for each applied change", duration(cost)],
+                    ["`liveconfig ps`, 50 processes", duration(ps["ps"])],
+                    ["`python -c pass`", duration(ps["bare"])],
+                    ["a scrape by Prometheus, 8 workers", duration(scrape)],
+                ],
+            )
+        ],
+        promises=[
+            Promise("the report, for each applied change", "at most 30 µs", duration(cost), cost <= 30_000),
+            Promise("`liveconfig ps` with 50 processes", "under 0.3 s", duration(ps["ps"]), ps["ps"] < 300_000_000),
+            Promise("a scrape with 8 workers", "under 20 ms", duration(scrape), scrape < 20_000_000),
+        ],
+    )
