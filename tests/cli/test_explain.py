@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
+import socket
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -15,6 +18,8 @@ import pytest
 
 from liveconfig import Settings
 from liveconfig.cli import main
+
+PATIENCE = 30.0
 
 APP = """
 import logging
@@ -330,6 +335,46 @@ def test_colours(run, running, variables, coloured):
     assert (b"\x1b[" in said) == coloured
 
 
+FACTORIES = """
+import functools
+from liveconfig import Settings
+
+class AppSettings(Settings):
+    message: str = ""
+
+def plain(path=None): return AppSettings()
+
+@functools.lru_cache
+def cached(): return AppSettings()
+
+@functools.lru_cache(maxsize=1)
+def cached_once(*, path=None): return AppSettings()
+
+async def coroutine(): return AppSettings()
+
+class Container:
+    @staticmethod
+    def static(): return AppSettings()
+
+    def method(self): return AppSettings()
+
+container = Container()
+partial = functools.partial(plain, path="x")
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "cached", "cached_once", "coroutine", "Container.static", "container.method", "partial"]
+)
+def test_function_that_returns_settings(run, module, name):
+    """S10: a function that returns settings, cached or not, is called and explained."""
+    module("app", FACTORIES)
+    done = run("explain", f"app:{name}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("This is a new process (")
+    assert "message" in done.stdout
+
+
 # What cannot be explained
 
 
@@ -358,7 +403,14 @@ def refusal(capsys):
         ("ends:x", "'ends' cannot be imported: SystemExit at "),
         ("fine:AppSetings", "'fine' has no 'AppSetings'; did you mean 'AppSettings'?"),
         ("fine:AppSettings.x", "'fine' has no 'AppSettings.x'"),
-        ("fine:number", "fine:number is neither live settings nor a Settings class"),
+        (
+            "fine:number",
+            "fine:number is neither live settings, nor a Settings class, nor a function that returns settings",
+        ),
+        ("fine:get_number", "what fine:get_number() returns is neither live settings, nor a Settings class"),
+        ("fine:needs_arguments", "fine:needs_arguments is neither live settings, nor a Settings class"),
+        ("fine:get_error", "KeyError at fine.py:"),
+        ("fine:get_wanting", "Wanting: no valid configuration; password: Field required"),
         ("fine:snapshot", "AppSettings is a snapshot: only the object it came from is live"),
         ("fine:Wanting", "Wanting: no valid configuration; password: Field required; looked for the key password"),
         ("fine:Refuses", "refused by its validator (ValueError)"),
@@ -390,17 +442,21 @@ class Refuses(Settings):
     def no(cls, value): raise ValueError(value)
 snapshot = AppSettings().live.snapshot()
 number = 1
+def get_number(): return number
+def needs_arguments(path): return AppSettings()
+def get_error(): raise KeyError("CANARY")
+def get_wanting(): return Wanting.load()
 """
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "says"),
     [
-        (b"", 404, "answers 404 Not Found: is it switched on (status=True)?"),
-        (b"", 401, "answers 401 Unauthorized: send what it asks for with --header"),
+        (b"", 404, "answers 404 Not Found: is the status page on (status=True)?"),
+        (b"", 401, "answers 401 Unauthorized: pass the credentials with --header NAME:VALUE"),
         (b"", 302, "answers 302 Found"),
-        (b"<html>", 200, "answers, but not with JSON"),
-        (b"\xff", 200, "answers, but not with JSON"),
+        (b"<html>", 200, "does not return JSON"),
+        (b"\xff", 200, "does not return JSON"),
         ([], 200, "not the status of settings"),
         ({"ready": True}, 200, "not the status of settings"),
         ({"pid": 1, "healthy": True, "fields": {}, "frozen": []}, 200, "not the status of settings"),
@@ -417,8 +473,8 @@ def test_no_such_page(refusal, answer, code, says):
     [
         ("http://127.0.0.1:9/liveconfig/status", "http://127.0.0.1:9/liveconfig/status cannot be reached: Connection"),
         ("http://me:CANARY@127.0.0.1:9/?token=CANARY", "http://127.0.0.1:9/ cannot be reached: Connection refused"),
-        ("http://", "not an address that can be asked"),
-        ("http://host:CANARY/", "not an address that can be asked"),
+        ("http://", "not a valid address"),
+        ("http://host:CANARY/", "not a valid address"),
         ("http://127.0.0.1:9/?token=CANARY x", "http://127.0.0.1:9/ cannot be reached: InvalidURL"),
     ],
 )
@@ -433,3 +489,71 @@ def test_no_such_address(refusal, address, says):
 def test_header_that_is_none(refusal, header):
     """A header that cannot be sent is one line that does not repeat it."""
     assert "CANARY" not in refusal("http://127.0.0.1:9/", "--header", header)
+
+
+HUGE = {
+    "since_apply": 1e300,
+    "written_to_applied": 1e300,
+    "version": 10**400,
+    "pid": -1e300,
+    "applied_at": "9999-12-31T23:59:59+00:00",
+    "volumes": [1e300],
+    "subscribers": [{"name": "x", "error": None, "running_since": "0001-01-01T00:00:00+00:00", "version": 1}],
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_numbers(running, capsys, name):
+    """I09: a status page with numbers that no time or count can have is shown, or is one line: no traceback."""
+    status = {**running.live.status().as_dict(), name: HUGE[name]}
+    with serving(status) as address:
+        code = main(["explain", address])
+    stdout, stderr = capsys.readouterr()
+    if code == 2:
+        refused(code, stdout, stderr)
+    else:
+        assert stdout.startswith("This is the running process")
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"pid": ' + b"9" * 5000 + b"}", b'{"a": NaN'], ids=len)
+def test_json_that_is_none_to_read(refusal, body):
+    """I09: JSON that is too deep, a number that is too long, and an answer that is cut off are one line."""
+    with serving(body) as address:
+        assert "JSON" in refusal(address)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_deep_status(running, capsys, as_json):
+    """I09: a status with a field that is nested deeply is shown, or is one line."""
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    with serving({**running.live.status().as_dict(), "notes": deep}) as address:
+        code = main(["explain", address, *(["--json"] if as_json else [])])
+    stdout, stderr = capsys.readouterr()
+    assert code == 0 or refused(code, stdout, stderr)
+
+
+@pytest.mark.parametrize("piece", [b"H", b" "], ids=["headers", "body"])
+def test_a_server_that_drips(piece, monkeypatch, capsys):
+    """I09: a server that sends byte after byte without an end is given up after the time for all of it."""
+    monkeypatch.setattr("liveconfig.cli.explain.TIMEOUT", 0.5)
+    head = b"" if piece == b"H" else b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(head)
+                while not stop.wait(0.02):
+                    connection.sendall(piece)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        code = main(["explain", f"http://127.0.0.1:{server.getsockname()[1]}/liveconfig/status"])
+        assert time.monotonic() - began < PATIENCE
+        stop.set()
+        thread.join(PATIENCE)
+    assert "no complete answer within 0.5 s" in refused(code, *capsys.readouterr())

@@ -39,7 +39,7 @@ def test_installed_command(run):
     assert run("--version", command=(command,)).stdout == run("--version").stdout
 
 
-@pytest.mark.parametrize("command", ["ps", "audit app.yaml"])
+@pytest.mark.parametrize("command", ["ps", "audit app.yaml", "explain app:App", "explain --help", "watch .", "demo"])
 @pytest.mark.parametrize(
     ("to", "problem"),
     [
@@ -49,6 +49,7 @@ def test_installed_command(run):
 )
 def test_output_that_cannot_be_written(run, tmp_path, command, to, problem):
     """I09: where the output cannot be written it says so in one line: exit code 2."""
+    (tmp_path / "app.py").write_text("import liveconfig\nclass App(liveconfig.Settings): pass\n")
     (tmp_path / "app.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n")
-    done = run(*command.split(), before=("sh", "-c", f'exec "$@" {to}', "sh"))
+    done = run(*command.split(), before=("sh", "-c", f'exec "$@" {to}', "sh"), PYTHONUNBUFFERED="")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"liveconfig: {problem}\n")

@@ -46,10 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _unwritable("standard output is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not fit the terminal's encoding
-    given = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
     try:
-        code: int = given.run(given)
-        sys.stdout.flush()
+        return _run(arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough; docs.python.org, "Note on SIGPIPE"
@@ -60,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _write_nowhere()
         return _unwritable(f"the output cannot be written: {error.strerror}")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        given = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        code: int = given.run(given)
+    finally:  # of ``--help``, too
+        sys.stdout.flush()
     return code
 
 

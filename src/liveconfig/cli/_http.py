@@ -1,37 +1,41 @@
-"""Asks one page over HTTP: no proxy, no redirect, as the page is a process's own and never far away."""
+"""Requests one page over HTTP, without proxy and redirect: the page belongs to a process nearby."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import queue
+import threading
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
+
+T = TypeVar("T")
 
 _LIMIT = 16 * 1024 * 1024
 _OK = 200
 
 
-class NoAnswer(Exception):  # noqa: N818 - a word on the other side, not on us
-    """There is no such page; the message is one clear line."""
+class NoAnswer(Exception):  # noqa: N818 - it describes the other side
+    """There is no such page; the message is one line."""
 
 
 def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), timeout: float = 10.0) -> Any:
-    """What a page answers.
+    """The JSON that a page returns.
 
     Args:
         url: An ``http`` or ``https`` address.
-        headers: To send with it.
-        timeout: Seconds to wait for each piece of the answer.
+        headers: To send with the request.
+        timeout: Seconds for everything: the name, the connection, and the whole answer.
 
     Raises:
-        NoAnswer: Nobody answers, or not with JSON.
+        NoAnswer: There is no answer in time, or it is not JSON.
     """
     parts = _split(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without a password or token
     try:
-        status, reason, body = _get(parts, headers, timeout)
+        status, reason, body = _within(timeout, lambda: _get(parts, headers, timeout))
     except (OSError, HTTPException, ValueError) as error:
         raise NoAnswer(f"{shown} cannot be reached: {_why(error)}") from None
     if status != _OK:
@@ -39,7 +43,32 @@ def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), tim
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise NoAnswer(f"{shown} answers, but not with JSON: is it the status page?") from None
+        raise NoAnswer(f"{shown} does not return JSON: is it the status page?") from None
+
+
+def _within(timeout: float, call: Callable[[], T]) -> T:
+    """The result of a call, on a thread that is left behind when the time is up: a server can send byte after byte.
+
+    Raises:
+        TimeoutError: The time is up.
+        Exception: What the call raised.
+    """
+    results: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put((call(), None))
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is wanted
+            results.put((None, error))
+
+    threading.Thread(target=run, name="liveconfig-request", daemon=True).start()
+    try:
+        value, error = results.get(timeout=timeout)
+    except queue.Empty:
+        error = TimeoutError(f"no complete answer within {timeout:g} s")
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
 
 
 def _split(url: str) -> SplitResult:
@@ -49,7 +78,7 @@ def _split(url: str) -> SplitResult:
             return parts
     except ValueError:
         pass  # its message repeats the address, and what may be secret in it
-    raise NoAnswer("this is not an address that can be asked: http://HOST:PORT/liveconfig/status is")
+    raise NoAnswer("this is not a valid address; write http://HOST:PORT/liveconfig/status")
 
 
 def _get(parts: SplitResult, headers: Mapping[str, str], timeout: float) -> tuple[int, str, bytes]:
@@ -64,11 +93,11 @@ def _get(parts: SplitResult, headers: Mapping[str, str], timeout: float) -> tupl
 
 
 def _why(error: Exception) -> str:
-    """The operating system's word; other messages may repeat a header or the address."""
+    """The text of the operating system; other messages may repeat a header or the address."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
 
 
 def _hint(status: int) -> str:
     if status in (401, 403):
-        return ": send what it asks for with --header"
-    return ": is it switched on (status=True)?" if status == 404 else ""
+        return ": pass the credentials with --header NAME:VALUE"
+    return ": is the status page on (status=True)?" if status == 404 else ""

@@ -1,8 +1,10 @@
-"""``MODULE:OBJECT``: live settings, or a class to load, found in a process that was started to look at them."""
+"""``MODULE:OBJECT``: live settings, a class, or a function that returns settings, imported into this process."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -16,7 +18,7 @@ from liveconfig._traceback import summarize
 
 
 class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users
-    """There are no settings; the message is one clear line."""
+    """There are no settings; the message is one line."""
 
 
 class NoConfiguration(NoSettings):
@@ -24,7 +26,7 @@ class NoConfiguration(NoSettings):
 
 
 def status_in_new_process(target: str) -> dict[str, Any]:
-    """The status of what ``target`` names, loaded here. Whatever is printed meanwhile goes to standard error.
+    """The status of what ``target`` names, loaded here. What is printed meanwhile goes to standard error.
 
     Raises:
         NoSettings: There is no such module or object, or no valid configuration.
@@ -73,9 +75,12 @@ def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
         found = _found(module, name)
         if isinstance(found, type) and issubclass(found, Settings):
             found = found.load()
+        elif _is_factory(found):
+            found = asyncio.run(found()) if inspect.iscoroutinefunction(found) else found()
+            target = f"what {target}() returns"
         if isinstance(found, Settings):
             return _status_of(found)
-        problem = f"{target} is neither live settings nor a Settings class"
+        problem = f"{target} is neither live settings, nor a Settings class, nor a function that returns settings"
     except NoSettings:
         raise
     except Exception as error:  # noqa: BLE001 - a validator may raise anything
@@ -88,6 +93,17 @@ def _status_of(settings: Settings) -> dict[str, Any]:
     if failure is not None:
         raise NoConfiguration(_why(failure))
     return settings.live.status().as_dict()
+
+
+def _is_factory(found: Any) -> bool:
+    """Whether it can be called without arguments, as ``get_settings()`` is in many applications."""
+    if isinstance(found, (type, Settings)) or not callable(found):
+        return False
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _found(module: ModuleType, name: str) -> Any:

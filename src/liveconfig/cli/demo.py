@@ -7,6 +7,7 @@ in a process of its own (`liveconfig.cli.demo_app`) over HTTP until the answer i
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 import tempfile
 import textwrap
@@ -124,6 +125,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+"""What a print can fail with."""
+
+
 def run(_: argparse.Namespace) -> int:
     """Tell the story.
 
@@ -144,10 +149,12 @@ def run(_: argparse.Namespace) -> int:
             second = stack.enter_context(started(_APPLICATION, paths, folder / "second.log"))
             _tell_of_two([child, second], volumes["config"])
             _end()
-    except BrokenPipeError:
-        raise
-    except (ChildFailed, StepFailed, OSError) as failure:
+    except (ChildFailed, StepFailed) as failure:
         return _failed(str(failure))
+    except OSError as error:
+        if error.errno in _OUTPUT_ERRORS and error.filename is None:
+            raise
+        return _failed(str(error))
     except ModuleNotFoundError as error:
         if error.name != "yaml":
             raise

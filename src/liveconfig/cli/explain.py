@@ -16,10 +16,15 @@ from liveconfig.cli._text import painter, printable
 WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
 
 _EPILOG = (
-    "Exit code: 0 all is well; 1 a field that a volume should feed is frozen; 2 it could not be found out; "
+    "Exit code: 0 all is well; 1 a field that a volume should feed is frozen; 2 there is no answer; "
     "3 nothing is frozen, but the settings are not healthy."
 )
-_NO_STATUS = "the answer is JSON, but not the status of settings: is the address that of .../liveconfig/status?"
+TIMEOUT = 10.0
+"""Seconds for the whole answer of a status page."""
+
+_NO_STATUS = "the answer is JSON, but not the status of settings: does the address end in /liveconfig/status?"
+_OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What JSON of another shape raises, or numbers that no time can have."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="MODULE:OBJECT | URL",
-        help="live settings or a Settings class, loaded in a new process; or the status page of the running one "
-        "(http://HOST:PORT/liveconfig/status)",
+        help="live settings, a Settings class, or a function that returns settings, loaded in a new process; or the "
+        "status page of the running process (http://HOST:PORT/liveconfig/status)",
     )
     parser.add_argument("--json", action="store_true", help="the status as one JSON object")
     parser.add_argument(
@@ -38,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME:VALUE",
-        help="send this to the status page, as for its authentication; may be repeated",
+        help="send this header to the status page, for its authentication; may be repeated",
     )
 
 
@@ -46,12 +51,12 @@ def run(given: argparse.Namespace) -> int:
     """Explain.
 
     Returns:
-        0, 1 for a frozen field, 2 where it could not be found out, 3 for settings that are not healthy.
+        0; 1 for a frozen field; 2 if there is no answer; 3 for settings that are not healthy.
     """
     running = given.target.startswith(("http://", "https://"))
     try:
         status = _ask(given.target, given.header) if running else status_in_new_process(given.target)
-        text = json.dumps({"new_process": not running, **status}) if given.json else _text(status, running=running)
+        text = _shown(status, running=running, as_json=given.json)
     except (NoAnswer, NoSettings) as error:
         print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
         return FROZEN if isinstance(error, NoConfiguration) else UNKNOWN
@@ -66,15 +71,17 @@ def _ask(url: str, given: list[str]) -> dict[str, Any]:
         if not colon:
             raise NoAnswer("--header takes NAME:VALUE")
         headers[name.strip()] = value.strip()
-    status = get_json(url, headers=headers)
+    status = get_json(url, headers=headers, timeout=TIMEOUT)
     if not isinstance(status, dict) or not {"pid", "healthy", "fields", "frozen"} <= status.keys():
         raise NoAnswer(_NO_STATUS)
     return status
 
 
-def _text(status: Mapping[str, Any], *, running: bool) -> str:
+def _shown(status: Mapping[str, Any], *, running: bool, as_json: bool) -> str:
     try:
+        if as_json:
+            return json.dumps({"new_process": not running, **status})
         return "\n".join(page(printable(status), painter(), new_process=not running))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        pass  # JSON of another shape; what it holds is not ours to show
+    except _OTHER_SHAPE:
+        pass  # its content is not ours to show
     raise NoAnswer(_NO_STATUS)
