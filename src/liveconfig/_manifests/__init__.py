@@ -1,18 +1,5 @@
 """Kubernetes objects in manifests: used by the command line and the test kit.
 
-Text becomes documents with the line of each key (`parser`), documents become frozen records (`objects`, `workloads`),
-and plain functions find the uses (`references`) and the faults (`rules`) in them::
-
-    manifests = read(read_paths(["k8s/"]), values=True)
-    manifests.objects  # DataObject: the keys of each ConfigMap and Secret, with place and value
-    manifests.workloads  # Workload: pod templates, containers, variables, mounts with the objects of their volumes
-    manifests.uses  # Use: who uses what, how, live or frozen, and why
-    manifests.known(object_id)  # the DataObjects of one name; none: it is not in the input
-    manifests.problems  # what could not be read, with file and line
-
-Without ``values=True`` no value of a ConfigMap or Secret is kept. A value that is None is unknown: encrypted, made by a
-controller, or wrong (`DataKey.problem` says how). `DataObject.complete` is False where there can be more keys.
-
 - `annotations`: Annotations about ConfigMaps and Secrets: which workloads use them, and what restarts workloads.
 - `files`: Paths -> texts: files, directories and standard input, and nothing outside the given paths.
 - `kustomize`: The hash that kustomize appends to the name of a generated ConfigMap or Secret.
