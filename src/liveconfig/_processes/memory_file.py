@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "liveconfig"
 LINK = f"/memfd:{NAME} (deleted)"
 """The text of the link in /proc/PID/fd that leads to such a file (proc_pid_fd(5))."""
 
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+def is_supported() -> bool:
+    """Whether this platform has sealed memory files. Only Linux does."""
+    return hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
 
 
 class MemoryFile:
@@ -28,7 +35,8 @@ class MemoryFile:
         new = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             _write(new, content)
-            fcntl.fcntl(new, fcntl.F_ADD_SEALS, _SEALS)
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(new, fcntl.F_ADD_SEALS, seals)
             identity = _identity(new)
             if self.is_there():
                 assert self._descriptor is not None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from liveconfig._json import as_plain
-from liveconfig._processes.memory_file import MemoryFile
+from liveconfig._processes.memory_file import MemoryFile, is_supported
 from liveconfig._version import __version__
 from liveconfig.status import HistoryEntry
 
@@ -71,7 +71,7 @@ class ReportPublisher:
 
     def update(self, source: Reporting) -> None:
         """Take over what ``source`` reports now, and show it if it differs from what is shown."""
-        if os.environ.get(VARIABLE) == "0" or not hasattr(os, "memfd_create"):
+        if os.environ.get(VARIABLE) == "0" or not is_supported():
             return
         report = source.report()
         with self._lock:

@@ -38,7 +38,7 @@ class _Registry:
         if id(member) not in members:
             members[id(member)] = weakref.ref(member)
             weakref.finalize(member, members.pop, id(member), None).atexit = False
-        if not self._hooked:
+        if not self._hooked and hasattr(os, "register_at_fork"):  # where there is no fork, there is no child
             self._hooked = True
             os.register_at_fork(after_in_child=self._in_child)
 
