@@ -335,7 +335,7 @@ class Live(Generic[S]):
         """The same as `verify`, as a call.
 
         Returns:
-            The way to cancel it. What only this verifier has rejected is then applied.
+            The way to cancel it. A change that only this verifier has rejected is then applied.
 
         Raises:
             TypeError: ``check`` or ``on`` cannot be called with one argument.

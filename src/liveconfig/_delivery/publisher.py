@@ -132,14 +132,13 @@ class Publisher:
         self._bring(partial(self._log, event))
 
     def post(self, notice: Any) -> None:
-        """Tell those who listen of a stale field."""
+        """Deliver a `Stale` record."""
         self._bring(partial(self._post, notice))
 
     def _bring(self, *news: Callable[[], None]) -> None:
-        """Take news in. Who brings it has a turn, and waits for the lock a second at most.
+        """Record new versions and events. The caller holds the transaction, so it waits for the lock for 1 s at most.
 
-        In the main thread a signal handler may have come in the middle of what is done under the lock, and wait for
-        that turn.
+        In the main thread, a signal handler may interrupt code that holds the lock, and wait for that transaction.
         """
         self._news.extend(news)
         if threading.current_thread() is threading.main_thread():

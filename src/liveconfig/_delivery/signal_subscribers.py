@@ -28,7 +28,7 @@ class SignalSubscribers:
         self._known: dict[Key, Subscriber] = {}
 
     def __call__(self, reached: Version) -> tuple[Subscriber, ...]:
-        """Those who listen now. Whoever is new begins at the version that everybody was brought to before."""
+        """The present receivers. A new one begins at the version that the others received last."""
         sender = self._sender()
         listening = receivers(sender) if sender is not None else {}
         if not listening and not self._known:

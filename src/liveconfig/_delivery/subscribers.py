@@ -129,7 +129,7 @@ class Subscriber:
             self.error, self.owed, self.waits, self.failures = None, False, False, 0
 
     def skipped(self, target: Version) -> None:
-        """There was nothing to tell, or its selector raised. What it is owed still waits."""
+        """There was nothing to deliver, or the selector raised. A delivery that is due stays due."""
         self.subject.seen = max(self.subject.seen, target.number)
         if self.owed:
             self.waits = True

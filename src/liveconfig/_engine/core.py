@@ -111,7 +111,7 @@ class Core(Generic[S]):
         self.start()
 
     def start(self) -> None:
-        """Watch the volumes from now on. What was swapped since the first reading is seen at once."""
+        """Watch the volumes from now on. A swap since the first reading is seen at once."""
         with self._lock:
             self._closed = False
             self._looked_at = _clock.monotonic()

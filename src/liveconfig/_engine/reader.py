@@ -1,6 +1,6 @@
 """Reads all volumes of one settings object; a fault of one volume does not stop the others.
 
-What cannot be read or parsed holds back its own volume only; the others move on.
+A fault of reading or parsing holds back its own volume only; the others move on.
 """
 
 from __future__ import annotations

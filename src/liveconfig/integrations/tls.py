@@ -69,8 +69,8 @@ def client_context(
 ) -> ssl.SSLContext:
     """A context for clients whose new connections trust the newest authorities and show the newest certificate.
 
-    It verifies the server and its name. An authority that is removed from the field is no longer trusted. What cannot
-    be read is not used, as for `server_context`.
+    It verifies the server and its name. An authority that is removed from the field is no longer trusted. A
+    file that cannot be read is not used, as for `server_context`.
 
     Args:
         settings: Live settings.

@@ -73,7 +73,7 @@ class _Overrides:
         self._layer: Overrides = ()
 
     def put(self, values: dict[str, Any]) -> LiveConfigError | None:
-        """Let the values hold. What came in is emptied, so that no frame on the way of an error holds a value."""
+        """Let the values hold. The arguments are emptied, so that no frame on the way of an error holds a value."""
         paths = {name: self._path(name) for name in values}
         unknown = next((name for name, path in paths.items() if not path), None)
         if unknown is None:
