@@ -114,7 +114,7 @@ def _below(root: str) -> Iterator[Found]:
 
 
 def _entry(path: str, inside: str) -> Iterator[Found]:
-    """One entry of a directory. A link to a place inside the directory is skipped: its target is found under its own name."""
+    """One entry of a directory. A link to a place inside the directory is skipped: its target has its own entry."""
     if os.path.islink(path):
         target = os.path.realpath(path)
         if not target.startswith(inside):
