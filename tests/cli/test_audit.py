@@ -195,7 +195,7 @@ class TestExitCode:
         done = audit("web")
         assert done.returncode == 2
         assert (
-            "nothing was read. web: a Helm chart is not rendered: helm template web | liveconfig audit -" in done.stderr
+            "nothing was read; web: a Helm chart is not rendered: helm template web | liveconfig audit -" in done.stderr
         )
 
     def test_chart_beside_manifests(self, audit, manifest):
@@ -581,7 +581,14 @@ esac""",
         message = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
         done = audit("--cluster", KUBECTL=script(tmp_path, f'echo "{message}" >&2; exit 1'))
         assert done.returncode == 2
-        assert done.stderr == f"liveconfig audit: kubectl: {message}\n"
+        assert done.stderr == f"liveconfig audit: kubectl: {message}\nliveconfig audit: nothing was read\n"
+        assert done.stdout == ""
+
+    def test_log_of_kubectl(self, audit, tmp_path):
+        """Lines of kubectl's log before its message are not taken for the message."""
+        body = 'echo "E1128 07:20:22.858172 1 memcache.go:265] Unhandled" >&2; echo "error: no such host" >&2; exit 1'
+        done = audit("--cluster", KUBECTL=script(tmp_path, body))
+        assert done.stderr.startswith("liveconfig audit: kubectl: no such host\n")
 
     def test_no_kubectl(self, audit, tmp_path):
         """Without kubectl the error says what to do."""
@@ -647,6 +654,12 @@ class TestUsesOfAny:
         done = audit(manifest(CONFIG_MAP % "app" + "immutable: true\n---\n" + POD), "--uses", "configmap/app")
         assert "kubectl" not in done.stdout
         assert "A change means a new object under a new name; let these name it:" in done.stdout
+
+    def test_hashed_name(self, audit, manifest):
+        """For an object with a hash in its name the new object rolls its workloads out."""
+        text = CONFIG_MAP % "app-4h2mbtbbt6" + "---\n" + POD.replace("{name: app, key", "{name: app-4h2mbtbbt6, key")
+        done = audit(manifest(text), "--uses", "configmap/app-4h2mbtbbt6")
+        assert "applying its output rolls these out:" in done.stdout
 
     def test_json_has_the_commands(self, audit):
         """With -o json the commands that restart are a list."""

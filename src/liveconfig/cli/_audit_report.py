@@ -119,7 +119,8 @@ class AfterChange:
         follow: Workloads whose files change in place.
         restart: Commands that restart the others.
         by_hand: Advice for those that no command restarts.
-        replaced: Workloads for which a change means a new object.
+        replaced: Workloads of an immutable object: a change means a new object.
+        rolled_out: Workloads of an object with a hash in its name: the new object rolls them out.
         nothing: Users that read it again by themselves.
     """
 
@@ -127,6 +128,7 @@ class AfterChange:
     restart: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    rolled_out: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ()
 
 
@@ -167,12 +169,15 @@ def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
     return AfterChange(**{name: tuple(lines) for name, lines in lists.items()})
 
 
+_OF_THE_OBJECT = {"hashed-name": "rolled_out", "immutable": "replaced"}
+
+
 def _what(workload: ObjectId, rows: list[Row]) -> str:
     """The list that a workload belongs to; an init container counts only where no other container mounts the object."""
     mounted = any(row.live and row.how in MOUNTED for row in rows)
     causes = {row.cause for row in rows if row.cause != "init-only" or not mounted}
-    if causes & {"immutable", "hashed-name"}:
-        return "replaced"
+    if causes & _OF_THE_OBJECT.keys():
+        return next(_OF_THE_OBJECT[cause] for cause in _OF_THE_OBJECT if cause in causes)
     if causes != {""}:
         return "restart" if workload.kind in _COMMANDS else "by_hand"
     return "follow" if mounted else "nothing"
@@ -193,6 +198,7 @@ _STEPS = {
     "restart": "After a change, restart these",
     "by_hand": "After a change, the others",
     "replaced": "A change means a new object under a new name; let these name it",
+    "rolled_out": "kustomize gives the changed object a new name; applying its output rolls these out",
     "nothing": "Kubernetes reads it again for these",
 }
 

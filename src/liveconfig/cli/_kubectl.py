@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 _PREFIX = re.compile(r"^(Error from server( \(\w+\))?|error): ")
-_WARNING = re.compile(r"^(Warning|W\d{4} |I\d{4} |Defaulted container)")
+_WARNING = re.compile(r"^(Warning|[EFIW]\d{4} |Defaulted container)")  # [EFIW]: lines of its log; the message follows
 _TICK = 0.5  # seconds between two calls of what shows the progress
 
 
@@ -116,5 +116,6 @@ class Kubectl:
 
 
 def _first_line(error: bytes) -> str:
-    lines = [line for line in error.decode("utf-8", "replace").strip().splitlines() if not _WARNING.match(line)]
-    return _PREFIX.sub("", lines[0]) if lines else ""
+    lines = error.decode("utf-8", "replace").strip().splitlines()
+    told = [line for line in lines if not _WARNING.match(line)] or lines[-1:]
+    return _PREFIX.sub("", told[0]) if told else ""

@@ -136,6 +136,10 @@ def run(given: argparse.Namespace) -> int:
 def _answer(given: argparse.Namespace, known: Known) -> int:
     for problem in known.manifests.problems:
         print(f"liveconfig audit: {printable(str(problem))}", file=sys.stderr)
+    if _nothing_read(known):
+        print(f"liveconfig audit: {printable('; '.join(('nothing was read', *known.notes)))}", file=sys.stderr)
+    if _nothing_read(known) and given.format == "table":
+        return UNREADABLE
     code = WELL
     if given.annotate:
         _write(_annotations(known), given.output)
@@ -150,12 +154,9 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
 
 
 def _nothing_read(known: Known) -> bool:
-    """True if there was nothing but charts and kustomizations; standard error says what to do with them."""
-    rendered = [each for each in known.manifests.skipped if each.render]
-    if known.manifests.count or not rendered:
-        return False
-    print(f"liveconfig audit: nothing was read. {printable('; '.join(known.notes))}", file=sys.stderr)
-    return True
+    """True if all of the input could not be read, or is a chart or kustomization."""
+    left_out = known.manifests.problems or any(each.render for each in known.manifests.skipped)
+    return not known.manifests.count and bool(left_out)
 
 
 def _fails(findings: Iterable[Finding], fail_on: str) -> bool:
