@@ -500,11 +500,11 @@ class TestDelivery:
         hub = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.hub
         lane = DeliveryThread()
         with hub.lock:
-            assert not hub._lanes._has_jobs(lane)
-        hub._lanes._look_at(lane)
+            assert not hub._threads._has_jobs(lane)
+        hub._threads._look_at(lane)
         lane.job = object()
-        hub._lanes._leave(lane)
-        assert not hub._lanes._left
+        hub._threads._leave(lane)
+        assert not hub._threads._left
         hub.give_back([])
         assert list(hub.next()) == []
 

@@ -23,17 +23,17 @@ from liveconfig._watching import Scheduler, Timer, Timers
 from liveconfig.events import Recovered
 
 AT_ONCE = 256
-"""Subscribers that a lane is given at once."""
+"""Subscribers that a delivery thread takes at once."""
 
 
 class Waker(Protocol):
     """Something that waits for versions on an event loop."""
 
     def wake(self) -> None:
-        """There is news, or the settings were closed. Called under the hub's lock: only leave a note."""
+        """There is a new version, or the settings were closed. Called under the publisher's lock: only set a flag."""
 
     def renew(self) -> None:
-        """In a forked child: whatever waited, waits in the parent."""
+        """In a forked child: the waiting code is in the parent."""
 
 
 class Publisher:
@@ -42,9 +42,9 @@ class Publisher:
     Args:
         settings: The name of the settings class, with which each log line begins.
         first: The version of the first load.
-        worker: Wakes what waits: the second of a slow subscriber, a back-off.
-        first_of_all: Called before all others, with each version and the one before it, and with each rejection.
-        others: The subscribers that come after those held here: signal receivers, asked for at each pass.
+        worker: Runs timers: the 1 s rule for slow subscribers, and back-off.
+        first_of_all: Called before all subscribers, with each version and its predecessor, and with each rejection.
+        others: The subscribers after those held here: the signal receivers at each pass.
     """
 
     def __init__(
@@ -74,15 +74,15 @@ class Publisher:
         # would leave the lock taken for ever.
         self.lock = threading.RLock()
         self.moved = threading.Condition(self.lock)
-        self._lanes = DeliveryThreads(self, self.lock, self._timers)
+        self._threads = DeliveryThreads(self, self.lock, self._timers)
         self._news: deque[Callable[[], None]] = deque()
-        self._recovered: deque[Recovered] = deque()  # to be told once everybody has been given the version
+        self._recovered: deque[Recovered] = deque()  # delivered after the version that ended the rejection
         self._pass: Pass | None = None
         self._wanted = self._covered = 0
 
     def renew(self) -> None:
-        """In a forked child: a new lock, and nobody busy."""
-        forking = self._lanes.forking()
+        """In a forked child: a new lock, and no subscriber inside a call."""
+        forking = self._threads.forking()
         self._timers.forget()
         self._loops.forget()
         self._set_up()
@@ -92,21 +92,21 @@ class Publisher:
         for subscriber in (self._own, *self.subscribers, *self._other_subscribers):
             subscriber.renew()
         if forking is not None and forking.event is not None:
-            # It forked: it is inside its call in the child too, and would fork again if it were told again.
+            # The subscriber forked: it is inside its call in the child too, and a second call would fork again.
             forking.subscriber.succeeded(forking.target, forking.event)
 
     def resume(self) -> None:
-        """In a forked child, or started again: deliver what is still to be delivered."""
+        """In a forked child, or after a restart: deliver what is due."""
         self._calls.rest(False)
         with self.lock:
-            everybody = self.everybody()
-            for subscriber in everybody:
+            subscribers = self.everybody()
+            for subscriber in subscribers:
                 subscriber.waits = False
-            if any(subscriber.behind(self.newest) for subscriber in everybody):
+            if any(subscriber.behind(self.newest) for subscriber in subscribers):
                 self._kick()
 
     def everybody(self) -> tuple[Subscriber, ...]:
-        """The subscribers, and the receivers of signals that listen now."""
+        """The subscribers, and the present signal receivers."""
         with self.lock:
             if any(subscriber.cancelled for subscriber in self.subscribers):
                 self._drop_cancelled()
@@ -116,15 +116,15 @@ class Publisher:
     # What comes in
 
     def publish(self, version: Version) -> None:
-        """Tell everybody of a new version; one that comes late, after a newer one, is passed over."""
+        """Deliver a new version to every subscriber; one that comes after a newer one is ignored."""
         self._bring(partial(self._publish, version))
 
     def reject(self, rejected: Any) -> None:
-        """Tell our own log of a rejection, and those who listen."""
+        """Log a rejection, and deliver it."""
         self._bring(partial(self._every.put, rejected), partial(self._post, rejected))
 
     def recover(self, recovered: Recovered) -> None:
-        """Tell our own log of the end of a rejection, and those who listen, after the version that ended it."""
+        """Log the end of a rejection, and deliver it after the version that ended it."""
         self._bring(partial(self._every.put, recovered), partial(self._recover, recovered))
 
     def log(self, event: Any) -> None:
@@ -239,35 +239,35 @@ class Publisher:
     def _kick(self) -> None:
         with self.lock:
             self._wanted += 1
-            self._lanes.start()
+            self._threads.start()
 
     # Waiting
 
     def barrier(self) -> None:
-        """Return when every subscriber was given what is there now, save coroutines and those that run for long.
+        """Return when every subscriber has received the newest version, except coroutines and slow ones.
 
-        Where no thread can be had for a second, they are told later: nobody waits for that.
+        Where no thread can be started for 1 s, the deliveries come later, and the barrier does not wait for them.
         """
-        if self._lanes.here() is not None:
+        if self._threads.here() is not None:
             return
         with self.lock:
             wanted = self._wanted
             if self._covered < wanted:
-                self._lanes.start()  # it runs, unless a KeyboardInterrupt came between the wish and the start
+                self._threads.start()  # it runs already, unless a KeyboardInterrupt prevented its start
             while not self.moved.wait_for(lambda: self._covered >= wanted, SLOW):
-                if not self._lanes.see():
+                if not self._threads.see():
                     break
 
     def close(self) -> None:
-        """Wait no more for anything, and, for a moment, for the lane to end."""
+        """Cancel every wait and timer, and wait briefly for the active thread to end."""
         self._calls.rest(True)
         self._timers.cancel_all()
         with self.lock:
             for waker in self._wakers:
                 waker.wake()
-        self._lanes.close()
+        self._threads.close()
 
-    # What the lanes work through
+    # The source of jobs
 
     def next(self) -> deque[Job]:
         """The next jobs of the pass, or of a new one."""
@@ -287,7 +287,7 @@ class Publisher:
         return jobs
 
     def give_back(self, jobs: Iterable[Job]) -> None:
-        """The lane in charge was left to one subscriber: these are the next ones of the pass."""
+        """The active thread was left to one subscriber: these jobs are the next ones of the pass."""
         subscribers = [job.subscriber for job in jobs]
         for subscriber in subscribers:
             subscriber.rest()
@@ -295,11 +295,11 @@ class Publisher:
             self._pass.rest = itertools.chain(subscribers, self._pass.rest)
 
     def more(self, done: Job) -> Job | None:
-        """The next job for a subscriber that has a lane to itself."""
+        """The next job for a subscriber that keeps a thread to itself."""
         return self._job(done.subscriber, self.newest) if done.subscriber.due(self.newest) else None
 
     def serve(self, job: Job) -> None:
-        """Call a subscriber; if it has several events to hear, until it has heard all."""
+        """Call a subscriber, until it has received every event that is due."""
         subscriber = job.subscriber
         try:
             if not subscriber.cancelled:
@@ -307,12 +307,12 @@ class Publisher:
                 if subscriber.subject.several:
                     while not subscriber.on_loop and subscriber.wants(job.target):
                         self._calls.call(job)
-        finally:  # of a log filter that raised too
+        finally:  # also when a log filter raised
             if not subscriber.on_loop:
                 subscriber.rest()
 
     def left(self, job: Job) -> Timer | None:
-        """It has a lane to itself: say so when it stays inside its call."""
+        """The subscriber keeps its thread to itself: log when its call goes on."""
         return self._calls.hung(job.subscriber)
 
     def _job(self, subscriber: Subscriber, target: Version) -> Job:
@@ -330,7 +330,7 @@ class Publisher:
         self._reached, covers = self._pass.target, self._pass.covers
         self._pass = None
         if self._recovered and self._recovered[0].version <= self._reached.number:
-            # Only now has everybody been given the version that ended the rejection. The next pass covers this one.
+            # Every subscriber has now received the version that ended the rejection. The next pass covers this one.
             while self._recovered and self._recovered[0].version <= self._reached.number:
                 self._post(self._recovered.popleft())
             return

@@ -1,8 +1,8 @@
 """The delivery threads of one settings object, with the 1 s and 30 s rules for slow subscribers.
 
-One *lane* at most is in charge: a thread that takes job after job, started when there is something to tell and ended
-when there is not. A subscriber that has run for more than a second keeps its lane to itself, and a new one is put in
-charge of the rest.
+One thread is *active*: it takes job after job. It starts when there is something to deliver, and ends when there is
+not. A subscriber that has run for more than 1 s keeps its thread to itself, and a new thread becomes active for the
+others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from liveconfig._watching import Timer, Timers
 
 
 class Job:
-    """One subscriber to be brought to one version; the event is known once it was taken."""
+    """One delivery to one subscriber, up to one version; the event is computed when the subscriber is called."""
 
     __slots__ = ("awaitable", "event", "subscriber", "target")
 
@@ -32,31 +32,31 @@ class Job:
 
 
 class Work(Protocol):
-    """What the lanes work through. All but `serve` is called under the lock."""
+    """The source of jobs. All methods but `serve` are called under the lock."""
 
     def next(self) -> deque[Job]:
-        """The next jobs for the lane in charge, in their order; empty when there is nothing to tell."""
+        """The next jobs for the active thread, in their order; empty when there is nothing to deliver."""
         ...
 
     def more(self, done: Job) -> Job | None:
-        """The next job for the same subscriber, for a lane that was left to it."""
+        """The next job for the same subscriber, on a thread that it keeps to itself."""
 
     def serve(self, job: Job) -> None:
-        """Call the subscriber, once or as often as it has something to hear."""
+        """Call the subscriber, once for each event that is due."""
 
     def give_back(self, jobs: Iterable[Job]) -> None:
-        """A lane does not come to these: they are the next ones."""
+        """Jobs that a thread did not start: they come next."""
 
     def left(self, job: Job) -> Timer | None:
-        """It has a lane to itself by now: say so when it stays inside its call."""
+        """The subscriber keeps its thread to itself from now on: log when its call goes on."""
         ...
 
 
 class DeliveryThread:
-    """One delivery thread, what it is with, and what it will be with.
+    """One delivery thread, its present job, and its next jobs.
 
-    Its jobs are taken one by one without the lock, which would cost each subscriber as much as its call: a deque gives
-    each of them to one taker.
+    The jobs are taken one by one without the lock, which would cost as much as the call itself: a deque gives each job
+    to one taker.
     """
 
     __slots__ = ("job", "jobs", "thread", "watch")
@@ -68,7 +68,7 @@ class DeliveryThread:
         self.watch: Timer | None = None
 
     def take(self) -> Job | None:
-        """The next job, unless another lane has been put in charge of it."""
+        """The next job, unless another thread has taken over."""
         try:
             self.job = job = self.jobs.popleft()
         except IndexError:
@@ -76,7 +76,7 @@ class DeliveryThread:
         return job
 
     def let_go(self) -> list[Job]:
-        """The jobs that it does not come to any more; it may be taking one of them at this moment."""
+        """Remove the jobs that it has not started; it may be taking one of them at this moment."""
         left = []
         with contextlib.suppress(IndexError):
             while True:
@@ -89,37 +89,39 @@ class DeliveryThread:
 
 
 class DeliveryThreads:
-    """The threads.
+    """The delivery threads of one settings object.
 
     Args:
-        work: What they work through.
+        work: The source of their jobs.
         lock: Taken for each step, never while a subscriber runs.
-        timers: For looking at a lane later.
+        timers: For a later look at a thread.
     """
 
     def __init__(self, work: Work, lock: threading.RLock, timers: Timers) -> None:
         self._work = work
         self._lock = lock
         self._timers = timers
-        self._in_charge: DeliveryThread | None = None
+        self._active: DeliveryThread | None = None
         self._left: set[DeliveryThread] = set()
-        self._late: Timer | None = None  # when no thread could be had
+        self._late: Timer | None = None  # set while no thread can be started
 
     def start(self) -> bool:
-        """Put a lane in charge, if none is, or one that never started (KeyboardInterrupt). Called under the lock.
+        """Start the active thread if there is none, or if it never started (KeyboardInterrupt). Called under the lock.
 
-        Returns whether one is: there may be no thread to be had.
+        Returns whether there is one: it may be that no thread can be started.
         """
-        if self._in_charge is None or not self._in_charge.is_alive():
-            lane = self._in_charge = DeliveryThread()
-            lane.thread = threading.Thread(target=self._run, args=(lane,), name="liveconfig-delivery", daemon=True)
+        if self._active is None or not self._active.is_alive():
+            delivery = self._active = DeliveryThread()
+            delivery.thread = threading.Thread(
+                target=self._run, args=(delivery,), name="liveconfig-delivery", daemon=True
+            )
             try:
-                lane.thread.start()
+                delivery.thread.start()
             except RuntimeError:  # out of threads for now, or for good: Python 3.12 starts none at exit
-                self._in_charge = None
+                self._active = None
                 if self._late is None:
                     self._late = self._timers.later(SLOW, self._start_late)
-        return self._in_charge is not None
+        return self._active is not None
 
     def _start_late(self) -> None:
         with self._lock:
@@ -127,58 +129,58 @@ class DeliveryThreads:
             self.start()
 
     def see(self) -> bool:
-        """Do at once what the timers do late where the worker is held up, by a validator. Called under the lock.
+        """Do now what a timer does late when the scheduler thread is blocked. Called under the lock.
 
-        Returns whether a lane is in charge.
+        Returns whether there is an active thread.
         """
-        lane = self._in_charge
-        if lane is not None and lane.job is not None and lane.job.subscriber.ran() >= SLOW:
-            self._leave(lane)
+        delivery = self._active
+        if delivery is not None and delivery.job is not None and delivery.job.subscriber.ran() >= SLOW:
+            self._leave(delivery)
         return self.start()
 
     def here(self) -> DeliveryThread | None:
-        """The lane whose thread calls this."""
+        """The delivery thread that calls this."""
         with self._lock:
             return self._of_this_thread()
 
     def forking(self) -> Job | None:
-        """In a forked child, whose lock may be held for ever: the job inside which the parent forked."""
-        lane = self._of_this_thread()
-        return None if lane is None else lane.job
+        """In a forked child: the job inside which the parent forked. The lock is not taken, it may be held for ever."""
+        delivery = self._of_this_thread()
+        return None if delivery is None else delivery.job
 
     def _of_this_thread(self) -> DeliveryThread | None:
         current = threading.current_thread()
-        lanes = [lane for lane in (self._in_charge, *self._left) if lane is not None]
-        return next((lane for lane in lanes if lane.thread is current), None)
+        threads = [delivery for delivery in (self._active, *self._left) if delivery is not None]
+        return next((delivery for delivery in threads if delivery.thread is current), None)
 
     def close(self) -> None:
-        """Wait for the lane in charge to end, a second at most and not for itself; then leave it to its subscriber."""
-        lane = self._in_charge
+        """Wait at most 1 s for the active thread to end, not from itself; then leave it to its subscriber."""
+        delivery = self._active
         self._late = None  # the timers are called off
-        if lane is not None and lane.thread is not None and self.here() is None:
-            # A signal handler may have come in the middle of its start, or of what else is done under the lock.
-            if lane.is_alive() and not self._is_held_here():
-                lane.thread.join(SLOW)
-            self._leave(lane, go_on=False)
+        if delivery is not None and delivery.thread is not None and self.here() is None:
+            # A signal handler may interrupt its start, or other code that holds the lock.
+            if delivery.is_alive() and not self._is_held_here():
+                delivery.thread.join(SLOW)
+            self._leave(delivery, go_on=False)
 
     def _is_held_here(self) -> bool:
-        """Whether this thread holds the lock already: then no lane can go on, and to wait for one is in vain."""
+        """Whether this thread holds the lock already: then no delivery thread can go on, and waiting is useless."""
         try:
             threading.Condition(self._lock).notify(0)  # raises where it is not held by the caller (docs.python.org)
         except RuntimeError:
             return False
         return True
 
-    def _run(self, lane: DeliveryThread) -> None:
+    def _run(self, delivery: DeliveryThread) -> None:
         look: Timer | None = None
         while True:
             with self._lock:
-                if not self._has_jobs(lane):
+                if not self._has_jobs(delivery):
                     self._timers.cancel(look)
                     return
                 if look is None:
-                    look = self._timers.later(SLOW, lambda: self._look_at(lane))
-            while (job := lane.take()) is not None:
+                    look = self._timers.later(SLOW, lambda: self._look_at(delivery))
+            while (job := delivery.take()) is not None:
                 if job.subscriber.started is None:
                     job.subscriber.started = _clock.monotonic()
                 try:  # noqa: SIM105
@@ -186,38 +188,38 @@ class DeliveryThreads:
                 except BaseException:  # noqa: BLE001, S110 - of a log filter; `suppress` costs as much as a call
                     pass
 
-    def _has_jobs(self, lane: DeliveryThread) -> bool:
-        done, lane.job = lane.job, None
-        self._timers.cancel(lane.watch)
-        if lane is self._in_charge:
-            lane.jobs = self._work.next()
-            if not lane.jobs:
-                self._in_charge = None
-        elif lane in self._left and done is not None:
+    def _has_jobs(self, delivery: DeliveryThread) -> bool:
+        done, delivery.job = delivery.job, None
+        self._timers.cancel(delivery.watch)
+        if delivery is self._active:
+            delivery.jobs = self._work.next()
+            if not delivery.jobs:
+                self._active = None
+        elif delivery in self._left and done is not None:
             job = self._work.more(done)
             if job is None:
-                self._left.discard(lane)
+                self._left.discard(delivery)
             else:
-                job.subscriber.started = _clock.monotonic()  # what is watched is a call that has a beginning
-                lane.jobs.append(job)
-                lane.watch = self._work.left(job)
-        return bool(lane.jobs)  # none too in a child, whose parent's thread forked inside a subscriber
+                job.subscriber.started = _clock.monotonic()  # the watch needs the start of a call
+                delivery.jobs.append(job)
+                delivery.watch = self._work.left(job)
+        return bool(delivery.jobs)  # also empty in a child that was forked inside a subscriber
 
-    def _look_at(self, lane: DeliveryThread) -> None:
-        """A second has gone by: if the lane is still with one subscriber, leave it to that one."""
+    def _look_at(self, delivery: DeliveryThread) -> None:
+        """After 1 s: if the thread is still inside the same call, leave it to that subscriber."""
         with self._lock:
-            ran = lane.job.subscriber.ran() if lane.job is not None else 0.0
+            ran = delivery.job.subscriber.ran() if delivery.job is not None else 0.0
             if ran >= SLOW:
-                self._leave(lane)
-            elif lane is self._in_charge:
-                self._timers.later(SLOW - ran, lambda: self._look_at(lane))
+                self._leave(delivery)
+            elif delivery is self._active:
+                self._timers.later(SLOW - ran, lambda: self._look_at(delivery))
 
-    def _leave(self, lane: DeliveryThread, *, go_on: bool = True) -> None:
+    def _leave(self, delivery: DeliveryThread, *, go_on: bool = True) -> None:
         with self._lock:
-            if lane is self._in_charge and lane.job is not None:
-                self._in_charge = None
-                self._left.add(lane)
-                self._work.give_back(lane.let_go())
-                lane.watch = self._work.left(lane.job)
+            if delivery is self._active and delivery.job is not None:
+                self._active = None
+                self._left.add(delivery)
+                self._work.give_back(delivery.let_go())
+                delivery.watch = self._work.left(delivery.job)
                 if go_on:
                     self.start()
