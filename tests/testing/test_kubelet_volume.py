@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import itertools
+import json
 import os
 import re
 import shutil
@@ -13,7 +15,9 @@ import sys
 import traceback
 
 import pytest
+from pydantic import SecretStr
 
+from liveconfig import Settings
 from liveconfig.testing import KubeletVolume
 
 OLD = {"message": "hello", "flag": "on", "db/user": "web"}
@@ -448,3 +452,109 @@ def test_a_generation_that_somebody_removed(volume):
     generation.symlink_to("elsewhere")
     volume.update({"added": "2"})
     assert read(volume.path / "..data") == {"added": "2"}
+
+
+CONFIG_MAP = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web}
+data: {message: hello, shared: from the ConfigMap}
+"""
+SECRET = """
+apiVersion: v1
+kind: Secret
+metadata: {name: web}
+stringData: {password: "pass word", shared: from the Secret}
+"""
+OTHER = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}, "data": {"other": "x"}}
+STREAM = f"{CONFIG_MAP}---{SECRET}---\n{json.dumps(OTHER)}\n"
+LIST = {"apiVersion": "v1", "kind": "List", "items": [OTHER, {**OTHER, "metadata": {"name": "b"}, "data": {"b": "1"}}]}
+
+
+class TestApplyOneOfSeveral:
+    @pytest.mark.parametrize(
+        ("manifest", "chosen", "keys"),
+        [
+            (STREAM, {"kind": "Secret"}, {"password", "shared"}),
+            (STREAM, {"name": "other"}, {"other"}),
+            (STREAM, {"name": "web", "kind": "ConfigMap"}, {"message", "shared"}),
+            (LIST, {"name": "b"}, {"b"}),
+            (CONFIG_MAP, {"name": "web"}, {"message", "shared"}),
+        ],
+    )
+    def test_by_name_and_kind(self, kubelet_volume, manifest, chosen, keys):
+        """`apply(name=, kind=)` takes one object of a stream or a List."""
+        kubelet_volume.apply(manifest, **chosen)
+        assert visible(kubelet_volume) == keys
+
+    @pytest.mark.parametrize(
+        "chosen", [{}, {"name": "web"}, {"kind": "ConfigMap"}, {"name": "nothing"}, {"kind": "Pod"}]
+    )
+    def test_not_exactly_one(self, kubelet_volume, chosen):
+        """Of several that fit, and of none, the error names what the manifest holds; nothing is written."""
+        with pytest.raises(ValueError, match=r"ConfigMap web, Secret web|ConfigMap web, ConfigMap other"):
+            kubelet_volume.apply(STREAM, **chosen)
+        assert os.listdir(kubelet_volume.path) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            CONFIG_MAP.replace("message: hello", "message: hello, message: hello"),
+            json.dumps({**OTHER, "data": {"other": "CANARY"}}).replace('"other": "C', '"other": "x", "other": "C'),
+        ],
+    )
+    def test_a_key_that_stands_twice(self, kubelet_volume, text):
+        """A key that stands twice in a manifest is refused by its name, without its value."""
+        with pytest.raises(ValueError, match="stands twice") as caught:
+            kubelet_volume.apply(text)
+        assert "CANARY" not in str(caught.value)
+
+
+class TestProjected:
+    def test_in_one_swap(self, kubelet_volume):
+        """Several manifests become one generation; of a key that two of them hold the later one is used."""
+        kubelet_volume.projected(CONFIG_MAP, SECRET, OTHER)
+        expected = {"message": "hello", "shared": "from the Secret", "password": "pass word", "other": "x"}
+        assert read(kubelet_volume.path / "..data") == expected
+        assert len(hidden(kubelet_volume)) == 2  # the generation and its link
+
+    @pytest.mark.parametrize(
+        "given",
+        [(STREAM,), ([CONFIG_MAP, SECRET], OTHER), (LIST, STREAM), ((CONFIG_MAP, SECRET, OTHER),)],
+        ids=["stream", "list and one", "List and stream", "one tuple"],
+    )
+    def test_however_they_are_given(self, kubelet_volume, given):
+        """A stream, a List and a list of manifests stand for the objects in them."""
+        kubelet_volume.projected(*given)
+        assert visible(kubelet_volume) >= {"message", "shared", "password", "other"}
+
+    def test_settings_follow(self, kubelet_volume, load):
+        """Settings on a projected volume see a ConfigMap and a Secret change together, in one version."""
+
+        class App(Settings):
+            message: str = ""
+            password: SecretStr = SecretStr("")
+
+        kubelet_volume.projected(CONFIG_MAP, SECRET)
+        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+        kubelet_volume.projected(CONFIG_MAP.replace("hello", "bye"), SECRET.replace("pass word", "new"))
+        assert settings.live.reload()
+        assert (settings.message, settings.password.get_secret_value(), settings.live.version) == ("bye", "new", 2)
+
+    @pytest.mark.parametrize(
+        "wrong", ["kind: Pod\napiVersion: v1\nmetadata: {name: x}\n", "", {"kind": "List", "items": []}]
+    )
+    def test_what_is_no_source(self, kubelet_volume, wrong):
+        """What is neither a ConfigMap nor a Secret is refused, and nothing is written."""
+        with pytest.raises(ValueError, match="is wanted"):
+            kubelet_volume.projected(CONFIG_MAP, wrong)
+        assert os.listdir(kubelet_volume.path) == []
+
+    def test_no_value_in_an_error(self, kubelet_volume, canary):
+        """The error about one manifest shows no value of another one, in its frames neither."""
+        with pytest.raises(ValueError, match="Pod") as caught:
+            kubelet_volume.projected(SECRET.replace("pass word", canary), "kind: Pod\n")
+        assert canary not in "".join(traceback.format_exception(caught.value, limit=None))
+        inside = [each for each in inspect.getinnerframes(caught.tb) if "src/liveconfig" in each.filename]
+        frames = [each.frame.f_locals for each in inside]
+        assert canary not in repr(frames)

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from liveconfig.testing import KubeletVolume
 
 
@@ -41,28 +43,84 @@ def test_plugin_imports_nothing(tmp_path):
     assert (result.stdout.strip(), result.stderr) == ("[]", "")
 
 
-def test_session_of_a_user(tmp_path, request):
-    """In a user's session the fixtures are there, and liveconfig is imported when the first one is used."""
-    (tmp_path / "test_user.py").write_text(
-        "import sys\n"
-        "def test_before():\n    assert 'liveconfig' not in sys.modules\n"
-        "def test_use(kubelet_volume):\n    kubelet_volume.write({'message': 'hello'})\n"
-        "def test_after():\n    assert 'liveconfig' in sys.modules\n"
-    )
+PLAIN = """
+import sys
+
+def test_before():
+    assert "liveconfig" not in sys.modules
+
+def test_use(kubelet_volume):
+    kubelet_volume.write({"message": "hello"})
+
+def test_after():
+    assert "liveconfig" in sys.modules
+"""
+
+ASYNCHRONOUS = """
+import pytest
+import pytest_asyncio
+from liveconfig import Settings
+
+class App(Settings):
+    message: str = ""
+
+@pytest_asyncio.fixture
+async def settings(kubelet_volume):
+    kubelet_volume.write({"message": "one"})
+    settings = App.load(_volumes=[kubelet_volume.path])
+    async with settings.live:
+        yield settings
+
+@pytest.mark.asyncio
+async def test_a_coroutine_subscriber(settings, kubelet_volume):
+    seen = []
+
+    @settings.live.on_change("message")
+    async def note(change):
+        seen.append(change.new)
+
+    kubelet_volume.update({"message": "two"})
+    assert await settings.live.areload()
+    assert seen == ["two"]
+
+@pytest.mark.asyncio
+async def test_two_volumes(make_kubelet_volume):
+    assert make_kubelet_volume("a").path != make_kubelet_volume("b").path
+"""
+
+
+def session(tmp_path, request, source, *options):
+    """A session of a user, in a process of its own."""
+    (tmp_path / "test_user.py").write_text(source)
     installed = request.config.pluginmanager.has_plugin("liveconfig")
     plugin = [] if installed else ["-p", "_liveconfig_pytest"]
-    result = run(
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-        "-p",
-        "no:cacheprovider",
-        *plugin,
+    return run(
+        *("-m", "pytest", "-q", "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"),
+        *("-p", "no:cacheprovider", *plugin, *options),
         cwd=tmp_path,
     )
+
+
+def test_session_of_a_user(tmp_path, request):
+    """In a user's session the fixtures are there, and liveconfig is imported when the first one is used."""
+    result = session(tmp_path, request, PLAIN)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "3 passed" in result.stdout
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_under_pytest_asyncio(tmp_path, request, mode):
+    """The fixtures work in asynchronous tests and fixtures, in both modes of pytest-asyncio."""
+    source = ASYNCHRONOUS.replace("@pytest.mark.asyncio\n", "") if mode == "auto" else ASYNCHRONOUS
+    result = session(tmp_path, request, source, "-o", f"asyncio_mode={mode}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 passed" in result.stdout
+
+
+@pytest.mark.parametrize("distribution", ["load", "each"])
+def test_under_xdist(tmp_path, request, distribution):
+    """Each worker of pytest-xdist has volumes of its own."""
+    pytest.importorskip("xdist")
+    result = session(tmp_path, request, ASYNCHRONOUS, "-n", "2", "--dist", distribution)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{2 if distribution == 'load' else 4} passed" in result.stdout

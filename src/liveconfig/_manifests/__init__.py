@@ -16,7 +16,7 @@
 
 from liveconfig._manifests.annotations import USED_BY, used_by
 from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
-from liveconfig._manifests.manifest import Manifest, payload_of
+from liveconfig._manifests.manifest import Manifest, payload_of, payloads_of
 from liveconfig._manifests.objects import DataKey, DataObject, ObjectId, Place
 from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, without_frames
@@ -62,6 +62,7 @@ __all__ = [
     "others_than",
     "parse_ref_path",
     "payload_of",
+    "payloads_of",
     "read",
     "read_paths",
     "unknown_ignores",

@@ -33,7 +33,21 @@ def payload_of(manifest: Manifest, *, name: str | None = None, kind: str | None 
         ValueError: It is not one ConfigMap or Secret that an API server would take.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
-    obj = _the_only(_selected(_documents(manifest), name, kind))
+    return _payload(_the_only(_selected(_documents(manifest), name, kind)))
+
+
+def payloads_of(manifest: Manifest) -> list[dict[str, bytes]]:
+    """The payload of each object of a manifest, which may hold several: a stream of documents, or a ``List``.
+
+    Raises:
+        ValueError: It holds none, or something else than ConfigMaps and Secrets that an API server would take.
+        ModuleNotFoundError: It is YAML, and PyYAML is not installed.
+    """
+    documents = _documents(manifest)
+    return [_payload(_the_only([each])) for each in documents] or [_payload(_the_only([]))]
+
+
+def _payload(obj: Mapping[str, Any]) -> dict[str, bytes]:
     title, sections = _name(obj), SECTIONS[obj["kind"]]
     _check_head(title, obj)
     _check_fields(title, obj, {*(section for section, _ in sections), *_BESIDE[obj["kind"]]})

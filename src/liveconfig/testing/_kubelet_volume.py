@@ -1,4 +1,4 @@
-"""The kubelet's hand: a volume written in the kubelet's own order, step by step."""
+"""A volume that is written as the kubelet writes it: the same steps in the same order."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from liveconfig._manifests import Manifest, Payload, checked, payload_of, without_frames
+from liveconfig._manifests import Manifest, Payload, checked, payload_of, payloads_of, without_frames
 
 Step: TypeAlias = Literal[
     "mkdir", "chmod", "file", "link", "symlink", "rename", "unlink", "remove-file", "remove-folder", "permit"
@@ -25,11 +25,11 @@ _GENERATION = re.compile(r"\.\.\d{4}_[^/]+")
 
 
 class KubeletVolume:
-    """A directory laid out and swapped as the kubelet does it for a ConfigMap or a Secret.
+    """A directory that is laid out and swapped as the kubelet does it for a ConfigMap or a Secret.
 
-    It keeps nothing in memory: a second one on the same directory, in another process too, goes on from what is on
+    It keeps nothing in memory: a second one on the same directory, in another process too, continues from what is on
     the disk. As with the kubelet, one writer at a time. The order of its steps is that of kubernetes
-    ``pkg/volume/util/atomic_writer.go``; a ``..data_tmp`` that a killed writer left behind is replaced, though.
+    ``pkg/volume/util/atomic_writer.go``, except that a ``..data_tmp`` of a killed writer is replaced.
 
     Args:
         path: The mount directory. It is made if it is missing.
@@ -96,18 +96,40 @@ class KubeletVolume:
         self.write(payload)
 
     @without_frames
-    def apply(self, manifest: Manifest, /) -> None:
+    def apply(self, manifest: Manifest, /, *, name: str | None = None, kind: str | None = None) -> None:
         """Replace all keys by those of a ConfigMap or a Secret.
 
         Args:
             manifest: The path of a file, its text (YAML or JSON), or the object itself. A string is text if it is
                 empty, begins with ``{``, or has a line end or ``": "`` in it.
+            name: The name of the object to take, if the manifest holds several: a stream of documents, or a ``List``.
+            kind: Its kind, ``"ConfigMap"`` or ``"Secret"``.
 
         Raises:
-            ValueError: It is not one ConfigMap or Secret that an API server would take.
+            ValueError: It is not one ConfigMap or Secret that an API server would take; or a key stands twice in it.
             ModuleNotFoundError: It is YAML, and PyYAML (the extra ``[yaml]``) is not installed.
         """
-        self.write(payload_of(manifest))
+        self.write(payload_of(manifest, name=name, kind=kind))
+
+    @without_frames
+    def projected(self, *manifests: Manifest | Sequence[Manifest]) -> None:
+        """Replace all keys by those of several ConfigMaps and Secrets, in one swap, as for a projected volume.
+
+        If two of them hold the same key, the later one is used, as by the kubelet.
+
+        Args:
+            manifests: As for `apply`; each may hold several objects, and a list stands for its elements.
+
+        Raises:
+            ValueError: One is not a ConfigMap or Secret that an API server would take.
+            ModuleNotFoundError: One is YAML, and PyYAML (the extra ``[yaml]``) is not installed.
+        """
+        each: list[Manifest] = []
+        for given in manifests:
+            each += [given] if isinstance(given, (str, os.PathLike, Mapping)) else given
+        self.write(
+            {key: value for manifest in each for payload in payloads_of(manifest) for key, value in payload.items()}
+        )
 
     @without_frames
     def steps(self, payload: Payload, /) -> Iterator[Step]:
