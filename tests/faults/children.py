@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from fuse import Mounted
+
 from liveconfig import Settings, SettingsConfigDict
 from liveconfig.testing import KubeletVolume
 
@@ -244,6 +246,80 @@ def nested_mounts(folder: str) -> Iterator[Any]:
     thread.join()
     unused = [each.key for settings in (atomic, plain) for each in settings.live.status().unused_keys]
     yield {"atomic": [before[0], atomic.message], "plain": [before[1], plain.message], "unused": unused}
+
+
+# Mounts that do not answer
+
+
+class Pair(App):
+    """On two volumes: each field has one of its own."""
+
+    other: str = "default"
+
+
+def hung_mount(folder: str) -> Iterator[Any]:
+    """A file system under one of two volumes stops to answer, and answers again."""
+    log = Log()
+    first, second, third = (KubeletVolume(f"{folder}/{name}") for name in ("first", "second", "third"))
+    first.write({"message": "one"})
+    second.write({"other": "one"})
+    third.write({"message": "one"})
+    mirror = Mounted(f"{folder}/first", f"{folder}/mount")
+    both = Pair.load(_volumes=[f"{folder}/mount", f"{folder}/second"])
+    beside = Still.load(_volumes=f"{folder}/third")
+    until = Until(both)
+
+    def report() -> dict[str, Any]:
+        status, healthy = both.live.status(), beside.live.status().healthy
+        return {
+            "values": [both.message, both.other, beside.message],
+            "healthy": [status.healthy, healthy],
+            "faults": [bool(volume.fault) for volume in status.volumes],
+            "errors": sum(level == logging.ERROR and "does not answer" in text for level, text in log.records),
+        }
+
+    yield report()
+    mirror.order("hang")
+    third.write({"message": "two"})
+    began = time.monotonic()
+    beside.live.wait(lambda s: s.message == "two", PATIENCE)
+    until(lambda: both.live.status().volumes[0].fault)
+    second.write({"other": "two"})
+    both.live.wait(lambda s: s.other == "two", PATIENCE)
+    late = Still.load(_volumes=f"{folder}/second")
+    second.write({"other": "three"})
+    late.live.close()
+    both.live.wait(lambda s: s.other == "three", PATIENCE)
+    settled = threading.active_count()
+    threading.Event().wait(1.0)  # five re-checks
+    yield {**report(), "slow": time.monotonic() - began > 10, "more threads": threading.active_count() > settled}
+    first.write({"message": "two"})
+    mirror.order("answer")
+    until(lambda: both.message == "two" and both.live.status().healthy)
+    yield report()
+    for settings in (both, beside):
+        settings.live.close()
+    poll(lambda: threading.active_count() == 1)
+    subprocess.run(["umount", f"{folder}/mount"], check=True)
+    mirror.end()
+    yield {"threads": threading.active_count()}
+
+
+def short_reads(folder: str) -> Iterator[Any]:
+    """A file system whose reads give seven bytes at most."""
+    volume = KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    mirror = Mounted(f"{folder}/volume", f"{folder}/mount")
+    mirror.order("short")
+    settings = Still.load(_volumes=f"{folder}/mount", _watch=False)
+    lengths = []
+    for length in (6, 7, 8, 100, 4096, 10_000):
+        volume.write({"message": "x" * length})
+        assert settings.live.reload()
+        lengths.append(len(settings.message))
+    yield lengths
+    subprocess.run(["umount", f"{folder}/mount"], check=True)
+    mirror.end()
 
 
 # Limits

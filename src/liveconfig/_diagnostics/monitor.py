@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, NearestFields, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, beside, has_place
-from liveconfig._volumes import Fingerprint, file_calls, frozen_parts, read_mounts, take_fingerprint
+from liveconfig._volumes import Fingerprint, Unresponsive, file_calls, frozen_parts, read_mounts, take_fingerprint
 from liveconfig._watching import Mode
 from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.origin import Origin
@@ -106,8 +107,10 @@ class Monitor:
         """Find everything that is stale, and log what is new of it."""
         with self._reviewing:
             mounts = read_mounts()
-            parts = ((index, frozen_parts(volume.path, mounts)) for index, volume in enumerate(self._loader.volumes))
-            self._frozen = {index: frozen for index, frozen in parts if frozen}
+            for index, volume in enumerate(self._loader.volumes):
+                with contextlib.suppress(Unresponsive):  # then what is known of it stays
+                    self._frozen = {**self._frozen, index: frozen_parts(volume.path, mounts)}
+            self._frozen = {index: frozen for index, frozen in self._frozen.items() if frozen}
             self._places = self._whereabouts(None)
             self.review_content()
 

@@ -46,6 +46,7 @@ class Observation:
         watched: Whether the watcher follows the volumes.
         closed: Whether it was closed, and not started again.
         overdue_for: Seconds for which a look at the volumes has been due; None if none is.
+        looking_for: Seconds for which a look at the volumes has been running; None if none is.
         unfollowed: What a look found at volumes that nothing follows, by path.
     """
 
@@ -62,6 +63,7 @@ class Observation:
     watched: bool
     closed: bool
     overdue_for: float | None
+    looking_for: float | None
     unfollowed: Mapping[str, Sighting]
 
 
@@ -180,7 +182,10 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
 def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
     if seen.watched and not process_watcher.is_alive():
         yield "the watcher does not run: no change is noticed until the next re-check starts it again", True
-    if seen.watched and seen.overdue_for is not None and seen.overdue_for > GRACE:
+    if seen.looking_for is not None and seen.looking_for > GRACE:
+        age = _clock.in_words(timedelta(seconds=seen.looking_for))
+        yield f"a check of the volumes has been running for {age}: a validator or a file call does not return", True
+    elif seen.watched and seen.overdue_for is not None and seen.overdue_for > GRACE:
         age = _clock.in_words(timedelta(seconds=seen.overdue_for))
         yield f"a look at the volumes has been due for {age}: it takes long, or its thread is held up", True
     reasons = {fault.reason for fault in seen.faults.values()}

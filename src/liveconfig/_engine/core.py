@@ -76,6 +76,7 @@ class Core(Generic[S]):
 
     def _set_up(self) -> None:
         self._lock = threading.RLock()
+        self._seeing = threading.Lock()
         self._looked_at = _clock.monotonic()
         self._unfollowed = UnfollowedVolumes()
 
@@ -163,8 +164,8 @@ class Core(Generic[S]):
 
     def look(self) -> None:
         """A volume may have changed."""
-        self.engine.look()
-        self._looked_at = _clock.monotonic()
+        if self.engine.look():
+            self._looked_at = _clock.monotonic()
 
     def reload(self, wait: bool) -> bool:
         """Look now; with ``wait`` until the verifiers have decided and the subscribers were called."""
@@ -179,12 +180,16 @@ class Core(Generic[S]):
         """A re-check is due: look, whatever was heard, and see what cannot change any more."""
         places = [seen.get(volume.path) for volume in self.loader.volumes]
         told = self.hub.newest is self.engine.version  # or a Ctrl-C came between: a look would make up for it
-        if told and self.engine.is_settled() and self.engine.in_use.stands_at(places):
-            self._see(places)
+        in_use = told and self.engine.is_settled() and self.engine.in_use.stands_at(places)
+        if in_use:
+            self._looked_at = _clock.monotonic()
         else:
-            self.engine.look()
-            self.see()
-        self._looked_at = _clock.monotonic()
+            self.look()
+        if self._seeing.acquire(blocking=False):  # else an earlier re-check is held up there, by a handler of the log
+            try:
+                self._see(places if in_use else None)
+            finally:
+                self._seeing.release()
 
     def overdue(self) -> None:
         """A look or a re-check has been running for 30 seconds."""
@@ -301,6 +306,7 @@ class Core(Generic[S]):
             watched=self.registration is not None,
             closed=self._closed,
             overdue_for=self._overdue(),
+            looking_for=self.engine.looking_for(),
             unfollowed={},
         )
 

@@ -101,15 +101,19 @@ class Engine(Generic[S]):
 
     # Looking
 
-    def look(self) -> None:
-        """Look now, for the scheduler thread: without waiting for another look, which a validator may hold up."""
+    def look(self) -> bool:
+        """Look now, for the scheduler thread: without waiting for another look, which a validator may hold up.
+
+        Returns:
+            Whether it looked; if not, it looks again as soon as the other look is over.
+        """
         if self._turns.mine():
             self._look_again()
-            return
+            return False
         with self._turns.visit():
             self.intake.refresh(self.applied.feeds)
             if not self._turns.take_now():
-                return
+                return False
             try:
                 delay = self._take_or_share(insist=False)
             finally:
@@ -118,6 +122,11 @@ class Engine(Generic[S]):
             delay = RESTLESS_PAUSE
         if delay is not None and not self.resting:
             self._again.later(delay)
+        return True
+
+    def looking_for(self) -> float | None:
+        """Seconds for which the longest look that is under way has been running; None if there is none."""
+        return self._turns.longest()
 
     def _look_again(self) -> None:
         if not self.resting:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from liveconfig import _clock
+
 
 class SingleFlight:
     """Whoever wants something done draws a number; a turn covers all numbers drawn before it began.
@@ -18,7 +20,7 @@ class SingleFlight:
     def __init__(self, again: Callable[[], None]) -> None:
         self._again = again
         self._lock = threading.RLock()
-        self._visitors: set[int] = set()
+        self._visitors: dict[int, float] = {}  # since when, by thread
         self._numbers = itertools.count(1)
         self._drawn = self._covered = 0
         self._noted = False
@@ -45,14 +47,19 @@ class SingleFlight:
         """Be in the middle of a look: of its reading, or of its turn."""
         here = threading.get_ident()
         try:
-            self._visitors.add(here)
+            self._visitors[here] = _clock.monotonic()
             yield
         finally:
-            self._visitors.discard(here)
+            self._visitors.pop(here, None)
 
     def mine(self) -> bool:
         """Whether this very thread is in the middle of a look: a validator that reloads, a signal handler."""
         return threading.get_ident() in self._visitors
+
+    def longest(self) -> float | None:
+        """Seconds for which the longest look that is under way has been running; None if there is none."""
+        since = min(list(self._visitors.values()), default=None)
+        return None if since is None else _clock.monotonic() - since
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -7,7 +7,7 @@
 - `volume`: One volume on disk -> one immutable `Revision`.
 """
 
-from liveconfig._volumes.file_calls import file_calls
+from liveconfig._volumes.file_calls import Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import Fingerprint, generation_at, take_fingerprint
 from liveconfig._volumes.mounts import Frozen, frozen_parts, read_mounts
 from liveconfig._volumes.tree import signature
@@ -17,6 +17,7 @@ __all__ = [
     "Fingerprint",
     "Frozen",
     "Revision",
+    "Unresponsive",
     "Volume",
     "VolumeBusy",
     "VolumeReader",

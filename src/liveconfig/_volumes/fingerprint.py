@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from liveconfig._volumes.file_calls import file_calls
+
 
 class Fingerprint(NamedTuple):
     """What stands at a path, and which generation it shows.
@@ -33,12 +35,13 @@ class Fingerprint(NamedTuple):
 
 
 def take_fingerprint(path: str) -> Fingerprint | None:
-    """What is there now; None if nothing is, or it may not be looked at."""
+    """What is there now; None if nothing is, or it may not be looked at, or file calls there do not return."""
     try:
-        status = os.stat(path)
+        with file_calls.on(path):
+            status = os.stat(path)
+            return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
     except OSError:
         return None
-    return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
 
 
 def generation_at(path: str) -> str | None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from liveconfig._volumes.file_calls import file_calls
+
 MOUNTINFO = "/proc/self/mountinfo"
 _GENERATION = re.compile(r"/\.\.\d{4}_")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -67,8 +69,16 @@ def is_subpath(path: str) -> bool:
 
 
 def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:
-    """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key."""
-    path = os.path.realpath(path)
+    """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key.
+
+    Raises:
+        Unresponsive: File calls on the volume do not return.
+    """
+    with file_calls.on(path):
+        return _frozen_parts(os.path.realpath(path), all_mounts)
+
+
+def _frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:
     inside = path.rstrip("/") + "/"
     holder = ("", "")
     parts: dict[str, Frozen] = {}

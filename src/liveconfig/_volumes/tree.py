@@ -16,8 +16,8 @@ DEPTH = 100
 """Folders at most inside one another. In a ConfigMap or Secret there is one, where ``items`` name it."""
 
 
-# Nearly every key is shorter: one read proves that, without a stat of each file.
-_USUAL = 4096
+# Nearly every key is shorter, so that the first read gets all of it, without a stat of each file.
+_USUAL, _LARGE = 4096, 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO without O_NONBLOCK waits for a writer, for ever.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -102,8 +102,8 @@ class _Tree:
         descriptor = os.open(path, _FILE, dir_fd=directory)
         try:
             content = os.read(descriptor, _USUAL)
-            if len(content) == _USUAL:
-                content += self._rest(descriptor, self._left - _USUAL)
+            if content:
+                content += self._rest(descriptor, self._left - len(content))
         finally:
             os.close(descriptor)
         self._left -= len(content)
@@ -112,9 +112,9 @@ class _Tree:
         return content
 
     def _rest(self, descriptor: int, left: int) -> bytes:
-        """What follows, up to one byte more than may be."""
+        """What follows, up to one byte more than may be. A short read is no end: not on FUSE, gVisor and NFS."""
         chunks, size = [], 0
-        while size <= left and (chunk := os.read(descriptor, min(left + 1 - size, 1024 * 1024))):
+        while size <= left and (chunk := os.read(descriptor, min(left + 1 - size, _LARGE))):
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)

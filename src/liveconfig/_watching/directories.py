@@ -77,6 +77,10 @@ class ObservedDirectories:
         self._watches: dict[str, _Watch] = {}
         self._refused: dict[str, str] = {}
 
+    def is_watched(self, path: str) -> bool:
+        """Whether a path is watched."""
+        return path in self._watches
+
     def is_unwatched(self, path: str) -> bool:
         """Whether a path is not watched, though nothing refused it: there was nothing when it was last seen."""
         return path not in self._watches and path not in self._refused

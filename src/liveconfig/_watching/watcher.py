@@ -60,7 +60,7 @@ class Registration:
         self.anchor: Watching | None = None
         self.finalizer: weakref.finalize[..., Watching] | None = None
         self.hinted = False  # a look is waiting
-        self.rechecking = False  # a re-check is waiting or running
+        self.rechecked = True  # False while a re-check is waiting
 
     def look(self) -> None:
         """Pass a hint on."""
@@ -71,12 +71,10 @@ class Registration:
 
     def recheck(self, seen: Fingerprints) -> None:
         """Pass a re-check on."""
-        try:
-            watching = self._watching()
-            if watching is not None:
-                watching.recheck(seen)
-        finally:
-            self.rechecking = False
+        self.rechecked = True
+        watching = self._watching()
+        if watching is not None:
+            watching.recheck(seen)
 
     def overdue(self) -> None:
         """Pass on that one of them does not return."""
@@ -91,13 +89,15 @@ class _Place:
     Attributes:
         seen: What stands there.
         reported: Whether its watch reported all the time what happens there.
+        prober: The thread that looks at it now.
     """
 
-    __slots__ = ("reported", "seen")
+    __slots__ = ("prober", "reported", "seen")
 
     def __init__(self) -> None:
         self.seen: Fingerprint | None = None
         self.reported = False
+        self.prober: threading.Thread | None = None
 
 
 class Watcher:
@@ -204,12 +204,18 @@ class Watcher:
 
     def _probe(self, path: str) -> None:
         """See what stands at a path, and watch it."""
-        place = self._places.setdefault(path, _Place())
+        known, place = path in self._places, self._places.setdefault(path, _Place())
         place.seen, place.reported = None, False
+        if place.prober is not None and place.prober.is_alive():  # a file call of it may never return
+            return
+        place.prober = threading.current_thread()
         with contextlib.suppress(Exception), file_calls.on(path):  # watchdog's too: the re-check goes on without it
             seen = take_fingerprint(path)
             place.reported = self._observer.ensure(path, seen)
             place.seen = seen
+            if known and not place.reported and self._observer.is_watched(path):
+                self._hint(path)  # to those whose re-check is not due: a swap may have come before the watch
+        place.prober = None
 
     def _schedule(self) -> None:
         """See to it that the next re-check of every object is due."""
@@ -245,8 +251,8 @@ class Watcher:
         for path in dict.fromkeys(path for registration in due for path in registration.paths):
             self.scheduler.defer(partial(self._probe, path))
         for registration in due:
-            if not registration.rechecking:
-                registration.rechecking = True
+            if registration.rechecked:
+                registration.rechecked = False
                 self.scheduler.defer(partial(self._recheck, registration), overdue=registration.overdue)
         self.scheduler.defer(self._schedule)  # inotify may have been had again, or not any more
 
@@ -283,7 +289,7 @@ class Watcher:
         self._lock = threading.RLock()
         self._rounds, self._places = {}, {}
         for registration in self._registrations:
-            registration.hinted = registration.rechecking = False
+            registration.hinted, registration.rechecked = False, True
         self._observer.forget_in_child()
         self.scheduler.renew()
 
