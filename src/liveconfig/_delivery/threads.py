@@ -59,12 +59,13 @@ class DeliveryThread:
     to one taker.
     """
 
-    __slots__ = ("job", "jobs", "thread", "watch")
+    __slots__ = ("job", "jobs", "look", "thread", "watch")
 
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
         self.job: Job | None = None
         self.jobs: deque[Job] = deque()
+        self.look: Timer | None = None
         self.watch: Timer | None = None
 
     def take(self) -> Job | None:
@@ -172,14 +173,13 @@ class DeliveryThreads:
         return True
 
     def _run(self, delivery: DeliveryThread) -> None:
-        look: Timer | None = None
         while True:
             with self._lock:
                 if not self._has_jobs(delivery):
-                    self._timers.cancel(look)
+                    self._timers.cancel(delivery.look)
                     return
-                if look is None:
-                    look = self._timers.later(SLOW, lambda: self._look_at(delivery))
+                if delivery.look is None:
+                    delivery.look = self._timers.later(SLOW, lambda: self._look_at(delivery))
             while (job := delivery.take()) is not None:
                 if job.subscriber.started is None:
                     job.subscriber.started = _clock.monotonic()
@@ -212,7 +212,7 @@ class DeliveryThreads:
             if ran >= SLOW:
                 self._leave(delivery)
             elif delivery is self._active:
-                self._timers.later(SLOW - ran, lambda: self._look_at(delivery))
+                delivery.look = self._timers.later(SLOW - ran, lambda: self._look_at(delivery))
 
     def _leave(self, delivery: DeliveryThread, *, go_on: bool = True) -> None:
         with self._lock:
