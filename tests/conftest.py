@@ -48,11 +48,11 @@ def nothing_left_behind() -> Iterator[None]:
         return
     gc.collect()  # what nobody refers to any more is let go; only now, as it takes its time
     deadline = time.monotonic() + GRACE
-    for thread in _threads() - threads:
-        while thread.ident is None and time.monotonic() < deadline:  # somebody is just starting it
-            threading.Event().wait(0.001)
-        thread.join(max(0.0, deadline - time.monotonic()))
-    left = _threads() - threads
+    while (left := _threads() - threads) and time.monotonic() < deadline:  # one that ends may start others
+        for thread in left:
+            while thread.ident is None and time.monotonic() < deadline:  # somebody is just starting it
+                threading.Event().wait(0.001)
+            thread.join(max(0.0, deadline - time.monotonic()))
     assert not left, f"threads left behind: {left}"
     while (more := _descriptors() - descriptors) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
