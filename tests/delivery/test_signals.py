@@ -267,7 +267,8 @@ def test_reloads_inside(settings, volume):
     receiver = Receiver(act)
     signals.reloaded.connect(receiver)
     swap(settings, volume, count=2)
-    settings.live.reload()
+    settings.live.wait(lambda s: s.count == 4, PATIENCE)
+    settings.live.reload()  # a barrier: version 4 was current at this call
     assert [event.new.count for event in receiver.events] == [2, 3, 4]
 
 
