@@ -1,8 +1,10 @@
 """What cannot change and why, when to report it, and the status of one settings object.
 
 - `detectors`: Detectors: each generator finds one kind of cause for stale or frozen values.
+- `frozen`: Fields that cannot change while the process runs, and the sources that are read once.
 - `history`: The newest outcomes of one settings object: applied, rejected, recovered, stale.
 - `monitor`: Reviews what is stale in one settings object, writes its log lines, and makes its status.
+- `present`: The present state of one settings object, as far as causes depend on it.
 - `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads are real.
 - `process_report`: One settings object -> its part of the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.

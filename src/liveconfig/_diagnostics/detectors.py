@@ -6,98 +6,25 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from liveconfig import _clock
+from liveconfig._diagnostics.frozen import detect_frozen_sources
+from liveconfig._diagnostics.present import GoneEntry, PresentState, expected_from_environment
 from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
 from liveconfig._loading import (
     VOLUMES_VARIABLE,
-    Feeds,
-    Frozens,
-    Loaded,
-    Loader,
-    Origins,
     dropped_volumes,
-    leaves,
     nearest,
 )
 from liveconfig._volumes import Frozen
-from liveconfig._watching import POLLING, Mode
+from liveconfig._watching import POLLING
 from liveconfig.events import Stale
 from liveconfig.origin import Origin
-
-
-@dataclass(frozen=True, slots=True)
-class GoneEntry:
-    """An entry of a mapping whose key was removed.
-
-    Attributes:
-        field: The field.
-        what: What was removed from where, in words.
-        since: When it was removed.
-    """
-
-    field: str
-    what: str
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PresentState:
-    """The present state, as far as causes depend on it.
-
-    Attributes:
-        loader: With the class, its names and its volumes.
-        origins: Tells where values came from.
-        applied: What is in use.
-        variables: The leaves for which the environment or a ``.env`` file has a variable.
-        frozen: By index of a volume, its parts that can never change.
-        vanished: When the key of a field was removed, by field that fell back.
-        gone_entries: The entries of mappings whose keys were removed, by name.
-        watcher: What notices changes.
-        started_at: When the process started.
-        replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
-    """
-
-    loader: Loader[Any]
-    origins: Origins
-    applied: Loaded[Any]
-    variables: tuple[str, ...]
-    frozen: Frozens
-    vanished: Mapping[str, datetime]
-    gone_entries: Mapping[str, GoneEntry]
-    watcher: Mode
-    started_at: datetime
-    replaced: bool
-
-    @property
-    def feeds(self) -> Feeds:
-        """What each volume gives."""
-        return self.applied.feeds
-
-    def has_content_of(self, other: PresentState) -> bool:
-        """Whether the values and their origins are the same."""
-        same = self.applied is other.applied
-        return same and self.frozen == other.frozen and self.vanished == other.vanished
-
-    def origin(self, name: str) -> Origin:
-        """The origin of a leaf."""
-        return self.origins.of(name, self.applied, self.frozen, self.vanished)
-
-    def unexpected(self) -> list[str]:
-        """The leaves that the environment holds too, except those that the class expects from there."""
-        expected = expected_from_environment(self)
-        return [name for name in self.variables if not {name, name.split(".")[0]} & expected]
-
-    @property
-    def paths(self) -> list[str]:
-        """The path of each volume."""
-        return [volume.path for volume in self.loader.volumes]
 
 
 def detect_causes(state: PresentState) -> Iterator[Cause]:
@@ -113,17 +40,13 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _left_out(state)
         yield from _missing_documents(state)
         yield from _without_prefix(state)
+    yield from detect_frozen_sources(state)
     yield from _dropped(state)
     yield from _unknown_names(state)
     yield from _missing(state)
     yield from _polling(state)
     yield from _replaced(state)
     yield from _threads()
-
-
-def expected_from_environment(state: PresentState) -> frozenset[str]:
-    """The fields that the class expects from the environment."""
-    return frozenset(state.loader.cls.model_config.get("from_environment", ()))
 
 
 Served = list[tuple[str, Origin]]
@@ -456,26 +379,6 @@ def _threads() -> Iterator[Cause]:
             "the process has real threads",
             problem=True,
         )
-
-
-def frozen_fields(state: PresentState) -> tuple[str, ...]:
-    """The fields that cannot change although the class has volumes."""
-    if not state.loader.volumes:
-        return ()
-    expected = expected_from_environment(state)
-    return tuple(name for name in _may_be_frozen(state) if _is_frozen(state, name, expected))
-
-
-def _may_be_frozen(state: PresentState) -> tuple[str, ...]:
-    """The fields for which that is worth asking: without a frozen mount, all others come from a volume that moves."""
-    return tuple(name for name, _ in leaves(state.applied.snapshot)) if state.frozen else state.variables
-
-
-def _is_frozen(state: PresentState, name: str, expected: frozenset[str]) -> bool:
-    origin = state.origin(name)
-    if origin.kind == "volume":
-        return not origin.live and not state.loader.plan.needs_restart(name)
-    return origin.kind in ("environment", "dotenv") and not {name, name.split(".", maxsplit=1)[0]} & expected
 
 
 def describe_frozen(parts: Mapping[str, Frozen]) -> dict[str, str]:

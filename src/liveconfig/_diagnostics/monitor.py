@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 from liveconfig import _clock
 from liveconfig._delivery import Version
-from liveconfig._diagnostics.detectors import GoneEntry, PresentState, detect_causes, frozen_fields
+from liveconfig._diagnostics.detectors import detect_causes
+from liveconfig._diagnostics.frozen import frozen_fields
 from liveconfig._diagnostics.history import History
+from liveconfig._diagnostics.present import GoneEntry, PresentState
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, NearestFields, Observation, content_of, sentences_about, status_of
@@ -244,15 +246,21 @@ class Monitor:
             known = self._content = present, content_of(present, self._near)
         return known[1]
 
+    def _by_sources(self, snapshot: Any) -> tuple[str, ...]:
+        return self._loader.sources.given_by_sources(snapshot, follows_volumes=bool(self._loader.volumes))
+
     def _present(self, applied: Loaded[Any]) -> PresentState:
         known = self._content
         same = known is not None and known[0].applied is applied
-        variables = known[0].variables if known and same else self._loader.sources.variables(applied.snapshot)
+        snapshot = applied.snapshot
+        variables = known[0].variables if known and same else self._loader.sources.variables(snapshot)
+        by_sources = known[0].by_sources if known and same else self._by_sources(snapshot)
         return PresentState(
             self._loader,
             self._origins,
             applied,
             variables,
+            by_sources,
             self._frozen,
             dict(self._vanished),
             dict(self._gone),

@@ -11,7 +11,9 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
-from liveconfig._diagnostics.detectors import PresentState, describe_frozen, frozen_fields, missing_documents
+from liveconfig._diagnostics.detectors import describe_frozen, missing_documents
+from liveconfig._diagnostics.frozen import frozen_fields
+from liveconfig._diagnostics.present import PresentState
 from liveconfig._diagnostics.process import started_at
 from liveconfig._diagnostics.unfollowed import Sighting
 from liveconfig._diagnostics.wording import held_back

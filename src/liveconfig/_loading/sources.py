@@ -60,6 +60,7 @@ class Layer:
         values: The data for pydantic.
         variables: For the environment and ``.env``: the variable by dotted field.
         path: The files that were read, where they are known.
+        is_mounted: Whether one of them lies on a volume that the kubelet writes.
     """
 
     kind: OriginKind | None
@@ -67,6 +68,7 @@ class Layer:
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
     path: str | None = None
+    is_mounted: bool = False
 
     def value(self, nodes: Sequence[Node]) -> Any:
         """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
@@ -155,10 +157,10 @@ class Sources:
         if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
             values = self._of_environment(source)
             kind = _kind_of(source)
-            known = kind in ("environment", "dotenv")
-            return Layer(kind, name, values, self._variables(source) if known else {}, _path_of(source))
+            variables = self._variables(source) if kind in ("environment", "dotenv") else {}
+            return Layer(kind, name, values, variables, *_files_of(source))
         given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
-        return Layer("init" if given else "source", name, source(), path=_path_of(source))
+        return Layer("init" if given else "source", name, source(), {}, *_files_of(source))
 
     def _of_environment(self, source: EnvSettingsSource) -> dict[str, Any]:
         if type(source) is EnvSettingsSource:
@@ -209,9 +211,13 @@ class Sources:
             return tuple(name for name in found if name in there)
         return tuple(found)
 
-    def given_by_sources(self, snapshot: BaseModel) -> tuple[str, ...]:
-        """The leaves of a snapshot for which a source that the class added has a value."""
-        layers = [layer for layer in self.layers if layer.kind == "source" and layer.values]
+    def given_by_sources(self, snapshot: BaseModel, *, follows_volumes: bool) -> tuple[str, ...]:
+        """The leaves of a snapshot for which a source that the class added has a value.
+
+        Of a class without volumes only those count that are read from a file on a volume: nothing else is live there.
+        """
+        added = (layer for layer in self.layers if layer.kind == "source" and layer.values)
+        layers = [layer for layer in added if follows_volumes or layer.is_mounted]
         if not layers:
             return ()
         paths = ((name, self.plan.path(name)) for name, _ in leaves(snapshot))
@@ -251,12 +257,26 @@ def _kind_of(source: EnvSettingsSource) -> OriginKind:
     return "source" if own or any(name.lower() not in known for name in source.env_vars) else "environment"
 
 
-def _path_of(source: SourceCallable) -> str | None:
-    """The files that a source reads: of a `.env` source, and of pydantic-settings' sources of files."""
+def _files_of(source: SourceCallable) -> tuple[str | None, bool]:
+    """The files that a source reads, and whether one of them lies on a volume.
+
+    They are known of a `.env` source, and of pydantic-settings' sources of files.
+    """
     held: Mapping[str, Any] = getattr(source, "__dict__", {})
     given = held.get("env_file") or next((held[name] for name in held if name.endswith("_file_path")), None)
     several = given if isinstance(given, (list, tuple)) else [given]
-    return ", ".join(str(each) for each in several if each is not None) or None
+    paths = [str(each) for each in several if each is not None]
+    return ", ".join(paths) or None, any(map(_is_mounted, paths))
+
+
+def _is_mounted(path: str) -> bool:
+    """Whether a file lies in a directory that the kubelet writes, or below one."""
+    folder = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
+    while not os.path.lexists(os.path.join(folder, "..data")):
+        if folder == os.path.dirname(folder):
+            return False
+        folder = os.path.dirname(folder)
+    return True
 
 
 def _names_for(source: EnvSettingsSource, root: Node) -> dict[str, None]:

@@ -199,6 +199,7 @@ def _named(origin: Json) -> str:
         "volume": origin["path"],
         "environment": f"variable {origin['name']}",
         "dotenv": f"{origin['name']} in {origin['path']}",
+        "source": f"{origin['name']} {origin['path'] or ''}".strip(),
         "init": "given in the code",
         "override": "override() in a test",
     }

@@ -1,0 +1,92 @@
+"""The present state of one settings object, as far as causes depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from liveconfig._loading import Feeds, Frozens, Loaded, Loader, Origins
+from liveconfig._watching import Mode
+from liveconfig.origin import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class GoneEntry:
+    """An entry of a mapping whose key was removed.
+
+    Attributes:
+        field: The field.
+        what: What was removed from where, in words.
+        since: When it was removed.
+    """
+
+    field: str
+    what: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresentState:
+    """The present state, as far as causes depend on it.
+
+    Attributes:
+        loader: With the class, its names and its volumes.
+        origins: Tells where values came from.
+        applied: What is in use.
+        variables: The leaves for which the environment or a ``.env`` file has a variable.
+        by_sources: The leaves for which a source that the class added has a value.
+        frozen: By index of a volume, its parts that can never change.
+        vanished: When the key of a field was removed, by field that fell back.
+        gone_entries: The entries of mappings whose keys were removed, by name.
+        watcher: What notices changes.
+        started_at: When the process started.
+        replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
+    """
+
+    loader: Loader[Any]
+    origins: Origins
+    applied: Loaded[Any]
+    variables: tuple[str, ...]
+    by_sources: tuple[str, ...]
+    frozen: Frozens
+    vanished: Mapping[str, datetime]
+    gone_entries: Mapping[str, GoneEntry]
+    watcher: Mode
+    started_at: datetime
+    replaced: bool
+
+    @property
+    def feeds(self) -> Feeds:
+        """What each volume gives."""
+        return self.applied.feeds
+
+    def has_content_of(self, other: PresentState) -> bool:
+        """Whether the values and their origins are the same."""
+        same = self.applied is other.applied
+        return same and self.frozen == other.frozen and self.vanished == other.vanished
+
+    def origin(self, name: str) -> Origin:
+        """The origin of a leaf."""
+        return self.origins.of(name, self.applied, self.frozen, self.vanished)
+
+    def unexpected(self) -> list[str]:
+        """The leaves that the environment holds too, except those that the class expects from there."""
+        expected = expected_from_environment(self)
+        return [name for name in self.variables if not is_expected(name, expected)]
+
+    @property
+    def paths(self) -> list[str]:
+        """The path of each volume."""
+        return [volume.path for volume in self.loader.volumes]
+
+
+def expected_from_environment(state: PresentState) -> frozenset[str]:
+    """The fields that the class expects from the environment."""
+    return frozenset(state.loader.cls.model_config.get("from_environment", ()))
+
+
+def is_expected(name: str, expected: frozenset[str]) -> bool:
+    """Whether a leaf, or the field of the first level around it, is expected not to change."""
+    return name in expected or name.partition(".")[0] in expected

@@ -1,0 +1,434 @@
+"""Sources beside the volumes: those of the hook, the command line, `.env` files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic_settings import (
+    CliApp,
+    CliSettingsSource,
+    CliSubCommand,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    JsonConfigSettingsSource,
+    PydanticBaseSettingsSource,
+    TomlConfigSettingsSource,
+    YamlConfigSettingsSource,
+    get_subcommand,
+)
+
+from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
+
+
+def with_sources(*make: Any, above: bool = False, **config: Any) -> type[Settings]:
+    """A class whose hook adds sources, above or below the volumes."""
+
+    class WithSources(Settings):
+        model_config = SettingsConfigDict(watch=False, **config)
+        message: str = "default"
+        number: int = 0
+        other: str = "default"
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            added = tuple(each(settings_cls) for each in make)
+            own = (init_settings, *added) if above else (init_settings,)
+            return (*own, file_secret_settings, env_settings, dotenv_settings, *(() if above else added))
+
+    return WithSources
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+FILES = [
+    ("app.yaml", "message: file\nnumber: 5\n", lambda path: lambda cls: YamlConfigSettingsSource(cls, yaml_file=path)),
+    (
+        "app.json",
+        '{"message": "file", "number": 5}',
+        lambda path: lambda cls: JsonConfigSettingsSource(cls, json_file=path),
+    ),
+    (
+        "app.toml",
+        'message = "file"\nnumber = 5\n',
+        lambda path: lambda cls: TomlConfigSettingsSource(cls, toml_file=path),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "source"), FILES)
+@pytest.mark.parametrize("above", [True, False])
+def test_a_source_of_a_file_on_a_volume(kubelet_volume, load, caplog, name, text, source, above):
+    """K04: a source of a file on a volume is frozen: origin `source`, one warning with all fields and the cure."""
+    kubelet_volume.write({name: text, "other": "volume"})
+    cls = with_sources(source(f"{kubelet_volume.path}/{name}"), above=above)
+    settings = load(cls, _volumes=kubelet_volume.path)
+    status = settings.live.status()
+    assert (settings.message, settings.number, settings.other) == ("file", 5, "volume")
+    origin = settings.live.origin("message")
+    assert (origin.kind, origin.path, origin.live) == ("source", f"{kubelet_volume.path}/{name}", False)
+    assert origin.name == source("x")(cls).__class__.__name__
+    assert set(status.frozen) == {"message", "number"}
+    assert {(stale.field, stale.reason) for stale in status.stale} == {("message", "source"), ("number", "source")}
+    assert status.healthy
+    (line,) = [each for each in lines(caplog) if "WithSources" in each]
+    assert "`message`, `number`" in line
+    assert f"documents=['{name}']" in line
+    kubelet_volume.write({name: text.replace("file", "moved on"), "other": "volume 2"})
+    assert settings.live.reload()
+    assert (settings.message, settings.other) == ("file", "volume 2")
+    assert set(settings.live.status().frozen) == {"message", "number"}
+
+
+@pytest.mark.parametrize("expected", [["message", "number"], ["message"]])
+def test_sources_that_are_meant(kubelet_volume, load, caplog, expected):
+    """K04: fields in from_environment are not warned of and not frozen, whatever frozen source serves them."""
+    kubelet_volume.write({"app.yaml": "message: file\nnumber: 5"})
+    path = f"{kubelet_volume.path}/app.yaml"
+    cls = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=path), from_environment=expected)
+    settings = load(cls, _volumes=kubelet_volume.path)
+    rest = {"message", "number"} - set(expected)
+    assert set(settings.live.status().frozen) == rest
+    assert [("`number`" in each, "`message`" in each) for each in lines(caplog)] == [(True, False)] * len(rest)
+
+
+def test_a_file_that_no_volume_holds(kubelet_volume, load, caplog, tmp_path):
+    """K04: for a file beside the volumes the warning says to mount it, and from where it would be read."""
+    (tmp_path / "app.yaml").write_text("message: file")
+    kubelet_volume.write({"other": "x"})
+    cls = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=tmp_path / "app.yaml"))
+    settings = load(cls, _volumes=kubelet_volume.path)
+    assert settings.live.status().frozen == ("message",)
+    assert any(f"volumes=['{tmp_path}'], documents=['app.yaml']" in line for line in lines(caplog))
+
+
+def test_a_class_without_volumes(kubelet_volume, load, caplog, tmp_path):
+    """K04: a class without volumes whose source reads a file on a volume is told so; one that reads another is not."""
+    kubelet_volume.write({"conf/app.yaml": "message: file"})
+    (tmp_path / "app.yaml").write_text("message: file")
+    elsewhere = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=tmp_path / "app.yaml"))
+    assert load(elsewhere).live.status().frozen == ()
+    mounted = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=f"{kubelet_volume.path}/conf/app.yaml"))
+    assert load(mounted).live.status().frozen == ("message",)
+    assert len(lines(caplog)) == 1
+
+
+def test_a_function(kubelet_volume, load, caplog):
+    """K04: a function in the hook is a source by its name."""
+
+    def from_the_vault() -> dict[str, Any]:
+        return {"message": "vault"}
+
+    kubelet_volume.write({"other": "x"})
+    settings = load(with_sources(lambda _: from_the_vault), _volumes=kubelet_volume.path)
+    origin = settings.live.origin("message")
+    assert (settings.message, origin.kind, origin.name) == ("vault", "source", "from_the_vault")
+    assert settings.live.status().frozen == ("message",)
+    assert any("from_the_vault" in line for line in lines(caplog))
+
+
+def test_what_a_volume_decides_is_not_frozen(kubelet_volume, load):
+    """K04: a field that a volume decides is live, though a source below has it too, and says so in its shadows."""
+    kubelet_volume.write({"message": "volume", "app.yaml": "message: file"})
+    path = f"{kubelet_volume.path}/app.yaml"
+    cls = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=path))
+    settings = load(cls, _volumes=kubelet_volume.path)
+    origin = settings.live.origin("message")
+    assert (origin.kind, [shadow.kind for shadow in origin.shadows]) == ("volume", ["source"])
+    assert settings.live.status().frozen == ()
+
+
+def test_sources_of_code_are_not_frozen(kubelet_volume, load, caplog):
+    """K04: a source that the hook fills from the code counts as arguments do."""
+    kubelet_volume.write({"other": "x"})
+    cls = with_sources(lambda cls: InitSettingsSource(cls, init_kwargs={"message": "code"}))
+    settings = load(cls, _volumes=kubelet_volume.path)
+    assert settings.live.origin("message").kind == "init"
+    assert settings.live.status().frozen == ()
+    assert lines(caplog) == []
+
+
+def test_explain_says_frozen(kubelet_volume, tmp_path):
+    """K04: `liveconfig explain` of such a class says FROZEN, names the cure, and its exit code is 1."""
+    kubelet_volume.write({"app.yaml": "message: file", "other": "x"})
+    (tmp_path / "app.py").write_text(f"""
+from pydantic_settings import YamlConfigSettingsSource
+from liveconfig import Settings, SettingsConfigDict
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes=[{str(kubelet_volume.path)!r}], yaml_file={str(kubelet_volume.path / "app.yaml")!r})
+    message: str = "default"
+    other: str = "default"
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls, init_settings, file_secret_settings, **others):
+        return init_settings, file_secret_settings, YamlConfigSettingsSource(settings_cls)
+""")
+    command = [sys.executable, "-m", "liveconfig", "explain", "app:App"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 1, done.stderr
+    assert "FROZEN: message." in text
+    assert "documents=['app.yaml']" in text
+    assert "YamlConfigSettingsSource" in text
+    done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, json.loads(done.stdout)["frozen"]) == (1, ["message"])
+
+
+# Sources that fill themselves, that look around, that are configured
+
+
+class LateSource(EnvSettingsSource):
+    """Fills its variables when it is called, as Google's Secret Manager source does."""
+
+    def __call__(self) -> dict[str, Any]:
+        self.env_vars = {"message": "late", "number": "5"}
+        return super().__call__()
+
+
+class Vault(EnvSettingsSource):
+    """Fills its variables from elsewhere, as AWS' and Azure's sources do."""
+
+    def _load_env_vars(self) -> dict[str, str | None]:
+        return {"message": "vault"}
+
+
+class Commas(EnvSettingsSource):
+    """Reads the environment in a way of its own."""
+
+    def prepare_field_value(self, field_name: str, field: Any, value: Any, value_is_complex: bool) -> Any:
+        return f"prepared {value}" if field_name == "message" and value else None
+
+
+@pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault")])
+def test_sources_that_fill_themselves(kubelet_volume, load, source, message):
+    """K19: a source that fills its variables when it is called is asked, and is a source of its own."""
+    kubelet_volume.write({"other": "x"})
+    settings = load(with_sources(source), _volumes=kubelet_volume.path)
+    assert settings.message == message
+    origin = settings.live.origin("message")
+    assert (origin.kind, origin.name) == ("source", source.__name__)
+
+
+def test_a_source_of_the_environment(kubelet_volume, load, monkeypatch):
+    """K19: a source of the class that reads the environment in its own way is the environment."""
+    monkeypatch.setenv("MESSAGE", "x")
+    kubelet_volume.write({"other": "x"})
+    settings = load(with_sources(Commas, above=True), _volumes=kubelet_volume.path)
+    assert settings.message == "prepared x"
+    origin = settings.live.origin("message")
+    assert (origin.kind, origin.name) == ("environment", "MESSAGE")
+
+
+class Looking(PydanticBaseSettingsSource):
+    """Needs what the sources before it gave."""
+
+    seen: list[tuple[dict[str, Any], dict[str, Any]]]
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        type(self).seen.append((dict(self.current_state), dict(self.settings_sources_data)))
+        return {"message": f"for {self.current_state.get('other')}"}
+
+
+def test_a_source_sees_the_volumes(kubelet_volume, load):
+    """K21: a source after the volumes sees a mounted value in `current_state` and in `settings_sources_data`."""
+    Looking.seen = []
+    kubelet_volume.write({"other": "token"})
+    settings = load(with_sources(Looking), _volumes=kubelet_volume.path, number=5)
+    assert settings.message == "for token"
+    ((state, by_source),) = Looking.seen
+    assert state == {"other": "token", "number": 5}
+    assert by_source["InitSettingsSource"] == {"number": 5}
+    assert by_source["VolumesSource"] == {"other": "token"}
+    kubelet_volume.write({"other": "moved on"})
+    assert settings.live.reload()
+    assert (settings.message, settings.other, len(Looking.seen)) == ("for token", "moved on", 1)
+
+
+def test_a_source_before_the_volumes(kubelet_volume, load):
+    """K21: a source before the volumes sees what stands before it, and not the volumes."""
+    Looking.seen = []
+    kubelet_volume.write({"other": "token"})
+    assert load(with_sources(Looking, above=True), _volumes=kubelet_volume.path).message == "for None"
+
+
+def test_sources_see_each_other(kubelet_volume, load):
+    """K21: of two sources the second sees what the first gave, and the order of the hook holds."""
+    Looking.seen = []
+
+    def first() -> dict[str, Any]:
+        return {"other": "first", "message": "first"}
+
+    kubelet_volume.write({"number": "5"})
+    settings = load(with_sources(lambda _: first, Looking), _volumes=kubelet_volume.path)
+    assert Looking.seen[0][0] == {"number": "5", "other": "first", "message": "first"}
+    assert Looking.seen[0][1]["first"] == {"other": "first", "message": "first"}
+    assert settings.message == "first"
+
+
+def test_an_encoding(kubelet_volume, load, tmp_path):
+    """K20: a .env file is read in the encoding that the class names, and its names are told as they are spelled."""
+    (tmp_path / "env").write_bytes("Message=grüße".encode("latin-1"))
+    cls = with_sources(env_file=tmp_path / "env", env_file_encoding="latin-1")
+    settings = load(cls, _volumes=kubelet_volume.path)
+    assert settings.message == "grüße"
+    origin = settings.live.origin("message")
+    assert (origin.kind, origin.name, origin.path) == ("dotenv", "Message", str(tmp_path / "env"))
+    (tmp_path / "wide").write_text("MESSAGE=wide", encoding="utf-16")
+    assert load(cls, _env_file=tmp_path / "wide", _env_file_encoding="utf-16").message == "wide"
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo(kubelet_volume, load, tmp_path):
+    """K20: a .env file that is a FIFO is read once."""
+    fifo = tmp_path / "env"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: Path(fifo).write_text("MESSAGE=fifo"))
+    writer.start()
+    settings = load(with_sources(), _env_file=fifo, _volumes=kubelet_volume.path)
+    writer.join()
+    assert settings.message in ("fifo", "default")  # a release of pydantic-settings passes over what is no file
+    assert settings.live.origin("message").kind in ("dotenv", "default")
+
+
+def test_an_own_source_of_a_file(kubelet_volume, load, tmp_path):
+    """K20: a source of a .env file that the hook makes is a .env file as well."""
+    (tmp_path / "env").write_text("MESSAGE=x")
+    cls = with_sources(lambda cls: DotEnvSettingsSource(cls, env_file=tmp_path / "env"))
+    settings = load(cls, _volumes=kubelet_volume.path)
+    assert (settings.message, settings.live.origin("message").kind) == ("x", "dotenv")
+
+
+@pytest.mark.parametrize("config", [{"yaml_file": "app.yaml"}, {"secrets_nested_delimiter": "__"}, {"toml_file": "a"}])
+def test_configuration_without_effect(config):
+    """K22: a key of a source that the class does not use is warned of, as pydantic-settings does."""
+    cls = with_sources(**config)
+    with pytest.warns(UserWarning, match=next(iter(config))):
+        cls().live.close()
+
+
+# The command line
+
+
+class Database(BaseModel):
+    user: str = "nobody"
+    password: SecretStr = SecretStr("none")
+
+
+class Init(BaseModel):
+    directory: str = "."
+
+    def cli_cmd(self) -> None:
+        ran.append(self.directory)
+
+
+ran: list[str] = []
+
+
+class Line(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    port: int = 80
+    message: str = "default"
+    db: Database = Database()
+
+
+class Required(Line):
+    token: str
+
+
+class Commands(Line):
+    init: CliSubCommand[Init]
+
+    def cli_cmd(self) -> None:
+        CliApp.run_subcommand(self)
+
+
+def test_cli_app(kubelet_volume, caplog):
+    """K10: CliApp.run takes the command line, above the volumes; it is neither frozen nor warned of."""
+    kubelet_volume.write({"port": "8000", "message": "volume", "db.user": "volume"})
+
+    class App(Line):
+        model_config = SettingsConfigDict(volumes=[kubelet_volume.path])
+
+    settings = CliApp.run(App, cli_args=["--port", "9", "--db.user", "line"])
+    assert (settings.port, settings.message, settings.db.user) == (9, "volume", "line")
+    assert settings.live.origin("port").kind == settings.live.origin("db.user").kind == "init"
+    assert [shadow.kind for shadow in settings.live.origin("port").shadows] == ["volume"]
+    assert settings.live.status().frozen == ()
+    assert lines(caplog) == []
+    kubelet_volume.write({"port": "8001", "message": "moved on"})
+    assert settings.live.reload()
+    assert (settings.port, settings.message, settings.db.user) == (9, "moved on", "line")
+
+
+def test_cli_app_and_a_required_field(kubelet_volume):
+    """K10: a required field may come from the command line or from an argument; without it there is an error."""
+    assert CliApp.run(Required, cli_args=["--token", "x"]).token == "x"
+    assert CliApp.run(Required, cli_args=[], token="given").token == "given"
+    with pytest.raises(InvalidSettingsError, match="token"):
+        CliApp.run(Required, cli_args=[])
+
+
+def test_cli_app_and_subcommands():
+    """K10: subcommands are found and run."""
+    ran.clear()
+    settings = CliApp.run(Commands, cli_args=["--port", "9", "init", "--directory", "/x"])
+    assert (settings.port, get_subcommand(settings).directory, ran) == (9, "/x", ["/x"])
+
+
+def test_arguments_to_parse(kubelet_volume, load, monkeypatch):
+    """K10: _cli_parse_args, cli_parse_args and sys.argv are parsed; names are compared as the class compares them."""
+    kubelet_volume.write({"port": "8000"})
+    assert load(Line, _volumes=kubelet_volume.path, _cli_parse_args=["--port=9"]).port == 9
+    assert load(Line, _volumes=kubelet_volume.path, _cli_parse_args=["--PORT=9"]).port == 9
+    assert load(Line, _volumes=kubelet_volume.path, _cli_parse_args=False).port == 8000
+
+    class Always(Line):
+        model_config = SettingsConfigDict(cli_parse_args=True)
+
+    monkeypatch.setattr(sys, "argv", ["app", "--message", "line"])
+    assert load(Always).message == "line"
+
+
+@pytest.mark.parametrize("how", ["parsed", "by the constructor", "by CliApp"])
+def test_a_source_in_the_hook(how, load):
+    """K10: a CliSettingsSource in the hook stands where it was put, and is parsed where it was not yet."""
+
+    class Placed(Line):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            arguments = ["--port", "9"] if how == "parsed" else None
+            return init_settings, CliSettingsSource(settings_cls, cli_parse_args=arguments), env_settings
+
+    if how == "by CliApp":
+        settings = CliApp.run(Placed, cli_args=["--port", "9"])
+    else:
+        settings = load(Placed, **({} if how == "parsed" else {"_cli_parse_args": ["--port", "9"]}))
+    assert (settings.port, settings.live.origin("port").kind) == (9, "init")
+    assert settings.live.status().frozen == ()
+
+
+def test_help(capsys):
+    """K10: --help prints the fields and ends the program, as in pydantic-settings."""
+    with pytest.raises(SystemExit) as caught:
+        CliApp.run(Line, cli_args=["--help"])
+    assert caught.value.code == 0
+    assert "--port" in capsys.readouterr().out
