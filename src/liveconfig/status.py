@@ -72,11 +72,19 @@ class SubscriberStatus:
 
 @dataclass(frozen=True, slots=True)
 class UnusedKey:
-    """A key on a volume that no field uses, with the nearest field name."""
+    """A key on a volume that no field uses.
+
+    Attributes:
+        volume: The path of the volume.
+        key: The key; of a name inside a document, the document, a colon and the name.
+        nearest: The field with the nearest name; None if none is near.
+        hint: What to change, if that is known; None if not.
+    """
 
     volume: str
     key: str
     nearest: str | None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
@@ -577,3 +578,63 @@ def test_yaml_without_its_extra(kubelet_volume, load, monkeypatch):
     kubelet_volume.write({"application.yaml": "message: hello"})
     with pytest.raises(InvalidSettingsError, match=r"kube-liveconfig\[yaml\]"):
         load(App, _volumes=kubelet_volume.path, _watch=False)
+
+
+class TestNamesWithoutQuotes:
+    """Names that YAML reads as true, false or null where they have no quotes."""
+
+    class App(Settings):
+        model_config = SettingsConfigDict(documents=["app.yaml"], watch=False)
+        on: str = "default"
+        off: str = "default"
+        message: str = ""
+        words: dict[Any, str] = {}
+
+    @pytest.mark.parametrize("name", ["on", "yes", "off", "no", "null", "~", "true", "False", "Off"])
+    def test_reported(self, kubelet_volume, load, name):
+        """I07: such a name feeds no field, and is reported as unused, with the hint to put it in quotes."""
+        kubelet_volume.write({"app.yaml": f"{name}: x\nmessage: two\n"})
+        settings = load(self.App, _volumes=kubelet_volume.path)
+        (unused,) = settings.live.status().unused_keys
+        assert unused.key == f"app.yaml:{name}"
+        assert "quotes" in unused.hint
+        assert unused.nearest == {"on": "on", "off": "off", "Off": "off"}.get(name)
+        assert (settings.on, settings.off, settings.message) == ("default", "default", "two")
+
+    def test_inside_a_model(self, kubelet_volume, load):
+        """I07: a name inside a nested model is reported with the path to it."""
+
+        class Flags(BaseModel):
+            yes: str = "default"
+
+        class App(self.App):
+            flags: Flags = Flags()
+
+        kubelet_volume.write({"app.yaml": "flags: {yes: x, no: x}\n"})
+        settings = load(App, _volumes=kubelet_volume.path)
+        assert [each.key for each in settings.live.status().unused_keys] == ["app.yaml:flags.no", "app.yaml:flags.yes"]
+
+    def test_two_of_one_meaning(self, kubelet_volume, load):
+        """I07: two names that YAML reads alike, as `on` and `yes`, are refused with the hint at quotes."""
+        kubelet_volume.write({"app.yaml": "on: x\nyes: y\n"})
+        with pytest.raises(InvalidSettingsError, match="in quotes"):
+            load(self.App, _volumes=kubelet_volume.path)
+
+    def test_with_quotes(self, kubelet_volume, load):
+        """I07: in quotes it feeds its field."""
+        kubelet_volume.write({"app.yaml": '"on": x\n'})
+        settings = load(self.App, _volumes=kubelet_volume.path)
+        assert settings.on == "x"
+        assert settings.live.status().unused_keys == ()
+
+    def test_entries_of_a_mapping(self, kubelet_volume, load):
+        """A mapping that is itself the value of a field keeps such names as YAML reads them."""
+        kubelet_volume.write({"app.yaml": "words: {on: a, 3: b, x: c}\n"})
+        settings = load(self.App, _volumes=kubelet_volume.path)
+        assert settings.words == {True: "a", 3: "b", "x": "c"}
+        assert settings.live.status().unused_keys == ()
+
+    def test_nothing_else_is_shown(self, kubelet_volume, load, canary):
+        """I07: no value stands in the report."""
+        kubelet_volume.write({"app.yaml": f"on: {canary}\n"})
+        assert canary not in str(load(self.App, _volumes=kubelet_volume.path).live.status().as_dict())

@@ -285,8 +285,13 @@ def _unused(present: PresentState, origins: Mapping[str, Origin], near: NearestF
             close = None  # the field's name and a secret after it, with no separator between
         if close or not document:
             yield UnusedKey(path, key, fields[close] if close else None)
+    for feed in present.feeds:
+        for key in feed.unquoted:
+            name = canonical(key.rpartition(":")[2])
+            yield UnusedKey(feed.revision.path, key, fields.get(name), _QUOTES)
 
 
+_QUOTES = "put the name in quotes: without them, YAML reads it as true, false or null"
 _COMPARED = 200
 _REMEMBERED = 10_000
 _TYPING_ERROR = 2

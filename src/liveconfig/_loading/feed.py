@@ -15,6 +15,7 @@ from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_
 from liveconfig._loading.limits import DocumentError
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind
+from liveconfig._loading.yaml import NamedMapping
 from liveconfig._volumes import Revision
 
 
@@ -29,6 +30,7 @@ class Feed:
         entries: The key by ``dotted/entry``, where a key feeds one entry of a field that is a mapping.
         paths: The steps to each of these entries.
         unused: Keys that feed no field.
+        unquoted: Names in YAML documents that feed no field because they have no quotes: ``on``, ``yes``, ``null``.
         secret: Whether everything from this volume is a secret.
         since: When each file came to hold what it holds.
     """
@@ -39,6 +41,7 @@ class Feed:
     entries: Mapping[str, str]
     paths: Mapping[str, Path] = field(repr=False, compare=False)
     unused: tuple[str, ...]
+    unquoted: tuple[str, ...]
     secret: bool
     since: Mapping[str, datetime] = field(compare=False)
 
@@ -77,8 +80,8 @@ def feed(
         single = {key: content for key, content in single.items() if key not in present}
     layer.keys_over(single)
     since = _since(revision, before)
-    unused = tuple(sorted(layer.unused))
-    return Feed(revision, layer.values, layer.keys, layer.entries, layer.paths, unused, secret, since)
+    unused, unquoted = tuple(sorted(layer.unused)), tuple(sorted(layer.unquoted))
+    return Feed(revision, layer.values, layer.keys, layer.entries, layer.paths, unused, unquoted, secret, since)
 
 
 def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
@@ -130,6 +133,7 @@ class _Layer:
         self.entries: dict[str, str] = {}
         self.paths: dict[str, Path] = {}
         self.unused: list[str] = []
+        self.unquoted: list[str] = []
 
     def document(self, name: str, form: str, content: bytes) -> None:
         """Take the names of a document."""
@@ -238,7 +242,11 @@ class _Layer:
         """A mapping of fields with the names that pydantic knows; the others as they are."""
         values: dict[str, Any] = {}
         claims = _Claims()
+        unquoted = data.unquoted if isinstance(data, NamedMapping) else {}
         for name, value in data.items():
+            if name in unquoted:  # no field has such a name
+                self.unquoted.append(f"{key}:{at}{unquoted[name]}")
+                continue
             paths = self._plan.find(inside, str(name))
             for path in paths:
                 other = claims.add(path, str(name))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from liveconfig._loading.limits import MAX_DEPTH, MAX_NODES, DocumentError
 
 _MERGE = "tag:yaml.org,2002:merge"
+_SAME = "a name stands twice in one mapping: without quotes, `on` and `yes` mean the same, so put them in quotes"
 _MAX_DIGITS = 4300  # as Python has it for decimal numbers
 
 
@@ -55,7 +56,18 @@ def _loader(yaml: ModuleType) -> Any:
     loader: Any = type("_StrictLoader", (_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
     for kind in ("int", "float"):
         loader.add_constructor(f"tag:yaml.org,2002:{kind}", _Strict.construct_number)
+    loader.add_constructor("tag:yaml.org,2002:map", _Strict.construct_map)
     return loader
+
+
+class NamedMapping(dict[Any, Any]):
+    """A mapping of YAML that knows its names without quotes that YAML does not read as text.
+
+    Attributes:
+        unquoted: The text that was written, by the name that YAML made of it: ``on`` is True, ``null`` is None.
+    """
+
+    unquoted: Mapping[Any, str] = MappingProxyType({})
 
 
 _AnyLoader: Any = object  # in use it stands before one of PyYAML's, which is not imported yet
@@ -75,6 +87,17 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
         result: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return result
 
+    def construct_map(self, node: Any) -> Iterator[NamedMapping]:
+        """A mapping, in two steps, because it may contain itself: first empty, then filled."""
+        mapping = NamedMapping()
+        yield mapping
+        mapping.update(self.construct_mapping(node))
+        mapping.unquoted = {
+            self.construct_object(name): name.value
+            for name, _ in node.value
+            if name.id == "scalar" and name.tag.rpartition(":")[2] in ("bool", "null")
+        }
+
     def flatten_mapping(self, node: Any) -> None:
         """Bring in what is merged, once for each node."""
         if id(node) in self._flat:
@@ -88,7 +111,9 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
             raise DocumentError(f"it has more than {MAX_NODES:,} entries once its merges are expanded")
         super().flatten_mapping(node)
         if len({self.construct_object(name) for name in own}) < len(own):
-            raise DocumentError(f"a name stands twice in one mapping (line {node.start_mark.line + 1})")
+            written = {name.value for name in own}
+            same = "a name stands twice in one mapping" if len(written) < len(own) else _SAME
+            raise DocumentError(f"{same} (line {node.start_mark.line + 1})")
 
     def construct_number(self, node: Any) -> Any:
         """Read a number of sane length: ``1:1:1`` is one to the base of 60, whatever its length."""

@@ -180,6 +180,8 @@ class _Page:
         for unused in self._status["unused_keys"]:
             nearest = f" (the nearest field is {unused['nearest']})" if unused["nearest"] else ""
             yield f"- {unused['volume']}/{unused['key']}{nearest}"
+            if unused.get("hint"):
+                yield f"  {unused['hint']}"
 
     def _failing(self) -> Iterator[str]:
         for each in self._status["subscribers"]:
