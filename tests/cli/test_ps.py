@@ -135,7 +135,30 @@ def test_expected_files_and_variables(capsys, tmp_path, monkeypatch):
     assert [each["expected"] for each in json.loads(output)["disk"]] == ["equal", "unknown", "different", "unknown"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "key": "x"}'])
+def _whole(**parts):
+    return json.dumps({"version": 1, "key": "00", "volumes": {}, **parts})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"version": 2}',
+        '{"version": 1}',
+        '{"version": 1, "key": "x"}',
+        _whole(volumes=[]),
+        _whole(volumes={"/a": ["x"]}),
+        _whole(volumes={"/a": {"x": "no digest"}}),
+        _whole(volumes={"/a": {"x": "\u00e4" * 64}}),
+        _whole(volumes={"/a\0b": None}),
+        _whole(volumes={"/\ud800": None}),
+        _whole(partial="/a"),
+        _whole(partial=[5]),
+        _whole(files={"/a": 5}),
+        _whole(environment=[["A", "B"]]),
+    ],
+)
 def test_a_bad_document(capsys, tmp_path, content):
     """A document that cannot be read is one line on standard error and exit code 2."""
     (tmp_path / "bad").write_text(content)
@@ -147,6 +170,27 @@ def test_a_document_that_is_not_there(capsys, tmp_path):
     """A file that does not exist is one line on standard error and exit code 2."""
     assert main(["ps", "--expect", str(tmp_path / "none")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+def test_what_should_not_be_there(capsys, tmp_path, monkeypatch):
+    """``--expect`` compares a variable and a file that should not exist."""
+    monkeypatch.setenv("MESSAGE", "two")
+    (tmp_path / "single").write_text("one")
+    expected = document(
+        tmp_path,
+        files={str(tmp_path / "single"): "", str(tmp_path / "none"): ""},
+        environment={"MESSAGE": "", "LIVECONFIG_NO_SUCH": ""},
+    )
+    _, output = ps(capsys, "--json", "--expect", expected)
+    found = [each["expected"] for each in json.loads(output)["disk"]]
+    assert found == ["different", "equal", "different", "equal"]
+
+
+def test_standard_input_is_closed(capsys, monkeypatch):
+    """``--expect -`` without standard input is one line on standard error and exit code 2."""
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["ps", "--expect", "-"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
 
 
 def test_the_standard_library_only():

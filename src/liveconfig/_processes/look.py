@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,23 +29,35 @@ def fingerprint_of(token: object) -> str:
     return sha256(repr(token).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def compared(settings: tuple[SettingsReport, ...], root: str) -> tuple[SettingsReport, ...]:
-    """The settings objects of one process, with the state that the disk shows.
+class Look:
+    """Compares the settings objects of one process with the disk.
+
+    It starts at once, on a thread of its own: a mount that hangs answers to no time limit. Looks at many processes
+    run beside each other, so that their mounts hang for `PATIENCE` together.
 
     Args:
         settings: As the process reported them.
         root: Its root directory, ``/proc/PID/root``.
     """
-    found: list[SettingsReport] = []
-    _in_time(lambda: found.extend(_compared(each, root) for each in settings))
-    return (*found, *(_unanswered(each) for each in settings[len(found) :]))
 
+    def __init__(self, settings: tuple[SettingsReport, ...], root: str) -> None:
+        self._settings = settings
+        self._root = root
+        self._found: list[SettingsReport] = []
+        self._deadline = time.monotonic() + PATIENCE
+        self._thread = threading.Thread(target=self._run, name="liveconfig-look", daemon=True)
+        self._thread.start()
 
-def _in_time(look: Callable[[], object]) -> None:
-    """Look on a thread of its own: a mount that hangs answers to no time limit."""
-    thread = threading.Thread(target=look, name="liveconfig-look", daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a path that no file can have
+            for each in self._settings:
+                self._found.append(_compared(each, self._root))
+
+    def result(self) -> tuple[SettingsReport, ...]:
+        """The settings objects with the state that the disk shows; `unknown` where it did not answer in time."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        found = tuple(self._found)
+        return (*found, *(_unanswered(each) for each in self._settings[len(found) :]))
 
 
 def _unanswered(settings: SettingsReport) -> SettingsReport:

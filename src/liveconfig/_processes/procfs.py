@@ -12,8 +12,11 @@ from liveconfig._processes.memory_file import LINK
 LARGEST = 8 * 1024 * 1024
 """Bytes of a report at most; one of 64 settings objects with a full history has a few hundred thousand."""
 
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
-"""Options of the Python interpreter that take the next argument."""
+MOST_FILES = 16
+"""Memory files of one process that are read at most; one that forks has one."""
+
+_WITH_VALUE = "WX"
+"""Options of the Python interpreter that take a value."""
 
 
 class Process(NamedTuple):
@@ -72,6 +75,14 @@ def own_number(pid: int) -> int | None:
         return None
 
 
+def has_other_root(pid: int) -> bool:
+    """Whether a process has another root directory than this one, as in another container; False if it is not known."""
+    try:
+        return not os.path.samestat(os.stat(f"/proc/{pid}/root"), os.stat("/proc/self/root"))
+    except OSError:
+        return False
+
+
 def report_files(pid: int) -> list[str]:
     """The paths through which the memory files called ``liveconfig`` of a process can be read.
 
@@ -91,7 +102,7 @@ def report_files(pid: int) -> list[str]:
         raise NotReadable from None
     except OSError:
         return []  # it has ended
-    return found
+    return found[:MOST_FILES]
 
 
 def read(path: str) -> bytes | None:
@@ -140,16 +151,28 @@ def _name(pid: int) -> str:
 
 
 def _script(arguments: list[str]) -> list[str]:
+    """The file name of the script, ``-m`` with the module, or ``-c`` alone: the next argument is text of a program."""
     left = iter(arguments)
     for argument in left:
-        if argument in _WITH_VALUE:
-            next(left, None)
-        elif argument == "-m":
-            return ["-m", next(left, "")]
-        elif argument.startswith("-m") and not argument.startswith("--"):
-            return ["-m", argument[2:]]
-        elif argument.startswith("-c"):
-            return ["-c"]
-        elif not argument.startswith("-") or argument == "-":
+        if not argument.startswith("-") or argument == "-":
             return [os.path.basename(argument)] if argument else []
+        if argument.startswith("--"):
+            if argument == "--check-hash-based-pycs":
+                next(left, None)
+            continue
+        ending, value = _last_option(argument)
+        if ending == "c":
+            return ["-c"]
+        if ending == "m":
+            return ["-m", value or next(left, "")]
+        if ending in _WITH_VALUE and not value:
+            next(left, None)
     return []
+
+
+def _last_option(argument: str) -> tuple[str, str]:
+    """The option among joined ones, as in ``-uc``, that ends them because it takes a value; and that value."""
+    for at, letter in enumerate(argument[1:], 2):
+        if letter in f"cm{_WITH_VALUE}":
+            return letter, argument[at:]
+    return " ", ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from liveconfig._json import as_plain
@@ -119,37 +119,44 @@ class UnreadableReport(Exception):  # noqa: N818 - caught inside, never seen by 
     """A report is not what this version of liveconfig writes."""
 
 
-def settings_from_json(data: Any) -> SettingsReport:
-    """One settings object from a report; its state is what the process itself knows.
+def from_json(document: Mapping[str, Any]) -> tuple[tuple[SettingsReport, ...], int, str]:
+    """The settings objects of a report, how many more there are, and the version that wrote it.
+
+    The state of each is what the process itself knows.
 
     Raises:
         UnreadableReport: It has another shape.
     """
     try:
-        return SettingsReport(
-            name=_text(data["name"]),
-            version=int(data["version"]),
-            state=_one_of(data["state"], ("current", "rejected", "closed")),
-            healthy=data["healthy"] is True,
-            problems=_texts(data["problems"]),
-            volumes=tuple(_volume(each) for each in data["volumes"]),
-            applied_at=_time(data["applied_at"]),
-            apply_delay=_seconds(data["apply_delay"]),
-            frozen=_texts(data["frozen"]),
-            restart_pending=_texts(data["restart_pending"]),
-            stale=_texts(data["stale"]),
-            failing_subscribers=_texts(data["failing_subscribers"]),
-            watcher=_one_of(data["watcher"], ("inotify", "polling", "off")),
-            history=tuple(_entry(each) for each in data["history"]),
-        )
+        settings = tuple(_settings(each) for each in document["settings"])
+        return settings, _whole(document.get("unlisted", 0)), _text(document["liveconfig"])
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         pass  # raised below, so that the content is not in the context
     raise UnreadableReport("it has another shape")
 
 
+def _settings(data: Mapping[str, Any]) -> SettingsReport:
+    return SettingsReport(
+        name=_text(data["name"]),
+        version=_whole(data["version"]),
+        state=_one_of(data["state"], ("current", "rejected", "closed")),
+        healthy=data["healthy"] is True,
+        problems=_texts(data["problems"]),
+        volumes=tuple(_volume(each) for each in data["volumes"]),
+        applied_at=_time(data["applied_at"]),
+        apply_delay=_seconds(data["apply_delay"]),
+        frozen=_texts(data["frozen"]),
+        restart_pending=_texts(data["restart_pending"]),
+        stale=_texts(data["stale"]),
+        failing_subscribers=_texts(data["failing_subscribers"]),
+        watcher=_one_of(data["watcher"], ("inotify", "polling", "off")),
+        history=tuple(_entry(each) for each in data["history"]),
+    )
+
+
 def _volume(data: Mapping[str, Any]) -> VolumeReport:
     return VolumeReport(
-        path=_text(data["path"]),
+        path=_path(data["path"]),
         mode=_one_of(data["mode"], ("atomic", "plain", "missing")),
         generation=_optional(data["generation"]),
         written_at=_time(data["written_at"]),
@@ -165,22 +172,40 @@ def _entry(data: Mapping[str, Any]) -> HistoryEntry:
     return HistoryEntry(
         at=at,
         kind=_one_of(data["kind"], ("applied", "rejected", "recovered", "stale")),
-        version=int(data["version"]),
+        version=_whole(data["version"]),
         generations={_text(path): _text(name) for path, name in data["generations"].items()},
         fields=_texts(data["fields"]),
         reason=_optional(data["reason"]),
-        attempt=int(data["attempt"]),
+        attempt=_whole(data["attempt"]),
     )
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return value.encode("utf-8", "backslashreplace").decode()  # JSON can hold half of a surrogate pair
+
+
+def _path(value: Any) -> str:
+    path = _text(value)
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError
+    return path
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError
     return tuple(_text(each) for each in value)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or abs(value) >= _HUGE:
+        raise ValueError
+    return value
+
+
+_HUGE = 2**63
 
 
 def _optional(value: Any) -> str | None:
@@ -194,7 +219,12 @@ def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:
 
 
 def _time(value: Any) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
 
 
 def _seconds(value: Any) -> timedelta | None:

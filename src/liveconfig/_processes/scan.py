@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from liveconfig._processes import procfs
-from liveconfig._processes.look import compared
+from liveconfig._processes.look import Look
 from liveconfig._processes.publisher import SCHEMA
-from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, settings_from_json
+from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, from_json
 
 _OTHER_USER = "the process runs as another user, and its report may not be read: ask as that user, or as root"
 
@@ -44,9 +44,17 @@ def processes(pid: int | None = None) -> tuple[ProcessReport, ...]:
     return scan(pid).processes
 
 
-def scan(pid: int | None = None) -> Scan:
-    """Look at all processes once, or at one."""
+def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
+    """Look at all processes once, or at one.
+
+    Args:
+        pid: Look at this process alone; None for all.
+        own_root: Leave out processes with another root directory than this one: those of other containers, where the
+            containers of a pod share their processes.
+    """
     running = procfs.processes(pid)
+    if own_root:
+        running = {number: process for number, process in running.items() if not procfs.has_other_root(number)}
     found: dict[int, ProcessReport] = {}
     closed: list[int] = []
     for pid, process in sorted(running.items()):
@@ -57,6 +65,8 @@ def scan(pid: int | None = None) -> Scan:
         else:
             if report is not None:
                 found[pid] = report
+    looks = {pid: Look(report.settings, f"/proc/{pid}/root") for pid, report in found.items() if report.liveconfig}
+    found.update({pid: replace(found[pid], settings=look.result()) for pid, look in looks.items()})
     hidden = [pid for pid in closed if _descends(pid, running, found)]
     found.update(
         {pid: _hidden(running[pid], "another user's process: run ps as that user or as root") for pid in hidden}
@@ -85,7 +95,7 @@ def _report_of(process: procfs.Process) -> ProcessReport | None:
         try:
             document = _parsed(content)
             number = number or procfs.own_number(process.pid)
-            if document["pid"] == number:  # else it is inherited from the process that forked this one
+            if number is not None and document["pid"] == number:  # else it is that of the process that forked this one
                 return _report(process, document)
         except UnreadableReport as error:
             reason = str(error)
@@ -100,19 +110,21 @@ def _parsed(content: bytes) -> Mapping[str, Any]:
         raise UnreadableReport("it is no report of liveconfig")
     if document["schema"] != SCHEMA:
         raise UnreadableReport("another version of liveconfig wrote it")
+    if type(document.get("pid")) is not int:
+        raise UnreadableReport("it names no process")
     return document
 
 
 def _report(process: procfs.Process, document: Mapping[str, Any]) -> ProcessReport:
-    settings = tuple(settings_from_json(each) for each in document["settings"])
+    settings, unlisted, version = from_json(document)
     return ProcessReport(
         pid=process.pid,
         parent=process.parent,
         command=procfs.command(process.pid),
         started_at=process.started_at,
-        settings=compared(settings, f"/proc/{process.pid}/root"),
-        unlisted=document["unlisted"] if isinstance(document.get("unlisted"), int) else 0,
-        liveconfig=str(document.get("liveconfig")),
+        settings=settings,
+        unlisted=unlisted,
+        liveconfig=version,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -28,11 +29,13 @@ class Answer:
         code: Its exit code; None if it was ended because its time was up.
         output: Its standard output.
         error: The first line of its standard error that is no warning, without "Error from server (Reason)".
+        errors: Its whole standard error.
     """
 
     code: int | None
     output: str = field(repr=False)
     error: str
+    errors: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Kubectl:
     waiting: Callable[[], None] = lambda: None
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     def run(
         self, *arguments: str, scope: Sequence[str] = (), given: bytes | None = None, timeout: float | None = None
@@ -73,6 +77,7 @@ class Kubectl:
                 stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                process_group=0,  # its plugins end with it; they would keep its pipes open
             )
         except OSError as error:
             problem = f"{command[0]} cannot be run ({error.strerror}): install it, or set KUBECTL to its path"
@@ -81,12 +86,12 @@ class Kubectl:
         raise KubectlMissing(problem)
 
     def stop(self) -> None:
-        """End every call that is running."""
+        """End every call that is running, and every one that starts from now on."""
+        self._stopped.set()
         with self._lock:
             running = list(self._running)
         for process in running:
-            with suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
 
     def _answer(self, process: subprocess.Popen[bytes], given: bytes | None, timeout: float | None) -> Answer:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -94,7 +99,12 @@ class Kubectl:
             self._running.add(process)
         try:
             with process:
-                return self._communicated(process, given, deadline)
+                try:
+                    if self._stopped.is_set():
+                        _kill(process)
+                    return self._communicated(process, given, deadline)
+                finally:  # after Ctrl-C it still runs
+                    _kill(process)
         finally:
             with self._lock:
                 self._running.discard(process)
@@ -108,14 +118,31 @@ class Kubectl:
                 given = None  # it is sent once
                 self.waiting()
                 if deadline is not None and time.monotonic() >= deadline:
-                    process.kill()
-                    process.communicate()
+                    _kill(process)
                     return Answer(None, "", "it did not answer in time")
             else:
-                return Answer(process.returncode, output.decode("utf-8", "replace"), _first_line(error))
+                return Answer(
+                    process.returncode,
+                    output.decode("utf-8", "replace"),
+                    _first_line(error),
+                    error.decode("utf-8", "replace"),
+                )
 
 
-def _first_line(error: bytes) -> str:
-    lines = error.decode("utf-8", "replace").strip().splitlines()
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process that still runs, with those that it started."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:  # Windows
+            process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_TICK)
+
+
+def _first_line(error: str) -> str:
+    lines = error.strip().splitlines()
     told = [line for line in lines if not _WARNING.match(line)] or lines[-1:]
     return _PREFIX.sub("", told[0]) if told else ""

@@ -24,6 +24,7 @@ from liveconfig._processes import BadExpectation, Compared, Expectation, Process
 from liveconfig.cli._text import Paint, painter, printable, table
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
+_LARGEST_DOCUMENT = 64 * 1024 * 1024
 PAUSE = 0.2
 """Seconds between two looks while waiting."""
 
@@ -93,16 +94,18 @@ Disk = tuple[Compared, ...] | None
 def _look_for(expect: str | None) -> Callable[[], tuple[Scan, Disk]]:
     if expect is None:
         return lambda: (scan(), None)
-    if expect == "-":
-        document = sys.stdin.buffer.read()
-    else:
+    if expect != "-":
         with open(expect, "rb") as file:
-            document = file.read()
+            document = file.read(_LARGEST_DOCUMENT)
+    elif sys.stdin is None:
+        raise BadExpectation("standard input is closed")
+    else:
+        document = sys.stdin.buffer.read(_LARGEST_DOCUMENT)
     expectation = Expectation(document)
 
     def look() -> tuple[Scan, Disk]:
         disk = expectation.compare()
-        return _with_expected(scan(), disk), disk
+        return _with_expected(scan(own_root=True), disk), disk
 
     return look
 

@@ -3,6 +3,7 @@
 - `pods`: The pods of a workload, a selector, or all that use one ConfigMap or Secret.
 - `expectations`: What each container should see of its ConfigMaps and Secrets, as digests.
 - `asking`: Runs ``liveconfig ps`` in containers, many at once.
+- `answers`: What a container printed, checked: nothing of it is trusted.
 - `rows`: The answers of a container -> rows: which volume is in sync, and which is not, and why.
 - `command`: The arguments, the table and the JSON that both commands share.
 """

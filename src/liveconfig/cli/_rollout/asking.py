@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from liveconfig._manifests import Container
 from liveconfig.cli._kubectl import Answer, Kubectl
+from liveconfig.cli._rollout.answers import parsed
 from liveconfig.cli._rollout.pods import Pod
 
 AT_ONCE = 16
@@ -21,6 +22,7 @@ PATIENCE = 10.0
 _PS = ("ps", "--json", "--expect", "-")
 _NOT_FOUND = ("executable file not found", "no such file or directory", "not found in $path")
 _NO_MODULE = ("no module named", "cannot import")
+_OF_PS = "liveconfig ps: "
 _OLD = ("invalid choice", "unrecognized arguments")
 _NOT_THERE = ("unable to upgrade connection", "container not found", "error dialing backend", "dial tcp", "timed out")
 
@@ -64,8 +66,10 @@ def ask_all(
         }
         for future in as_completed(futures):
             yield (*futures[future], future.result())
-    finally:
+    except BaseException:  # Ctrl-C: no process is left behind, and none is started
         kubectl.stop()
+        raise
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -75,12 +79,15 @@ def _ask(
     if pod.waiting:
         return Report(None, "UNREACHABLE", pod.waiting)
     problems: list[str] = []
-    patience = min(PATIENCE, left())
+    deadline = time.monotonic() + min(PATIENCE, left())
     for command in [(python, "-m", "liveconfig")] if python else _WAYS:
         target = ("exec", pod.name, "-c", container.name, "-i", "--")
         scope = ("-n", pod.namespace) if pod.namespace else ()
+        patience = deadline - time.monotonic()
+        if patience <= 0:
+            return Report(None, "UNREACHABLE", "it did not answer in time")
         answer = kubectl.run(*target, *command, *_PS, scope=scope, given=document, timeout=patience)
-        data = _parsed(answer.output)
+        data = parsed(answer.output)
         if data is not None:
             return _reported(data)
         if answer.code is None or _says(answer, _NOT_THERE):
@@ -94,14 +101,6 @@ def _ask(
 _WAYS = (("liveconfig",), ("python3", "-m", "liveconfig"), ("python", "-m", "liveconfig"))
 
 
-def _parsed(output: str) -> Mapping[str, Any] | None:
-    try:
-        data = json.loads(output)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) and isinstance(data.get("processes"), list) else None
-
-
 def _reported(data: Mapping[str, Any]) -> Report:
     if data["processes"]:
         return Report(data)
@@ -109,7 +108,7 @@ def _reported(data: Mapping[str, Any]) -> Report:
 
 
 def _says(answer: Answer, words: Iterable[str]) -> bool:
-    error = answer.error.lower()
+    error = answer.errors.lower() or answer.error.lower()
     return any(word in error for word in words)
 
 
@@ -122,8 +121,12 @@ def _problem(answer: Answer, program: str) -> str:
         return "liveconfig is not installed in the container"
     if answer.code in (126, 127) or _says(answer, _NOT_FOUND):
         return "there is no Python in the container" if program != "liveconfig" else ""
+    if _says(answer, (_OF_PS,)):
+        return answer.error
     if _says(answer, _OLD) or answer.code == 2:
         return "the container has a version of liveconfig before 0.2"
+    if answer.code == 0 or answer.output:
+        return "the answer of the container is not what `liveconfig ps` prints"
     if "forbidden" in answer.error.lower():
         return f"pods/exec is not allowed: {answer.error}"
     return answer.error or f"the command ended with exit code {answer.code}"

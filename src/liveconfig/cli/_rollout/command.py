@@ -18,6 +18,7 @@ from liveconfig.cli._rollout.asking import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, read_objects
 from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, rows_of
+from liveconfig.cli._signals import ending_in_order
 from liveconfig.cli._text import folded_table, painter, printable, width_of_output
 
 IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
@@ -89,7 +90,7 @@ class Call:
             CannotAsk: The cluster does not answer, or what was asked for does not exist.
             KubectlMissing: There is no kubectl.
         """
-        return tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target))
+        return tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target, self.left))
 
     def _chosen(self, pod: Pod) -> Pod:
         wanted = self.target.container
@@ -107,7 +108,7 @@ class Call:
         """
         names = {(pod.namespace, pod.name) for pod in pods}
         self._found = {key: seen for key, seen in self._found.items() if key[:2] in names}
-        expectations = self._expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods))
+        expectations = self._expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods, self.left))
         questions = [
             (pod, container, expectations.document(pod, container))
             for pod, container in self._to_ask(pods, again)
@@ -156,7 +157,8 @@ def in_sync(rows: Iterable[Row]) -> bool:
 def guarded(name: str, body: Callable[[], int]) -> int:
     """Run a command; what the cluster refuses is one line and exit code 2."""
     try:
-        return body()
+        with ending_in_order():  # no kubectl is left behind
+            return body()
     except (CannotAsk, KubectlMissing) as error:
         print(f"liveconfig {name}: {printable(str(error))}", file=sys.stderr)
         return CANNOT_ASK

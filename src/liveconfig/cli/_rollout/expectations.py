@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from liveconfig._manifests import Container, DataObject, Mount, ObjectId, Source, VolumeSource, read
@@ -82,13 +82,14 @@ def named(object_id: ObjectId) -> str:
     return f"{object_id.kind.lower()}/{object_id.name}"
 
 
-def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod]) -> Objects:
+def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod], left: Callable[[], float]) -> Objects:
     """Ask for the ConfigMaps and Secrets that the containers of some pods mount or have variables from.
 
     Args:
         kubectl: The way to ask the cluster.
         scope: The namespace.
         pods: The pods.
+        left: Seconds until the whole call is to end.
 
     Raises:
         KubectlMissing: There is no kubectl.
@@ -98,7 +99,7 @@ def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod]) ->
     for kind in ("ConfigMap", "Secret"):
         ids = sorted(each for each in wanted if each.kind == kind)
         if ids:
-            content.update(_asked(kubectl, scope, kind, ids))
+            content.update(_asked(kubectl, scope, kind, ids, left()))
     return Objects(content)
 
 
@@ -116,10 +117,10 @@ def mounts_of(container: Container) -> Iterator[Mount]:
 
 
 def _asked(
-    kubectl: Kubectl, scope: Sequence[str], kind: str, ids: Sequence[ObjectId]
+    kubectl: Kubectl, scope: Sequence[str], kind: str, ids: Sequence[ObjectId], left: float
 ) -> dict[ObjectId, Content | Unreadable | None]:
     names = [each.name for each in ids]
-    answer = kubectl.run("get", kind.lower(), *names, "--ignore-not-found", "-o", "json", scope=scope)
+    answer = kubectl.run("get", kind.lower(), *names, "--ignore-not-found", "-o", "json", scope=scope, timeout=left)
     if answer.code != 0:
         reason = "may not be read" if "forbidden" in answer.error.lower() else answer.error or "kubectl failed"
         return {each: Unreadable(f"{named(each)}: {reason}") for each in ids}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,26 +66,35 @@ class Target:
         return bool(self.name) and self.object is None
 
 
-def pods_of(kubectl: Kubectl, target: Target) -> tuple[Pod, ...]:
+def pods_of(kubectl: Kubectl, target: Target, left: Callable[[], float]) -> tuple[Pod, ...]:
     """The pods that are not finished and not terminating, in the order of their names.
 
     Args:
         kubectl: The way to ask the cluster.
         target: What the user asks about.
+        left: Seconds until the whole call is to end.
 
     Raises:
         CannotAsk: The cluster does not answer, the object does not exist, or a selector matches no pod.
         KubectlMissing: There is no kubectl.
     """
+    if target.name and not all(target.name.partition("/")):
+        raise CannotAsk(f"{target.name!r} is not KIND/NAME, as deploy/web or configmap/flags")
+
+    def get(*arguments: str) -> Answer:
+        return kubectl.run("get", *arguments, scope=target.scope, timeout=left())
+
     if target.object is not None:
         kind, name = target.object
-        _must_exist(kubectl.run("get", f"{kind.lower()}/{name}", "-o", "name", scope=target.scope), target.name)
-        pods = _listed(kubectl.run("get", "pods", "-o", "json", scope=target.scope))
+        _must_exist(get(f"{kind.lower()}/{name}", "-o", "name"), target.name)
+        pods = _listed(get("pods", "-o", "json"))
         return tuple(pod for pod in pods if any(uses(each, kind, name) for each in pod.containers))
-    selector = target.selector or _selector_of(kubectl, target)
+    selector = target.selector or _selector_of(get, target.name)
+    if selector is None:
+        return ()
     if not selector:
-        return _listed(kubectl.run("get", target.name, "-o", "json", scope=target.scope))
-    answer = kubectl.run("get", "pods", "-l", selector, "-o", "json", scope=target.scope)
+        return _listed(get(target.name, "-o", "json"))
+    answer = get("pods", "-l", selector, "-o", "json")
     pods = _listed(answer)
     if target.selector and not _items(answer):
         raise CannotAsk(f"no pod matches the selector {target.selector!r}")
@@ -109,18 +118,39 @@ def _must_exist(answer: Answer, name: str) -> None:
         raise CannotAsk(f"{name}: {answer.error}")
 
 
-def _selector_of(kubectl: Kubectl, target: Target) -> str:
-    """The label selector of a workload; empty for a pod."""
-    answer = kubectl.run("get", target.name, "-o", "json", scope=target.scope)
-    [workload] = _items(answer)
+def _selector_of(get: Callable[..., Answer], target: str) -> str | None:
+    """The label selector of a workload; empty for a pod, None for a CronJob without jobs."""
+    workload = next(iter(_items(get(target, "-o", "json"))), {})
     if workload.get("kind") == "Pod":
         return ""
-    selector = (workload.get("spec") or {}).get("selector") or {}
-    terms = [f"{label}={value}" for label, value in (selector.get("matchLabels") or {}).items()]
-    terms += [_expression(each) for each in selector.get("matchExpressions") or ()]
+    if workload.get("kind") == "CronJob":
+        return _of_jobs(_items(get("jobs", "-o", "json")), workload)
+    try:
+        terms = _terms((workload.get("spec") or {}).get("selector") or {})
+    except (KeyError, TypeError, AttributeError):
+        terms = []
     if not terms:
-        raise CannotAsk(f"{target.name} has no pod selector: name its pods with -l SELECTOR")
+        raise CannotAsk(f"{target} has no pod selector: name its pods with -l SELECTOR")
     return ",".join(terms)
+
+
+def _of_jobs(jobs: Iterable[Mapping[str, Any]], owner: Mapping[str, Any]) -> str | None:
+    """The pods of the jobs that a CronJob has made (kubernetes.io, "Jobs": the label job-name)."""
+    name = owner["metadata"]["name"]
+    names = [
+        job["metadata"]["name"]
+        for job in jobs
+        for reference in job["metadata"].get("ownerReferences") or ()
+        if (reference.get("kind"), reference.get("name")) == ("CronJob", name)
+    ]
+    return f"job-name in ({','.join(names)})" if names else None
+
+
+def _terms(selector: Mapping[str, Any]) -> list[str]:
+    if "matchLabels" not in selector and "matchExpressions" not in selector:  # of a ReplicationController
+        return [f"{label}={value}" for label, value in selector.items()]
+    terms = [f"{label}={value}" for label, value in (selector.get("matchLabels") or {}).items()]
+    return terms + [_expression(each) for each in selector.get("matchExpressions") or ()]
 
 
 def _expression(term: Mapping[str, Any]) -> str:
@@ -141,19 +171,18 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
     try:
         document = json.loads(answer.output)
         items = document["items"] if str(document["kind"]).endswith("List") else [document]
-    except (ValueError, KeyError, TypeError):
+        if all(isinstance(_name(each)[1], str) for each in items):
+            return list(items)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # raised below, so that the answer is not in the context
-    else:
-        return list(items)
     raise CannotAsk("kubectl's answer is not the JSON of Kubernetes objects")
 
 
 def _listed(answer: Answer) -> tuple[Pod, ...]:
     raw = {_name(item): item for item in _items(answer)}
-    found = read([Source("", answer.output)]).workloads
-    pods = [
-        _pod(raw[each.id.namespace, each.id.name], tuple(each.containers)) for each in found if each.id.kind == "Pod"
-    ]
+    found = [each for each in read([Source("", answer.output)]).workloads if each.id.kind == "Pod"]
+    items = [(raw.get((each.id.namespace, each.id.name)), each.containers) for each in found]
+    pods = [_pod(item, tuple(containers)) for item, containers in items if item is not None]
     return tuple(sorted((pod for pod in pods if pod is not None), key=lambda pod: (pod.namespace, pod.name)))
 
 
@@ -182,7 +211,7 @@ def _partial(item: Mapping[str, Any]) -> frozenset[str]:
 def _waiting(status: Mapping[str, Any]) -> str:
     if status.get("phase") == "Running":
         return ""
-    states = (each.get("state", {}).get("waiting") or {} for each in status.get("containerStatuses") or ())
+    states = ((each.get("state") or {}).get("waiting") or {} for each in status.get("containerStatuses") or ())
     reason = next((each["reason"] for each in states if each.get("reason")), "")
     return f"the pod is {status.get('phase') or 'Pending'}" + (f" ({reason})" if reason else "")
 
