@@ -33,7 +33,7 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
-from liveconfig._manifests.workloads import Container, Mount, VolumeSource
+from liveconfig._manifests.workloads import Container, KeyRef, Mount, VolumeSource
 
 __all__ = [
     "LEVELS",
@@ -44,6 +44,7 @@ __all__ = [
     "DataKey",
     "DataObject",
     "Finding",
+    "KeyRef",
     "Manifest",
     "Manifests",
     "Mount",

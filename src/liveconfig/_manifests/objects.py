@@ -67,6 +67,7 @@ class DataKey:
         problem: Why an API server would not take the value; empty where it would.
         ends_in_newline: A Secret's value of one line that ends in a line break.
         place: Where the key stands; None for an object that was read from a cluster.
+        binary: It stands in ``binaryData``: the kubelet makes files of it and no variables.
     """
 
     name: str
@@ -75,6 +76,7 @@ class DataKey:
     problem: str = ""
     ends_in_newline: bool = False
     place: Place | None = None
+    binary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def _keys(manifest: Map, section: str, file: str, *, encoded: bool, secret: bool
             "" if encrypted else problem,
             secret and not encrypted and _ends_in_newline(content or b""),
             place_of(file, data.line_of(name)),
+            binary=section == "binaryData",
         )
 
 

@@ -11,13 +11,14 @@
 - `scan`: All reports that this process may read: `processes()` and the rows of ``liveconfig ps``.
 """
 
-from liveconfig._processes.expect import BadExpectation, Compared, Expectation, digest_of
+from liveconfig._processes.expect import ABSENT, BadExpectation, Compared, Expectation, digest_of
 from liveconfig._processes.look import fingerprint_of
 from liveconfig._processes.publisher import process_report
 from liveconfig._processes.records import ProcessReport, SettingsReport, VolumeReport
 from liveconfig._processes.scan import Scan, processes, scan
 
 __all__ = [
+    "ABSENT",
     "BadExpectation",
     "Compared",
     "Expectation",

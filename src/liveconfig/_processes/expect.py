@@ -119,7 +119,7 @@ class Expectation:
         try:
             with open(path, "rb") as file:
                 content = file.read(_LARGEST)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return Compared(path, "file", "equal" if digest == ABSENT else "unknown")
         except OSError:
             return Compared(path, "file", "unknown")

@@ -121,12 +121,8 @@ class Kubectl:
                     _kill(process)
                     return Answer(None, "", "it did not answer in time")
             else:
-                return Answer(
-                    process.returncode,
-                    output.decode("utf-8", "replace"),
-                    _first_line(error),
-                    error.decode("utf-8", "replace"),
-                )
+                text = error.decode("utf-8", "replace")
+                return Answer(process.returncode, output.decode("utf-8", "replace"), _first_line(text), text)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

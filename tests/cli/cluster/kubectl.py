@@ -22,6 +22,9 @@ def fail(line: str, code: int = 1) -> None:
 
 
 def matches(pod: dict, selector: str) -> bool:
+    if " in " in selector:
+        label, _, values = selector.partition(" in ")
+        return pod["metadata"]["labels"].get(label) in values.strip("()").split(",")
     wanted = dict(term.split("=") for term in selector.split(","))
     return wanted.items() <= pod["metadata"]["labels"].items()
 
@@ -30,6 +33,9 @@ def get(arguments: list[str]) -> None:
     what, *rest = arguments
     kind, _, name = what.partition("/")
     names = [name] if name else [each for each in rest[: rest.index("-o")] if not each.startswith("-")]
+    if kind in STATE.get("raw", {}):
+        print(STATE["raw"][kind])
+        return
     if kind == "pods":
         selector = rest[rest.index("-l") + 1] if "-l" in rest else ""
         items = [pod for pod in STATE["pods"] if not selector or matches(pod, selector)]
@@ -50,6 +56,11 @@ def execute(arguments: list[str]) -> None:
     place = STATE["containers"][f"{pod}/{container}"]
     if "hang" in place:
         time.sleep(60)
+    if "plugin" in place:  # a plugin that keeps the pipes open after kubectl has ended
+        subprocess.run(["sleep", "60"], check=False)
+    if "output" in place:
+        print(place["output"])
+        return
     if "error" in place:
         fail(place["error"], place.get("code", 1))
     program = command[0]
@@ -74,6 +85,8 @@ def main() -> None:
             del arguments[at : at + 2]
             end -= 2
     verb, *rest = arguments
+    if verb in STATE.get("hanging", ()):
+        time.sleep(60)
     for name in (f"{verb} {rest[0].partition('/')[0]}", verb):
         if name in STATE["errors"]:
             fail(STATE["errors"][name])

@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from liveconfig._manifests import Container, DataObject, Mount, ObjectId, Source, VolumeSource, read
-from liveconfig._processes import digest_of
+from liveconfig._manifests import Container, DataObject, KeyRef, Mount, ObjectId, Source, VolumeSource, read
+from liveconfig._processes import ABSENT, digest_of
 from liveconfig.cli._kubectl import Kubectl
 from liveconfig.cli._rollout.pods import Pod, is_transient
 
@@ -24,15 +24,21 @@ class Unreadable:
     reason: str
 
 
+Value = bytes | Unreadable | None
+"""The value of one key; None: there is no such key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Objects:
     """The ConfigMaps and Secrets of a call.
 
     Attributes:
         content: The values by object, or why they are not known. None: there is no such object.
+        binary: The keys of ``binaryData`` by object. The kubelet makes no variables of them.
     """
 
     content: Mapping[ObjectId, Content | Unreadable | None] = field(repr=False)
+    binary: Mapping[ObjectId, frozenset[str]] = field(default_factory=dict)
 
     def files(self, mount: Mount) -> Content | Unreadable:
         """The files that the kubelet makes of the sources of a volume (kubernetes, the projected volume plugin)."""
@@ -52,23 +58,31 @@ class Objects:
             return Unreadable(f"{named(source.object)} does not exist")
         return content
 
-    def variables(self, container: Container) -> dict[str, tuple[ObjectId, bytes | None]]:
+    def variables(self, container: Container) -> dict[str, tuple[ObjectId, Value]]:
         """The variables of a container that come from a ConfigMap or Secret, with the value that they should have.
 
         Of several entries for one name the last one wins, and ``env`` wins over ``envFrom``, as in the kubelet.
         """
-        found: dict[str, tuple[ObjectId, bytes | None]] = {}
+        found: dict[str, tuple[ObjectId, Value]] = {}
         for source in container.env_from:
-            content = self.content.get(source.object)
-            if isinstance(content, Mapping):
-                found.update((source.prefix + key, (source.object, value)) for key, value in content.items())
+            for key, value in self._texts(source.object).items():
+                if not (source.prefix + key)[0].isdigit():  # kubelets before 1.34 leave such a key out
+                    found[source.prefix + key] = source.object, value
         for variable in container.env:
             found.pop(variable.name, None)
             if variable.key_ref is not None:
-                content = self.content.get(variable.key_ref.object)
-                value = content.get(variable.key_ref.key) if isinstance(content, Mapping) else None
-                found[variable.name] = variable.key_ref.object, value
+                found[variable.name] = variable.key_ref.object, self._value(variable.key_ref)
         return found
+
+    def _texts(self, object_id: ObjectId) -> Content:
+        content, binary = self.content.get(object_id), self.binary.get(object_id, frozenset())
+        if not isinstance(content, Mapping):
+            return {}
+        return {key: value for key, value in content.items() if key not in binary}
+
+    def _value(self, key_ref: KeyRef) -> Value:
+        content = self.content.get(key_ref.object)
+        return content if isinstance(content, Unreadable) else self._texts(key_ref.object).get(key_ref.key)
 
 
 def _projected(source: VolumeSource, content: Content) -> Content:
@@ -96,11 +110,15 @@ def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod], le
     """
     wanted = {each for pod in pods for container in pod.containers for each in _objects_of(container)}
     content: dict[ObjectId, Content | Unreadable | None] = {}
+    binary: dict[ObjectId, frozenset[str]] = {}
     for kind in ("ConfigMap", "Secret"):
         ids = sorted(each for each in wanted if each.kind == kind)
         if ids:
-            content.update(_asked(kubectl, scope, kind, ids, left()))
-    return Objects(content)
+            for each, data in _asked(kubectl, scope, kind, ids, left()).items():
+                content[each] = data if isinstance(data, Unreadable) else _content(data)
+                if isinstance(data, DataObject):
+                    binary[each] = frozenset(key.name for key in data.keys.values() if key.binary)
+    return Objects(content, binary)
 
 
 def _objects_of(container: Container) -> Iterator[ObjectId]:
@@ -118,18 +136,21 @@ def mounts_of(container: Container) -> Iterator[Mount]:
 
 def _asked(
     kubectl: Kubectl, scope: Sequence[str], kind: str, ids: Sequence[ObjectId], left: float
-) -> dict[ObjectId, Content | Unreadable | None]:
+) -> dict[ObjectId, DataObject | Unreadable | None]:
     names = [each.name for each in ids]
     answer = kubectl.run("get", kind.lower(), *names, "--ignore-not-found", "-o", "json", scope=scope, timeout=left)
     if answer.code != 0:
         reason = "may not be read" if "forbidden" in answer.error.lower() else answer.error or "kubectl failed"
         return {each: Unreadable(f"{named(each)}: {reason}") for each in ids}
     found = {each.id.name: each for each in read([Source("", answer.output or "{}")], values=True).objects}
-    return {each: _content(found.get(each.name)) for each in ids}
+    return {each: found.get(each.name) for each in ids}
 
 
-def _content(data: DataObject | None) -> Content | None:
-    return None if data is None else {name: key.value for name, key in data.keys.items() if key.value is not None}
+def _content(data: DataObject | None) -> Content | Unreadable | None:
+    if data is None:
+        return None
+    known = {name: key.value for name, key in data.keys.items() if key.value is not None}
+    return known if len(known) == len(data.keys) else Unreadable(f"{named(data.id)} holds values that are encrypted")
 
 
 class Expectations:
@@ -153,10 +174,7 @@ class Expectations:
                 volumes[mount_path(mount)] = None if isinstance(content, Unreadable) else self._digests(content)
             elif mount.sub_path:
                 files.update(self._of_subpath(mount, content))
-        variables = {
-            name: None if value is None else digest_of(self._key, value)
-            for name, (_, value) in self.objects.variables(container).items()
-        }
+        variables = {name: self._digest(value) for name, (_, value) in self.objects.variables(container).items()}
         partial = [mount_path(mount) for mount in mounts_of(container) if mount.volume.name in pod.partial]
         document = {
             "version": 1,
@@ -167,6 +185,11 @@ class Expectations:
             "environment": variables,
         }
         return json.dumps(document).encode()
+
+    def _digest(self, value: Value) -> str | None:
+        if isinstance(value, Unreadable):
+            return None
+        return ABSENT if value is None else digest_of(self._key, value)
 
     def _digests(self, content: Content) -> dict[str, str]:
         return {name: digest_of(self._key, value) for name, value in content.items()}
@@ -181,7 +204,7 @@ class Expectations:
         return {
             posixpath.join(mount_path(mount), name[len(part) + 1 :]): digest_of(self._key, value)
             for name, value in below.items()
-        } or {mount_path(mount): None}
+        } or {mount_path(mount): ABSENT}
 
 
 def mount_path(mount: Mount) -> str:
