@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
 from liveconfig.cli._rollout.pods import Pod
+from liveconfig.cli._rollout.progress import Progress
 from liveconfig.cli._text import printable
 
 ANNOTATION = "liveconfig.dev/synced-at"
@@ -70,22 +71,3 @@ def _annotate(call: Call, pods: Sequence[Pod]) -> None:
         if answer.code:
             problem = printable(f"the pods could not be annotated ({answer.error})")
             print(f"liveconfig sync: {problem}: waiting for the kubelets, up to 90 s", file=sys.stderr)
-
-
-class Progress:
-    """One line on a terminal that is written anew; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._on_terminal = sys.stderr.isatty()
-
-    def show(self, call: Call, pods: Sequence[Pod]) -> None:
-        """Tell how many pods are in sync."""
-        if self._on_terminal:
-            waiting = {(row.namespace, row.pod) for row in call.rows() if row.waits}
-            text = f"{len(pods) - len(waiting)} of {len(pods)} pods answered, {time.monotonic() - call.began:.1f} s"
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self._on_terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

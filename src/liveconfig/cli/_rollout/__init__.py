@@ -5,5 +5,6 @@
 - `asking`: Runs ``liveconfig ps`` in containers, many at once.
 - `answers`: What a container printed, checked: nothing of it is trusted.
 - `rows`: The answers of a container -> rows: which volume is in sync, and which is not, and why.
+- `progress`: What `sync` shows while it waits.
 - `command`: The arguments, the table and the JSON that both commands share.
 """
