@@ -46,8 +46,7 @@ def test_on_a_terminal(cluster: Any, when_annotated: Any) -> None:
     reader.join(20)
     os.close(ours)
     text = b"".join(seen).decode()
-    assert re.search(r"^a  SYNCED\r$", text, re.MULTILINE)
-    assert "2 of 2 pods in sync, " in text
+    assert "a  SYNCED\r\nb  SYNCED\r\n2 of 2 pods in sync, " in text
     assert text.endswith("\033[3F\033[J")
 
 
