@@ -42,6 +42,7 @@ def test_inotify_exhausted(child, open_folder, limit):
     assert start["healthy"]
     assert len(start["warnings"]) == 1
     assert "2 s" in start["warnings"][0]
+    assert {"instances": "EMFILE", "watches": "ENOSPC"}[limit] in start["warnings"][0]
     swapped = scene.go()
     assert swapped["message"] == "two"
     assert swapped["more descriptors"] == 0

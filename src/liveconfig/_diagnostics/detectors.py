@@ -351,10 +351,10 @@ def _missing(state: PresentState) -> Iterator[Cause]:
 
 def _polling(state: PresentState) -> Iterator[Cause]:
     if state.watcher == "polling":
+        why = f" ({state.why_polling})" if state.why_polling else ""
         yield _simple(
             ("polling",),
-            "inotify is unavailable (out of instances or watches, or a directory is not readable); checking every "
-            f"{POLLING:g} s instead",
+            f"inotify is unavailable{why}; checking every {POLLING:g} s instead",
             "inotify is available again",
         )
 

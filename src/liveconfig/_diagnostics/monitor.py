@@ -48,7 +48,8 @@ class Monitor:
         loader: Makes its instances.
         origins: Tells where values came from.
         engine: Holds what is in use.
-        mode: How the volumes are watched now.
+        mode: What notices changes of the volumes now.
+        why_polling: Why inotify does not.
         environment_since: How old the environment is.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
     """
@@ -59,6 +60,7 @@ class Monitor:
         origins: Origins,
         engine: Engine,
         mode: Callable[[], Mode],
+        why_polling: Callable[[], str | None],
         *,
         environment_since: datetime,
         replaced: bool,
@@ -67,6 +69,7 @@ class Monitor:
         self._origins = origins
         self._engine = engine
         self._mode = mode
+        self._why_polling = why_polling
         self._environment_since = environment_since
         self._replaced = replaced
         self._name = loader.cls.__name__
@@ -265,6 +268,7 @@ class Monitor:
             dict(self._vanished),
             dict(self._gone),
             self._mode(),
+            self._why_polling(),
             self._environment_since,
             self._replaced,
         )

@@ -41,6 +41,7 @@ class PresentState:
         vanished: When the key of a field was removed, by field that fell back.
         gone_entries: The entries of mappings whose keys were removed, by name.
         watcher: What notices changes.
+        why_polling: Why inotify does not; None if it does, or nothing does.
         started_at: When the process started.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
     """
@@ -54,6 +55,7 @@ class PresentState:
     vanished: Mapping[str, datetime]
     gone_entries: Mapping[str, GoneEntry]
     watcher: Mode
+    why_polling: str | None
     started_at: datetime
     replaced: bool
 

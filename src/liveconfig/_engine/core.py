@@ -55,7 +55,13 @@ class Core(Generic[S]):
         self.engine = Engine(self.loader, origins, process_watcher.scheduler)
         self.registration: Registration | None = None
         self.monitor = Monitor(
-            self.loader, origins, self.engine, self._mode, environment_since=environment_since, replaced=replaced
+            self.loader,
+            origins,
+            self.engine,
+            self._mode,
+            self._why_polling,
+            environment_since=environment_since,
+            replaced=replaced,
         )
         self.hub = Publisher(
             cls.__name__,
@@ -207,6 +213,10 @@ class Core(Generic[S]):
 
     def _mode(self) -> Mode:
         return process_watcher.mode(self.registration)
+
+    def _why_polling(self) -> str | None:
+        registration = self.registration
+        return None if registration is None else process_watcher.refusal(registration)
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
