@@ -131,7 +131,7 @@ def test_first_load_holds_no_value(kubelet_volume, canary):
 
 
 def test_only_its_own_volume(make_kubelet_volume, load):
-    """B20: what cannot be parsed holds back its own volume only; what does not validate holds back the candidate."""
+    """B20: what cannot be parsed, and what does not validate, hold back their own volume only."""
     one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
     one.write({"message": "one", "secret": "CANARY-00000000"})
     other.write({"number": "1"})
@@ -143,10 +143,11 @@ def test_only_its_own_volume(make_kubelet_volume, load):
     one.write({"message": "two", "secret": "CANARY-00000000"})
     other.write({"number": "many"})
     assert not settings.live.reload()
-    assert (settings.message, settings.number) == ("one", 2)
+    assert (settings.message, settings.number) == ("two", 2)
     rejected = settings.live.status().last_rejected
-    assert (rejected.fields, rejected.held) == (("number",), ("message",))
-    assert settings.live.status().candidate.held == ("message",)
+    assert (rejected.fields, rejected.held) == (("number",), ())
+    assert rejected.generations == {str(other.path): other.generation}
+    assert settings.live.status().candidate.held == ()
     other.write({"number": "3"})
     assert settings.live.reload()
     assert (settings.message, settings.number) == ("two", 3)

@@ -22,8 +22,6 @@ from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.subjects import MOST_VERSIONS, LogQueue, Version
 from liveconfig._delivery.subscribers import Subscriber
 from liveconfig._delivery.threads import DeliveryThread, Job
-from liveconfig._engine.candidate import Candidate, VerifierRunner
-from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
 from liveconfig._loading.loader import Invalid
 from liveconfig._volumes import mounts
 from liveconfig._volumes.fingerprint import take_fingerprint
@@ -280,62 +278,6 @@ class TestProcess:
 
 def _no_file(*arguments, **options):
     raise OSError
-
-
-class TestVerifying:
-    def test_a_judge_that_is_gone(self, scheduler):
-        """Who made the attempts is gone: neither a verdict nor the end of a back-off finds anybody, or fails."""
-
-        class VerdictHandler:
-            def heard(self, candidate, attempt, verdict):
-                raise AssertionError
-
-            try_again = heard
-
-        handler, candidate = VerdictHandler(), Candidate(None, {}, 0.0)
-        bench, done = VerifierRunner(handler, scheduler), threading.Event()
-        candidate.attempt, candidate.running = 1, object()
-        bench.later(candidate)
-        gone = weakref.ref(handler)
-        del handler
-        assert gone() is None
-        candidate.retry.job.call()
-        bench._heard(candidate, Verdict())
-        scheduler.post(done.set)
-        assert done.wait(PATIENCE)
-        bench.rest(candidate)
-
-    def test_an_attempt_that_nobody_wants_any_more(self, scheduler):
-        """An attempt that is abandoned before it began asks nobody, and a second verdict on it is dropped."""
-        asked, verdicts = [], []
-        attempt = Attempt([Verifier(asked.append, None, 1.0)], App(_volumes=(), _watch=False), verdicts.append)
-        attempt.abandon()
-        attempt.start(scheduler)
-        attempt.thread.join(PATIENCE)
-        attempt._end(Verdict("late"))
-        assert asked == verdicts == []
-        assert attempt.wait()
-
-    def test_a_verdict_that_comes_after_the_time(self, scheduler):
-        """Of a verifier that answers after its time was up only the first word counts."""
-        released, heard, answered = threading.Event(), threading.Event(), threading.Event()
-        verdicts = []
-
-        def slow(candidate):
-            released.wait(PATIENCE)
-            answered.set()
-
-        def done(verdict):
-            verdicts.append(verdict.reason)
-            heard.set()
-
-        attempt = Attempt([Verifier(slow, None, 0.01)], App(_volumes=(), _watch=False), done)
-        attempt.start(scheduler)
-        assert heard.wait(PATIENCE)
-        released.set()
-        attempt.thread.join(PATIENCE)
-        assert answered.is_set()
-        assert verdicts == ["it took longer than 0.01 s"]
 
 
 class TestDelivery:
@@ -867,7 +809,7 @@ class TestTurn:
         kubelet_volume.write({"number": "1"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         engine = settings.live._core.engine
-        monkeypatch.setattr(engine.loader, "load", lambda feeds, before: Invalid((("number", "no"),)))
+        monkeypatch.setattr(engine.loader, "load", lambda *_: Invalid((("number", "no"),)))
         engine.revert(engine.applied.feeds)
         assert (settings.number, settings.live.version) == (1, 1)
 
@@ -902,17 +844,6 @@ class TestTurn:
         assert not in_use.stands_at([None])
         settings.live.reload()  # no field differs: no version, and it is what is in use
         assert in_use.stands_at([take_fingerprint(path)])
-
-    def test_a_verdict_on_what_is_not_there_any_more(self, kubelet_volume, load):
-        """Neither a verdict on a candidate that another one has replaced nor the end of its back-off does anything."""
-        kubelet_volume.write({"number": "0"})
-        settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        engine, candidate = settings.live._core.engine, Candidate(None, {}, 0.0)
-        engine.heard(candidate, candidate.running, Verdict("refused"))
-        engine.try_again(candidate)
-        assert settings.live.version == 1
-        assert settings.live.status().healthy
-        assert candidate.attempt == 0
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The transaction of one settings object: read, load, accept, verify, apply, publish; and its state.
 
-- `acceptance`: Whether a loaded configuration may replace the applied one, before verifiers run.
-- `candidate`: A valid configuration that waits for its verifiers, and its retries.
+- `acceptance`: Whether a composition may replace what is applied, before verifiers are asked.
+- `attribution`: Which volumes a finding comes from: by the fields that it names, or by leaving out each volume in turn.
+- `candidate`: A candidate: changes that have to be verified before they are applied, and what is known of them.
+- `composition`: What a configuration is made of: one revision of each volume, and the overrides.
 - `core`: One settings object assembled: engine, delivery, watching and diagnostics.
 - `engine`: The transaction: read, load, verify, apply, publish.
 - `pinning`: Pinned snapshots, found through a context variable.
@@ -11,6 +13,7 @@
 - `single_flight`: One transaction at a time; concurrent requests share one.
 - `startup`: The first load of a settings object: arguments, volumes and sources -> a core, or the error to raise.
 - `state`: The applied configuration, its version, and the live object that shows it.
+- `verification`: Brings candidates before the verifiers, and applies or holds back what they were asked about.
 - `verifiers`: Verifiers: user code that checks a candidate before it is applied, on a thread of its own.
 """
 

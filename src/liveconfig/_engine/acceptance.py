@@ -1,43 +1,148 @@
-"""Whether a loaded configuration may replace the applied one, before verifiers run."""
+"""Whether a composition may replace what is applied, before verifiers are asked."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from liveconfig._loading import (
-    Fault,
-    Feeds,
-    Invalid,
-    Loaded,
-    Loader,
-    Origins,
-    Removals,
-    changed_fields,
-    concerned_generations,
-)
+from pydantic_settings import BaseSettings
+
+from liveconfig._engine.attribution import Attribution, Attributor, Finding, all_parts, joined
+from liveconfig._engine.composition import Composition
+from liveconfig._engine.rejections import Rejection
+from liveconfig._engine.verifiers import Verifier
+from liveconfig._loading import Fault, Invalid, Loaded, Loader, Origins, Removals
+from liveconfig.events import Stage
+
+S = TypeVar("S", bound=BaseSettings)
 
 
-def find_fault(
-    loader: Loader[Any], origins: Origins, applied: Loaded[Any], feeds: Feeds, loaded: Loaded[Any] | Invalid
-) -> Fault | None:
-    """Why it may not; None if it may.
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """A composition, and what was left out of another one to get it.
+
+    Attributes:
+        rest: The composition.
+        invalid: What is not valid.
+        watched: What the verifiers have to be asked about.
+    """
+
+    rest: Composition
+    invalid: list[Attribution]
+    watched: list[Attribution]
+
+
+class Trials(Generic[S]):
+    """Loads compositions, and says what keeps each from replacing what is applied. Each is loaded once.
 
     Args:
-        loader: What loaded it.
-        origins: Tells what a field was served by.
+        loader: Makes instances.
+        origins: Tells what a field was fed by.
         applied: What is in use.
-        feeds: What the volumes give now.
-        loaded: What came of them.
+        verifiers: The verifiers.
     """
-    if isinstance(loaded, Invalid):
-        return _invalid(str(loaded), loaded.fields, applied.feeds, feeds)
-    refused = tuple(Removals(loader, origins, applied, loaded).refused())
-    if refused:
-        reason = "; ".join(reason for _, reason in refused)
-        return _invalid(reason, tuple(dict.fromkeys(name for name, _ in refused)), applied.feeds, feeds)
-    return None
 
+    def __init__(self, loader: Loader[S], origins: Origins, applied: Loaded[S], verifiers: Sequence[Verifier]) -> None:
+        self.applied = applied
+        self.base = Composition.of(applied)
+        self.attributor = Attributor(loader.plan, self.base)
+        self._loader = loader
+        self._origins = origins
+        self._verifiers = verifiers
+        self._known: dict[tuple[int, ...], tuple[Composition, Loaded[S] | Invalid]] = {}
 
-def _invalid(reason: str, fields: tuple[str, ...], old: Feeds, new: Feeds) -> Fault:
-    held = tuple(name for name in changed_fields(old, new) if name not in fields)
-    return Fault("validate", reason, fields, concerned_generations(old, new, fields), held)
+    def load(self, tried: Composition) -> Loaded[S]:
+        """The configuration of a composition that has no problems."""
+        loaded = self._load(tried)
+        assert isinstance(loaded, Loaded)
+        return loaded
+
+    def _load(self, tried: Composition) -> Loaded[S] | Invalid:
+        key = (*map(id, tried.feeds), id(tried.overrides))
+        if key not in self._known:
+            self._known[key] = tried, self._make(tried)
+        return self._known[key][1]
+
+    def _make(self, tried: Composition) -> Loaded[S] | Invalid:
+        applied = self.applied
+        if tried.has_bytes_of(applied):
+            return Loaded(applied.snapshot, tried.feeds, applied.overrides, applied.restart_pending)
+        return self._loader.load(tried.feeds, applied.snapshot, tried.overrides)
+
+    def problems(self, tried: Composition) -> tuple[Finding, ...]:
+        """Why a composition is not valid; none if it is."""
+        loaded = self._load(tried)
+        if isinstance(loaded, Invalid):
+            return tuple(Finding((each.location,) if each.location else (), str(each)) for each in loaded.problems)
+        refused = Removals(self._loader, self._origins, self.applied, loaded).refused()
+        return tuple(Finding((name,), reason) for name, reason in refused)
+
+    def concerned(self, snapshot: BaseSettings) -> list[Verifier]:
+        """The verifiers whose value in a snapshot is not the one in use."""
+        old = self.applied.snapshot
+        return [] if old is snapshot else [each for each in self._verifiers if each.concerns(old, snapshot)]
+
+    def isolate(self, newest: Composition, *, verified: bool) -> Isolated:
+        """The most of a composition that is valid.
+
+        Args:
+            newest: What the volumes hold now.
+            verified: Leave out what the verifiers have to be asked about, too.
+        """
+        rest = newest
+        invalid: list[Attribution] = []
+        watched: list[Attribution] = []
+        while rest.changed_from(self.base):
+            faults = self.faults(rest)
+            questions = self.questions(rest) if verified and not faults else []
+            if not faults and not questions:
+                break
+            invalid += faults
+            watched += questions
+            rest = rest.taking(all_parts(faults + questions), self.base)
+        return Isolated(rest, invalid, watched)
+
+    def faults(self, tried: Composition) -> list[Attribution]:
+        """Why a composition is not valid, and the parts that this comes from."""
+        problems = self.problems(tried)
+        if not problems:
+            return []
+        found = self.attributor.by_field(tried, problems)
+        return found or [Attribution(self.attributor.by_trial(tried, self.problems), problems)]
+
+    def questions(self, tried: Composition) -> list[Attribution]:
+        """The parts of a valid composition that the verifiers have to be asked about; together if one watches both."""
+        concerned = self.concerned(self.load(tried).snapshot)
+        return joined(Attribution(self.watched(tried, each)) for each in concerned)
+
+    def watched(self, tried: Composition, verifier: Verifier) -> frozenset[int]:
+        """The changed parts of a valid composition that feed what a verifier watches."""
+
+        def persists(other: Composition) -> bool:
+            return bool(self.problems(other)) or verifier in self.concerned(self.load(other).snapshot)
+
+        feeding = self.attributor.feeding(tried, self.fields(tried, verifier))
+        return feeding or self.attributor.by_trial(tried, persists)
+
+    def watched_alone(self, tried: Composition, invalid: Iterable[Attribution]) -> frozenset[int]:
+        """The parts of what is not valid that are valid alone, and that the verifiers have to be asked about."""
+        alone = {index: self.base.taking([index], tried) for index in all_parts(invalid)}
+        valid = {index: self.load(each).snapshot for index, each in alone.items() if not self.problems(each)}
+        return frozenset(index for index, snapshot in valid.items() if self.concerned(snapshot))
+
+    def fields(self, tried: Composition, verifier: Verifier) -> tuple[str, ...]:
+        """The changed fields of a valid composition that a verifier watches."""
+        return verifier.fields(self.applied.snapshot, self.load(tried).snapshot)
+
+    def rejection(self, tried: Composition, found: Attribution) -> Rejection:
+        """The rejection of what is not valid in a composition."""
+        fault = self.fault("validate", found.reason, tried, found.parts, found.fields)
+        return Rejection(fault, tried.contents(found.parts))
+
+    def fault(
+        self, stage: Stage, reason: str, tried: Composition, parts: frozenset[int], fields: tuple[str, ...]
+    ) -> Fault:
+        """Why some parts of a composition are not applied."""
+        held = self.attributor.held(tried, parts, fields)
+        return Fault(stage, reason, fields, tried.generations(parts), held)

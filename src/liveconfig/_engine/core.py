@@ -170,7 +170,10 @@ class Core(Generic[S]):
 
     def look(self) -> None:
         """A volume may have changed."""
-        if self.engine.look():
+        self._look(again=False)
+
+    def _look(self, *, again: bool) -> None:
+        if self.engine.look(again=again):
             self._looked_at = _clock.monotonic()
 
     def reload(self, wait: bool) -> bool:
@@ -190,7 +193,7 @@ class Core(Generic[S]):
         if in_use:
             self._looked_at = _clock.monotonic()
         else:
-            self.look()
+            self._look(again=True)
         if self._seeing.acquire(blocking=False):  # else an earlier re-check is held up there, by a handler of the log
             try:
                 self._see(places if in_use else None)
@@ -220,7 +223,7 @@ class Core(Generic[S]):
 
     def _keep(self) -> None:
         """Who is subscribed or verifies keeps the settings alive."""
-        used = self.hub.has_subscribers() or bool(self.engine.bench.verifiers)
+        used = self.hub.has_subscribers() or bool(self.engine.verifiers)
         self._kept = self._instance() if used else None
         if self.registration is not None:
             self.registration.anchor = self if used else None

@@ -8,23 +8,26 @@ delivery.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._delivery import Version
-from liveconfig._engine.acceptance import find_fault
-from liveconfig._engine.candidate import Candidate, VerifierRunner
+from liveconfig._engine.acceptance import Trials
+from liveconfig._engine.attribution import all_parts
+from liveconfig._engine.composition import Composition
 from liveconfig._engine.reader import VolumesReader
 from liveconfig._engine.rejections import Rejection, Rejections
 from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._engine.state import AppliedState
-from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
-from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named, new_generations
+from liveconfig._engine.verification import Verification
+from liveconfig._engine.verifiers import Attempt, Verifier
+from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named
 from liveconfig._watching import DelayedCall, Scheduler
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
@@ -51,23 +54,27 @@ class Engine(Generic[S]):
         self.loader = loader
         self.origins = origins
         self.intake = VolumesReader(loader)
-        self.bench = VerifierRunner(self, worker)
         self.publish: Callable[[Version], None] = lambda _: None
         self.post: Callable[[Rejected], None] = lambda _: None
         self.recover: Callable[[Recovered], None] = lambda _: None
-        self.candidate: Candidate | None = None
         self.rejections = Rejections()
+        self.verifiers: tuple[Verifier, ...] = ()
+        self.verification = Verification(self._trials, self._apply, worker, _weak(self._decided))
         self._unread: tuple[Rejection, ...] = ()
-        self._rejected: Rejection | None = None
-        self._worker = worker
+        self._invalid: tuple[Rejection, ...] = ()
+        self._unpublished: deque[Version] = deque()
         self._again = DelayedCall(worker, self.look)
+        self._out_of_time = DelayedCall(worker, self._attend)
+        self._retry = DelayedCall(worker, self._attend)
         self._restless = False
-        self._tried: Feeds | None = None  # what stands rejected, or before the verifiers
         self.resting = True  # until somebody watches
-        self._unlooked = False  # a candidate was dropped by `rest`: what is on disk is neither applied nor rejected
+        self._unlooked = False  # candidates were dropped by `rest`: what is on disk is neither applied nor rejected
         self.renew()
         began = _clock.monotonic()
         self.in_use = AppliedState(self.intake.first_load(), began)
+        self._newest = Composition.of(self.applied)
+        self._busy: frozenset[int] = frozenset()
+        self._overrides = self.applied.overrides
 
     @property
     def applied(self) -> Loaded[S]:
@@ -84,8 +91,11 @@ class Engine(Generic[S]):
         self._turns = SingleFlight(self._look_again)
         self._delay: float | None = None
         self._again.forget()
-        # An attempt runs in the parent: the child looks for itself.
-        self.candidate = None
+        self._retry.forget()
+        self._out_of_time.forget()
+        self._unlooked = self._unlooked or bool(self.verification.candidates)
+        self.verification.forget()
+        self._planned: tuple[Loaded[S], tuple[Verifier, ...]] | None = None
 
     def resume(self) -> None:
         """In a forked child: publish what another thread of the parent had applied and not published yet."""
@@ -93,16 +103,21 @@ class Engine(Generic[S]):
 
     def add_verifier(self, verifier: Verifier) -> None:
         """Ask it before anything is applied from now on."""
-        self.bench.verifiers = [*self.bench.verifiers, verifier]
+        self.verifiers = (*self.verifiers, verifier)
 
     def remove_verifier(self, verifier: Verifier) -> None:
         """Ask it no more, and look again: what it rejected may be good for the others."""
-        self.bench.verifiers = [each for each in self.bench.verifiers if each is not verifier]
+        self.verifiers = tuple(each for each in self.verifiers if each is not verifier)
+        if not self.resting:
+            self._again.later(0.0)
 
     # Looking
 
-    def look(self) -> bool:
+    def look(self, *, again: bool = False) -> bool:
         """Look now, for the scheduler thread: without waiting for another look, which a validator may hold up.
+
+        Args:
+            again: Try again what is rejected, though it is the same content.
 
         Returns:
             Whether it looked; if not, it looks again as soon as the other look is over.
@@ -115,7 +130,7 @@ class Engine(Generic[S]):
             if not self._turns.take_now():
                 return False
             try:
-                delay = self._take_or_share(insist=False)
+                delay = self._take_or_share(again=again, insist=False)
             finally:
                 self._turns.give_back()
         if delay is None and self._restless:
@@ -145,48 +160,54 @@ class Engine(Generic[S]):
                     self._again.later(delay)
                 break
             pause.wait(delay)
-        if wait:
+        if wait and not self._turns.mine():
             self._wait_for_verdicts()
         return self.is_settled()
 
     def is_settled(self) -> bool:
         """Whether what was on disk at the last look is applied."""
-        return not self.rejections.standing() and self.candidate is None and not self._unlooked
+        return not self.rejections.standing() and not self.verification.candidates and not self._unlooked
 
     def verifying_for(self) -> float | None:
         """Seconds for which there has been content that the verifiers have not decided on; None if there is none."""
-        candidate = self.candidate
-        return None if candidate is None or self._rejected is not None else _clock.monotonic() - candidate.began
+        began = [each.began for each in self.verification.candidates if each.undecided]
+        return _clock.monotonic() - min(began) if began else None
 
     def unreadable(self) -> dict[int, Fault]:
         """What is wrong with each volume that cannot be read or parsed, by index."""
         return {index: each.fault for each in self._unread for index in each.contents}
 
     def candidate_status(self) -> CandidateStatus | None:
-        """What is on disk and not applied, as the status shows it."""
+        """What is on disk and not applied: the oldest rejection that stands, else what is being verified."""
         rejected = next(iter(self.rejections.standing()), None)
         if rejected is not None:
             return CandidateStatus(rejected.generations, rejected.attempt, rejected.reason, rejected.held)
-        candidate = self.candidate
-        return None if candidate is None else CandidateStatus(candidate.generations, candidate.attempt, None, ())
+        candidate = next(iter(self.verification.candidates), None)
+        if candidate is None:
+            return None
+        return CandidateStatus(candidate.composition.generations(candidate.waiting), candidate.rounds, None, ())
 
     def _wait_for_verdicts(self) -> None:
-        """Until no attempt is under way: newer content puts the candidate aside, and may make another."""
-        waited = None
-        while (candidate := self.candidate) is not None:
-            running = candidate.running
-            if running is None or running is waited or not running.wait():
-                break
-            waited = running
+        """Until no attempt is under way. A verifier that calls this waits for nobody."""
+        waited: set[Attempt] = set()
+        while attempts := set(self.verification.attempts()) - waited:
+            if any(each.thread is threading.current_thread() for each in attempts):
+                return
+            attempt = attempts.pop()
+            attempt.wait()
+            waited.add(attempt)
+            self._settle()
 
     def rest(self) -> None:
         """Look no more by itself; a candidate is dropped, the next look makes a new one of it."""
         self.resting = True
         self._again.cancel()
+        self._retry.cancel()
         if self._turns.free_within(1.0):  # a validator that hangs must not keep close() from returning
             with self._turns.taken():
-                self._unlooked = self._unlooked or self.candidate is not None
-                self._drop_candidate()
+                self._unlooked = self._unlooked or bool(self.verification.candidates)
+                self._planned = None
+                self.verification.drop()
 
     def wake(self) -> None:
         """Undo `rest`."""
@@ -205,16 +226,16 @@ class Engine(Generic[S]):
         with self._turns.visit():
             # Not in the turn: a volume whose file calls do not return holds up this caller, and no other look.
             self.intake.refresh(self.applied.feeds)
-            return self._take_or_share(insist=True)
+            return self._take_or_share(again=True, insist=True)
 
-    def _take_or_share(self, *, insist: bool) -> float | None:
+    def _take_or_share(self, *, again: bool, insist: bool) -> float | None:
         """Take a turn, or share one; then publish."""
         number = self._turns.draw()
         with self._publishing():
             wanted = insist or not self.resting  # a hint that comes late, to settings that were closed, is not
             if wanted and not self._turns.covered(number):
                 covers = self._turns.drawn(number)
-                self._delay = self._take_turn(insist)
+                self._delay = self._take_turn(again, insist)
                 self._turns.cover(covers)
             return self._delay
 
@@ -232,129 +253,128 @@ class Engine(Generic[S]):
 
     def _report(self) -> None:
         """Publish what came of a turn: rejections, the version, then the ends of rejections."""
-        found = [*self._unread, *([self._rejected] if self._rejected is not None else [])]
-        undecided: dict[int, object] = {}
-        if self.candidate is not None and self._rejected is None:
-            undecided = self._contents(self.candidate.loaded.feeds)
-        self.rejections.update(found, undecided)
+        found = [*self._unread, *self._invalid, *self.verification.rejections()]
+        self.rejections.update(found, self.verification.undecided())
+        while self._unpublished:
+            self.publish(self._unpublished.popleft())
         self.publish(self.version)
         for rejected in self.rejections.take_rejected():
             self.post(rejected)
         generations = named(each.revision for each in self.applied.feeds)
         for recovered in self.rejections.take_recovered(self.version.number, generations):
             self.recover(recovered)
+        self._schedule()
 
-    def _contents(self, feeds: Feeds) -> dict[int, object]:
-        """What the volumes hold that is not applied, by index."""
-        pairs = enumerate(zip(self.applied.feeds, feeds, strict=True))
-        contents: dict[int, object] = {index: new.revision.files for index, (old, new) in pairs if new != old}
-        if self.loader.overrides is not self.applied.overrides:
-            contents[len(feeds)] = id(self.loader.overrides)
-        return contents
+    def _schedule(self) -> None:
+        """Have the verifiers asked again when the next round is due."""
+        due = self.verification.schedule(self.rejections)
+        self._retry.cancel()
+        if due is not None and not self.resting:
+            self._retry.later(max(0.0, due - _clock.monotonic()))
 
-    def _reject(self, feeds: Feeds, fault: Fault) -> None:
-        paths = {index: each.revision.path for index, each in enumerate(feeds)}
-        contents = self._contents(feeds)
-        at_fault = {index: each for index, each in contents.items() if paths.get(index) in fault.generations}
-        self._rejected = Rejection(fault, at_fault or contents)
-
-    def _take_turn(self, insist: bool) -> float | None:
+    def _take_turn(self, again: bool, insist: bool) -> float | None:
         began = _clock.monotonic()
         taken = self.intake.look(self.applied.feeds)
         self._unread = taken.rejections
         self._restless, self._unlooked = taken.restless, False
-        if self._tried is not None and taken.tells_nothing_beside(self._tried):
-            return taken.delay
-        self._tried = None
-        if self._would_be(self.applied, taken.feeds):
-            self._drop_candidate()
-            self._rejected = None
-        elif self.candidate is None or not self._would_be(self.candidate.loaded, taken.feeds):
-            self._drop_candidate()
-            self._try(taken.feeds, began)
-        else:
-            self._tried = taken.feeds
-            if insist and self.candidate.running is None:
-                self.bench.ask(self.candidate, self.applied.snapshot)
+        self._busy = self._with_what_waits_for(taken.waiting)
+        newest = Composition(taken.feeds, self._overrides).taking(self._busy, Composition.of(self.applied))
+        if not self._is_planned(newest) or (again and not taken.waiting):
+            self._newest = newest
+            self._plan(began)
+            if insist:
+                self.verification.begin_rounds()
+        self.verification.begin_rounds(due=began)
+        self._proceed(began)
         return taken.delay
 
-    def _would_be(self, loaded: Loaded[S], feeds: Feeds) -> bool:
-        """Whether the same would be loaded now."""
-        return feeds == loaded.feeds and self.loader.overrides is loaded.overrides
+    def _with_what_waits_for(self, busy: Iterable[int]) -> frozenset[int]:
+        """The volumes that are being written, and what waits together with them.
 
-    def _try(self, feeds: Feeds, began: float) -> None:
-        if self._same_bytes(feeds):
-            self._adopt(replace(self.applied, feeds=feeds))
-            return
-        self._tried = feeds
-        loaded = self.loader.load(feeds, self.applied.snapshot)
-        fault = find_fault(self.loader, self.origins, self.applied, feeds, loaded)
-        if fault is not None:
-            self._reject(feeds, fault)
-        else:
-            assert isinstance(loaded, Loaded)
-            self._accept(loaded, began)
+        It is not known what they hold. They stay as they are until that is known: nothing of them is applied, and
+        nothing that is rejected or waits for verifiers is forgotten.
+        """
+        parts = frozenset(busy)
+        together = [
+            *(each.contents.keys() for each in self._invalid),
+            *(each.waiting for each in self.verification.candidates),
+        ]
+        while near := [each for each in together if parts & each and not parts >= each]:
+            parts = parts.union(*near)
+        return parts
 
-    def _same_bytes(self, feeds: Feeds) -> bool:
-        same = all(new.values is old.values for old, new in zip(self.applied.feeds, feeds, strict=True))
-        return same and self.loader.overrides is self.applied.overrides
+    # Applying, rejecting, verifying
 
-    # Accepting and rejecting
+    def _trials(self) -> Trials[S]:
+        return Trials(self.loader, self.origins, self.applied, self.verifiers)
 
-    def _accept(self, loaded: Loaded[S], began: float) -> None:
-        if equal(self.applied.snapshot, loaded.snapshot):
-            self._adopt(loaded)
-        elif self.bench.concerned(self.applied.snapshot, loaded.snapshot):
-            self._rejected = None
-            generations = new_generations(self.applied.feeds, loaded.feeds)
-            self.candidate = Candidate(loaded, generations, began)
-            self.bench.ask(self.candidate, self.applied.snapshot)
-        else:
-            self._apply(loaded, began)
+    def _is_planned(self, newest: Composition) -> bool:
+        """Whether nothing has changed since it was last decided what to apply."""
+        if self._planned is None or newest.changed_from(self._newest):
+            return False
+        applied, verifiers = self._planned
+        return applied is self.applied and verifiers is self.verifiers
 
-    def _adopt(self, loaded: Loaded[S]) -> None:
-        self._tried = None
-        self._rejected = None
-        self.in_use.adopt(loaded)
+    def _plan(self, began: float) -> None:
+        """Apply what can be applied now; the rest is rejected, or waits for the verifiers."""
+        trials, newest = self._trials(), self._newest
+        free = trials.isolate(newest, verified=True)
+        if free.invalid and (watched := all_parts(free.watched) | trials.watched_alone(newest, free.invalid)):
+            # What is not valid together with content that has yet to be verified may be valid without it.
+            free = trials.isolate(newest.taking(watched, trials.base), verified=True)
+        if free.rest.changed_from(trials.base):
+            self._apply(trials.load(free.rest), began)
+            trials = self._trials()
+        found = trials.isolate(newest, verified=False)
+        unknown = (each for each in self._invalid if self._busy & each.contents.keys())
+        self._invalid = (*unknown, *(trials.rejection(newest, each) for each in found.invalid))
+        self.verification.replace(found.rest, trials, began, self._busy)
+        self._planned = (self.applied, self.verifiers)
+
+    def _proceed(self, began: float) -> None:
+        """Apply and reject by the verdicts that there are; what is applied decides what else can be."""
+        while self.verification.proceed():
+            self._plan(began)
 
     def _apply(self, loaded: Loaded[S], began: float) -> None:
-        self._tried = None
-        self._rejected = None
-        self.in_use.replace(loaded, began)
+        if equal(self.applied.snapshot, loaded.snapshot):
+            self.in_use.adopt(loaded)
+        else:
+            self.in_use.replace(loaded, began)
+            self._unpublished.append(self.version)
 
-    # The candidate
+    # Verdicts
 
-    def heard(self, candidate: Candidate, attempt: Attempt, verdict: Verdict) -> None:
-        """A verdict; that on a candidate which is no longer on disk is dropped."""
-        with self._publishing():
-            if candidate is not self.candidate or candidate.running is not attempt:
+    def _decided(self, by_time: bool) -> None:
+        """An attempt has a verdict: on its own thread, or on the worker because its time is up."""
+        if by_time:
+            self._out_of_time.later(0.0)
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Apply and reject by the verdicts that there are."""
+        with self._turns.visit(), self._publishing():
+            self._proceed(_clock.monotonic())
+
+    def _attend(self) -> None:
+        """The same, and what is due, for the scheduler thread: a turn that is under way looks again when it is over."""
+        with self._turns.visit():
+            if not self._turns.take_now():
                 return
-            candidate.running = None
-            if verdict.reason is None:
-                self.candidate = None
-                self._apply(candidate.loaded, candidate.began)
-                return
-            self._reject(candidate.loaded.feeds, candidate.refuse(verdict, self.applied.snapshot))
-            if not self.resting:
-                self.bench.later(candidate)
+            try:
+                with self._publishing():
+                    self.verification.begin_rounds(due=_clock.monotonic())
+                    self._proceed(_clock.monotonic())
+            finally:
+                self._turns.give_back()
 
-    def try_again(self, candidate: Candidate) -> None:
-        """A candidate's back-off is over."""
-        with self._turns.taken():
-            if candidate is self.candidate and candidate.running is None:
-                self.bench.ask(candidate, self.applied.snapshot)
-
-    def _drop_candidate(self) -> None:
-        if self.candidate is not None:
-            self.bench.rest(self.candidate)
-            if self.candidate.running is not None:
-                self.candidate.running.abandon()
-        self.candidate = None
+    # Overrides
 
     def override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
         """Put other overrides above all sources, and look."""
         with self._turns.taken():
-            self.loader.overrides = change(self.loader.overrides)
+            self._overrides = change(self._overrides)
         self.reload(wait=True)
 
     def revert(self, feeds: Feeds) -> None:
@@ -362,10 +382,22 @@ class Engine(Generic[S]):
 
         It was in use already, so no verifier is asked.
         """
-        with self._publishing():
-            loaded = self.loader.load(feeds, self.applied.snapshot)
+        with self._turns.visit(), self._publishing():
+            loaded = self.loader.load(feeds, self.applied.snapshot, self._overrides)
             if isinstance(loaded, Loaded):
-                self.in_use.replace(loaded, _clock.monotonic())
-                if self.candidate is not None and self._would_be(self.candidate.loaded, feeds):
-                    self._drop_candidate()
-                    self._rejected = None
+                began = _clock.monotonic()
+                self.in_use.replace(loaded, began)
+                self._plan(began)
+                self._proceed(began)
+
+
+def _weak(method: Callable[[bool], None]) -> Callable[[bool], None]:
+    """The same method; what holds it does not keep its object alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(argument: bool) -> None:
+        found = reference()
+        if found is not None:
+            found(argument)
+
+    return call

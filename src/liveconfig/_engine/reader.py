@@ -38,11 +38,6 @@ class ReadResult:
     waiting: tuple[int, ...] = ()
     restless: bool = False
 
-    def tells_nothing_beside(self, tried: Feeds) -> bool:
-        """Whether some volume is being written, and all others are as they were when they were tried."""
-        others = (at for at in range(len(tried)) if at not in self.waiting)
-        return bool(self.waiting) and all(tried[at] == self.feeds[at] for at in others)
-
 
 class VolumesReader(Generic[S]):
     """The readers of all volumes, and their parsing."""
@@ -67,7 +62,7 @@ class VolumesReader(Generic[S]):
                 feeds.append(taken)
         if faults:
             raise StartupFailure(tuple(faults))
-        loaded = self._loader.load(tuple(feeds), None)
+        loaded = self._loader.load(tuple(feeds), None, ())
         if isinstance(loaded, Invalid):
             raise StartupFailure((), loaded)
         return loaded
@@ -108,7 +103,7 @@ class VolumesReader(Generic[S]):
 
 def _content(read: Revision | Fault | None, fault: Fault) -> object:
     """What makes it the same fault at the next look."""
-    return read.files if isinstance(read, Revision) else (fault.generations, fault.reason)
+    return (read.mode, read.files) if isinstance(read, Revision) else (fault.generations, fault.reason)
 
 
 def _found(reader: VolumeReader, read: Callable[[], Revision | None]) -> Revision | Fault | None:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._delivery import Version
-from liveconfig._loading import Loaded, mask, masked, named, swap
+from liveconfig._loading import Loaded, named, swap
 from liveconfig._volumes import Fingerprint
 
 S = TypeVar("S", bound=BaseSettings)
@@ -52,10 +52,13 @@ class AppliedState(Generic[S]):
             _clock.give_way()
 
     def adopt(self, loaded: Loaded[S]) -> None:
-        """Other bytes or another generation, and no field differs: no version, and the snapshot stays."""
-        snapshot = self.loaded.snapshot
-        mask(snapshot, masked(loaded.snapshot))
-        self.state = (replace(loaded, snapshot=snapshot), self.version)
+        """Make a configuration visible in which no field differs, under the same version.
+
+        ``==`` need not see everything: the order of a mapping, or ``1.00`` in place of ``1.0``. Snapshots that were
+        handed out stay as they are.
+        """
+        self.state = (loaded, replace(self.version, snapshot=loaded.snapshot))
+        self.show()
 
     def show(self) -> bool:
         """Have the live object show it. Returns whether there is one."""

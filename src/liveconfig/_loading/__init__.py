@@ -41,7 +41,7 @@ from liveconfig._loading.chosen_volumes import (
     declared_paths,
     volume_error,
 )
-from liveconfig._loading.comparison import beside, changed_fields, concerned_generations, named, new_generations
+from liveconfig._loading.comparison import beside, named
 from liveconfig._loading.configuration import (
     check_complete,
     documents_of,
@@ -110,10 +110,8 @@ __all__ = [
     "StartupFailure",
     "VolumePath",
     "beside",
-    "changed_fields",
     "check_complete",
     "choose_volumes",
-    "concerned_generations",
     "copy_of",
     "declared_paths",
     "documents_of",
@@ -136,7 +134,6 @@ __all__ = [
     "misuse",
     "named",
     "nearest",
-    "new_generations",
     "same",
     "settings_error",
     "split_arguments",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from liveconfig._loading.feed import Feed
 from liveconfig._loading.loader import Feeds
 from liveconfig._volumes import Revision
 
@@ -12,29 +11,6 @@ from liveconfig._volumes import Revision
 def named(revisions: Iterable[Revision]) -> dict[str, str]:
     """The names of generations by volume path."""
     return {revision.path: revision.generation for revision in revisions if revision.generation is not None}
-
-
-def differing(old: Feeds, new: Feeds) -> list[tuple[Feed, Feed]]:
-    """The feeds that are not the same in both."""
-    return [(before, after) for before, after in zip(old, new, strict=True) if before != after]
-
-
-def new_generations(old: Feeds, new: Feeds) -> dict[str, str]:
-    """The names of the generations in ``new`` that are not those in ``old``, by volume path."""
-    return named(after.revision for _, after in differing(old, new))
-
-
-def concerned_generations(old: Feeds, new: Feeds, fields: tuple[str, ...]) -> dict[str, str]:
-    """Those of them that feed some of the fields, or did; all where that can be said of none."""
-    pairs = differing(old, new)
-    concerned = [
-        after for before, after in pairs if any(_feeds(before, name) or _feeds(after, name) for name in fields)
-    ]
-    return named(each.revision for each in concerned or [after for _, after in pairs])
-
-
-def _feeds(feed: Feed, name: str) -> bool:
-    return name in feed.keys or beside(name, set(feed.keys))
 
 
 def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
@@ -62,16 +38,3 @@ def beside(name: str, names: set[str]) -> bool:
     if any(".".join(around[:count]) in names for count in range(1, len(around))):
         return True
     return any(other.startswith(name + ".") for other in names)
-
-
-def changed_fields(old: Feeds, new: Feeds) -> tuple[str, ...]:
-    """The fields whose key holds other bytes, or is another key."""
-    found: list[str] = []
-    for before, after in differing(old, new):
-        found += [name for name in {**before.keys, **after.keys} if _raw(before, name) != _raw(after, name)]
-    return tuple(dict.fromkeys(found))
-
-
-def _raw(feed: Feed, name: str) -> tuple[str, bytes | None] | None:
-    key = feed.keys.get(name)
-    return None if key is None else (key, feed.revision.files.get(key))

@@ -80,7 +80,6 @@ class Loader(Generic[S]):
         self.volumes = tuple(volumes)
         self.sources = sources
         self.plan = sources.plan
-        self.overrides: tuple[Overrides, ...] = ()
         self._restart = RestartFields(self.plan)
         self._decoder = Decoder(sources.environment)
         self._documents = documents_of(cls)
@@ -93,28 +92,29 @@ class Loader(Generic[S]):
         """
         return feed(self.plan, self._decoder, revision, self._documents, self.volumes[index].secret, before)
 
-    def load(self, feeds: Feeds, before: S | None) -> Loaded[S] | Invalid:
+    def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S] | Invalid:
         """Validate what the volumes and all else give together.
 
         Args:
             feeds: What each volume gives.
             before: The snapshot in use, whose defaults stay; None at the first load.
+            overrides: The layers of `override`, the strongest last.
         """
         if before is None:
             self.sources.complete(self._of_volumes(feeds))
-        data = self._data(feeds)
+        data = self._data(feeds, overrides)
         snapshot = self._build(data, feeds, before)
         pending: Mapping[str, tuple[str, ...]] = {}
         if before is None and not isinstance(snapshot, Invalid):
             self._restart.start(data, snapshot)
-        elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, self._overridden())):
+        elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, _overridden(overrides))):
             # What is on disk is valid for a restart; now what is in use until then.
             snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), feeds, before)
         if isinstance(snapshot, Invalid):
             return snapshot
         self._restart.restore(snapshot, pending)
         self._hide(snapshot, self._masked(feeds))
-        return Loaded(snapshot, feeds, self.overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
+        return Loaded(snapshot, feeds, overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
         try:
@@ -129,23 +129,20 @@ class Loader(Generic[S]):
             keep_defaults(snapshot, before)
         return snapshot
 
-    def _overridden(self) -> Iterator[str]:
-        return (nodes[-1].dotted for layer in self.overrides for nodes, _ in layer)
-
     def _of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:
         data: Mapping[str, Any] = {}
         for each in feeds if self.sources.has_volumes else ():
             data = merge(data, each.values) if data else each.values
         return data
 
-    def _data(self, feeds: Feeds) -> Mapping[str, Any]:
+    def _data(self, feeds: Feeds, overrides: tuple[Overrides, ...]) -> Mapping[str, Any]:
         data = self._of_volumes(feeds)
         if self.sources.below:
             data = merge(self.sources.below, data)
         if self.sources.above:
             data = merge(data, self.sources.above)
         data = self.sources.with_defaults(data)
-        for nodes, value in (each for layer in self.overrides for each in layer):
+        for nodes, value in (each for layer in overrides for each in layer):
             data = _laid_over(data, nodes, value)
         return data
 
@@ -162,6 +159,10 @@ class Loader(Generic[S]):
         return frozenset(
             node.label for node in self.plan.fields.values() if not given.isdisjoint(each.key for each in node.inputs)
         )
+
+
+def _overridden(overrides: tuple[Overrides, ...]) -> Iterator[str]:
+    return (nodes[-1].dotted for layer in overrides for nodes, _ in layer)
 
 
 def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> dict[str, Any]:

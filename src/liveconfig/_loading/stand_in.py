@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._loading.loader import Feeds, Loaded, Loader
+from liveconfig._loading.loader import Feeds, Loaded, Loader, Overrides
 from liveconfig._loading.pydantic_internals import build_without_values
 from liveconfig.exceptions import LiveConfigError
 
@@ -54,11 +54,11 @@ class StandInLoader(Loader[S]):
 
     failure: LiveConfigError
 
-    def load(self, feeds: Feeds, before: S | None) -> Loaded[S]:  # noqa: ARG002
+    def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S]:  # noqa: ARG002
         """The stand-in, whatever the volumes hold."""
         snapshot = build_without_values(self.cls)
         object.__setattr__(snapshot, FAILURE, self.failure)
-        return Loaded(snapshot, feeds, self.overrides)
+        return Loaded(snapshot, feeds, overrides)
 
 
 def stand_in_loader(failure: LiveConfigError) -> type[StandInLoader[Any]]:

@@ -1,0 +1,71 @@
+"""What a configuration is made of: one revision of each volume, and the overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from liveconfig._loading import Feeds, Loaded, Overrides, named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composition:
+    """One revision of each volume, and the overrides.
+
+    A *part* is known by its index: that of the volume, or, after the last volume, that of the overrides.
+    """
+
+    feeds: Feeds
+    overrides: tuple[Overrides, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, loaded: Loaded[Any]) -> Composition:
+        """What a loaded configuration is made of."""
+        return cls(loaded.feeds, loaded.overrides)
+
+    def changed_from(self, base: Composition) -> frozenset[int]:
+        """The parts that are not as they are in ``base``."""
+        pairs = enumerate(zip(self.feeds, base.feeds, strict=True))
+        changed = {index for index, (feed, before) in pairs if feed is not before and feed != before}
+        return frozenset(changed if self.overrides is base.overrides else changed | {len(self.feeds)})
+
+    def taking(self, parts: Iterable[int], other: Composition) -> Composition:
+        """The same with some parts as they are in ``other``."""
+        taken = frozenset(parts)
+        feeds = tuple((other if index in taken else self).feeds[index] for index in range(len(self.feeds)))
+        return Composition(feeds, other.overrides if len(feeds) in taken else self.overrides)
+
+    def has_bytes_of(self, loaded: Loaded[Any]) -> bool:
+        """Whether a configuration that was loaded would be loaded from this too."""
+        same = all(feed.values is known.values for feed, known in zip(self.feeds, loaded.feeds, strict=True))
+        return same and self.overrides is loaded.overrides
+
+    def contents(self, parts: Iterable[int]) -> dict[int, object]:
+        """What makes each part the same content again, whatever its generation is called."""
+        return {index: self._content(index) for index in sorted(parts)}
+
+    def _content(self, index: int) -> object:
+        if index == len(self.feeds):
+            return _Identity(self.overrides)
+        revision = self.feeds[index].revision
+        return revision.mode, revision.files
+
+    def generations(self, parts: Iterable[int]) -> Mapping[str, str]:
+        """The names of the generations of some parts, by the path of the volume."""
+        return named(self.feeds[index].revision for index in sorted(parts) if index < len(self.feeds))
+
+
+class _Identity:
+    """Equal to what holds the very same object."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self._held is other._held
+
+    def __hash__(self) -> int:
+        return id(self._held)

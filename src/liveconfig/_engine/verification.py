@@ -1,0 +1,227 @@
+"""Brings candidates before the verifiers, and applies or holds back what they were asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from pydantic_settings import BaseSettings
+
+from liveconfig import _clock
+from liveconfig._engine.acceptance import Trials
+from liveconfig._engine.candidate import Candidate, pause_after
+from liveconfig._engine.composition import Composition
+from liveconfig._engine.rejections import Rejection, Rejections
+from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
+from liveconfig._loading import Fault, Loaded
+from liveconfig._watching import Scheduler
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class Verification(Generic[S]):
+    """The verifiers of one settings object, and the candidates that wait for them. Changed in a transaction alone.
+
+    Args:
+        trials: Makes trials on top of what is in use.
+        apply: Puts a configuration in use; the second argument says when the reading of it began.
+        worker: Counts the time of verifiers.
+        ended: Called when an attempt has a verdict; see `Attempt`.
+    """
+
+    def __init__(
+        self,
+        trials: Callable[[], Trials[S]],
+        apply: Callable[[Loaded[S], float], None],
+        worker: Scheduler,
+        ended: Callable[[bool], None],
+    ) -> None:
+        self.candidates: tuple[Candidate, ...] = ()
+        self._trials = trials
+        self._apply = apply
+        self._worker = worker
+        self._ended = ended
+
+    def replace(self, newest: Composition, trials: Trials[S], began: float, busy: frozenset[int]) -> None:
+        """Have these changes verified, and nothing else. What waits already with the same content goes on waiting.
+
+        Args:
+            newest: A valid composition.
+            trials: On top of what is in use.
+            began: When the reading of it began.
+            busy: The parts of which it is not known what they hold now: what waits of them stays, and is not applied.
+        """
+        for each in self.candidates:
+            each.suspended = bool(each.waiting & busy)
+        now = [candidate for candidate in self.candidates if candidate.suspended]
+        before = {candidate: candidate.contents for candidate in self.candidates if not candidate.suspended}
+        for group in self._groups(newest, trials):
+            contents = newest.contents(group)
+            candidate = next((each for each, known in before.items() if known == contents), None)
+            if candidate is None:
+                candidate = Candidate(newest, group, began)
+                candidate.continue_from(before)
+            candidate.composition = newest
+            now.append(candidate)
+        self.candidates = tuple(now)
+        for candidate in before:
+            if candidate not in now:
+                candidate.drop()
+
+    def _groups(self, newest: Composition, trials: Trials[S]) -> list[frozenset[int]]:
+        """The changed parts: together if a verifier watches several, or if some can be applied only together."""
+        watched = [each.parts for each in trials.questions(newest)] if newest.changed_from(trials.base) else []
+        alone = newest.changed_from(trials.base).difference(*watched)
+
+        def is_valid(parts: frozenset[int]) -> bool:
+            return not trials.problems(trials.base.taking(parts, newest))
+
+        groups = [*watched, *(frozenset([index]) for index in sorted(alone))]
+        needy = frozenset[int]().union(*(each for each in groups if not is_valid(each)))
+        groups = [each for each in groups if not each & needy]
+        while groups and needy and not is_valid(needy):
+            other = next((each for each in groups if is_valid(needy | each)), groups[0])
+            groups.remove(other)
+            needy |= other
+        return [*groups, needy] if needy else groups
+
+    def drop(self) -> None:
+        """Wait for nothing more."""
+        candidates, self.candidates = self.candidates, ()
+        for candidate in candidates:
+            candidate.drop()
+
+    def forget(self) -> None:
+        """In a forked child: the attempts run in the parent."""
+        self.candidates = ()
+
+    # What waits
+
+    def attempts(self) -> Iterator[Attempt]:
+        """The attempts under way."""
+        return (candidate.attempt for candidate in self.candidates if candidate.attempt is not None)
+
+    def undecided(self) -> dict[int, object]:
+        """What the verifiers have not decided on yet, by the index of the part."""
+        contents = (each.composition.contents(each.undecided) for each in self.candidates)
+        return {index: content for each in contents for index, content in each.items()}
+
+    def rejections(self) -> list[Rejection]:
+        """What the verifiers rejected."""
+        return [each for candidate in self.candidates for each in candidate.rejections]
+
+    # Rounds
+
+    def begin_rounds(self, *, due: float | None = None) -> None:
+        """Ask again about what was rejected.
+
+        Args:
+            due: Only what is due by then; None for everything.
+        """
+        for candidate in self.candidates:
+            late = due is None or (candidate.retry_at is not None and candidate.retry_at <= due)
+            if candidate.is_idle and late and not candidate.suspended:
+                candidate.begin_round()
+
+    def schedule(self, rejections: Rejections) -> float | None:
+        """Set when what was rejected is tried again. Returns when the first is due; None if nothing is."""
+        for candidate in self.candidates:
+            if candidate.is_idle and candidate.retry_at is None and candidate.rejections:
+                attempts = min(rejections.attempts(each) for each in candidate.rejections)
+                candidate.retry_at = _clock.monotonic() + pause_after(attempts)
+        known = (each.retry_at for each in self.candidates if not each.suspended)
+        return min((retry_at for retry_at in known if retry_at is not None), default=None)
+
+    def proceed(self) -> bool:
+        """Take each candidate as far as it goes without waiting, until something is applied. Returns whether it was."""
+        return any(self._proceed(candidate) for candidate in self.candidates if not candidate.suspended)
+
+    def _proceed(self, candidate: Candidate) -> bool:
+        while True:
+            if candidate.attempt is not None:
+                if candidate.attempt.verdict is None and not candidate.attempt.is_lost():
+                    return False
+                self._decided(candidate, candidate.attempt.verdict)
+            elif candidate.queue:
+                if self._ask(candidate, candidate.queue.popleft() & candidate.waiting):
+                    return True
+            elif candidate.undecided:  # a signal handler raised in the middle of a step
+                candidate.begin_round()
+            else:
+                return False
+
+    def _ask(self, candidate: Candidate, parts: frozenset[int]) -> bool:
+        """Ask about some parts on top of what is in use, or apply what was accepted. Returns whether it was applied."""
+        trials = self._trials()
+        tried = trials.base.taking(parts, candidate.composition)
+        if not parts or not self._load(candidate, parts, tried, trials):
+            return False
+        assert candidate.loaded is not None
+        snapshot = candidate.loaded.snapshot
+        verifiers = [each for each in trials.concerned(snapshot) if not candidate.is_accepted_by(each, snapshot)]
+        if verifiers:
+            candidate.attempt = Attempt(verifiers, snapshot, self._ended)
+            candidate.attempt.start(self._worker)
+            return False
+        self._apply(candidate.loaded, candidate.began)
+        candidate.applied()
+        return True
+
+    def _load(self, candidate: Candidate, parts: frozenset[int], tried: Composition, trials: Trials[S]) -> bool:
+        """Load what would be applied. Returns whether it may be."""
+        if candidate.base is trials.applied and candidate.asked == parts:
+            return True  # the very object that the verifiers were given
+        candidate.asked = parts
+        problems = trials.problems(tried)
+        if not problems:
+            candidate.loaded, candidate.base = trials.load(tried), trials.applied
+            return True
+        candidate.base = None
+        if candidate.put_off(parts):
+            return False
+        if candidate.joint is not None:
+            candidate.hold_back(parts, _rejected(tried, parts, candidate.joint, (), trials))
+        else:
+            reason = "; ".join(problem.reason for problem in problems)
+            candidate.hold_back(parts, trials.fault("validate", reason, tried, parts, ()))
+        return False
+
+    # Verdicts
+
+    def _decided(self, candidate: Candidate, verdict: Verdict | None) -> None:
+        candidate.attempt = None
+        if verdict is None:
+            candidate.queue.appendleft(candidate.asked)
+            return
+        candidate.accept(verdict.accepted)
+        if verdict.verifier is None:
+            candidate.queue.appendleft(candidate.asked)  # to be applied, unless others have to be asked by now
+        elif not candidate.split(verdict):
+            self._reject(candidate, verdict)
+
+    def _reject(self, candidate: Candidate, verdict: Verdict) -> None:
+        assert verdict.verifier is not None
+        trials = self._trials()
+        asked, tried = candidate.asked, trials.base.taking(candidate.asked, candidate.composition)
+        parts = asked
+        fields: tuple[str, ...] = ()
+        if not trials.problems(tried):
+            fields = trials.fields(tried, verdict.verifier)
+            parts = self._rejected_parts(tried, asked, verdict.verifier, trials)
+        candidate.hold_back(parts, _rejected(tried, parts, verdict, fields, trials))
+        if asked - parts:
+            candidate.queue.appendleft(asked - parts)
+
+    def _rejected_parts(
+        self, tried: Composition, asked: frozenset[int], verifier: Verifier, trials: Trials[S]
+    ) -> frozenset[int]:
+        """The parts that a verifier watches; all, if the others cannot be applied without them."""
+        parts = asked if verifier.watches_everything else trials.watched(tried, verifier)
+        return asked if trials.problems(trials.base.taking(asked - parts, tried)) else parts
+
+
+def _rejected(
+    tried: Composition, parts: frozenset[int], verdict: Verdict, fields: tuple[str, ...], trials: Trials[Any]
+) -> Fault:
+    assert verdict.verifier is not None
+    return trials.fault("verify", f"verifier {verdict.verifier.name}: {verdict.reason}", tried, parts, fields)
