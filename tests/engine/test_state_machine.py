@@ -377,10 +377,13 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Leave nothing behind."""
         self.verifiers.release()
-        liveconfig._clock.monotonic, liveconfig._clock.now = REAL
         if self.settings is not None:
             self.settings.live.close()
         shutil.rmtree(self.root)
+        for thread in threading.enumerate():  # whoever waits by the fast clock would wait for long by the real one
+            if thread.name.startswith("liveconfig"):
+                thread.join(PATIENCE)
+        liveconfig._clock.monotonic, liveconfig._clock.now = REAL
 
     # What is done to the disk
 
