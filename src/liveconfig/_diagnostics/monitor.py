@@ -35,10 +35,12 @@ class Engine(Protocol):
     @property
     def applied(self) -> Loaded[Any]:
         """What is in use."""
+        ...
 
     @property
     def version(self) -> Version:
         """Its version."""
+        ...
 
 
 class Monitor:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-try:
+if TYPE_CHECKING:
     import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+else:
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        fcntl = None
 
 NAME = "liveconfig"
 LINK = f"/memfd:{NAME} (deleted)"

@@ -27,6 +27,7 @@ class Reporting(Protocol):
 
     def report(self) -> Mapping[str, Any]:
         """What it says of itself, as `settings_from_json` reads it, with records in ``history``; no value."""
+        ...
 
 
 class _Part:

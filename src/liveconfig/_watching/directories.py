@@ -9,14 +9,18 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from liveconfig import _clock
 from liveconfig._volumes import Fingerprint, take_fingerprint
 
-try:
+if TYPE_CHECKING:
     from liveconfig._watching import observer
-except Exception:  # noqa: BLE001 - macOS and Windows: watchdog has no inotify there
-    observer = None  # type: ignore[assignment]
+else:
+    try:
+        from liveconfig._watching import observer
+    except Exception:  # noqa: BLE001 - macOS and Windows: watchdog has no inotify there
+        observer = None
 
 _log = logging.getLogger("liveconfig")
 

@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liveconfig import ProcessReport, Settings, processes
 
-try:
+if TYPE_CHECKING:
     from jinja2 import Environment, StrictUndefined
-except ModuleNotFoundError:  # without the extra the page is JSON only
-    Environment = None  # type: ignore[assignment,misc]
+else:
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ModuleNotFoundError:  # without the extra the page is JSON only
+        Environment = None
 
 __all__ = ["Answer", "answer"]
 
