@@ -102,7 +102,8 @@ class Candidate:
     def accept(self, verifiers: Iterable[Verifier]) -> None:
         """Remember that verifiers accepted what was asked about."""
         assert self.loaded is not None
-        self._accepted.update(dict.fromkeys(verifiers, self.loaded.snapshot))
+        snapshot: BaseModel = self.loaded.snapshot
+        self._accepted.update((verifier, snapshot) for verifier in verifiers)
 
     def is_accepted_by(self, verifier: Verifier, snapshot: BaseModel) -> bool:
         """Whether a verifier has accepted, in this round, the value that it watches."""
