@@ -103,12 +103,17 @@ def changes(old: Iterable[Trial], new: Iterable[Trial]) -> tuple[FieldChange, ..
     """The fields that differ between two versions of the same manifests, each once.
 
     Raises:
-        CannotCheck: One of the versions has no valid configuration.
+        CannotCheck: One of the versions has no valid configuration, or no workload is in both.
     """
     found: dict[str, FieldChange] = {}
-    for before, after in zip(old, new, strict=False):
-        if before.snapshot is None or after.snapshot is None:
-            raise CannotCheck("one of the versions has no valid configuration: check it without --diff first")
+    before_by_name = {_identity(each): each for each in old}
+    for after in new:
+        before = before_by_name.get(_identity(after))
+        if before is None:  # a workload that comes with the new version starts with it
+            continue
+        _must_be_valid(("OLD", before), ("NEW", after))
+        assert before.snapshot is not None
+        assert after.snapshot is not None
         values = dict(leaves(before.snapshot))
         states = {row.field: row.state for row in after.fields}
         for name, value in leaves(after.snapshot):
@@ -116,6 +121,17 @@ def changes(old: Iterable[Trial], new: Iterable[Trial]) -> tuple[FieldChange, ..
                 live = states.get(name, "live") in ("live", "default") and not after.needs_restart(name)
                 found[name] = FieldChange(name, "live" if live else "restart")
     return tuple(found.values())
+
+
+def _identity(trial: Trial) -> tuple[ObjectId | None, str]:
+    return trial.surroundings.workload, trial.surroundings.container
+
+
+def _must_be_valid(*versions: tuple[str, Trial]) -> None:
+    invalid = [name for name, trial in versions if trial.snapshot is None]
+    if invalid:
+        verb = "has" if len(invalid) == 1 else "have"
+        raise CannotCheck(f"{' and '.join(invalid)} {verb} no valid configuration: check it without --diff first")
 
 
 def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:

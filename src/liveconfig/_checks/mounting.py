@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from liveconfig._manifests import Container, DataKey, DataObject, Manifests, Mount, ObjectId, Place, VolumeSource
+from liveconfig._manifests import (
+    Container,
+    DataKey,
+    DataObject,
+    KeyRef,
+    Manifests,
+    Mount,
+    ObjectId,
+    Place,
+    VolumeSource,
+)
 
 MOST_OF_AN_OBJECT = 1024 * 1024
 """Bytes that a ConfigMap or Secret may hold (kubernetes.io, "ConfigMap")."""
@@ -58,6 +69,8 @@ class Surroundings:
         volumes: The volumes of the settings class, in its order.
         variables: The environment: a value, or None where it is not in the input.
         missing: Objects that are mounted and not in the input.
+        open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
+            is not known.
     """
 
     workload: ObjectId | None
@@ -65,6 +78,7 @@ class Surroundings:
     volumes: tuple[MountedVolume, ...]
     variables: Mapping[str, str | None] = field(repr=False)
     missing: tuple[ObjectId, ...] = ()
+    open_ended: tuple[ObjectId, ...] = ()
 
 
 def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroundings]:
@@ -109,8 +123,17 @@ def _is_at(mount: Mount, path: str) -> bool:
 def _of_container(manifests: Manifests, workload: ObjectId, container: Container, paths: Iterable[str]) -> Surroundings:
     missing: list[ObjectId] = []
     volumes = tuple(_volume(manifests, container, path, missing) for path in paths)
-    variables = dict(_variables(manifests, container))
-    return Surroundings(workload, container.name, volumes, variables, tuple(dict.fromkeys(missing)))
+    variables = _variables(manifests, container)
+    open_ended = tuple(_open_ended(manifests, container))
+    missing += [each for each in open_ended if not manifests.known(each)]
+    return Surroundings(workload, container.name, volumes, variables, tuple(dict.fromkeys(missing)), open_ended)
+
+
+def _open_ended(manifests: Manifests, container: Container) -> Iterator[ObjectId]:
+    for source in container.env_from:
+        found = manifests.known(source.object)
+        if not all(data.complete for data in found) or not (found or source.optional):
+            yield source.object
 
 
 def _volume(manifests: Manifests, container: Container, path: str, missing: list[ObjectId]) -> MountedVolume:
@@ -157,18 +180,45 @@ def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tu
             yield posixpath.join(below, name[len(part) + 1 :]), file
 
 
-def _variables(manifests: Manifests, container: Container) -> Iterator[tuple[str, str | None]]:
+def _variables(manifests: Manifests, container: Container) -> Mapping[str, str | None]:
+    """The variables as the kubelet makes them: ``env`` after ``envFrom``, and a later entry over an earlier one."""
+    found: dict[str, str | None] = {}
     for source in container.env_from:
         for data in manifests.known(source.object):
-            for key in data.keys.values():
-                yield source.prefix + key.name, _text(key)
+            found.update((source.prefix + key.name, _text(key)) for key in data.keys.values() if not key.binary)
     for variable in container.env:
-        if variable.key_ref is None:
-            yield variable.name, variable.value
-            continue
-        found = [data.keys.get(variable.key_ref.key) for data in manifests.known(variable.key_ref.object)]
-        texts = [_text(each) for each in found if each is not None]
-        yield variable.name, texts[0] if texts else None
+        if variable.key_ref is not None:
+            found.update(_of_key(manifests, variable.name, variable.key_ref))
+        else:
+            found[variable.name] = None if variable.value is None else _expanded(variable.value, found)
+    return {name: value for name, value in found.items() if name and not {"=", "\0"} & set(name)}
+
+
+def _of_key(manifests: Manifests, name: str, key_ref: KeyRef) -> Mapping[str, str | None]:
+    known = manifests.known(key_ref.object)
+    keys = [data.keys[key_ref.key] for data in known if key_ref.key in data.keys and not data.keys[key_ref.key].binary]
+    if keys:
+        return {name: _text(keys[0])}
+    is_absent = key_ref.optional and known and all(data.complete for data in known)
+    return {} if is_absent else {name: None}
+
+
+def _expanded(value: str, variables: Mapping[str, str | None]) -> str | None:
+    """The value with ``$(NAME)`` replaced, as the kubelet does; None where it needs a value that is not in the input.
+
+    ``$$`` stands for ``$``; a name that no earlier variable has stays as it is (kubernetes, expansion/expand.go).
+    """
+    names = [match[1] for match in _REFERENCE.finditer(value) if match[1] is not None]
+    if any(variables.get(name, "") is None for name in names):
+        return None
+
+    def replaced(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else variables.get(match[1]) or ("" if match[1] in variables else match[0])
+
+    return _REFERENCE.sub(replaced, value)
+
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 
 def _text(key: DataKey) -> str | None:

@@ -162,6 +162,8 @@ class _Trial:
     def _unknown_fields(self) -> frozenset[str]:
         """The fields that something could feed whose value is not in the input."""
         found: set[str] = set()
+        if self._surroundings.open_ended:
+            return frozenset(name for name, _ in self._leaves())
         for volume in self._volumes:
             if volume.incomplete or self._faults:  # what a volume that does not parse would feed is not known
                 return frozenset(name for name, _ in self._leaves())
@@ -298,13 +300,21 @@ def _named(of: ObjectId) -> str:
     return f"{of.kind.lower()}/{of.name}"
 
 
+def _can_be_set(value: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair, which YAML can write
+        return False
+
+
 @contextmanager
 def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
     """The variables of the container, while its sources are made; those of this process are put back."""
-    own: dict[str, Any] = dict(os.environ)
-    os.environ.clear()
-    os.environ.update({name: value for name, value in variables.items() if value is not None and "\0" not in value})
+    own = dict(os.environ)
+    known = {name: value for name, value in variables.items() if value is not None and _can_be_set(value)}
     try:
+        os.environ.clear()
+        os.environ.update(known)
         yield
     finally:
         os.environ.clear()

@@ -1,0 +1,227 @@
+"""``liveconfig check``: what the kubelet makes of a manifest, and classes of every shape; never a value, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APP = """
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, model_validator
+from typing import Annotated
+from liveconfig import Key, Settings, SettingsConfigDict
+
+class Database(BaseModel):
+    host: str
+    port: int = 5432
+
+class App(Settings):
+    model_config = SettingsConfigDict(
+        volumes=["/etc/config"], env_prefix="SHOP_", key_prefix="", env_nested_delimiter="__",
+        from_environment=["level", "database.port"],
+    )
+    database: Database
+    level: str = "info"
+    renamed: Annotated[str, Key(name="other.name")] = ""
+    aliased: str = Field("", validation_alias=AliasChoices("first", "second"))
+
+    @model_validator(mode="after")
+    def check(self):
+        if self.database.port == 1:
+            raise ValueError(f"not with {self.database.host}")
+        return self
+"""
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers:
+  - name: app
+    env: {env}
+    envFrom: {env_from}
+    volumeMounts: [{{name: config, mountPath: /etc/config}}]
+  volumes:
+  - name: config
+    configMap: {{name: {config}{items}}}
+---
+"""
+
+
+def pod(name: str = "shop", env: Any = (), env_from: Any = (), config: str = "shop", items: str = "") -> str:
+    return POD.format(
+        name=name, env=json.dumps(list(env)), env_from=json.dumps(list(env_from)), config=config, items=items
+    )
+
+
+def configmap(data: Any, name: str = "shop", **more: Any) -> str:
+    return (
+        json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data, **more})
+        + "\n---\n"
+    )
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Any:
+    """Check texts against the application in a process of its own; returns the code, the answer, standard error."""
+    (tmp_path / "shop_app.py").write_text(APP)
+
+    def run(text: str, *arguments: str, output: str = "json") -> Any:
+        (tmp_path / "shop.yaml").write_text(text)
+        command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "shop.yaml", *arguments, "-o", output]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in done.stderr
+        answer = json.loads(done.stdout) if output == "json" and done.stdout else done.stdout
+        return done.returncode, answer, done.stderr
+
+    return run
+
+
+def row(answer: Any, field: str) -> Any:
+    return next((each["key"], each["state"]) for each in answer["fields"] if each["field"] == field)
+
+
+GOOD = {"database.host": "db"}
+
+
+def test_names(check: Any) -> None:
+    """Nested fields, aliases and Key names are fed by the keys that a pod would use."""
+    data = {**GOOD, "database.port": "1234", "other.name": "x", "second": "y"}
+    code, answer, _ = check(pod() + configmap(data))
+    assert (code, answer["findings"]) == (0, [])
+    assert row(answer, "database.port") == ("database.port", "live")
+    assert row(answer, "renamed") == ("other.name", "live")
+    assert row(answer, "aliased") == ("second", "live")
+
+
+def test_keys_with_folders(check: Any) -> None:
+    """``items`` puts a key in a folder, which feeds a nested field."""
+    text = pod(items=", items: [{key: host, path: database/host}]") + configmap({"host": "db", "left-out": "1"})
+    code, answer, _ = check(text)
+    assert (code, answer["findings"]) == (0, [])
+    assert row(answer, "database.host") == ("database/host", "live")
+
+
+def test_a_class_level_validator(check: Any, canary: str) -> None:
+    """What a validator of the whole class rejects is an error, without the text of its exception."""
+    code, answer, _ = check(pod() + configmap({"database.host": canary, "database.port": "1"}))
+    assert code == 1
+    assert canary not in json.dumps(answer)
+    assert [each["rule"] for each in answer["findings"]] == ["invalid-value"]
+
+
+def test_variables_in_variables(check: Any, canary: str) -> None:
+    """``$(NAME)`` in a variable is replaced by an earlier variable, ``$$`` by a dollar sign; an unknown one stays."""
+    env = [
+        {"name": "PORT", "value": "77"},
+        {"name": "SHOP_DATABASE__PORT", "value": "$(PORT)"},
+        {"name": "SHOP_LEVEL", "value": "$(NONE)$$(PORT)"},
+    ]
+    code, answer, _ = check(pod(env=env) + configmap(GOOD))
+    assert code == 0, answer
+    assert row(answer, "level") == ("SHOP_LEVEL", "environment")
+    env[0]["value"] = canary
+    code, answer, _ = check(pod(env=env) + configmap(GOOD))
+    assert code == 1
+    assert canary not in json.dumps(answer)
+
+
+def test_a_value_that_is_not_in_the_input(check: Any) -> None:
+    """A variable that is made of a value of a Secret that is not in the input is unknown, not wrong."""
+    env = [
+        {"name": "PORT", "valueFrom": {"secretKeyRef": {"name": "none", "key": "port"}}},
+        {"name": "SHOP_DATABASE__PORT", "value": "$(PORT)"},
+    ]
+    code, answer, _ = check(pod(env=env) + configmap(GOOD))
+    assert code == 0
+    assert not [each for each in answer["findings"] if each["level"] == "error"]
+
+
+def test_variables_of_an_object_that_is_not_in_the_input(check: Any) -> None:
+    """What an object of ``envFrom`` that is not in the input could feed is unknown, with one warning."""
+    code, answer, _ = check(pod(env_from=[{"secretRef": {"name": "none"}, "prefix": "SHOP_"}]) + configmap({"x": "1"}))
+    assert code == 0
+    assert row(answer, "database.host") == (None, "unknown")
+    assert [each["rule"] for each in answer["findings"] if each["rule"] == "missing-object"] == ["missing-object"]
+
+
+def test_optional_ones_that_are_absent(check: Any) -> None:
+    """An optional object that is absent feeds nothing and is no finding."""
+    optional = [{"configMapRef": {"name": "none", "optional": True}}]
+    env = [{"name": "SHOP_LEVEL", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "none", "optional": True}}}]
+    code, answer, _ = check(pod(env=env, env_from=optional) + configmap(GOOD))
+    assert (code, answer["findings"]) == (0, [])
+    assert row(answer, "level") == (None, "default")
+
+
+def test_binary_data(check: Any) -> None:
+    """``binaryData`` makes a file and no variable."""
+    text = pod(env_from=[{"configMapRef": {"name": "more"}, "prefix": "SHOP_"}]) + configmap(GOOD)
+    code, answer, _ = check(text + configmap({}, "more", binaryData={"LEVEL": "//8="}))
+    assert code == 0, answer
+    assert row(answer, "level") == (None, "default")
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0B"], ids=["empty", "equals", "nul"])
+def test_names_that_no_variable_has(check: Any, name: str) -> None:
+    """A name that no variable can have is left out, and no traceback."""
+    code, _, _ = check(
+        pod(env=[{"name": name, "value": "x"}, {"name": "SHOP_LEVEL", "value": "\ud800"}]) + configmap(GOOD)
+    )
+    assert code in (0, 2)
+
+
+def test_diff_by_workload(check: Any, tmp_path: Path) -> None:
+    """``--diff`` compares each workload with itself, also where another one comes before it."""
+    old = pod("b") + configmap({"database.host": "one"})
+    (tmp_path / "old.yaml").write_text(old)
+    (tmp_path / "new.yaml").write_text(pod("a", config="other") + configmap({"database.host": "two"}, "other") + old)
+    code, answer, _ = check("", "--diff", "old.yaml", "new.yaml")
+    assert (code, answer) == (0, {"schema": 1, "changes": []})
+
+
+def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:
+    """``--diff`` of versions without a valid configuration is one line that names them."""
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.yaml").write_text(pod() + configmap({**GOOD, "database.port": "x"}))
+    code, _, said = check("", "--diff", "old.yaml", "new.yaml")
+    assert code == 2
+    assert "OLD and NEW have no valid configuration" in said
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(3)", "1/0", "def f(:", "import no_such_module_x"])
+def test_an_import_that_fails(tmp_path: Path, text: str) -> None:
+    """A class whose module cannot be imported is one line and exit code 2."""
+    (tmp_path / "broken.py").write_text(text)
+    for command in (["check", "broken:App", "."], ["schema", "broken:App"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "liveconfig", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
+def test_the_environment_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `check_manifests` the environment of the process is what it was."""
+    from liveconfig import Settings, SettingsConfigDict
+    from liveconfig.testing import check_manifests
+
+    class App(Settings):
+        model_config = SettingsConfigDict(volumes=["/etc/config"])
+        level: str = "info"
+
+    monkeypatch.setenv("LEVEL", "own")
+    before = dict(os.environ)
+    (tmp_path / "shop.yaml").write_text(pod(env=[{"name": "A=B", "value": "x"}]) + configmap({}))
+    check_manifests(App, tmp_path / "shop.yaml")
+    assert dict(os.environ) == before
