@@ -7,9 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import jsonschema
 import pytest
+from pydantic import AliasChoices, Field
+
+from liveconfig import Settings, SettingsConfigDict
+from liveconfig._checks import schema_of
+from liveconfig.testing import check_manifests
 
 APP = """
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, model_validator
@@ -211,10 +217,25 @@ def test_an_import_that_fails(tmp_path: Path, text: str) -> None:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
 
 
+def test_the_schema_accepts_every_spelling() -> None:
+    """The schema accepts each name and spelling that feeds a field, and asks for one of those of a required field."""
+
+    class Spelled(Settings):
+        model_config = SettingsConfigDict(volumes=["/etc/config"])
+        api_url: str
+        port: Annotated[int, Field(validation_alias=AliasChoices("port", "http_port"))]
+
+    validator = jsonschema.Draft202012Validator(schema_of(Spelled))
+    for url in ("api_url", "api-url"):
+        for port in ("port", "http_port", "http-port"):
+            validator.validate({url: "https://pay", port: " 8080\n"})
+    assert not validator.is_valid({"api-url": "https://pay"})
+    assert not validator.is_valid({"port": "1"})
+    assert not validator.is_valid({"api-url": "https://pay", "port": "x"})
+
+
 def test_the_environment_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After `check_manifests` the environment of the process is what it was."""
-    from liveconfig import Settings, SettingsConfigDict
-    from liveconfig.testing import check_manifests
 
     class App(Settings):
         model_config = SettingsConfigDict(volumes=["/etc/config"])

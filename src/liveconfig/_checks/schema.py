@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic_settings import BaseSettings
@@ -15,7 +15,7 @@ from liveconfig._loading import Node, documents_of, is_secret
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
 _PATTERNS = {
     bool: "^(" + "|".join("".join(f"[{each}{each.upper()}]" for each in word) for word in _WORDS) + ")$",
-    int: "^[-+]?[0-9]+(\\.0+)?$",
+    int: "^\\s*[-+]?[0-9_]+(\\.0+)?\\s*$",
 }
 
 
@@ -28,17 +28,16 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     plan = plan_for(cls)
     properties: dict[str, Any] = {}
     patterns: dict[str, Any] = {}
-    required = []
+    required: list[list[str]] = []
     for name, node in field_leaves(plan):
         if is_secret(node.field.annotation):
             continue
-        key = plan.keys_for(name)[0].replace("/", ".")
+        keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.keys_for(name)))
         value = {**_value(node), "description": _description(name, node)}
-        properties[key] = value
-        if "_" in key:
-            patterns[f"^{re.escape(key).replace('_', '[-_]')}$"] = value
+        properties.update(dict.fromkeys(keys, value))
+        patterns.update({f"^{re.escape(key).replace('_', '[-_]')}$": value for key in keys if "_" in key})
         if node.field.is_required() and "." not in name:
-            required.append(key)
+            required.append(_spellings(keys))
     for document in documents_of(cls):
         properties[document] = {"type": "string", "description": "A document with several fields."}
     schema = {
@@ -50,8 +49,17 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     if required and not documents_of(cls):
-        schema["required"] = required
+        schema["required"] = [names[0] for names in required if len(names) == 1]
+        schema["allOf"] = [_one_of(names) for names in required if len(names) > 1]
     return schema
+
+
+def _spellings(keys: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(each for key in keys for each in (key, key.replace("_", "-"))))
+
+
+def _one_of(names: Iterable[str]) -> dict[str, Any]:
+    return {"anyOf": [{"required": [name]} for name in names]}
 
 
 def _description(name: str, node: Node) -> str:
