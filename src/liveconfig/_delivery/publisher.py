@@ -158,6 +158,8 @@ class Publisher:
 
     def _publish(self, version: Version) -> None:
         if version.number <= self.newest.number:
+            if version.number == self.newest.number:
+                self.newest = version  # no field differs: there is nothing to deliver
             return
         self._every.put((self.newest, version))
         self.newest = version

@@ -274,9 +274,10 @@ class Core(Generic[S]):
         self.recent.publish(version)
         applied, before = self.engine.applied, self._published
         self._published = applied
-        if version.number > self.hub.newest.number:
+        same = version.number == self.hub.newest.number
+        if version is not self.hub.newest:
             self.hub.publish(version)
-        elif applied is not before:  # other content, and no field differs: no event, but perhaps something to log
+        if same and applied is not before:  # other content, and no field differs: no event, but perhaps a log line
             self.hub.log((version, version))
 
     def _reject(self, rejected: Rejected) -> None:

@@ -57,6 +57,9 @@ class AppliedState(Generic[S]):
         ``==`` need not see everything: the order of a mapping, or ``1.00`` in place of ``1.0``. Snapshots that were
         handed out stay as they are.
         """
+        if loaded.snapshot is self.loaded.snapshot:
+            self.state = (loaded, self.version)
+            return
         self.state = (loaded, replace(self.version, snapshot=loaded.snapshot))
         self.show()
 

@@ -62,11 +62,44 @@ def masked(instance: BaseModel) -> frozenset[str]:
 
 
 def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
-    """Let a default that a factory made (an id, a time) be what it was: nothing has changed there."""
+    """Let a default that a factory made (an id, a time) be what it was, at any depth: nothing has changed there."""
+    now, then = vars(instance), vars(before)
+    given = instance.__pydantic_fields_set__ | before.__pydantic_fields_set__
     for name, field in type(instance).__pydantic_fields__.items():
         made = field.default_factory is not None and not field.default_factory_takes_validated_data
-        if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
-            vars(instance)[name] = vars(before)[name]
+        if made and name not in given:
+            now[name] = then[name]
+        elif type(value := now.get(name)) not in _PLAIN:
+            _keep_inside(value, then.get(name))
+
+
+def _keep_inside(now: Any, then: Any) -> None:
+    if now is then or type(now) is not type(then):
+        return
+    if isinstance(now, BaseModel):
+        keep_defaults(now, then)
+    elif isinstance(now, dict):
+        for key in now.keys() & then.keys():
+            _keep_inside(now[key], then[key])
+    elif isinstance(now, (list, tuple)) and len(now) == len(then):
+        for one, other in zip(now, then, strict=True):
+            if not isinstance(one, BaseModel) or _is_given_alike(one, other):
+                _keep_inside(one, other)
+
+
+def _is_given_alike(one: Any, other: Any) -> bool:
+    """Whether the values that were given are the same, whatever the defaults: an item of a list has no other name."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, BaseModel):
+        given = one.__pydantic_fields_set__
+        alike = (_is_given_alike(vars(one).get(name), vars(other).get(name)) for name in given)
+        return given == other.__pydantic_fields_set__ and all(alike)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_is_given_alike(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_is_given_alike, one, other))
+    return same(one, other)
 
 
 def copy_of(snapshot: M) -> M:
