@@ -64,12 +64,12 @@ def masked(instance: BaseModel) -> frozenset[str]:
 def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
     """Let a default that a factory made (an id, a time) be what it was, at any depth: nothing has changed there."""
     now, then = vars(instance), vars(before)
-    given = instance.__pydantic_fields_set__ | before.__pydantic_fields_set__
     for name, field in type(instance).__pydantic_fields__.items():
         made = field.default_factory is not None and not field.default_factory_takes_validated_data
-        if made and name not in given:
+        if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
             now[name] = then[name]
-        elif type(value := now.get(name)) not in _PLAIN:
+    for name, value in now.items():
+        if type(value) not in _PLAIN:
             _keep_inside(value, then.get(name))
 
 
