@@ -7,19 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import pydantic_settings
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from liveconfig._engine import load_core
+from liveconfig._engine import has_arguments, load_core
 from liveconfig._loading import (
     FAILURE,
     MASKED,
     RESERVED,
     Format,
     VolumePath,
+    assign,
     copy_of,
+    deep_copy_of,
+    empty,
     failure_of,
     field_hash,
+    is_being_built,
     mask,
     masked,
     merge_bases,
@@ -73,7 +78,12 @@ class Settings(BaseSettings):
         VolumeError: A volume that is required is not there, or one cannot be read.
     """
 
-    __slots__ = ("__liveconfig_failure__", "__liveconfig_live__", "__liveconfig_masked__")
+    __slots__ = (
+        "__liveconfig_assigned__",
+        "__liveconfig_failure__",
+        "__liveconfig_live__",
+        "__liveconfig_masked__",
+    )
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(  # pyright: ignore[reportIncompatibleVariableOverride]
         frozen=True,
@@ -92,25 +102,20 @@ class Settings(BaseSettings):
     def __init__(self, /, **values: Any) -> None:
         # Every value that came in is out of our frames before anything can be raised.
         try:
-            core, failure = load_core(type(self), values)
+            failure = _load_again(self, values) if _is_made(self) else _load(self, values)
         finally:
             values.clear()
-        if core is None:
+        if failure is not None:
             raise failure
-        swap(self, core.engine.applied.snapshot)
-        object.__setattr__(self, FAILURE, failure_of(core.engine.applied.snapshot))
-        object.__setattr__(self, _SLOT, Live(core, self))
-        core.attach(self)
-        core.start()
-        core.monitor.review()
 
     @classmethod
     def load(cls, /, **overrides: Any) -> Self:
         """The same as calling the class, for type checkers that want every required field named there.
 
         Args:
-            overrides: As for the constructor: values for fields, ``_volumes=``, ``_watch=``, and pydantic-settings'
-                own ``_env_file=`` and so on.
+            overrides: As for the constructor: values for fields; ``_volumes=``, ``_watch=``; ``_wait=``, the seconds
+                to wait for a valid configuration and for required volumes, during which the thread is blocked; and
+                pydantic-settings' own ``_env_file=`` and so on.
 
         Raises:
             InvalidSettingsError: There is no valid configuration.
@@ -178,6 +183,22 @@ class Settings(BaseSettings):
                 raise type(failure)(str(failure))
             return super().__getattr__(name)
 
+        # Validators and `model_post_init` may assign; whoever has a finished object may not.
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if is_being_built(self):
+                assign(self, name, value)
+            elif name.startswith("_"):
+                super().__setattr__(name, value)
+            else:
+                del value  # no frame on the way of the error is to hold it
+                raise _assignment_error(self, name, "assigned")
+
+        def __delattr__(self, name: str) -> None:
+            if not name.startswith("_"):
+                raise _assignment_error(self, name, "deleted")
+            super().__delattr__(name)
+
     # A live object is itself; a snapshot is its values.
 
     def __eq__(self, other: object) -> bool:
@@ -192,10 +213,10 @@ class Settings(BaseSettings):
         return copy_of(self) if _face(self) is None else copy_of(self.live.latest())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        source = self if _face(self) is None else self.live.latest()
-        copy = BaseSettings.__deepcopy__(source, memo)
-        mask(copy, masked(source))
-        return copy  # type: ignore[no-any-return,unused-ignore]  # pyright: ignore
+        return deep_copy_of(self if _face(self) is None else self.live.latest(), memo)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return empty, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> dict[Any, Any]:
         source = self if _face(self) is None else self.live.latest()
@@ -224,6 +245,52 @@ def _face(instance: object) -> Live[Any] | None:
         return object.__getattribute__(instance, _SLOT)  # type: ignore[no-any-return]
     except AttributeError:
         return None
+
+
+def _is_made(instance: Settings) -> bool:
+    """Whether an object has values already: it is live, or it is a snapshot."""
+    return _face(instance) is not None or hasattr(instance, "__pydantic_fields_set__")
+
+
+def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
+    """Load, and make a new object live; or why that is not possible."""
+    core, failure = load_core(type(instance), given)
+    if core is None:
+        return failure
+    swap(instance, core.engine.applied.snapshot)
+    object.__setattr__(instance, FAILURE, failure_of(core.engine.applied.snapshot))
+    object.__setattr__(instance, _SLOT, Live(core, instance))
+    core.attach(instance)
+    core.start()
+    core.monitor.review()
+    return None
+
+
+def _load_again(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
+    """Look again, as a second ``__init__`` does in pydantic-settings; or why that is not possible."""
+    face, name = _face(instance), type(instance).__name__
+    if face is None:
+        return LiveConfigError(f"{name}: this is a snapshot, which never changes: only the object it came from is live")
+    if given and not has_arguments(face._core, given):  # noqa: SLF001
+        return LiveConfigError(
+            f"{name}: these settings are loaded already, with other arguments: make another object, or call "
+            "`live.reload()` to look again"
+        )
+    face.reload(wait=False)
+    return None
+
+
+def _assignment_error(instance: Settings, name: str, verb: str) -> ValidationError:
+    """Pydantic's error for a frozen model, without the value, and with what to do instead."""
+    cls = type(instance)
+    text = (
+        f"{cls.__name__}.{name} cannot be {verb}: the next change on a volume would replace it. Change the key on the "
+        "volume; in a test, use liveconfig.testing.override"
+    )
+    error = PydanticCustomError("frozen_instance", text)  # type: ignore[arg-type,unused-ignore]
+    return ValidationError.from_exception_data(
+        cls.__name__, [{"type": error, "loc": (name,), "input": None}], hide_input=True
+    )
 
 
 def _configuration_keys() -> frozenset[str]:

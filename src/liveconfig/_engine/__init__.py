@@ -19,13 +19,14 @@
 
 from liveconfig._engine.core import Core
 from liveconfig._engine.pinning import Pin, pinned
-from liveconfig._engine.startup import load_core
+from liveconfig._engine.startup import has_arguments, load_core
 from liveconfig._engine.verifiers import Verifier
 
 __all__ = [
     "Core",
     "Pin",
     "Verifier",
+    "has_arguments",
     "load_core",
     "pinned",
 ]

@@ -68,6 +68,14 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
     return core, failure
 
 
+def has_arguments(core: Core[Any], given: dict[str, Any]) -> bool:
+    """Whether a constructor call has the arguments with which a settings object was loaded; they are emptied."""
+    try:
+        return core.loader.sources.arguments.equal(split_arguments(core.loader.cls, given))
+    except LiveConfigError:
+        return False
+
+
 def _sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sources | None, LiveConfigError]:
     sources, reason = None, ""
     try:

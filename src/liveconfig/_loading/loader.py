@@ -179,5 +179,5 @@ def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> di
 def _fields_of(model: Any, node: Node) -> Mapping[str, Any]:
     if isinstance(model, Mapping):
         return model
-    children = node.children.values()
-    return {child.key: getattr(model, child.label) for child in children if hasattr(model, child.label)}
+    held = vars(model) if hasattr(model, "__dict__") else {}
+    return {child.key: held[child.label] for child in node.children.values() if child.label in held}

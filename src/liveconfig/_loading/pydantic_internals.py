@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, RootModel
 
 M = TypeVar("M", bound=BaseModel)
 
-_STORES = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_STORES = ("__pydantic_fields_set__", "__pydantic_extra__")
+_PRIVATE = "__pydantic_private__"
+
+ASSIGNED = "__liveconfig_assigned__"
+"""The slot with the private attributes that were assigned while the instance was built: a set as long as it is."""
 
 MASKED = "__liveconfig_masked__"
 """The slot with the names of the fields that a volume made secret, whatever their type."""
@@ -26,10 +31,61 @@ def build(cls: type[M], data: Mapping[str, Any]) -> M:
     Raises:
         pydantic.ValidationError: The data does not fit; it holds values, and must not leave liveconfig.
     """
-    instance = cls.__new__(cls)
-    if instance.__pydantic_validator__.validate_python(data, self_instance=instance) is not instance:
-        raise TypeError("a validator gave another object")
+    instance = empty(cls)
+    assigned: set[str] = set()
+    object.__setattr__(instance, ASSIGNED, assigned)
+    try:
+        if instance.__pydantic_validator__.validate_python(data, self_instance=instance) is not instance:
+            raise TypeError("a validator gave another object")
+    finally:
+        object.__setattr__(instance, ASSIGNED, frozenset(assigned))
     return instance
+
+
+def empty(cls: type[M]) -> M:
+    """An instance without values. A ``__new__`` of the class is not called: it may give an object that is in use."""
+    return object.__new__(cls)
+
+
+def is_being_built(instance: BaseModel) -> bool:
+    """Whether validators and ``model_post_init`` are at work on an instance: they may assign."""
+    return isinstance(getattr(instance, ASSIGNED, None), set)
+
+
+def assign(instance: BaseModel, name: str, value: Any) -> None:
+    """Assign an attribute of an instance that is being built, as pydantic does for a model that is not frozen.
+
+    Raises:
+        ValueError: The class has no such field.
+    """
+    cls = type(instance)
+    if name in cls.__private_attributes__:
+        _private_of(instance)[name] = value
+        getattr(instance, ASSIGNED).add(name)
+    elif name in cls.__pydantic_fields__:
+        _values_of(instance)[name] = value
+        instance.__pydantic_fields_set__.add(name)
+    elif isinstance(getattr(cls, name, None), (property, cached_property)):
+        _set_computed(instance, name, value)
+    else:
+        raise ValueError(f"{cls.__name__!r} object has no field {name!r}")
+
+
+def _set_computed(instance: BaseModel, name: str, value: Any) -> None:
+    attribute = getattr(type(instance), name)
+    if isinstance(attribute, property):
+        attribute.__set__(instance, value)
+    else:
+        _values_of(instance)[name] = value
+
+
+def _values_of(instance: BaseModel) -> dict[str, Any]:
+    return instance.__dict__  # type: ignore[return-value,unused-ignore]  # pyright: ignore[reportReturnType]
+
+
+def _private_of(instance: BaseModel) -> dict[str, Any]:
+    private: dict[str, Any] = getattr(instance, _PRIVATE, None) or {}
+    return private
 
 
 def build_without_values(cls: type[M]) -> M:
@@ -46,7 +102,17 @@ def swap(instance: BaseModel, snapshot: BaseModel) -> None:
     object.__setattr__(instance, "__dict__", _fields_only(snapshot))
     for store in _STORES:
         object.__setattr__(instance, store, copy.copy(getattr(snapshot, store)))
+    _swap_private(instance, snapshot)
     mask(instance, masked(snapshot))
+
+
+def _swap_private(instance: BaseModel, snapshot: BaseModel) -> None:
+    """Private attributes stay, save those that were assigned while the snapshot was built."""
+    given = getattr(snapshot, _PRIVATE)
+    if getattr(instance, _PRIVATE, None) is None:
+        object.__setattr__(instance, _PRIVATE, copy.copy(given))
+    assigned: frozenset[str] = getattr(snapshot, ASSIGNED, frozenset())
+    _private_of(instance).update({name: given[name] for name in assigned if name in given})
 
 
 def mask(instance: BaseModel, names: frozenset[str]) -> None:
@@ -104,8 +170,16 @@ def _is_given_alike(one: Any, other: Any) -> bool:
 
 def copy_of(snapshot: M) -> M:
     """Another instance with the same values."""
-    other = snapshot.__class__.__new__(snapshot.__class__)
+    other = empty(type(snapshot))
     swap(other, snapshot)
+    return other
+
+
+def deep_copy_of(snapshot: M, memo: dict[int, Any] | None) -> M:
+    """Another instance with copies of the values."""
+    other = copy_of(snapshot)
+    for store in ("__dict__", "__pydantic_extra__", _PRIVATE):
+        object.__setattr__(other, store, copy.deepcopy(getattr(other, store), memo))
     return other
 
 
