@@ -123,9 +123,10 @@ class TestYaml:
         assert document["a"]["again"] is document["a"]
 
     def test_deep_nesting(self):
-        """Nesting of any depth is read or refused, never a crash."""
-        with pytest.raises(Invalid):
-            list(parse("[" * 100_000))
+        """A text that is nested deeper than any manifest is refused at once."""
+        for text in ("[" * 100_000, '{"a":' * 100_000, "- " * 100_000):
+            with pytest.raises(Invalid, match=r"^line 1: .*(inside each other|nesting depth)"):
+                list(parse(text))
 
     def test_what_stands_before_a_fault_is_yielded(self):
         """The documents before a fault are read."""

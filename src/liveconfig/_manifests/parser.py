@@ -126,6 +126,8 @@ class _Builder:
             current.lines.append(line)
 
     def start(self, node: Map | Seq) -> None:
+        if len(self._open) >= _MAX_DEPTH:  # the scanner of PyYAML without libyaml takes the square of the depth
+            raise Invalid(node.line, f"more than {_MAX_DEPTH} mappings and lists inside each other")
         if self._current is not None:
             self._open.append(self._current)
             self._keys.append(self._key)
@@ -149,6 +151,7 @@ class _Builder:
         return isinstance(node, Map) and len(self._open) == 1 and self._keys[0] == "items" and not self.in_map
 
 
+_MAX_DEPTH = 200
 _NO_KEY = object()
 _MERGE = object()
 
