@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+import django
 import pymysql
 import pytest
 from asgiref.sync import ThreadSensitiveContext
@@ -105,46 +106,67 @@ class TestMirror:
 
     def test_a_setting_follows_its_field(self, live: ShopSettings, volume: KubeletVolume) -> None:
         """A mirrored setting has the newest value each time it is read, secrets as plain text."""
-        mirror = {"EMAIL_HOST": "email_host", "EMAIL_HOST_PASSWORD": "email_password", "EMAIL_PORT": "email_port"}
+        mirror = {"SHOP_HOST": "email_host", "SHOP_PASSWORD": "email_password", "SHOP_PORT": "email_port"}
         with project(MIRROR=mirror):
-            assert (django_settings.EMAIL_HOST, django_settings.EMAIL_PORT) == ("mail-1", 25)
+            assert (django_settings.SHOP_HOST, django_settings.SHOP_PORT) == ("mail-1", 25)
             volume.update({"email-host": "mail-2", "email-port": "587", "email-password": "CANARY-00000004"})
             assert live.live.reload()
-            assert (django_settings.EMAIL_HOST, django_settings.EMAIL_PORT) == ("mail-2", 587)
+            assert (django_settings.SHOP_HOST, django_settings.SHOP_PORT) == ("mail-2", 587)
+            assert django_settings.SHOP_PASSWORD == "CANARY-00000004"
+
+    @pytest.mark.skipif(django.VERSION >= (6, 1), reason="Django 6.1 has MAILERS in their place")
+    def test_the_login_of_e_mail(self, live: ShopSettings, volume: KubeletVolume) -> None:
+        """A connection for e-mail takes the newest values of mirrored settings."""
+        with project(MIRROR={"EMAIL_HOST": "email_host", "EMAIL_HOST_PASSWORD": "email_password"}):
+            volume.update({"email-host": "mail-2", "email-password": "CANARY-00000004"})
+            assert live.live.reload()
             backend = mail.get_connection("django.core.mail.backends.smtp.EmailBackend")
             assert isinstance(backend, EmailBackend)
             assert (backend.host, backend.password) == ("mail-2", "CANARY-00000004")
 
+    def test_an_entry_of_a_dictionary(self, live: ShopSettings, volume: KubeletVolume) -> None:
+        """A name with dots mirrors one value inside a dictionary, and leaves the others as the project has them."""
+        static = {"default": {"BACKEND": "smtp", "OPTIONS": {"host": "mail", "use_tls": True}}}
+        mirror = {"MAILERS.default.OPTIONS.password": "email_password", "MAILERS.default.OPTIONS.host": "email_host"}
+        with override_settings(MAILERS=static), project(MIRROR=mirror):
+            volume.update({"email-password": "CANARY-00000004"})
+            assert live.live.reload()
+            options = {"host": "mail-1", "use_tls": True, "password": "CANARY-00000004"}
+            assert {"default": {"BACKEND": "smtp", "OPTIONS": options}} == django_settings.MAILERS
+            with project(MIRROR=mirror):
+                assert django_settings.MAILERS["default"]["OPTIONS"] == options
+        assert static["default"]["OPTIONS"] == {"host": "mail", "use_tls": True}
+
     def test_a_setting_below_a_model_that_is_none(self, live: ShopSettings, volume: KubeletVolume) -> None:
         """A mirrored field of a model that is None gives None."""
-        with project(MIRROR={"EMAIL_HOST_USER": "db.user"}):
-            assert django_settings.EMAIL_HOST_USER == "app"
+        with project(MIRROR={"SHOP_USER": "db.user"}):
+            assert django_settings.SHOP_USER == "app"
             with override(live, db=None):
-                assert django_settings.EMAIL_HOST_USER is None
+                assert django_settings.SHOP_USER is None
 
     def test_override_settings_and_override_work_together(self, live: ShopSettings) -> None:
         """`override_settings` beats the mirror, `override` changes what is mirrored, and both are undone."""
-        with project(MIRROR={"EMAIL_HOST": "email_host"}):
+        with project(MIRROR={"SHOP_HOST": "email_host"}):
             with override(live, email_host="from override"):
-                assert django_settings.EMAIL_HOST == "from override"
-                with override_settings(EMAIL_HOST="from override_settings"):
-                    assert django_settings.EMAIL_HOST == "from override_settings"
+                assert django_settings.SHOP_HOST == "from override"
+                with override_settings(SHOP_HOST="from override_settings"):
+                    assert django_settings.SHOP_HOST == "from override_settings"
                 with SimpleTestCase().settings():
-                    assert django_settings.EMAIL_HOST == "from override"
-            assert django_settings.EMAIL_HOST == "mail-1"
-        assert django_settings.EMAIL_HOST == "localhost"
+                    assert django_settings.SHOP_HOST == "from override"
+            assert django_settings.SHOP_HOST == "mail-1"
+        assert not hasattr(django_settings, "SHOP_HOST")
 
     def test_a_field_that_does_not_exist(self, live: ShopSettings) -> None:
         """A mirrored field that does not exist is an error that names the setting and the nearest field."""
-        with project(MIRROR={"EMAIL_HOST": "email_hots"}):
+        with project(MIRROR={"SHOP_HOST": "email_hots"}):
             (error,) = found_by_check()
         assert error.id == "liveconfig.E003"
-        assert "LIVECONFIG[\"MIRROR\"]['EMAIL_HOST']" in error.msg
+        assert "LIVECONFIG[\"MIRROR\"]['SHOP_HOST']" in error.msg
         assert "email_host" in error.msg.replace("email_hots", "")
 
     def test_no_secret_is_shown(self, live: ShopSettings) -> None:
         """Neither Django's debug page nor the settings that it collects show a mirrored secret."""
-        with project(MIRROR={"SECRET_KEY": "session_key", "EMAIL_HOST_PASSWORD": "email_password"}):
+        with project(MIRROR={"SECRET_KEY": "session_key", "SHOP_PASSWORD": "email_password"}):
             shown = repr(SafeExceptionReporterFilter().get_safe_settings())
             shown += repr(vars(django_settings)) + repr(vars(django_settings._wrapped))
         assert "CANARY" not in shown
@@ -259,7 +281,7 @@ class TestChecks:
 
     def test_all_is_well(self, live: ShopSettings) -> None:
         """A project whose fields all come from volumes has no message but for the fields with a default."""
-        with project(MIRROR={"EMAIL_HOST": "email_host"}):
+        with project(MIRROR={"SHOP_HOST": "email_host"}):
             assert found_by_check() == []
 
     def test_liveconfig_is_missing(self) -> None:

@@ -23,7 +23,8 @@ class Configuration:
 
     Attributes:
         settings: The live settings.
-        mirror: A field, or a KeyRing, by the name of the Django setting that follows it.
+        mirror: A field, or a KeyRing, by the name of the Django setting that follows it; with dots for an entry of a
+            setting that is a dictionary.
         status: Whether the status page is served.
         fail_when_unhealthy: Whether the readiness probe answers 503 while the live settings are not healthy.
     """

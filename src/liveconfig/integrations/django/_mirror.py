@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import LazySettings
@@ -27,7 +28,7 @@ def install(configured: Configuration) -> None:
     """
     for name, read in readers(configured).items():
         setattr(LazySettings, name, _Followed(name))
-        setattr(django_settings, name, _Live(read))
+        setattr(django_settings, name, _Live(read, _static(name)))
 
 
 def readers(configured: Configuration) -> dict[str, Read]:
@@ -41,13 +42,14 @@ def readers(configured: Configuration) -> dict[str, Read]:
     found: dict[str, Read] = {} if ring is None else _keys(ring)
     for name, field in fields.items():
         if name not in found:
-            found[name] = _reader(configured.settings, _checked(name, value_reader, configured.settings, field))
+            read = _reader(configured.settings, _checked(name, value_reader, configured.settings, field))
+            root, *path = name.split(".")
+            found[root] = _overlaid(found.get(root, partial(_static, root)), path, read) if path else read
     return found
 
 
 def _keys(ring: KeyRing) -> dict[str, Read]:
-    static = getattr(django_settings._wrapped, FALLBACKS, None)  # noqa: SLF001 - the proxy would resolve a mirror
-    kept = [] if isinstance(static, _Live) else list(static or ())
+    kept = list(_static(FALLBACKS) or ())
     # The signing key is among the fallbacks too: Django reads first the one and then the others.
     return {SECRET_KEY: lambda: _signing(ring), FALLBACKS: lambda: [*ring.verifying, *kept]}
 
@@ -63,6 +65,22 @@ def _reader(settings: Settings, read: Callable[[Any], Any]) -> Read:
     return lambda: plain(read(settings.live.latest()))
 
 
+def _overlaid(base: Read, path: Sequence[str], read: Read) -> Read:
+    """A mapping, such as ``MAILERS``, with one value in it replaced."""
+    return lambda: _replaced(base() or {}, path, read())
+
+
+def _replaced(mapping: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    return {**mapping, first: _replaced(mapping.get(first, {}), rest, value) if rest else value}
+
+
+def _static(name: str) -> Any:
+    """What the settings module itself says, without the mirror."""
+    value = getattr(django_settings._wrapped, name, None)  # noqa: SLF001 - the proxy would resolve a mirror
+    return value.static if isinstance(value, _Live) else value
+
+
 def _checked(name: str, make: Callable[..., T], *arguments: Any) -> T:
     try:
         return make(*arguments)
@@ -73,8 +91,9 @@ def _checked(name: str, make: Callable[..., T], *arguments: Any) -> T:
 class _Live:
     """What Django's settings hold for a mirrored name: tests override it as any other value."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, static: Any) -> None:
         self.read = read
+        self.static = static
 
     def __repr__(self) -> str:
         return "<read from the live settings>"

@@ -85,7 +85,7 @@ def _databases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _warnings(configured: Configuration) -> Iterator[checks.CheckMessage]:
     yield from _frozen(configured.settings)
-    for name in sorted(READ_AT_START & set(configured.mirror)):
+    for name in sorted(READ_AT_START & {name.partition(".")[0] for name in configured.mirror}):
         yield checks.Warning(
             f'LIVECONFIG["MIRROR"] has {name}, which Django reads only when it starts.',
             hint="Remove it; the documentation of the integration says what follows instead.",
