@@ -5,12 +5,15 @@ Each is a generator: what it yields is reported as a line of JSON, and it goes o
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
 import os
 import resource
 import shutil
+import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -322,17 +325,113 @@ def short_reads(folder: str) -> Iterator[Any]:
     mirror.end()
 
 
+# Descriptors that others close
+
+
+class Sockets:
+    """Sockets of the application, which get the lowest numbers that are free."""
+
+    def __init__(self) -> None:
+        self._pairs = [socket.socketpair() for _ in range(4)]
+        for _, far in self._pairs:
+            far.send(b"mine")
+
+    def are_untouched(self) -> bool:
+        """Whether what was sent is still to be read there; more is sent."""
+        untouched = all(near.recv(100, socket.MSG_DONTWAIT) == b"mine" for near, _ in self._pairs)
+        for _, far in self._pairs:
+            far.send(b"mine")
+        return untouched
+
+
+def descriptors_closed(folder: str, how: str) -> Iterator[Any]:
+    """Every descriptor is closed under us, and the application opens others."""
+    log = Log()
+    volume = KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    settings = Still.load(_volumes=volume.path)
+    if how == "daemon":
+        signal.alarm(120)
+        for _ in range(2):
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+    os.closerange(3, 1024)
+    sockets = Sockets()
+    seen = []
+    for message in ("two", "three"):  # by event: there is no re-check
+        poll(lambda: settings.live.status().watcher == "inotify" and settings.live.status().healthy)
+        volume.write({"message": message})
+        seen.append(settings.live.wait(lambda s, message=message: s.message == message, PATIENCE).message)
+    began = time.process_time()
+    threading.Event().wait(1.0)
+    busy = time.process_time() - began > 0.5
+    lines = sum("watches its volumes again" in text for _, text in log.records)
+    settings.live.close()
+    yield {
+        "seen": seen,
+        "busy": busy,
+        "lines": lines,
+        "sockets": sockets.are_untouched() and sockets.are_untouched(),
+        "threads": threading.active_count(),
+    }
+
+
+def inotify_replaced(folder: str) -> Iterator[Any]:
+    """Our inotify descriptor, and it alone, is closed, and the application has one of its own under its number."""
+    volume = KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    settings = App.load(_volumes=volume.path)
+    [ours] = [int(name) for name, link in links() if "inotify" in link]
+    os.mkdir(f"{folder}/other")
+    other = Opens(f"{folder}/other")
+    os.dup2(other.descriptor, ours)
+    poll(lambda: any("inotify" in link and int(name) not in (ours, other.descriptor) for name, link in links()))
+    seen = []
+    for message in ("two", "three"):
+        volume.write({"message": message})
+        seen.append(settings.live.wait(lambda s, message=message: s.message == message, PATIENCE).message)
+    for number in range(3):
+        with open(f"{folder}/other/{number}", "w"):
+            pass
+        threading.Event().wait(0.1)
+    settings.live.close()
+    yield {"seen": seen, "events": other.count(), "kept": os.fstat(ours).st_ino == os.fstat(other.descriptor).st_ino}
+    yield {"threads": threading.active_count()}
+
+
+def number_taken(folder: str) -> Iterator[Any]:
+    """After close() the application has an inotify descriptor under our old number, and forks."""
+    volume = KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    first, second = Still.load(_volumes=volume.path), Still.load(_volumes=volume.path)
+    [ours] = [int(name) for name, link in links() if "inotify" in link]
+    first.live.close()
+    second.live.close()
+    assert not [name for name, link in links() if "inotify" in link]
+    other = Opens(folder)
+    os.dup2(other.descriptor, ours)
+    child = os.fork()
+    if not child:
+        os._exit(0 if "inotify" in os.readlink(f"/proc/self/fd/{ours}") else 1)
+    yield {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+
 # Limits
+
+
+def links() -> list[tuple[str, str]]:
+    """Each descriptor of this process, and what it leads to."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists is closed by now
+            found.append((name, os.readlink(f"/proc/self/fd/{name}")))
+    return found
 
 
 def descriptors() -> int:
     """How many, save the one of the report, which stays until the process ends."""
-    links = [
-        os.readlink(f"/proc/self/fd/{name}")
-        for name in os.listdir("/proc/self/fd")
-        if os.path.lexists(f"/proc/self/fd/{name}")
-    ]
-    return sum("memfd:liveconfig" not in link for link in links)
+    return sum("memfd:liveconfig" not in link for _, link in links())
 
 
 def allow(limit: str, number: int) -> None:
@@ -520,14 +619,14 @@ class Opens:
 
     def __init__(self, *folders: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         for folder in folders:
-            assert libc.inotify_add_watch(self._descriptor, os.fsencode(folder), self.IN_ACCESS | self.IN_OPEN) >= 0
+            assert libc.inotify_add_watch(self.descriptor, os.fsencode(folder), self.IN_ACCESS | self.IN_OPEN) >= 0
 
     def count(self) -> int:
         found = 0
         try:
-            while data := os.read(self._descriptor, 65536):
+            while data := os.read(self.descriptor, 65536):
                 while data:
                     _, mask, _, length = struct.unpack_from("iIII", data)
                     assert not mask & self.IN_Q_OVERFLOW

@@ -81,13 +81,19 @@ class Reader(InotifyFD):
         return self.is_alive() and self.is_ours()
 
     def release(self) -> None:
-        """Stop, and close what is ours."""
-        with contextlib.suppress(Exception):  # watchdog's
+        """Stop, and close what is ours, whatever watchdog raises meanwhile."""
+        with contextlib.suppress(Exception):
             self.stop()
+        self._closed = True
         if self.is_alive() and self is not threading.current_thread():
+            self._wake()
             self.join(1.0)
         if not self.is_alive():  # it was killed before it could close them
             self.close_descriptors()
+
+    def _wake(self) -> None:
+        if self.is_ours(self._kill_w):
+            os.write(self._kill_w, b"!")
 
     def close_descriptors(self) -> None:
         """Close what is ours, and nothing that has got its number since."""
@@ -99,12 +105,11 @@ class Reader(InotifyFD):
 
     def _check_inotify_fd(self) -> bool:
         readable = super()._check_inotify_fd()
-        if self._closed or self.is_ours():
-            return readable
-        self._closed = True
-        self._stopped_event.set()
-        self._lost()
-        return False
+        if not self._closed and not self.is_ours():
+            self._closed = True
+            self._stopped_event.set()
+            self._lost()
+        return readable and not self._closed
 
     def _close_resources(self) -> None:
         self.close_descriptors()
@@ -112,14 +117,11 @@ class Reader(InotifyFD):
     def on_thread_stop(self) -> None:
         if self.is_ours():
             super().on_thread_stop()
-        elif self.is_ours(self._kill_w):
-            self._closed = True
-            os.write(self._kill_w, b"!")
         self._closed = True
 
     def remove_callbacks(self, callbacks: list[tuple[WatchDescriptor, CallbackId]]) -> None:
         if self.is_ours():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # or the emitter's thread would not be told to end
                 super().remove_callbacks(callbacks)
 
 

@@ -1,0 +1,131 @@
+"""The observer: what watchdog raises, and on which threads it is stopped."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+
+import pytest
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyFD
+
+from liveconfig import Settings, SettingsConfigDict
+
+PATIENCE = 30.0
+
+
+class Still(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+
+
+def inotify_descriptors():
+    return [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fdinfo/{name}") and _is(name)]
+
+
+def _is(name):
+    try:
+        return "inotify" in os.readlink(f"/proc/self/fd/{name}")
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def on_a_thread_of_watchdog():
+    """A function that has something called on watchdog's threads: each logs what it sees, at level DEBUG."""
+    logger = logging.getLogger("watchdog.observers.inotify_move_event_grouper")
+    level, handlers = logger.level, []
+
+    def start(call):
+        class Handler(logging.Handler):
+            def emit(self, record):
+                call()
+
+        handlers.append(Handler())
+        logger.addHandler(handlers[0])
+        logger.setLevel(logging.DEBUG)
+
+    yield start
+    logger.setLevel(level)
+    for handler in handlers:
+        logger.removeHandler(handler)
+
+
+def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
+    """G06: close() on the thread that reads inotify returns, and ends all threads of liveconfig and watchdog."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+    settings, done = Still.load(_volumes=kubelet_volume.path), threading.Event()
+    names = []
+
+    def close():
+        names.append(type(threading.current_thread()).__name__)
+        settings.live.close()
+        done.set()
+
+    on_a_thread_of_watchdog(close)
+    kubelet_volume.write({"message": "two"})
+    assert done.wait(PATIENCE)
+    assert names[0] == "Reader"
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
+
+
+def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
+    """G06: settings that the garbage collector finds on a thread of watchdog are let go, and that ends all threads."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+    settings, done = Still.load(_volumes=kubelet_volume.path), threading.Event()
+    settings.__dict__["me"] = settings  # only the garbage collector finds it
+    del settings
+
+    def collect():
+        gc.collect()
+        done.set()
+
+    on_a_thread_of_watchdog(collect)
+    kubelet_volume.write({"message": "two"})
+    assert done.wait(PATIENCE)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+    assert set(threading.enumerate()) == threads
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError])
+@pytest.mark.parametrize(
+    "where", [(InotifyEmitter, "on_thread_stop"), (InotifyFD, "remove_callbacks"), (InotifyFD, "close")]
+)
+def test_watchdog_raises(kubelet_volume, monkeypatch, where, error):
+    """G06: whatever watchdog raises when it is stopped, close() returns, and no thread and no descriptor stays."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+    settings = Still.load(_volumes=kubelet_volume.path)
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(*where, refuse)
+    settings.live.close()
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
+
+
+def test_watchdog_raises_beside_others(make_kubelet_volume, load, monkeypatch):
+    """G06: what watchdog raises when one object is closed does not keep another from following by event."""
+    first, second = make_kubelet_volume("first"), make_kubelet_volume("second")
+    for volume in (first, second):
+        volume.write({"message": "one"})
+    closed, followed = load(Still, _volumes=first.path), load(Still, _volumes=second.path)
+
+    def refuse(*_):
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(InotifyEmitter, "on_thread_stop", refuse)
+        closed.live.close()
+    second.write({"message": "two"})
+    followed.live.wait(lambda s: s.message == "two", PATIENCE)
