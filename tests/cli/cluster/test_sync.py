@@ -55,7 +55,7 @@ def test_a_pod_that_never_swaps(cluster: Any, sync: Any, when_annotated: Any) ->
         cluster.pod(name)
     cluster.configmap("flags", {"message": "two"})
     when_annotated(lambda: cluster.volumes["a"].write({"message": "two"}))
-    code, rows, _ = sync("deploy/web", "--timeout", "3")
+    code, rows, _ = sync("deploy/web", "--timeout", "15")
     assert code == 1
     assert [(row["pod"], row["state"]) for row in rows] == [("a", "SYNCED"), ("b", "PENDING")]
 
