@@ -46,13 +46,14 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     if not (_threads() - threads or _descriptors() - descriptors):
         return
-    gc.collect()  # what nobody refers to any more is let go; only now, as it takes its time
+    gc.collect()  # releases what nothing refers to any more; only now, because it takes its time
     deadline = time.monotonic() + GRACE
     while (left := _threads() - threads) and time.monotonic() < deadline:  # one that ends may start others
         for thread in left:
             while thread.ident is None and time.monotonic() < deadline:  # somebody is just starting it
                 threading.Event().wait(0.001)
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(min(1.0, max(0.0, deadline - time.monotonic())))
+        gc.collect()  # a thread that has just ended may have been the last to refer to something
     assert not left, f"threads left behind: {left}"
     while (more := _descriptors() - descriptors) and time.monotonic() < deadline:
         threading.Event().wait(0.01)

@@ -215,6 +215,24 @@ def test_coroutine_is_skipped(settings, volume, caplog):
     assert names == ["receive", "Receiver"]
 
 
+def test_returns_an_awaitable(settings, volume, caplog, recwarn):
+    """I02: a receiver that returns a coroutine is logged once, and nothing is left unawaited."""
+
+    async def inner():
+        raise AssertionError
+
+    def receive(sender, event):
+        return inner()
+
+    signals.reloaded.connect(receive)
+    swap(settings, volume, message="two")
+    swap(settings, volume, message="three")
+    [record] = [r for r in caplog.records if "receive is a coroutine function and is skipped" in r.getMessage()]
+    assert record.levelno == logging.ERROR
+    gc.collect()
+    assert not recwarn.list
+
+
 def test_disconnects_inside(settings, volume):
     """E80: a receiver that disconnects itself inside its call hears no more."""
     receiver = Receiver(lambda _: signals.reloaded.disconnect(receiver))

@@ -24,7 +24,7 @@ from typing import Any
 
 from fuse import Mounted
 
-from liveconfig import Settings, SettingsConfigDict
+from liveconfig import Settings, SettingsConfigDict, Stale
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
@@ -145,11 +145,16 @@ def sub_path(folder: str, kind: str) -> Iterator[Any]:
     mount("--bind", source, target)
     settings = App.load(_volumes=f"{folder}/mount")
     until = Until(settings)
+    standing: list[Stale] = []
+    later: list[Stale] = []
+    settings.live.subscribe(Stale, standing.append, initial=True)
+    settings.live.on_stale(later.append)
 
     def report() -> dict[str, Any]:
         status = settings.live.status()
         return {
             "value": settings.message,
+            "told": [[stale.reason for stale in events] for events in (standing, later)],
             "live": settings.live.origin("message").live,
             "stale": [stale.reason for stale in status.stale],
             "healthy": status.healthy,
@@ -160,6 +165,7 @@ def sub_path(folder: str, kind: str) -> Iterator[Any]:
         yield report()
         volume.write({key: "two"})
         until(lambda: any(level == logging.ERROR and "subPath" in text for level, text in log.records))
+        until(lambda: len(standing) == 2 and later)
         yield report()
 
 

@@ -612,15 +612,17 @@ NAMESPACE = ("--mount", "--propagation", "private")
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_sub_path(child, tmp_path, kind):
-    """C13: a subPath mount is warned of once at the start, and is an error once it is known to be stale."""
+    """C13, H05: a subPath mount is warned of once at the start, and is an error, and told again, once it is stale."""
     scene = child("sub_path", tmp_path, kind, unshare=NAMESPACE)
     start = scene.report()
     assert start["value"] == "one"
     assert start["live"] is False
     assert start["stale"] == ["subpath"]
+    assert start["told"] == [["subpath"], []]
     assert [level for level, text in start["log"] if "subPath" in text] == [logging.WARNING]
     updated = scene.go()
     assert updated["value"] == "one"
+    assert updated["told"] == [["subpath", "subpath"], ["subpath"]]
     assert not updated["healthy"]
     assert [level for level, text in updated["log"] if "subPath" in text] == [logging.WARNING, logging.ERROR]
 

@@ -6,7 +6,7 @@ import asyncio
 
 
 class Loops:
-    """Those that were entered and not left, the oldest first."""
+    """The loops that were entered and not left, the oldest first."""
 
     def __init__(self) -> None:
         self._entered: list[asyncio.AbstractEventLoop] = []

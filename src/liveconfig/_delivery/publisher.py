@@ -106,7 +106,7 @@ class Publisher:
                 self._kick()
 
     def everybody(self) -> tuple[Subscriber, ...]:
-        """The subscribers, and the present signal receivers."""
+        """The subscribers, and the signal receivers that are connected now."""
         with self.lock:
             if any(subscriber.cancelled for subscriber in self.subscribers):
                 self._drop_cancelled()
@@ -186,8 +186,8 @@ class Publisher:
         """Deliver to it from now on.
 
         Args:
-            subscriber: Whom.
-            standing: The events that one who asks for an initial delivery of its kind of event gets.
+            subscriber: The subscriber.
+            standing: Gives the standing events, for a subscriber that asks for an initial delivery of events.
         """
         subscriber.loop = running_loop()  # of a plain callable, too: it may return an awaitable
         with self.lock:
@@ -199,7 +199,7 @@ class Publisher:
                 self.barrier()
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Tell it no more. Waits for no lock: a finalizer may call this, whatever lock its thread holds."""
+        """Deliver no more to it. Waits for no lock: a finalizer may call this, whatever lock its thread holds."""
         subscriber.cancelled = True
         self._calls.forget(subscriber)
         if self.lock.acquire(blocking=False):
@@ -209,19 +209,19 @@ class Publisher:
                 self.lock.release()
 
     def has_subscribers(self) -> bool:
-        """Whether anybody is subscribed; receivers of signals are not."""
+        """Whether there are subscribers; receivers of signals do not count."""
         return any(not subscriber.cancelled for subscriber in self.subscribers)
 
     def _drop_cancelled(self) -> None:
         self.subscribers = [subscriber for subscriber in self.subscribers if not subscriber.cancelled]
 
     def wake_with_versions(self, waker: Waker) -> None:
-        """Wake it at each version while somebody refers to it."""
+        """Wake it at each version, until it is collected."""
         with self.lock:
             self._wakers.add(waker)
 
     def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give a loop to the coroutines that have none, or one that is closed; also later, until `unbind_loop`."""
+        """Use a loop for the coroutine subscribers whose own does not run, until `unbind_loop`."""
         with self.lock:
             self._loops.enter(loop)
             for subscriber in self.subscribers:
@@ -229,7 +229,7 @@ class Publisher:
             self._kick()
 
     def unbind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Undo one `bind_loop`; who runs on the loop stays there."""
+        """Undo one `bind_loop`; the subscribers that moved to the loop stay there."""
         with self.lock:
             self._loops.leave(loop)
 

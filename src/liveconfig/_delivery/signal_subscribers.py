@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -39,17 +40,19 @@ class SignalSubscribers:
 
     def _new(self, key: Key, receiver: Receiver, reached: Version) -> Subscriber:
         subject = Reloads(reached) if key[0] is Reloaded else EventQueue(key[0], reached)
+        name = name_of(receiver)
+        skip = _skip(self._settings, name)
 
         def call(event: Any) -> None:
             sender = self._sender()
             current = receivers(sender).get(key) if sender is not None else None
-            if current is not None:
-                current(sender, event=event)
+            result = None if current is None else current(sender, event=event)
+            if result is not None and inspect.isawaitable(result):
+                if inspect.iscoroutine(result):
+                    result.close()
+                skip(event)
 
-        name = name_of(receiver)
-        subscriber = Subscriber(
-            subject, _skip(self._settings, name) if is_coroutine(receiver) else call, initial=False, retry=True
-        )
+        subscriber = Subscriber(subject, skip if is_coroutine(receiver) else call, initial=False, retry=True)
         subscriber.name = name
         return subscriber
 

@@ -1,7 +1,7 @@
 """What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
 
-A subject is asked, when its subscriber has time, what there is to tell since the last time: so a slow one gets its
-changes merged (first ``old``, last ``new``) without any queue that could grow.
+When a subscriber has time, its subject computes what changed since the last delivery. So the changes of a slow
+subscriber are merged (first ``old``, last ``new``), and no queue can grow.
 """
 
 from __future__ import annotations
@@ -44,37 +44,37 @@ class Version:
 
 
 class Subject(Protocol):
-    """What a subscriber is told about.
+    """What a subscriber is subscribed to.
 
     Attributes:
-        seen: The version that it has been brought to.
-        several: Whether one version can bring it more than one event.
+        seen: The version up to which it has received everything.
+        several: Whether one version can cause more than one event.
     """
 
     seen: int
     several: ClassVar[bool]
 
     def news(self, target: Version) -> bool:
-        """Whether it may have something to tell; cheap, and no code of users."""
+        """Whether there may be an event; cheap, and it calls no user code."""
         ...
 
     def take(self, target: Version, *, again: bool) -> Any:
         """The event to deliver, or None.
 
         Args:
-            target: The version to bring the subscriber to.
-            again: It is owed an event, even if all is as it was when it was given the last one: it raised at that.
+            target: The version up to which to deliver.
+            again: An event is due even if nothing changed since the last one: the subscriber raised at that.
         """
 
     def settle(self, target: Version, event: Any) -> None:
         """The event was delivered."""
 
     def tried(self, target: Version, event: Any) -> None:
-        """The subscriber raised at the event: only what differs from it is news."""
+        """The subscriber raised at the event: only what differs from it is new."""
 
 
 class ValueChanges:
-    """What a selector returns; an event where it differs from the value that was delivered last."""
+    """The value that a selector returns: an event for each value that differs from the one delivered last."""
 
     several: ClassVar[bool] = False
 
@@ -96,7 +96,7 @@ class ValueChanges:
         return Change(self._field, self._value, value, target.number)
 
     def settle(self, target: Version, event: Change[Any]) -> None:  # noqa: ARG002
-        """The new value is what it has seen."""
+        """The subscriber has the new value."""
         self._value = self._tried = event.new
 
     def tried(self, target: Version, event: Change[Any]) -> None:  # noqa: ARG002
@@ -133,7 +133,7 @@ class Reloads:
         )
 
     def settle(self, target: Version, event: Reloaded[Any]) -> None:  # noqa: ARG002
-        """The new version is what it has seen."""
+        """The subscriber has the new version."""
         self._version = self._tried = target
 
     def tried(self, target: Version, event: Reloaded[Any]) -> None:  # noqa: ARG002
@@ -142,7 +142,7 @@ class Reloads:
 
 
 class LogQueue:
-    """Every version with the one before it, and every rejection, one by one: for our own log, that must miss none."""
+    """Every version with its predecessor, and every rejection, one by one: for our own log, which must miss none."""
 
     several: ClassVar[bool] = True
 
@@ -151,11 +151,11 @@ class LogQueue:
         self.seen = 0
 
     def put(self, event: Any) -> None:
-        """Keep a version and the one before it, or a rejection."""
+        """Queue a version with its predecessor, or a rejection."""
         self._waiting.append(event)
 
     def forget(self) -> None:
-        """In a forked child: the parent tells of these."""
+        """In a forked child: the parent logs these."""
         self._waiting.clear()
 
     def news(self, target: Version) -> bool:  # noqa: ARG002
@@ -174,26 +174,26 @@ class LogQueue:
 
 
 class EventQueue:
-    """`Rejected` or `Stale`, one by one; of a slow subscriber's, the newest are kept."""
+    """`Rejected`, `Recovered` or `Stale` events, one by one; for a slow subscriber, the newest are kept."""
 
     several: ClassVar[bool] = True
 
     def __init__(self, event_type: type, version: Version) -> None:
         self._event_type = event_type
         self._waiting: deque[Any] = deque(maxlen=MOST_NOTICES)
-        self._put = self._taken_at = self._tried_at = 0  # how many came: in all, at the last take, before it raised
+        self._put = self._taken_at = self._tried_at = 0  # events queued: in all, at the last take, before it raised
         self._standing: tuple[Any, ...] = ()
         self.seen = version.number
 
     def begin_with(self, standing: Iterable[Any]) -> None:
-        """Queue what stood before the subscription. It may be on its way, too: it is queued once."""
+        """Queue the events that stand at the subscription. One that is being published just now is queued once."""
         for notice in standing:
             self.put(notice)
         self._standing = tuple(self._waiting)
 
     def put(self, notice: Any) -> None:
-        """Keep a notice for the subscriber, if it is of its type."""
-        if isinstance(notice, self._event_type) and notice not in self._standing:
+        """Queue an event, if it is of the type of this queue."""
+        if isinstance(notice, self._event_type) and not any(notice is each for each in self._standing):
             self._waiting.append(notice)
             self._put += 1
 
@@ -207,7 +207,7 @@ class EventQueue:
         return self._waiting[0] if self._waiting else None
 
     def settle(self, target: Version, event: Any) -> None:  # noqa: ARG002
-        """It has been told; if the deque was full it may have fallen out meanwhile."""
+        """It was delivered; if the deque was full, it may have fallen out meanwhile."""
         if self._waiting and self._waiting[0] is event:
             self._waiting.popleft()
         self._tried_at = 0

@@ -29,7 +29,7 @@ def is_coroutine(callback: Callable[..., Any]) -> bool:
 
 
 def name_of(callback: Callable[..., Any]) -> str:
-    """How a callback is called in logs and in the status."""
+    """The name of a callback in the log and in the status."""
     module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)
     return ".".join(filter(None, (module, name))) if name else type(callback).__qualname__
 
@@ -48,7 +48,21 @@ def described(error: BaseException, then: str) -> str:
 class Subscriber:
     """A callback and its progress.
 
-    All of it is changed under the hub's lock, or by the one thread that serves it while it is ``busy``.
+    It is changed under the publisher's lock, or by the one thread that calls it while it is ``busy``.
+
+    Attributes:
+        subject: What it is subscribed to.
+        coroutine: Whether it is called on an event loop.
+        loop: The loop on which it was subscribed, or to which it has moved.
+        taken: The newest version that it took.
+        error: The type of the exception that it raised last; None once it has succeeded.
+        owed: Whether an event is due whatever has changed: it raised, or it asked for an initial delivery.
+        waits: Whether it waits for its retry.
+        parked: Whether it waits for an event loop.
+        busy: Whether it is inside a call, or about to be.
+        on_loop: Whether that call is on its loop.
+        handed: The job that its loop has.
+        started: When its present call began (monotonic).
     """
 
     def __init__(self, subject: Subject, callback: Callable[[Any], Any], *, initial: bool, retry: bool) -> None:
@@ -61,34 +75,33 @@ class Subscriber:
         self.cancelled = False
         self.again: Timer | None = None
         self.error: str | None = None
-        self.taken = subject.seen  # the version that it was given last, and took
-        self.owed = initial  # an event whatever has changed: it raised, or it asked for one at the start
+        self.taken = subject.seen
+        self.owed = initial
         self.failures = 0
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: nobody serves it, and the loop of the parent is not ours."""
+        """At the start, and in a forked child: it is in no call, and the loop is the parent's."""
         self.loop = None
-        self.parked = False  # a coroutine's, without a loop
-        self.waits = False  # for its back-off
+        self.parked = self.waits = False
         self.rest()
 
     def begin(self, standing: Callable[[], Iterable[Any]]) -> None:
-        """Start with the events that stand already, if it asked for an initial delivery of events."""
+        """Start with the standing events, if it asked for an initial delivery of events."""
         if self.owed and isinstance(self.subject, EventQueue):
             self.owed = False
             self.subject.begin_with(standing())
 
     def rest(self) -> None:
-        """Nobody is with it now."""
-        self.busy = self.on_loop = False  # on_loop: a coroutine's, handed to its loop and not done
-        self.handed: Any = None  # the job that its loop has
+        """It is in no call."""
+        self.busy = self.on_loop = False
+        self.handed: Any = None
         self.task: asyncio.Task[Any] | None = None
         self.watch: Timer | None = None
         self.started: float | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give a coroutine another loop; what was under way on the old one never ends."""
+        """Move it to another loop; a call on the old one is given up."""
         self.loop, self.parked, self.waits = loop, False, False
         self.rest()
 
@@ -110,13 +123,13 @@ class Subscriber:
         return not self.busy and self.wants(target)
 
     def wants(self, target: Version) -> bool:
-        """The same, whoever is with it now."""
+        """Whether something is due for it, also while it is inside a call."""
         if self.cancelled or self.parked:
             return False
         return self.subject.news(target) or (self.owed and not self.waits)
 
     def behind(self, target: Version) -> bool:
-        """Whether it will have to be called."""
+        """Whether it must still be called, now or later."""
         return not self.cancelled and (self.owed or self.subject.news(target))
 
     def succeeded(self, target: Version, event: Any) -> None:
@@ -137,7 +150,7 @@ class Subscriber:
             self.taken = self.subject.seen
 
     def failed(self, target: Version, event: Any, error: BaseException) -> float | None:
-        """It raised. Returns after how many seconds it is to be called again; None for never."""
+        """It raised. Returns the seconds until it is called again; None for never."""
         self.error = type(error).__name__
         self.subject.seen = max(self.subject.seen, target.number)
         if not self.retry:
@@ -150,7 +163,7 @@ class Subscriber:
 
 
 class Pass:
-    """One round of all subscribers."""
+    """One delivery of one version to all subscribers, in their order."""
 
     def __init__(self, target: Version, subscribers: tuple[Subscriber, ...], covers: int) -> None:
         self.target = target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from liveconfig import _clock
@@ -95,8 +95,8 @@ class StandingCauses:
         known = self._standing.get(cause.key)
         since = known.since if known else cause.since or _clock.now()
         before = known.fields if known else {}
-        fields = {stale.field: before.get(stale.field, stale) for stale in cause.stale}
         worse = known is not None and cause.level > known.cause.level
+        fields = {stale.field: _dated(stale, before.get(stale.field), anew=worse) for stale in cause.stale}
         fresh = [stale for name, stale in fields.items() if worse or name not in before]
         logged_at = known.logged_at if known else _clock.monotonic()
         if gone := [stale for name, stale in before.items() if name not in fields]:
@@ -132,6 +132,13 @@ class StandingCauses:
         """Whether a standing cause makes the settings unhealthy."""
         with self._lock:
             return any(each.cause.problem for each in self._standing.values())
+
+
+def _dated(stale: Stale, known: Stale | None, *, anew: bool) -> Stale:
+    """The record that stands already; another one with its date if the cause got worse, which is published again."""
+    if known is None:
+        return stale
+    return replace(stale, since=known.since) if anew else known
 
 
 def _sentence(cause: Cause, fields: Fields, since: datetime) -> str:

@@ -194,7 +194,7 @@ class Watcher:
 
     def _tidy(self) -> None:
         """Drop what nobody watches any more."""
-        paths = {path for registration in self._registrations for path in registration.paths}
+        paths = self._wanted()
         self._places = {path: place for path, place in self._places.items() if path in paths}
         if not self._observer.keep_only(paths):
             self.scheduler.call_later(BOUND, self._tidy)
@@ -202,8 +202,13 @@ class Watcher:
             for timer in self._rounds.values():
                 self.scheduler.cancel(timer)
 
+    def _wanted(self) -> set[str]:
+        return {path for registration in self._registrations for path in registration.paths}
+
     def _probe(self, path: str) -> None:
         """See what stands at a path, and watch it."""
+        if path not in self._wanted():
+            return  # a re-check was under way when the last one that watches it was removed
         known, place = path in self._places, self._places.setdefault(path, _Place())
         place.seen, place.reported = None, False
         if place.prober is not None and place.prober.is_alive():  # a file call of it may never return
@@ -216,6 +221,8 @@ class Watcher:
             if known and not place.reported and self._observer.is_watched(path):
                 self._hint(path)  # to those whose re-check is not due: a swap may have come before the watch
         place.prober = None
+        if path not in self._wanted():
+            self._tidy()  # it was removed meanwhile
 
     def _schedule(self) -> None:
         """See to it that the next re-check of every object is due."""
