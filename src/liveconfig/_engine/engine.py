@@ -88,6 +88,7 @@ class Engine(Generic[S]):
 
     def renew(self) -> None:
         """A new lock and nobody's turn: at the start, and in a forked child."""
+        self.intake.renew()
         self._turns = SingleFlight(self._look_again)
         self._delay: float | None = None
         self._again.forget()

@@ -67,6 +67,11 @@ class VolumesReader(Generic[S]):
             raise StartupFailure((), loaded)
         return loaded
 
+    def renew(self) -> None:
+        """In a forked child: readers that no thread of the parent holds."""
+        for reader in self.readers:
+            reader.renew()
+
     def refresh(self, known: Feeds) -> None:
         """Read every volume that is not as it is known: all file calls of a look."""
         for reader, feed in zip(self.readers, known, strict=True):

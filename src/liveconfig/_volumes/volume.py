@@ -107,8 +107,12 @@ class VolumeReader:
         self._unquiet: tuple[Token, float] | None = None
         self._atomic_last: Revision | None = None
         self._plain: Revision | None = None
-        self._lock = threading.RLock()  # the lock itself knows whether it was acquired here
         self._latest: Revision | VolumeBusy | VolumeUnreadable | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """A new lock: at the start, and in a forked child, where the thread that holds the old one does not live."""
+        self._lock = threading.RLock()  # the lock itself knows whether it was acquired here
 
     def refresh(self, known: Revision | None) -> None:
         """Read the volume, for `latest`. Where the file calls of another thread do not return, none is made here.
