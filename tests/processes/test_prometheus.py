@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "examples" / "operations" / "prometheus"
 SETTINGS = "page_app.PageSettings"
@@ -52,7 +52,7 @@ def query(server: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (tmp_path / "prometheus.yaml").write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        "global: {scrape_interval: 2s, scrape_timeout: 2s}\n"
         f"rule_files: ['{RULES / 'liveconfig.rules.yaml'}']\n"
         "scrape_configs:\n"
         f"- {{job_name: shop, metrics_path: /metrics, static_configs: [{{targets: ['127.0.0.1:{server.port}']}}]}}\n"

@@ -17,7 +17,7 @@ import pytest
 
 from liveconfig import ProcessReport, processes
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def family(ancestor: int) -> dict[int, ProcessReport]:
