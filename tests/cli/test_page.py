@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import subprocess
 import sys
@@ -100,7 +101,9 @@ def test_interrupted_while_a_module_is_imported(tmp_path, monkeypatch):
     assert main(["explain", "interrupts:settings"]) == 130
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError, ModuleNotFoundError("no", name="other")])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ModuleNotFoundError("no", name="other")]
+)
 def test_what_the_demo_does_not_know(error, monkeypatch):
     """What is no failure of a step, as a module that is missing elsewhere, is not taken for one."""
 
