@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Iterator
 
@@ -32,3 +34,13 @@ def redacted_traceback(error: BaseException) -> str:
 def describe(error: BaseException) -> str:
     """Several lines for the log: the message of a `Refusal`, else the redacted traceback."""
     return summarize(error) if isinstance(error, Refusal) else redacted_traceback(error)
+
+
+def came_by_signal(error: BaseException) -> bool:
+    """Whether a signal handler raised it, for example a time limit of Celery: it is not meant for the code around."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))

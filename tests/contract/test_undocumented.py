@@ -110,3 +110,17 @@ def test_reader_asks_before_it_reads_and_closes() -> None:
     for descriptor in descriptors:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+def test_lock_knows_its_owner() -> None:
+    """An ``RLock`` tells whether the calling thread holds it: `threading.Condition` asks it in the same way."""
+    lock = threading.RLock()
+    assert not lock._is_owned()  # type: ignore[attr-defined]
+    with lock:
+        assert lock._is_owned()  # type: ignore[attr-defined]
+        seen: list[bool] = []
+        thread = threading.Thread(target=lambda: seen.append(lock._is_owned()))  # type: ignore[attr-defined]
+        thread.start()
+        thread.join()
+        assert seen == [False]
+    assert not lock._is_owned()  # type: ignore[attr-defined]

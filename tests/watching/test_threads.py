@@ -43,9 +43,9 @@ class App(Settings):
 def scheduler():
     """A scheduler of its own, that has ended when the test ends."""
     scheduler = Scheduler()
-    scheduler.keep()
+    scheduler.keep("test")
     yield scheduler
-    scheduler.release()
+    scheduler.release("test")
     scheduler.join(PATIENCE)
     assert not scheduler.is_alive()
 

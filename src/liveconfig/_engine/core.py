@@ -139,13 +139,16 @@ class Core(Generic[S]):
     def close(self) -> None:
         """Watch no more, wait for nothing more."""
         with self._lock:
-            registration, self.registration = self.registration, None
+            registration = self.registration
             self._closed = True
         self.engine.rest()
         self.hub.close()
         if registration is not None:
             registration.anchor = None
             process_watcher.remove(registration)
+            with self._lock:  # only now: a signal handler may have raised before, and the next call must remove it
+                if self.registration is registration:
+                    self.registration = None
         self._kept = None
         process_report.update(self)
 
@@ -180,7 +183,7 @@ class Core(Generic[S]):
         """Look now; with ``wait`` until the verifiers have decided and the subscribers were called."""
         applied = self.engine.reload(wait)
         self._looked_at = _clock.monotonic()
-        if wait and not self.engine.in_turn():
+        if wait and not self.engine.in_transaction():
             self.hub.barrier()
             self.see()
         return applied

@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -89,7 +89,7 @@ class Engine(Generic[S]):
     def renew(self) -> None:
         """A new lock and nobody's turn: at the start, and in a forked child."""
         self.intake.renew()
-        self._turns = SingleFlight(self._look_again)
+        self._transactions = SingleFlight(self._look_again)
         self._delay: float | None = None
         self._again.forget()
         self._retry.forget()
@@ -123,17 +123,16 @@ class Engine(Generic[S]):
         Returns:
             Whether it looked; if not, it looks again as soon as the other look is over.
         """
-        if self._turns.mine():
+        if self._transactions.is_inside():
             self._look_again()
             return False
-        with self._turns.visit():
-            self.intake.refresh(self.applied.feeds)
-            if not self._turns.take_now():
-                return False
-            try:
-                delay = self._take_or_share(again=again, insist=False)
-            finally:
-                self._turns.give_back()
+        return self._transactions.enter(lambda: self._look_now(again))
+
+    def _look_now(self, again: bool) -> bool:
+        self.intake.refresh(self.applied.feeds)
+        if not self._transactions.run_now(self._request(again=again, insist=False)):
+            return False
+        delay = self._delay
         if delay is None and self._restless:
             delay = RESTLESS_PAUSE
         if delay is not None and not self.resting:
@@ -142,7 +141,7 @@ class Engine(Generic[S]):
 
     def looking_for(self) -> float | None:
         """Seconds for which the longest look that is under way has been running; None if there is none."""
-        return self._turns.longest()
+        return self._transactions.longest()
 
     def _look_again(self) -> None:
         if not self.resting:
@@ -156,12 +155,12 @@ class Engine(Generic[S]):
         """
         pause = threading.Event()
         while (delay := self._look()) is not None:
-            if not wait or self._turns.mine():
+            if not wait or self._transactions.is_inside():
                 if not self.resting:
                     self._again.later(delay)
                 break
             pause.wait(delay)
-        if wait and not self._turns.mine():
+        if wait and not self._transactions.is_inside():
             self._wait_for_verdicts()
         return self.is_settled()
 
@@ -204,67 +203,75 @@ class Engine(Generic[S]):
         self.resting = True
         self._again.cancel()
         self._retry.cancel()
-        if self._turns.free_within(1.0):  # a validator that hangs must not keep close() from returning
-            with self._turns.taken():
-                self._unlooked = self._unlooked or bool(self.verification.candidates)
-                self._planned = None
-                self.verification.drop()
+        if self._transactions.is_free_within(1.0):  # a validator that hangs must not keep close() from returning
+            self._transactions.run(self._drop_candidates)
+
+    def _drop_candidates(self) -> None:
+        self._unlooked = self._unlooked or bool(self.verification.candidates)
+        self._planned = None
+        self.verification.drop()
 
     def wake(self) -> None:
         """Undo `rest`."""
         self.resting = False
 
-    # SingleFlight
+    # Transactions
 
-    def in_turn(self) -> bool:
-        """Whether the caller is in the middle of a turn, as a validator is: what waits for the turn waits for it."""
-        return self._turns.mine()
+    def in_transaction(self) -> bool:
+        """Whether the caller is in the middle of a look, as a validator is: whoever waits for that waits for it."""
+        return self._transactions.is_inside()
 
     def _look(self) -> float | None:
-        """Read, then take a turn, or share one. Returns after how many seconds to look again."""
-        if self._turns.mine():
+        """Read, then run a transaction, or share one. Returns after how many seconds to look again."""
+        if self._transactions.is_inside():
             return 0.01
-        with self._turns.visit():
-            # Not in the turn: a volume whose file calls do not return holds up this caller, and no other look.
-            self.intake.refresh(self.applied.feeds)
-            return self._take_or_share(again=True, insist=True)
+        return self._transactions.enter(self._read_and_look)
 
-    def _take_or_share(self, *, again: bool, insist: bool) -> float | None:
-        """Take a turn, or share one; then publish."""
-        number = self._turns.draw()
-        with self._publishing():
+    def _read_and_look(self) -> float | None:
+        # Not in the transaction: a volume whose file calls do not return holds up this caller, and no other look.
+        self.intake.refresh(self.applied.feeds)
+        self._transactions.run(self._request(again=True, insist=True))
+        return self._delay
+
+    def _request(self, *, again: bool, insist: bool) -> Callable[[], None]:
+        """A transaction that takes in what was read, unless another one does that which begins from now on."""
+        number = self._transactions.draw()
+
+        def take_in() -> None:
             wanted = insist or not self.resting  # a hint that comes late, to settings that were closed, is not
-            if wanted and not self._turns.covered(number):
-                covers = self._turns.drawn(number)
-                self._delay = self._take_turn(again, insist)
-                self._turns.cover(covers)
-            return self._delay
+            if wanted and not self._transactions.is_served(number):
+                newest = self._transactions.newest(number)
+                self._delay = self._take_in(again, insist)
+                self._transactions.serve(newest)
 
-    @contextmanager
-    def _publishing(self) -> Iterator[None]:
-        """Have the turn; what came of it is published before it is over.
+        return partial(self._reporting, take_in)
 
-        So versions go out in their order, and whoever shared the turn finds everything published.
+    def _reporting(self, work: Callable[[], None]) -> None:
+        """Do the work of a transaction, and publish what came of it before the transaction is over.
+
+        So versions go out in their order, and whoever shared the transaction finds everything published.
         """
-        with self._turns.taken():
-            try:
-                yield
-            finally:
-                self._report()
+        try:
+            work()
+        finally:
+            self._report()
 
     def _report(self) -> None:
         """Publish what came of a turn: rejections, the version, then the ends of rejections."""
         found = [*self._unread, *self._invalid, *self.verification.rejections()]
         self.rejections.update(found, self.verification.undecided())
+        self.in_use.complete()
         while self._unpublished:
-            self.publish(self._unpublished.popleft())
+            self.publish(self._unpublished[0])
+            self._unpublished.popleft()
         self.publish(self.version)
-        for rejected in self.rejections.take_rejected():
-            self.post(rejected)
-        generations = named(each.revision for each in self.applied.feeds)
-        for recovered in self.rejections.take_recovered(self.version.number, generations):
-            self.recover(recovered)
+        self.rejections.publish_rejected(self.post)
+        self.rejections.publish_recovered(self._recover)
         self._schedule()
+
+    def _recover(self, after: Rejected) -> None:
+        generations = named(each.revision for each in self.applied.feeds)
+        self.recover(Recovered(self.version.number, generations, _clock.now(), after))
 
     def _schedule(self) -> None:
         """Have the verifiers asked again when the next round is due."""
@@ -273,7 +280,7 @@ class Engine(Generic[S]):
         if due is not None and not self.resting:
             self._retry.later(max(0.0, due - _clock.monotonic()))
 
-    def _take_turn(self, again: bool, insist: bool) -> float | None:
+    def _take_in(self, again: bool, insist: bool) -> float | None:
         began = _clock.monotonic()
         taken = self.intake.look(self.applied.feeds)
         self._unread = taken.rejections
@@ -281,6 +288,7 @@ class Engine(Generic[S]):
         self._busy = self._with_what_waits_for(taken.waiting)
         newest = Composition(taken.feeds, self._overrides).taking(self._busy, Composition.of(self.applied))
         if not self._is_planned(newest) or (again and not taken.waiting):
+            self._planned = None  # first: a signal handler may raise in between
             self._newest = newest
             self._plan(began)
             if insist:
@@ -318,6 +326,7 @@ class Engine(Generic[S]):
 
     def _plan(self, began: float) -> None:
         """Apply what can be applied now; the rest is rejected, or waits for the verifiers."""
+        self._planned = None
         trials, newest = self._trials(), self._newest
         free = trials.isolate(newest, verified=True)
         if free.invalid and (watched := all_parts(free.watched) | trials.watched_alone(newest, free.invalid)):
@@ -355,41 +364,43 @@ class Engine(Generic[S]):
 
     def _settle(self) -> None:
         """Apply and reject by the verdicts that there are."""
-        with self._turns.visit(), self._publishing():
-            self._proceed(_clock.monotonic())
+        settle = partial(self._reporting, lambda: self._proceed(_clock.monotonic()))
+        self._transactions.enter(lambda: self._transactions.run(settle))
 
     def _attend(self) -> None:
-        """The same, and what is due, for the scheduler thread: a turn that is under way looks again when it is over."""
-        with self._turns.visit():
-            if not self._turns.take_now():
-                return
-            try:
-                with self._publishing():
-                    self.verification.begin_rounds(due=_clock.monotonic())
-                    self._proceed(_clock.monotonic())
-            finally:
-                self._turns.give_back()
+        """The same, and what is due, for the scheduler thread: a transaction under way looks again when it is over."""
+
+        def attend() -> None:
+            self.verification.begin_rounds(due=_clock.monotonic())
+            self._proceed(_clock.monotonic())
+
+        self._transactions.enter(lambda: self._transactions.run_now(partial(self._reporting, attend)))
 
     # Overrides
 
     def override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
         """Put other overrides above all sources, and look."""
-        with self._turns.taken():
-            self._overrides = change(self._overrides)
+        self._transactions.run(partial(self._override, change))
         self.reload(wait=True)
+
+    def _override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
+        self._overrides = change(self._overrides)
 
     def revert(self, feeds: Feeds) -> None:
         """Go back to what the volumes gave before; what they give now was good under an override only.
 
         It was in use already, so no verifier is asked.
         """
-        with self._turns.visit(), self._publishing():
-            loaded = self.loader.load(feeds, self.applied.snapshot, self._overrides)
-            if isinstance(loaded, Loaded):
-                began = _clock.monotonic()
-                self.in_use.replace(loaded, began)
-                self._plan(began)
-                self._proceed(began)
+        revert = partial(self._reporting, partial(self._revert, feeds))
+        self._transactions.enter(lambda: self._transactions.run(revert))
+
+    def _revert(self, feeds: Feeds) -> None:
+        began = _clock.monotonic()
+        loaded = self.loader.load(feeds, self.applied.snapshot, self._overrides)
+        if isinstance(loaded, Loaded):
+            self.in_use.replace(loaded, began)
+            self._plan(began)
+            self._proceed(began)
 
 
 def _weak(method: Callable[[bool], None]) -> Callable[[bool], None]:

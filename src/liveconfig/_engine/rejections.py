@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from liveconfig import _clock
 from liveconfig._loading import Fault
-from liveconfig.events import Recovered, Rejected
+from liveconfig.events import Rejected
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,22 +116,17 @@ class Rejections:
             (*state.ended, *ended),
         )
 
-    def take_rejected(self) -> list[Rejected]:
-        """The rejections to be published, each once."""
-        begun = self._state.begun
-        self._state = replace(self._state, begun=())
-        return [each.event for each in begun]
+    def publish_rejected(self, publish: Callable[[Rejected], None]) -> None:
+        """Publish the rejections that were not published yet."""
+        while self._state.begun:
+            publish(self._state.begun[0].event)
+            self._state = replace(self._state, begun=self._state.begun[1:])
 
-    def take_recovered(self, version: int, generations: Mapping[str, str]) -> list[Recovered]:
-        """The ends of rejections to be published, each once.
-
-        Args:
-            version: The version in use.
-            generations: Its generations.
-        """
-        ended = self._state.ended
-        self._state = replace(self._state, ended=())
-        return [Recovered(version, generations, _clock.now(), each.present()) for each in ended]
+    def publish_recovered(self, publish: Callable[[Rejected], None]) -> None:
+        """Publish the ends of rejections that were not published yet, each with its final count of attempts."""
+        while self._state.ended:
+            publish(self._state.ended[0].present())
+            self._state = replace(self._state, ended=self._state.ended[1:])
 
 
 def _standing(found: Rejection, known: list[Standing]) -> Standing:

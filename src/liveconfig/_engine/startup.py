@@ -29,7 +29,7 @@ from liveconfig._loading import (
     stand_in_loader,
     volume_error,
 )
-from liveconfig._traceback import summarize
+from liveconfig._traceback import came_by_signal, summarize
 from liveconfig._volumes import Volume, take_fingerprint
 from liveconfig.exceptions import InvalidSettingsError, LiveConfigError, VolumeError
 
@@ -82,7 +82,9 @@ def _sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sources | N
         sources = Sources(cls, arguments)
     except SettingsError as error:
         reason = settings_error(error)
-    except Exception as error:  # noqa: BLE001 - a source of the class, or a file that a source reads
+    except Exception as error:  # a source of the class, or a file that a source reads
+        if came_by_signal(error):
+            raise
         reason = f"a source of the settings raised {summarize(error)}"
     return sources, InvalidSettingsError(f"{cls.__name__}: {reason}")
 
@@ -100,7 +102,9 @@ def _attempt(
         reason = InvalidSettingsError(f"{cls.__name__}: {settings_error(error)}")
     except StartupFailure as error:
         reason = explain(cls, chosen.volumes, sources, error)
-    except Exception as error:  # noqa: BLE001 - a source of the class
+    except Exception as error:  # a source of the class
+        if came_by_signal(error):
+            raise
         reason = InvalidSettingsError(f"{cls.__name__}: a source of the settings raised {summarize(error)}")
     return core, reason
 

@@ -18,7 +18,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class AppliedState(Generic[S]):
-    """Changed in the turn alone, read by anybody.
+    """Changed in a transaction alone, read by anybody.
 
     Attributes:
         state: The configuration and its version, in one store: who reads it has a pair that belongs together.
@@ -29,6 +29,7 @@ class AppliedState(Generic[S]):
     def __init__(self, loaded: Loaded[S], began: float) -> None:
         self.state = (loaded, _version(loaded, 1, began))
         self.instance: Callable[[], S | None] = lambda: None
+        self._shown: S | None = None
         self.loaded_at = self.version.applied_at
 
     @property
@@ -59,16 +60,22 @@ class AppliedState(Generic[S]):
         """
         if loaded.snapshot is self.loaded.snapshot:
             self.state = (loaded, self.version)
-            return
-        self.state = (loaded, replace(self.version, snapshot=loaded.snapshot))
-        self.show()
+        else:
+            self.state = (loaded, replace(self.version, snapshot=loaded.snapshot))
+            self.show()
 
     def show(self) -> bool:
         """Have the live object show it. Returns whether there is one."""
-        instance = self.instance()
+        instance, snapshot = self.instance(), self.loaded.snapshot
         if instance is not None:
-            swap(instance, self.loaded.snapshot)
+            swap(instance, snapshot)
+        self._shown = snapshot
         return instance is not None
+
+    def complete(self) -> None:
+        """Have the live object show it, if a signal handler raised in the middle of that."""
+        if self._shown is not self.loaded.snapshot:
+            self.show()
 
 
 def _version(loaded: Loaded[Any], number: int, began: float) -> Version:

@@ -17,14 +17,14 @@ from pydantic import BaseModel
 
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
-from liveconfig._traceback import redacted_traceback, summarize
+from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
 from liveconfig._watching import Scheduler, Timer
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
 """Calls of one verifier that may hang at one time."""
 
-LOOK_AT_THREAD = 0.5
+LOOK_AT_THREAD = 0.02
 """Seconds between two looks at a thread for whose verdict somebody waits."""
 
 _log = logging.getLogger("liveconfig")
@@ -87,7 +87,9 @@ class Verifier:
             return not equal(old, new)
         try:
             return not same(self._select(old), self._select(new))
-        except BaseException:  # noqa: BLE001 - a user's selector
+        except BaseException as error:  # a user's selector
+            if came_by_signal(error):
+                raise
             return True
 
     def fields(self, old: BaseModel, new: BaseModel) -> tuple[str, ...]:
@@ -132,7 +134,6 @@ class Attempt:
         self._candidate = candidate
         self._ended = ended
         self._timer: Timer | None = None
-        self._over = threading.Event()
         self._lock = threading.RLock()  # a signal handler may come back in
         self._abandoned = False
         self.thread = threading.Thread(target=self._run, name="liveconfig-verify", daemon=True)
@@ -155,18 +156,21 @@ class Attempt:
             self._abandoned = True
         if self._timer is not None:
             self._worker.cancel(self._timer)
-        self._over.set()
 
     def wait(self) -> None:
         """Return when there is a verdict, or there will be none."""
-        while not self._over.wait(LOOK_AT_THREAD) and not self.is_lost():
-            pass
+        # Not by a `threading.Event`: a signal handler that raises in the middle of it leaves it locked.
+        while not self._is_over() and self.thread.is_alive():
+            self.thread.join(LOOK_AT_THREAD)
+
+    def _is_over(self) -> bool:
+        return self._abandoned or self.verdict is not None
 
     def _run(self) -> None:
         reason, place = None, 0
         try:
             for place, verifier in enumerate(self._verifiers):
-                if self._over.is_set():  # abandoned, or its time is up
+                if self._is_over():
                     return
                 self._timer = self._worker.call_later(verifier.timeout, partial(self._time_up, verifier, place))
                 reason = self._ask(verifier)
@@ -206,7 +210,6 @@ class Attempt:
                 return False
             rejects = None if reason is None else self._verifiers[place]
             self.verdict = Verdict(reason, rejects, self._verifiers if reason is None else self._verifiers[:place])
-        self._over.set()
         return True
 
     def _report(self, *, by_time: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -20,7 +19,7 @@ from liveconfig._loading.problems import Problem, find_problems
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
 from liveconfig._loading.restart import RestartFields
 from liveconfig._loading.sources import Sources
-from liveconfig._traceback import summarize
+from liveconfig._traceback import came_by_signal, summarize
 from liveconfig._volumes import Revision, Volume
 
 S = TypeVar("S", bound=BaseSettings)
@@ -122,8 +121,8 @@ class Loader(Generic[S]):
         except ValidationError as error:
             return Invalid(find_problems(error, self.sources, feeds, self.cls.__pydantic_core_schema__))
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # a person's, not a validator's
+            if came_by_signal(error):
+                raise  # no validator's
             return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
         if before is not None:
             keep_defaults(snapshot, before)

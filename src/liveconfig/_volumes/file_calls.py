@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from liveconfig import _clock
+
+T = TypeVar("T")
 
 HUNG = 1.0
 """Seconds after which a file call counts as one that does not return."""
@@ -37,32 +39,14 @@ class _Call(NamedTuple):
     at: datetime
 
 
-class _Section:
-    """The length of a ``with``: this thread makes file calls on a volume."""
-
-    __slots__ = ("_calls", "_key")
-
-    def __init__(self, calls: dict[tuple[str, int], _Call], key: tuple[str, int]) -> None:
-        self._calls = calls
-        self._key = key
-
-    def __enter__(self) -> None:
-        self._calls[self._key] = _Call(threading.current_thread(), _clock.monotonic(), _clock.now())
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._calls.pop(self._key, None)
-
-
 class FileCalls:
     """The file calls of this process on volumes."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple[str, int], _Call] = {}
 
-    def on(self, path: str) -> _Section:
-        """``with file_calls.on(path):`` around file calls on the volume at a path.
+    def run(self, path: str, work: Callable[[], T]) -> T:
+        """Make file calls on the volume at a path. A signal handler that raises in the middle leaves nothing behind.
 
         Raises:
             Unresponsive: One of another thread has not returned for `HUNG` seconds.
@@ -70,7 +54,12 @@ class FileCalls:
         since = self.hung_since(path) if self._calls else None
         if since is not None:
             raise Unresponsive(since)
-        return _Section(self._calls, (path, threading.get_ident()))
+        key = path, threading.get_ident()
+        try:
+            self._calls[key] = _Call(threading.current_thread(), _clock.monotonic(), _clock.now())
+            return work()
+        finally:
+            self._calls.pop(key, None)
 
     def hung_since(self, path: str) -> datetime | None:
         """Since when a file call of another thread does not return; None if all do."""

@@ -37,11 +37,14 @@ class Fingerprint(NamedTuple):
 def take_fingerprint(path: str) -> Fingerprint | None:
     """What is there now; None if nothing is, or it may not be looked at, or file calls there do not return."""
     try:
-        with file_calls.on(path):
-            status = os.stat(path)
-            return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
+        return file_calls.run(path, lambda: _fingerprint(path))
     except OSError:
         return None
+
+
+def _fingerprint(path: str) -> Fingerprint:
+    status = os.stat(path)
+    return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
 
 
 def generation_at(path: str) -> str | None:

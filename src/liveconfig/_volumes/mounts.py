@@ -74,8 +74,7 @@ def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, 
     Raises:
         Unresponsive: File calls on the volume do not return.
     """
-    with file_calls.on(path):
-        return _frozen_parts(os.path.realpath(path), all_mounts)
+    return file_calls.run(path, lambda: _frozen_parts(os.path.realpath(path), all_mounts))
 
 
 def _frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:

@@ -7,12 +7,10 @@ quiet; *missing*, not there (yet).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -121,24 +119,24 @@ class VolumeReader:
             known: The revision that is applied.
         """
         try:
-            with self._only_one(), file_calls.on(self.path):
-                self._latest = self.read(known) or known
+            self._latest = self._alone(lambda: file_calls.run(self.path, lambda: self.read(known) or known))
         except Unresponsive as error:
             self._latest = VolumeUnreadable(f"it does not answer: {error.strerror}")
         except (VolumeBusy, VolumeUnreadable) as error:
             self._latest = error
 
-    @contextmanager
-    def _only_one(self) -> Iterator[None]:
-        """Be the only thread that uses this reader; one whose file call does not return is not waited for."""
+    def _alone(self, read: Callable[[], Revision | None]) -> Revision | None:
+        """Read on one thread at a time; one whose file call does not return is not waited for."""
         hung = file_calls.hung_since(self.path)
         try:
             if hung or not self._lock.acquire(timeout=HUNG):
                 raise Unresponsive(hung or file_calls.hung_since(self.path) or _clock.now())
-            yield
+            return read()
         finally:
-            with contextlib.suppress(RuntimeError):  # it was not acquired; a signal handler may raise in between
+            try:  # noqa: SIM105 - `suppress` is Python code, in which a signal handler may raise before the release
                 self._lock.release()
+            except RuntimeError:  # it was not acquired
+                pass
 
     def latest(self, known: Revision | None) -> Revision | None:
         """What the newest `refresh` found, if it is not the known revision, else None.

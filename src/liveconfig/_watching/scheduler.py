@@ -160,7 +160,7 @@ class Scheduler:
         self._leader: _Member | None = None
         self._standby: _Member | None = None
         self._held: list[_Member] = []
-        self._kept = 0
+        self._keepers: set[object] = set()
 
     # What is to be called
 
@@ -209,24 +209,28 @@ class Scheduler:
     def cancel(self, timer: Timer) -> None:
         """Cancel a timer; harmless when it was called already."""
         timer.job = None
-        if not self._kept:
+        if not self._keepers:
             self._attend()  # it may have been all that the threads lived for
 
     # Threads
 
-    def keep(self) -> None:
-        """Keep the threads alive until `release`, even with nothing to wait for.
+    def keep(self, owner: object) -> None:
+        """Keep the threads alive until `release`, even with nothing to wait for. Harmless when called twice.
 
         If no thread can be had, `is_alive` says so, and the next `post` tries again.
         """
         with self._lock:
-            self._kept += 1
+            self._keepers.add(owner)
         self._start()
 
-    def release(self) -> None:
-        """Undo one `keep`; the threads end when nothing is left to do."""
+    def is_kept_by(self, owner: object) -> bool:
+        """Whether an owner keeps the threads alive."""
+        return owner in self._keepers
+
+    def release(self, owner: object) -> None:
+        """Undo `keep`; the threads end when nothing is left to do. Harmless when called twice."""
         with self._lock:
-            self._kept -= 1
+            self._keepers.discard(owner)
         self._attend()
 
     def inside(self) -> bool:
@@ -239,7 +243,7 @@ class Scheduler:
         """Wait until the threads have ended, if they are about to, and the caller is none of them."""
         for member in (self._leader, self._standby):
             thread = None if member is None else member.thread
-            if thread is not None and not self._kept and not self.inside() and not sys.is_finalizing():
+            if thread is not None and not self._keepers and not self.inside() and not sys.is_finalizing():
                 thread.join(timeout)
 
     def is_alive(self) -> bool:
@@ -301,7 +305,7 @@ class Scheduler:
                 return False  # it was held up, or is the parent's, in a forked child
             if self._leader is None or not self._leader.is_alive():
                 self._leader, self._standby = me, None
-            if self._kept or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
+            if self._keepers or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
                 return True
             leader, standby, self._leader, self._standby = self._leader, self._standby, None, None
             for member in (leader, standby):

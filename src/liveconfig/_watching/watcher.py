@@ -117,21 +117,21 @@ class Watcher:
         registration = Registration(watching, paths, resync)
         registration.finalizer = weakref.finalize(watching, self._collected, registration)
         registration.finalizer.atexit = False
+        self.scheduler.keep(registration)
         self._registrations.append(registration)
-        self.scheduler.keep()
         self._on_scheduler(partial(self._begin, registration))
         return registration
 
     def remove(self, registration: Registration) -> None:
         """Wake it no more. Waits for the threads to end if it was the last one. Harmless when called twice."""
-        try:
-            self._registrations.remove(registration)
-        except ValueError:
+        if not self.scheduler.is_kept_by(registration):
             return
+        if registration in self._registrations:  # else a signal handler raised in the middle of an earlier call
+            self._registrations.remove(registration)
         if registration.finalizer is not None:
             registration.finalizer.detach()
         self._on_scheduler(self._tidy)
-        self.scheduler.release()
+        self.scheduler.release(registration)
         if not self._observer.inside():
             self.scheduler.join(BOUND)
 
@@ -214,15 +214,18 @@ class Watcher:
         if place.prober is not None and place.prober.is_alive():  # a file call of it may never return
             return
         place.prober = threading.current_thread()
-        with contextlib.suppress(Exception), file_calls.on(path):  # watchdog's too: the re-check goes on without it
-            seen = take_fingerprint(path)
-            place.reported = self._observer.ensure(path, seen)
-            place.seen = seen
-            if known and not place.reported and self._observer.is_watched(path):
-                self._hint(path)  # to those whose re-check is not due: a swap may have come before the watch
+        with contextlib.suppress(Exception):  # watchdog's too: the re-check goes on without it
+            file_calls.run(path, lambda: self._watch(path, place, known))
         place.prober = None
         if path not in self._wanted():
             self._tidy()  # it was removed meanwhile
+
+    def _watch(self, path: str, place: _Place, known: bool) -> None:
+        seen = take_fingerprint(path)
+        place.reported = self._observer.ensure(path, seen)
+        place.seen = seen
+        if known and not place.reported and self._observer.is_watched(path):
+            self._hint(path)  # to those whose re-check is not due: a swap may have come before the watch
 
     def _schedule(self) -> None:
         """See to it that the next re-check of every object is due."""
@@ -302,8 +305,8 @@ class Watcher:
 
     def resume(self) -> None:
         """Watch again what the parent watches, and look at once: the swap may have been missed in between."""
-        for _ in self._registrations:
-            self.scheduler.keep()
+        for registration in self._registrations:
+            self.scheduler.keep(registration)
         if self._registrations:
             self._on_scheduler(self._begin_all)
             self.scheduler.post(self._look_all)

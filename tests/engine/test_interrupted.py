@@ -1,0 +1,222 @@
+"""A signal handler that raises in the middle of a call, as a soft time limit of Celery does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+
+import pytest
+from pydantic import field_validator
+
+import liveconfig
+from liveconfig import Settings, SettingsConfigDict
+
+PATIENCE = 20.0
+OURS = os.path.dirname(liveconfig.__file__) + os.sep, contextlib.__file__
+STEP = int(os.environ.get("LIVECONFIG_INTERRUPT_STEP", "37"))
+"""Of so many places where a handler can raise, one is tried; 1 tries each."""
+
+
+class TimeLimit(Exception):
+    """What the handler raises."""
+
+
+def limit(*_):
+    """The handler of a signal."""
+    raise TimeLimit
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in the end of a generator
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    number: int = 0
+    user: str = "nobody"
+
+
+def interrupted(at, call):
+    """Call something in which a handler raises at the n-th place. Returns whether it came so far.
+
+    Python runs the handlers of signals when a function is entered and after each call has returned. These are the
+    moments at which a profile function is called, and what it raises is raised there.
+    """
+    left = [at]
+
+    def profile(frame, event, called):
+        # The number of a descriptor that `os.open` has just returned is lost: Python gives no way to keep it.
+        if event == "c_call" or called is os.open:
+            return
+        if frame.f_code.co_filename.startswith(OURS):
+            left[0] -= 1
+            if left[0] == 0:
+                sys.setprofile(None)
+                limit()
+
+    before = signal.signal(signal.SIGUSR1, limit)
+    sys.setprofile(profile)
+    try:
+        call()
+    except TimeLimit:
+        return True
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGUSR1, before)
+    return left[0] <= 0
+
+
+def places():
+    """The places to be tried, until the call is over before."""
+    at = 1
+    while True:
+        yield at
+        at += STEP
+
+
+def in_a_thread(call):
+    """The result of a call on another thread, which holds none of the locks that this one may have left."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert results, "another thread hangs"
+    return results[0]
+
+
+@pytest.fixture
+def volume(kubelet_volume):
+    """A volume that holds the first values."""
+    kubelet_volume.write({"message": "0", "user": "0"})
+    return kubelet_volume
+
+
+@pytest.mark.parametrize("verified", [False, True])
+@pytest.mark.parametrize("watch", [False, True])
+def test_reload(load, volume, watch, verified):
+    """G08: a handler that raises inside reload() leaves no lock and no dead candidate: the next call works."""
+    settings = load(App, _volumes=volume.path, _watch=watch)
+    seen = []
+    settings.live.on_change("message")(lambda change: seen.append((change.old, change.new)))
+    if verified:
+        settings.live.verify(on="user", timeout=PATIENCE)(lambda _: True)
+    for at in places():
+        text = str(at)
+        volume.write({"message": text, "user": text})
+        raised = interrupted(at, settings.live.reload)
+        assert in_a_thread(settings.live.reload)
+        assert settings.live.reload()
+        assert (settings.message, settings.user) == (text, text)
+        assert settings.live.latest().message == text
+        assert settings.live.status().candidate is None
+        if not raised:
+            break
+    assert seen[-1][1] == text
+    assert all(change[0] == before[1] for before, change in zip(seen, seen[1:], strict=False))
+
+
+def test_rejected(load, volume):
+    """G08: a handler that raises while content is rejected, or recovers, loses no event of it for good."""
+    settings = load(App, _volumes=volume.path, _watch=False)
+    rejected, recovered = [], []
+    settings.live.on_reject(rejected.append)
+    settings.live.on_recover(recovered.append)
+    count = 0
+    for at in places():
+        count += 1
+        volume.write({"number": f"many {at}"})
+        raised = interrupted(at, settings.live.reload)
+        assert not in_a_thread(settings.live.reload)
+        volume.write({"number": str(at)})
+        raised = interrupted(at, settings.live.reload) or raised
+        assert in_a_thread(settings.live.reload)
+        assert settings.number == at
+        assert settings.live.status().healthy
+        if not raised:
+            break
+    assert len(rejected) >= count
+    assert len(recovered) >= count
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_load(volume, watch):
+    """G08: a handler that raises inside load() leaves no thread, no watch, and nothing that follows the volume."""
+    for at in places():
+        opened = []
+        raised = interrupted(at, lambda: opened.append(App.load(_volumes=volume.path, _watch=watch)))  # noqa: B023
+        for settings in opened:
+            in_a_thread(settings.live.close)
+        if not raised:
+            break
+
+
+def test_close(load, volume):
+    """G08: a handler that raises inside close() leaves settings that the next close() closes."""
+    for at in places():
+        settings = App.load(_volumes=volume.path)
+        settings.live.on_change("message")(lambda _: None)
+        settings.live.verify(on="user")(lambda _: True)
+        raised = interrupted(at, settings.live.close)
+        in_a_thread(settings.live.close)
+        assert settings.live.status().watcher == "off"
+        if not raised:
+            break
+
+
+def test_a_verifier_that_hangs(load, volume):
+    """G08: a handler that raises while reload() waits for a verifier leaves the candidate as it was."""
+    settings = load(App, _volumes=volume.path, _watch=False)
+    gate, inside = threading.Event(), threading.Event()
+
+    @settings.live.verify(on="user", timeout=60)
+    def check(_):
+        inside.set()
+        return gate.wait(PATIENCE)
+
+    before = signal.signal(signal.SIGUSR1, limit)
+    try:
+        volume.write({"message": "1", "user": "1"})
+        threading.Thread(target=lambda: inside.wait(PATIENCE) and os.kill(os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(TimeLimit):
+            settings.live.reload()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert settings.live.status().candidate.reason is None
+    gate.set()
+    assert in_a_thread(settings.live.reload)
+    assert settings.user == "1"
+
+
+@pytest.mark.parametrize("place", ["validator", "selector"])
+def test_inside_user_code(load, volume, place):
+    """G08: a time limit that is over inside a validator or a selector reaches the caller, and nothing is rejected."""
+
+    class Limited(App):
+        @field_validator("user")
+        @classmethod
+        def slow(cls, value):
+            if place == "validator" and value == "1":
+                signal.raise_signal(signal.SIGUSR1)
+            return value
+
+    def select(snapshot):
+        if place == "selector" and snapshot.user == "1":
+            signal.raise_signal(signal.SIGUSR1)
+        return snapshot.user
+
+    settings = load(Limited, _volumes=volume.path, _watch=False)
+    settings.live.verify(on=select)(lambda _: True)
+    before = signal.signal(signal.SIGUSR1, limit)
+    try:
+        volume.write({"user": "1"})
+        with pytest.raises(TimeLimit):
+            settings.live.reload()
+        assert not settings.live.status().rejections
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    place = "nowhere"
+    assert settings.live.reload()
+    assert settings.user == "1"
