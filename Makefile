@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help editable demo test check docs bench soak coverage mutants test-all test-lowest test-wheel clean
+.PHONY: help editable demo test check docs bench soak differential coverage mutants test-all test-lowest test-wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make docs         build the documentation in docs/_build/html"
 	@echo "make bench        measure everything and write docs/performance.md"
 	@echo "make soak         ten minutes of random updates, faults and forks"
+	@echo "make differential hold every way in against pydantic-settings (100,000 contents; ARGS=another number)"
 	@echo "make coverage     run the tests and list the branches that they do not reach"
 	@echo "make mutants      change the core in small ways and list the changes that no test notices (hours; ARGS=names)"
 
@@ -71,6 +72,9 @@ bench: $(VENV)/.developer
 
 soak: $(VENV)/.developer
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+differential: $(VENV)/.developer
+	LIVECONFIG_DIFFERENTIAL="$(or $(ARGS),100000)" $(PYTEST) -q tests/loading/test_differential.py
 
 coverage: $(VENV)/.developer
 	$(BIN)/python -m coverage erase

@@ -236,8 +236,8 @@ def _simple(key: tuple[str, ...], text: str, resolved: str, **options: Any) -> C
 def missing_documents(state: PresentState) -> dict[str, str | None]:
     """The documents of the class that are on no volume, each with the nearest key."""
     keys = {key for feed in state.feeds for key in feed.revision.files}
-    documents = state.loader.cls.model_config.get("documents", ())
-    return {name: nearest(name, keys) for name in documents if name not in keys}
+    documents = frozenset(state.loader.cls.model_config.get("documents", ()))
+    return {name: nearest(name, keys - documents) for name in sorted(documents - keys)}
 
 
 def _missing_documents(state: PresentState) -> Iterator[Cause]:

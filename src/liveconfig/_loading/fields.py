@@ -125,8 +125,6 @@ class Place:
         self.dotted = dotted
         self.field = field
         self.kind = kind_of(field.annotation)
-        if self.kind is Kind.TEXT and rules.decode_all:
-            self.kind = Kind.DECODED
 
     @property
     def place(self) -> Place:
@@ -240,7 +238,7 @@ class Node(Place):
         first = next((each for each in inputs if not each.path), inputs[0])
         self.key, self.nested_path = first.key, bool(first.path)
         self.sharers: tuple[Node, ...] = (self,)
-        if self.nested_path and self.kind is not Kind.BYTES:
+        if self.kind is Kind.TEXT and (rules.decode_all or self.nested_path):
             self.kind = Kind.DECODED
 
     def reached(self, rank: int, sharers: tuple[Node, ...] = ()) -> Node:

@@ -204,11 +204,10 @@ class _Search:
         self._left -= 1
         if self._left < 0 or depth > MAX_DEPTH:
             return ()
-        canonical = self._rules.canonical
         nested = self._split(inside, name, ".", depth)
         if nested:
             return nested
-        nodes = inside.children.reached(canonical(name)) or inside.children.reached(canonical(name.replace(".", "_")))
+        nodes = self._named(inside, name)
         if nodes:
             return tuple((node,) for node in nodes)
         delimiter = self._rules.delimiter
@@ -226,8 +225,13 @@ class _Search:
             at = comparable.find(separator, at + 1)
         return ()
 
+    def _named(self, inside: Place | Root, name: str) -> tuple[Node, ...]:
+        """The fields of a name; a dot in it may stand for ``_``."""
+        level, canonical = inside.children, self._rules.canonical
+        return level.reached(canonical(name)) or level.reached(canonical(name.replace(".", "_")))
+
     def _containers(self, inside: Place | Root, name: str) -> Iterator[Node | Entry]:
-        nodes = inside.children.reached(self._rules.canonical(name.replace(".", "_")))
+        nodes = self._named(inside, name)
         yield from (node for node in nodes if node.is_container)
         if not nodes and inside.entry is not None and inside.entry.is_container:
             yield Entry(name, inside.entry)

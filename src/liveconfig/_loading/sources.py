@@ -241,8 +241,8 @@ class Sources:
         if self._defaults is None or not self._defaults.defaults:
             return data
         self._defaults._set_current_state(dict(data))  # noqa: SLF001 - it depends on which member of a union is chosen
-        defaults = self._defaults()
-        merged = merge(self.plan.roots.aligned(defaults), data)
+        defaults = self.plan.roots.aligned(self._defaults())
+        merged = merge(defaults, data)
         return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
 
 

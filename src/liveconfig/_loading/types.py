@@ -102,7 +102,7 @@ def is_text(annotation: Any) -> bool:
 
 def kind_of(annotation: Any) -> Kind:
     """How a key for a field of this type is read. What is not known to be simple is decoded by pydantic-settings."""
-    allowed = list(members(annotation))
+    allowed = list(_with_roots(annotation))
     if allowed and all(_is(member, _BYTES) for member in allowed):
         return Kind.BYTES
     if allowed and all(_is(member, _TEXT) or _is_words(member) for member in allowed):
