@@ -30,7 +30,7 @@ def pause_after(attempts: int) -> float:
 class Candidate:
     """Some parts of a composition that wait for the same verifiers.
 
-    In each *round* the verifiers are asked about all parts together. What they reject is held back until the next
+    In each *round* the verifiers are asked about all parts together. A rejected part is held back until the next
     round; they are asked about the others again without it.
 
     Attributes:

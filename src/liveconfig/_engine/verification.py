@@ -43,7 +43,7 @@ class Verification(Generic[S]):
         self._ended = ended
 
     def replace(self, newest: Composition, trials: Trials[S], began: float, busy: frozenset[int]) -> None:
-        """Have these changes verified, and nothing else. What waits already with the same content goes on waiting.
+        """Have these changes verified, and nothing else. A part that waits with the same content keeps waiting.
 
         Args:
             newest: A valid composition.
