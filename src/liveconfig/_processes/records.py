@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from liveconfig._json import as_plain
 from liveconfig.status import HistoryEntry
@@ -64,6 +64,9 @@ class SettingsReport:
         watcher: ``"inotify"``, ``"polling"`` or ``"off"``.
         history: The newest outcomes, newest first. No values.
     """
+
+    # Schemas that are made of this class, such as OpenAPI's, show seconds, as the JSON of the report has them.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"ser_json_timedelta": "float"}
 
     name: str
     version: int

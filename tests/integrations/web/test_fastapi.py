@@ -404,6 +404,7 @@ def test_the_status_page_is_guarded_and_the_probe_is_not(settings: Settings) -> 
 
 def test_the_status_page_is_what_openapi_says(settings: Settings, swap: Swap, canary: str) -> None:
     """The status is `Status.as_dict`, fits the model that OpenAPI shows, and holds no value."""
+    swap(message="applied")
     swap(enabled="maybe", typing_error="x")
     client = client_of(router(settings, status=True))
     answer = client.get("/liveconfig/status")
