@@ -1,7 +1,7 @@
-"""Writes the table of ``faults.md`` from the docstrings of the tests.
+"""Writes the tables of ``faults.md`` and ``cases.md`` from the docstrings of the tests.
 
-A test whose docstring begins with the id of a fault or a promise states what liveconfig does then. This sentence is the
-row. Run it after a change: ``python docs/list_faults.py``.
+A test whose docstring begins with the id of a fault, a promise or a case states what liveconfig does then. This
+sentence is the row. Run it after a change: ``python docs/list_faults.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-TARGET = HERE / "faults.md"
+PAGES = {HERE / "faults.md": "ABCDEFGHIP", HERE / "cases.md": "KS"}
+"""Each page, with the first letters of the ids that it lists."""
+
 TESTS = HERE.parent / "tests"
 START, END = "<!-- generated: rows -->", "<!-- generated: end -->"
 IDS = re.compile(r"((?:[A-IKSP]\d+(?:, )?)+): (.+)", re.DOTALL)
@@ -90,10 +92,11 @@ def promise_of(fault: str) -> str:
     return KEPT_BY_SECTION[fault[0]]
 
 
-def table() -> str:
-    """The sections of the page, a row for each test."""
-    lines, letter, all_rows = [], "", rows()
-    for row in all_rows:
+def table(letters: str) -> str:
+    """The sections of a page, a row for each test."""
+    lines: list[str] = []
+    letter, listed = "", [row for row in rows() if row.ids[0][0] in letters]
+    for row in listed:
         if row.ids[0][0] != letter:
             letter = row.ids[0][0]
             lines += ["", f"## {SECTIONS[letter]}", "", "| id | fact | promise | test |"]
@@ -101,14 +104,15 @@ def table() -> str:
         promises = ", ".join(dict.fromkeys(map(promise_of, row.ids)))
         fact = row.fact.replace("|", "\\|").replace("<", "&lt;").replace("_", "\\_").replace("*", "\\*")
         lines.append(f"| {', '.join(row.ids)} | {fact} | {promises} | `{row.place}` |")
-    return "\n".join([f"{len(all_rows)} tests.", *lines])
+    return "\n".join([f"{len(listed)} tests.", *lines])
 
 
-def draw() -> str:
-    """The page with a new table."""
-    head, _, rest = TARGET.read_text("utf-8").partition(START)
-    return f"{head}{START}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+def draw(page: Path) -> str:
+    """The text of a page with a new table."""
+    head, _, rest = page.read_text("utf-8").partition(START)
+    return f"{head}{START}\n\n{table(PAGES[page])}\n\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
-    TARGET.write_text(draw(), "utf-8")
+    for each in PAGES:
+        each.write_text(draw(each), "utf-8")

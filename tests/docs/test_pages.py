@@ -30,10 +30,11 @@ def test_the_picture_of_the_flow_is_the_one_its_script_draws() -> None:
     assert flow.TARGET.read_text("utf-8") == flow.draw()
 
 
-def test_the_faults_are_those_that_the_tests_state() -> None:
-    """docs/faults.md lists each test that names a fault, as docs/list_faults.py writes it."""
-    faults = script(ROOT / "docs" / "list_faults.py")
-    assert faults.TARGET.read_text("utf-8") == faults.draw()
+@pytest.mark.parametrize("name", ["faults.md", "cases.md"])
+def test_the_faults_and_cases_are_those_that_the_tests_state(name: str) -> None:
+    """docs/faults.md and docs/cases.md list each test that names an id, as docs/list_faults.py writes it."""
+    faults, page = script(ROOT / "docs" / "list_faults.py"), ROOT / "docs" / name
+    assert page.read_text("utf-8") == faults.draw(page)
 
 
 def test_each_fault_that_a_promise_names_has_a_test() -> None:
