@@ -26,6 +26,7 @@ from liveconfig._delivery import (
 )
 from liveconfig._engine import Core, Pin, Verifier, pinned
 from liveconfig._loading import failure_of, getter, nearest
+from liveconfig._watching import renew_at_end
 from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
 from liveconfig.origin import Origin
@@ -47,6 +48,7 @@ class Subscription:
     def cancel(self) -> None:
         """Call it no more; a call that is under way ends as it will. Harmless when called twice."""
         core, self._core = self._core, None
+        renew_at_end()
         if core is not None:
             core.cancel(self._member)
 
@@ -59,8 +61,13 @@ class Live(Generic[S]):
     """Everything that a settings object can do beside being read. Reached as ``settings.live``."""
 
     def __init__(self, core: Core[S], instance: S) -> None:
-        self._core = core
+        self._its_core = core
         self._instance = instance
+
+    @property
+    def _core(self) -> Core[S]:
+        renew_at_end()
+        return self._its_core
 
     def __repr__(self) -> str:
         return f"<Live {type(self._instance).__name__} version={self.version}>"

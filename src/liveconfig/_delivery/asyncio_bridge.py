@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
 from liveconfig._delivery.subscribers import SLOW, described
+from liveconfig._watching import start_thread
 from liveconfig.exceptions import LiveConfigError
 
 E = TypeVar("E")
@@ -120,7 +121,7 @@ async def in_thread(function: Callable[[], R]) -> R:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
             loop.call_soon_threadsafe(finish, value, failure)
 
-    threading.Thread(target=run, name="liveconfig-reload", daemon=True).start()
+    start_thread(threading.Thread(target=run, name="liveconfig-reload", daemon=True))
     return await result
 
 

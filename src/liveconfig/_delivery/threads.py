@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
 from liveconfig._delivery.subscribers import SLOW, Subscriber
-from liveconfig._watching import Timer, Timers
+from liveconfig._watching import Timer, Timers, start_thread
 
 
 class Job:
@@ -117,7 +117,7 @@ class DeliveryThreads:
                 target=self._run, args=(delivery,), name="liveconfig-delivery", daemon=True
             )
             try:
-                delivery.thread.start()
+                start_thread(delivery.thread)
             except RuntimeError:  # out of threads for now, or for good: Python 3.12 starts none at exit
                 self._active = None
                 if self._late is None:

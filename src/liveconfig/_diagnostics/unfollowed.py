@@ -9,6 +9,7 @@ from datetime import datetime
 
 from liveconfig import _clock
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
+from liveconfig._watching import start_thread
 
 PATIENCE = 0.2
 """Seconds that a status waits for the looks."""
@@ -40,7 +41,7 @@ class _Look:
         self.done = threading.Event()
         self._revision = revision
         try:
-            threading.Thread(target=self._run, name="liveconfig-status", daemon=True).start()
+            start_thread(threading.Thread(target=self._run, name="liveconfig-status", daemon=True))
         except RuntimeError:  # out of threads: there is no answer, and the next status tries again
             self.done.set()
 

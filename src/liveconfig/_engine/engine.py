@@ -7,6 +7,7 @@ delivery.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import deque
@@ -28,7 +29,7 @@ from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verification import Verification
 from liveconfig._engine.verifiers import Attempt, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named
-from liveconfig._watching import DelayedCall, Scheduler
+from liveconfig._watching import DelayedCall, Scheduler, is_ending
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
 
@@ -123,7 +124,7 @@ class Engine(Generic[S]):
         Returns:
             Whether it looked; if not, it looks again as soon as the other look is over.
         """
-        if self._transactions.is_inside():
+        if self._transactions.is_inside() or sys.is_finalizing():
             self._look_again()
             return False
         return self._transactions.enter(lambda: self._look_now(again))
@@ -153,6 +154,10 @@ class Engine(Generic[S]):
         Returns:
             Whether what is on disk is applied.
         """
+        if is_ending() and not self._transactions.is_free_within(1.0):  # nothing may hold up the end of the interpreter
+            return False
+        if sys.is_finalizing():  # its modules are half gone: nothing can be read any more
+            return self.is_settled()
         pause = threading.Event()
         while (delay := self._look()) is not None:
             if not wait or self._transactions.is_inside():

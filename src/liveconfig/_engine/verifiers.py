@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
 from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
-from liveconfig._watching import Scheduler, Timer
+from liveconfig._watching import Scheduler, Timer, is_ending, start_thread
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
@@ -142,7 +142,7 @@ class Attempt:
         """Begin, and give each verifier its time."""
         self._worker = worker
         try:
-            self.thread.start()
+            start_thread(self.thread)
         except RuntimeError:
             self._decide("no thread could be started for it", 0)
 
@@ -158,10 +158,12 @@ class Attempt:
             self._worker.cancel(self._timer)
 
     def wait(self) -> None:
-        """Return when there is a verdict, or there will be none."""
+        """Return when there is a verdict, or there will be none; when the interpreter ends, after a moment."""
         # Not by a `threading.Event`: a signal handler that raises in the middle of it leaves it locked.
         while not self._is_over() and self.thread.is_alive():
             self.thread.join(LOOK_AT_THREAD)
+            if is_ending():
+                break
 
     def _is_over(self) -> bool:
         return self._abandoned or self.verdict is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -72,8 +73,8 @@ class ReportPublisher:
 
     def update(self, source: Reporting) -> None:
         """Take over what ``source`` reports now, and show it if it differs from what is shown."""
-        if os.environ.get(VARIABLE) == "0" or not is_supported():
-            return
+        if sys.is_finalizing() or os.environ.get(VARIABLE) == "0" or not is_supported():
+            return  # in an interpreter that is finalizing, CPython 3.13 crashes when a time is formatted
         report = source.report()
         with self._lock:
             known = self._parts.get(id(source))

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig._traceback import redacted_traceback
+from liveconfig._watching.fork import start_thread
 
 PATIENCE = 0.25
 """Seconds after which a call keeps its thread to itself."""
@@ -35,19 +36,6 @@ _SOON = 0.01
 _log = logging.getLogger("liveconfig")
 
 Call = Callable[[], object]
-
-
-def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
-    """Start a daemon thread.
-
-    Raises:
-        RuntimeError: There is no thread to be had: the limit of processes is reached, or the interpreter is ending.
-    """
-    if sys.is_finalizing():  # it would never run, and `start` would wait for it for ever
-        raise RuntimeError("the interpreter is ending")
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread
 
 
 class Job(NamedTuple):
@@ -263,10 +251,12 @@ class Scheduler:
 
     def _new_member(self, name: str) -> _Member | None:
         member = _Member()
+        thread = threading.Thread(target=self._run, args=(member,), name=name, daemon=True)
         try:
-            member.thread = start_thread(lambda: self._run(member), name)
+            start_thread(thread)
         except RuntimeError:
             return None
+        member.thread = thread
         return member
 
     def _attend(self, timer: Timer | None = None) -> bool:

@@ -1,0 +1,89 @@
+"""The end of the interpreter, when daemon threads stand still with whatever locks they hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = """
+import atexit, os, sys, threading, types
+from liveconfig import Settings, SettingsConfigDict
+from liveconfig.testing import KubeletVolume
+
+place, call, state = sys.argv[2:]
+inside = threading.Event()
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=0.2)
+    message: str = ""
+
+    def model_post_init(self, _):
+        if self.message == "hang":
+            inside.set()
+            threading.Event().wait()
+
+volume = KubeletVolume(sys.argv[1])
+volume.write({"message": "one"})
+settings = App.load(_volumes=volume.path)
+settings.live.on_change("message")(lambda change: None)
+
+def late(live=settings.live, call=call, write=os.write):
+    if call == "cancel":
+        live.subscribe("message", abs).cancel()
+    else:
+        getattr(live, call)()
+    write(1, b"returned")
+
+class Finalized:
+    def __init__(self, late):
+        self._late = late
+
+    def __del__(self):
+        self._late()
+
+def generator(late=late):
+    try:
+        yield
+    finally:
+        late()
+
+if place == "atexit":
+    atexit.register(late)
+else:
+    module = sys.modules["keeper"] = sys.keeper = types.ModuleType("keeper")
+    module.kept = Finalized(late) if place == "__del__" else generator()
+    if place == "generator":
+        next(module.kept)
+if state == "swaps":
+    def swap():
+        for number in range(10**9):
+            volume.write({"message": str(number)})
+    threading.Thread(target=swap, daemon=True).start()
+    settings.live.wait(lambda s: s.message != "one", 20)
+elif state == "subscriber":
+    @settings.live.on_change("message")
+    def hang(_):
+        inside.set()
+        threading.Event().wait()
+    volume.write({"message": "two"})
+    assert inside.wait(20)
+elif state == "validator":
+    volume.write({"message": "hang"})
+    assert inside.wait(20)
+"""
+
+
+@pytest.mark.parametrize("state", ["swaps", "subscriber", "validator"])
+@pytest.mark.parametrize("call", ["close", "reload", "start", "status", "cancel"])
+@pytest.mark.parametrize("place", ["__del__", "generator", "atexit"])
+def test_called_at_the_end(tmp_path, place, call, state):
+    """G03: whatever is called so late returns in bounded time, and the interpreter ends with code 0 and no traceback."""
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path), place, call, state]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, "returned"), done.stderr
+    assert "Traceback" not in done.stderr
