@@ -87,3 +87,39 @@ def test_called_at_the_end(tmp_path, place, call, state):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "returned"), done.stderr
     assert "Traceback" not in done.stderr
+
+
+GOES_ON = """
+import sys, threading
+from liveconfig import Settings
+from liveconfig.testing import KubeletVolume
+
+class App(Settings):
+    message: str = ""
+
+volume = KubeletVolume(sys.argv[1])
+volume.write({"message": "one"})
+settings = App.load(_volumes=volume.path)
+main = threading.main_thread()
+
+@settings.live.verify
+def takes_a_moment(candidate):
+    threading.Event().wait(0.3)
+
+def work():
+    main.join()
+    volume.write({"message": "two"})
+    assert settings.live.reload()
+    print(settings.message)
+
+threading.Thread(target=work).start()
+"""
+
+
+@pytest.mark.skipif((3, 12) <= sys.version_info < (3, 12, 2), reason="starts no thread then (python/cpython#113964)")
+def test_goes_on_without_its_main_thread(tmp_path):
+    """A program whose main thread has returned is not ending: its other threads reload, and wait for the verifiers."""
+    command = [sys.executable, "-c", GOES_ON, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "two\n", "")
