@@ -145,6 +145,26 @@ class _Round(Generic[P]):
 class Renewal(_Renewal[P, Callable[[Login], None]]):
     """A renewal whose rounds run on a thread of their own."""
 
+    def connect(self, make: Callable[[Login], Any]) -> Any:
+        """A new connection of the pool, with a login that the server accepts.
+
+        Args:
+            make: Connects with one login; what it returns has ``close``.
+
+        Raises:
+            Exception: The client's own error, if the server accepts no login within the patience.
+        """
+
+        def attempt(login: Login) -> tuple[Login, Any]:
+            return login, make(login)
+
+        login, connection = self._logins.connect(attempt)
+        self.connected(login, lambda login: make(login).close())
+        while self._logins.superseded(login):  # meanwhile: the pool would keep it, because it is new
+            connection.close()
+            login, connection = self._logins.connect(attempt)
+        return connection
+
     def _begin(self) -> None:
         threading.Thread(target=self._work, name="liveconfig-renewal", daemon=True).start()
 
@@ -167,6 +187,22 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
 
     _loop: asyncio.AbstractEventLoop | None = None
     _task: asyncio.Task[None] | None = None  # the loop itself refers to its tasks weakly
+
+    async def connect(self, make: Callable[[Login], Awaitable[Any]]) -> Any:
+        """As the renewal with threads does; ``make`` and ``close`` are awaited."""
+
+        async def attempt(login: Login) -> tuple[Login, Any]:
+            return login, await make(login)
+
+        async def probe(login: Login) -> None:
+            await (await make(login)).close()
+
+        login, connection = await self._logins.aconnect(attempt)
+        self.connected(login, probe)
+        while self._logins.superseded(login):
+            await connection.close()
+            login, connection = await self._logins.aconnect(attempt)
+        return connection
 
     def connected(self, login: Login, probe: Callable[[Login], Awaitable[None]]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -11,6 +12,7 @@ from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations._fields import secret_reader
 
 HEADER_VALUE = re.compile(r"([!-~]+([ \t]+[!-~]+)*)?")  # RFC 9110 5.5, of which the clients send ASCII
+STANDARD_PORTS = {"http": 80, "https": 443}
 
 
 class Token:
@@ -27,7 +29,7 @@ class Token:
     def __init__(self, settings: Settings, field: str, header: str, scheme: str) -> None:
         self.live: Any = settings.live
         self.header = header
-        self._field = field
+        self._where = f"{type(settings).__name__}: `{field}`"
         self._read = secret_reader(settings, field)
         self._prefix = f"{scheme} " if scheme else ""
 
@@ -43,5 +45,55 @@ class Token:
         value = SecretStr(self._prefix + token.get_secret_value())
         if not HEADER_VALUE.fullmatch(value.get_secret_value()):
             why = "it ends with a blank, has a line break, or a letter that is not ASCII"
-            raise LiveConfigError(f"{self._field} cannot be sent in a header: {why}")
+            raise LiveConfigError(f"{self._where} cannot be sent in a header: {why}")
         return value
+
+    def put(self, headers: MutableMapping[str, str]) -> SecretStr | None:
+        """Put the newest value into the headers of a request, and return it."""
+        value = self.newest()
+        if value is not None:
+            headers[self.header] = value.get_secret_value()
+        return value
+
+    def put_newer(self, headers: MutableMapping[str, str], refused: SecretStr) -> bool:
+        """Put the newest value into the headers; whether it is another one than the server refused."""
+        return (value := self.put(headers)) is not None and value != refused
+
+    def read_volume(self) -> None:
+        """Read the volume now, without waiting for subscribers."""
+        self.live.reload(wait=False)
+
+
+class TokenOptions:
+    """Goes before a client's own class: what each ``TokenAuth`` is made of."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        token: str = "token",  # noqa: S107 - the name of a field
+        *,
+        header: str = "Authorization",
+        scheme: str = "Bearer",
+    ) -> None:
+        self._token = Token(settings, token, header, scheme)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make ready what a client needs beside the token."""
+
+
+class Place(NamedTuple):
+    """Where a request goes, as the client itself reads the URL: another reading could be led astray."""
+
+    scheme: str
+    host: str | None
+    port: int | None
+
+    def same_host(self, other: Place) -> bool:
+        """Whether a token for this place may go to the other one: both are the same, or it is the same with TLS."""
+        upgrade = Place("http", self.host, 80), Place("https", self.host, 443)
+        both = self._with_port(), other._with_port()
+        return both[0] == both[1] or both == upgrade
+
+    def _with_port(self) -> Place:
+        return self._replace(port=self.port or STANDARD_PORTS.get(self.scheme))

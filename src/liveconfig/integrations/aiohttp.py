@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from http import HTTPStatus
 from weakref import WeakKeyDictionary
 
-from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._token import Token
+from liveconfig.integrations._token import Place, TokenOptions
 
 with extra_of(__name__):
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -21,7 +19,7 @@ __all__ = ["TokenAuth"]
 REDIRECTS = {301, 302, 303, 307, 308}
 
 
-class TokenAuth:
+class TokenAuth(TokenOptions):
     """A client middleware that gives each request the token of the newest snapshot.
 
     ::
@@ -44,15 +42,7 @@ class TokenAuth:
             cannot be sent in a header.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        token: str = "token",  # noqa: S107 - the name of a field
-        *,
-        header: str = "Authorization",
-        scheme: str = "Bearer",
-    ) -> None:
-        self._token = Token(settings, token, header, scheme)
+    def _prepare(self) -> None:
         # By task: the host to which its next request goes without a token. aiohttp calls a middleware for each hop of a
         # redirect, in the task of the request, and does not say that it is a hop.
         self._withheld: WeakKeyDictionary[asyncio.Task[object], URL] = WeakKeyDictionary()
@@ -66,26 +56,20 @@ class TokenAuth:
             del self._withheld[task]
         response = await (self._send(request, handler) if trusted else handler(request))
         target = _target(response)
-        if target is not None and not (trusted and _same_host(request.url, target)):
+        if target is not None and not (trusted and _place(request.url).same_host(_place(target))):
             self._withheld[task] = target.origin()
         return response
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        sent = self._put(request)
+        sent = self._token.put(request.headers)
         response = await handler(request)
-        if sent and response.status == HTTPStatus.UNAUTHORIZED and _can_be_repeated(request):
-            await asyncio.to_thread(partial(self._token.live.reload, wait=False))
-            if self._put(request) != sent:
-                response.release()
-                response = await handler(request)
+        if sent is None or response.status != HTTPStatus.UNAUTHORIZED or not _can_be_repeated(request):
+            return response
+        await asyncio.to_thread(self._token.read_volume)
+        if self._token.put_newer(request.headers, sent):
+            response.release()
+            response = await handler(request)
         return response
-
-    def _put(self, request: ClientRequest) -> object:
-        """Put the newest token into the request, and return it."""
-        value = self._token.newest()
-        if value is not None:
-            request.headers[self._token.header] = value.get_secret_value()
-        return value
 
 
 def _target(response: ClientResponse) -> URL | None:
@@ -101,10 +85,8 @@ def _target(response: ClientResponse) -> URL | None:
     return target
 
 
-def _same_host(old: URL, new: URL) -> bool:
-    """Whether both are one place, or the second is the first with TLS."""
-    upgrade = [("http", old.host, 80), ("https", old.host, 443)]
-    return old.origin() == new.origin() or [(url.scheme, url.host, url.port) for url in (old, new)] == upgrade
+def _place(url: URL) -> Place:
+    return Place(url.scheme, url.host, url.port)
 
 
 def _can_be_repeated(request: ClientRequest) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal
 
@@ -55,25 +54,12 @@ class _Connector:
     def __init__(self, pool: Any, logins: Logins) -> None:
         self.pool = pool
         self._connect = pool._connect  # noqa: SLF001 - the one that the pool was given, or asyncpg's own
-        self._logins = logins
         self._renewal = AsyncRenewal(self, logins, _expire, _is_open)
 
     async def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Connect as the pool would, with the newest login."""
-        connect = self._connect  # the renewal keeps `probe`, which must not keep the pool
-
-        async def attempt(login: Login) -> tuple[Login, Any]:
-            return login, await connect(*arguments, **options | login.arguments())
-
-        async def probe(login: Login) -> None:
-            await (await attempt(login))[1].close()
-
-        login, connection = await self._logins.aconnect(attempt)
-        self._renewal.connected(login, probe)
-        while self._logins.superseded(login):  # meanwhile: the pool would keep it, because it is new
-            await connection.close()
-            login, connection = await self._logins.aconnect(attempt)
-        return connection
+        connect = self._connect  # the renewal keeps the function, which must not keep the pool
+        return await self._renewal.connect(lambda login: connect(*arguments, **options | login.arguments()))
 
 
 def _is_open(connector: _Connector) -> bool:

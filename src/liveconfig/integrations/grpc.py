@@ -13,7 +13,7 @@ from liveconfig.integrations._certificates import load_pair, trust
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import secret_reader
 from liveconfig.integrations._subscription import subscribe_for
-from liveconfig.integrations._token import Token
+from liveconfig.integrations._token import TokenOptions
 
 with extra_of(__name__):
     import grpc
@@ -21,7 +21,7 @@ with extra_of(__name__):
 __all__ = ["TokenAuth", "server_credentials"]
 
 
-class TokenAuth(grpc.AuthMetadataPlugin):
+class TokenAuth(TokenOptions, grpc.AuthMetadataPlugin):
     """Gives each call the token of the newest snapshot.
 
     ::
@@ -36,22 +36,12 @@ class TokenAuth(grpc.AuthMetadataPlugin):
     Args:
         settings: Live settings.
         token: The dotted name of the field that holds the token. While the field is None no token is sent.
-        header: The key of the metadata that carries it, in lower case.
+        header: The key of the metadata that carries it; gRPC sends it in lower case.
         scheme: The word before the token; an empty one: the token alone.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        token: str = "token",  # noqa: S107 - the name of a field
-        *,
-        header: str = "authorization",
-        scheme: str = "Bearer",
-    ) -> None:
-        self._token = Token(settings, token, header.lower(), scheme)
 
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
         """What gRPC calls for each call."""
@@ -60,7 +50,7 @@ class TokenAuth(grpc.AuthMetadataPlugin):
         except LiveConfigError as error:
             callback((), error)
         else:
-            callback(() if value is None else ((self._token.header, value.get_secret_value()),), None)
+            callback(() if value is None else ((self._token.header.lower(), value.get_secret_value()),), None)
 
 
 def server_credentials(

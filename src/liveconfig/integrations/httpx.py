@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
-from liveconfig import LiveConfigError, Settings
+from liveconfig import LiveConfigError
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._token import Token
+from liveconfig.integrations._token import Place, TokenOptions
 
 with extra_of(__name__):
     import anyio.to_thread  # httpx's own bridge between asyncio and trio
@@ -20,7 +19,7 @@ with extra_of(__name__):
 __all__ = ["TokenAuth"]
 
 
-class TokenAuth(httpx.Auth):
+class TokenAuth(TokenOptions, httpx.Auth):
     """Gives each request the token of the newest snapshot: ``httpx.Client(auth=TokenAuth(settings, "api_token"))``.
 
     On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
@@ -39,53 +38,41 @@ class TokenAuth(httpx.Auth):
             cannot be sent in a header.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        token: str = "token",  # noqa: S107 - the name of a field
-        *,
-        header: str = "Authorization",
-        scheme: str = "Bearer",
-    ) -> None:
-        self._token = Token(settings, token, header, scheme)
-        if header.lower() != "authorization":
+    def _prepare(self) -> None:
+        if self._token.header.lower() != "authorization":
             _guard_redirects()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """What `httpx.Client` runs for each request."""
-        token = self._put(request)
+        sent = self._put(request)
         response = yield request
-        if _worth_another(request, response):
-            self._token.live.reload(wait=False)
-            if self._put(request) != token:
+        if sent is not None and _worth_another(request, response):
+            self._token.read_volume()
+            if self._token.put_newer(request.headers, sent):
                 yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """What `httpx.AsyncClient` runs for each request: the volume is read beside the event loop."""
-        token = self._put(request)
+        sent = self._put(request)
         response = yield request
-        if _worth_another(request, response):
-            await anyio.to_thread.run_sync(partial(self._token.live.reload, wait=False))
-            if self._put(request) != token:
+        if sent is not None and _worth_another(request, response):
+            await anyio.to_thread.run_sync(self._token.read_volume)
+            if self._token.put_newer(request.headers, sent):
                 yield request
 
     def _put(self, request: httpx.Request) -> SecretStr | None:
         """Put the newest token into the request, unless a redirect led it to another host."""
-        sent = request.extensions.get(_EXTENSION) or _Sent(self._token.header, request.url)
+        place = _place(request.url)
+        sent = request.extensions.get(_EXTENSION) or _Sent(self._token.header, place)
         request.extensions = {**request.extensions, _EXTENSION: sent}
-        if not _same_host(sent.url, request.url):
-            return None
-        value = self._token.newest()
-        if value is not None:
-            request.headers[self._token.header] = value.get_secret_value()
-        return value
+        return self._token.put(request.headers) if sent.place.same_host(place) else None
 
 
 class _Sent(NamedTuple):
     """Where a token is sent; httpx hands it on to the requests that redirects lead to."""
 
     header: str
-    url: httpx.URL
+    place: Place
 
 
 _EXTENSION = "liveconfig.token"
@@ -108,7 +95,7 @@ def _guard_redirects() -> None:
     def without_token(client: Any, request: httpx.Request, url: httpx.URL, method: str) -> httpx.Headers:
         headers: httpx.Headers = redirect_headers(client, request, url, method)
         sent = request.extensions.get(_EXTENSION)
-        if sent is not None and not _same_host(sent.url, url):
+        if sent is not None and not sent.place.same_host(_place(url)):
             headers.pop(sent.header, None)
         return headers
 
@@ -116,14 +103,8 @@ def _guard_redirects() -> None:
         kind._redirect_headers = without_token  # type: ignore[assignment,method-assign]  # noqa: SLF001
 
 
-def _same_host(old: httpx.URL, new: httpx.URL) -> bool:
-    """Whether both are one place, or the second is the first with TLS."""
-    places = [(url.scheme, url.host, url.port or _PORTS.get(url.scheme)) for url in (old, new)]
-    upgrade = [("http", old.host, 80), ("https", old.host, 443)]
-    return places[0] == places[1] or places == upgrade
-
-
-_PORTS = {"http": 80, "https": 443}
+def _place(url: httpx.URL) -> Place:
+    return Place(url.scheme, url.host, url.port)
 
 
 def _worth_another(request: httpx.Request, response: httpx.Response) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._renewal import AsyncRenewal, Renewal
 
@@ -26,9 +25,9 @@ def bind(
 ) -> None:
     """Let the connections of a pool log in with the newest user and password of live settings.
 
-    New connections take both from one snapshot. When they change and the server takes the new login, the pool is
-    drained: idle connections are replaced at once, busy ones when they are returned. A refused login is tried again as
-    the documentation of credentials tells.
+    New connections take both from one snapshot. When they change and the server accepts the new login, the pool is
+    drained: idle connections are replaced at once, busy ones when they are returned. A refused login is retried as the
+    documentation of credentials describes.
 
     Args:
         pool: A pool that is not open yet (``open=False``).
@@ -36,72 +35,46 @@ def bind(
         user: The dotted name of the field that holds the user; None where the connection string has it. A field that
             is None leaves it to the connection string as well.
         password: The dotted name of the field that holds the password; likewise.
-        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server accepts.
 
     Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
-        ValueError: The pool is open: it has connections that nobody could tell of.
+        LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
+        ValueError: The pool is open: its connections cannot be told about a new login.
     """
     if not pool.closed:
         raise ValueError("the pool is open already: make it with open=False, bind it, and open it then")
     logins = Logins(settings, user, password, patience)
     if isinstance(pool, AsyncConnectionPool):
         arenewal = AsyncRenewal(pool, logins, lambda pool: pool.drain(), _is_open)
-        pool.connection_class = _async_class(pool.connection_class, logins, arenewal)
+        pool.connection_class = _async_class(pool.connection_class, arenewal)
     else:
         renewal = Renewal(pool, logins, lambda pool: pool.drain(), _is_open)
-        pool.connection_class = _class(pool.connection_class, logins, renewal)
+        pool.connection_class = _class(pool.connection_class, renewal)
 
 
 def _is_open(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> bool:
     return not pool.closed
 
 
-def _class(base: type[Connection[Any]], logins: Logins, renewal: Renewal[Any]) -> type[Connection[Any]]:
+def _class(base: type[Connection[Any]], renewal: Renewal[Any]) -> type[Connection[Any]]:
     """The pool's class of connections, with a ``connect`` that knows the newest login."""
 
     class Following(base):  # type: ignore[misc, valid-type]
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             connect: Any = super().connect
-
-            def attempt(login: Login) -> tuple[Login, Connection[Any]]:
-                return login, connect(conninfo, **kwargs | login.arguments())
-
-            def probe(login: Login) -> None:
-                attempt(login)[1].close()
-
-            login, connection = logins.connect(attempt)
-            renewal.connected(login, probe)
-            while logins.superseded(login):  # meanwhile: the pool would keep it, as it is new
-                connection.close()
-                login, connection = logins.connect(attempt)
-            return connection
+            return renewal.connect(lambda login: connect(conninfo, **kwargs | login.arguments()))
 
     return Following
 
 
-def _async_class(
-    base: type[AsyncConnection[Any]], logins: Logins, renewal: AsyncRenewal[Any]
-) -> type[AsyncConnection[Any]]:
+def _async_class(base: type[AsyncConnection[Any]], renewal: AsyncRenewal[Any]) -> type[AsyncConnection[Any]]:
     """As `_class`, for an event loop."""
 
     class Following(base):  # type: ignore[misc, valid-type]
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             connect: Any = super().connect
-
-            async def attempt(login: Login) -> tuple[Login, AsyncConnection[Any]]:
-                return login, await connect(conninfo, **kwargs | login.arguments())
-
-            async def probe(login: Login) -> None:
-                await (await attempt(login))[1].close()
-
-            login, connection = await logins.aconnect(attempt)
-            renewal.connected(login, probe)
-            while logins.superseded(login):
-                await connection.close()
-                login, connection = await logins.aconnect(attempt)
-            return connection
+            return await renewal.connect(lambda login: connect(conninfo, **kwargs | login.arguments()))
 
     return Following

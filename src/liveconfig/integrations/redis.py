@@ -1,7 +1,7 @@
 """redis-py: clients, sync and async, whose connections log in with the newest user and password.
 
-`bind` does it all for one client. `LiveCredentials` alone, for a cluster or a sentinel, hands out the newest login: no
-connection is dropped, and a refused login is redis-py's own affair.
+`bind` does everything for one client. `LiveCredentials` alone, for a cluster or a sentinel, only returns the newest
+login: it drops no connection and retries no refused login.
 """
 
 from __future__ import annotations
@@ -65,25 +65,25 @@ def bind(
 ) -> None:
     """Let the connections of a client log in with the newest user and password of live settings.
 
-    New connections take both from one snapshot. When they change and the server takes the new login, idle connections
-    are dropped at once, busy ones when they are released: what one of them has to remember between two commands (a
-    transaction, a subscription, the database of a ``SELECT``) is never lost to a rotation. A refused login is tried
-    again as the documentation of credentials tells.
+    New connections take both from one snapshot. When they change and the server accepts the new login, idle connections
+    are dropped at once, busy ones when they are released. So a rotation never loses what a connection has to remember
+    between two commands: a transaction, a subscription, the database of a ``SELECT``. A refused login is retried as the
+    documentation of credentials describes.
 
     Args:
-        client: A client that was not used yet; what it knows of a password is forgotten. Over a Unix socket only a
-            sync one. A sync ``single_connection_client`` connects when it is made, which is too early.
+        client: A client that has no connection yet. Its own password is removed. Over a Unix socket only a sync client
+            works. A sync ``single_connection_client`` connects when it is made, which is too early.
         settings: Live settings.
         user: The dotted name of the field that holds the user; None: the one that the client was given, or Redis'
             default user. A field that is None means the same.
         password: The dotted name of the field that holds the password.
-        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server accepts.
 
     Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
+        LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
         TypeError: It is no client with a pool of its own (a cluster).
-        ValueError: The client has connections already, or they are asyncio's on a Unix socket, which log in before
-            anybody is asked.
+        ValueError: The client has connections already, or they are asyncio's on a Unix socket, which call no hook
+            before they log in.
     """
     if not isinstance(client, Redis | aredis.Redis):
         name = type(client).__name__
@@ -92,7 +92,7 @@ def bind(
     if _has_connections(pool):
         raise ValueError("the client is connected already: bind it before its first command")
     if issubclass(pool.connection_class, aredis.UnixDomainSocketConnection):
-        raise ValueError("redis-py asks nobody for the login of an asyncio connection on a Unix socket: use TCP")
+        raise ValueError("redis-py calls no hook for the login of an asyncio connection on a Unix socket: use TCP")
     login = _async_login if isinstance(client, aredis.Redis) else _login
     bind_pool(pool, logins_of(settings, user, password, patience), LiveCredentials(settings, user, password), login)
 

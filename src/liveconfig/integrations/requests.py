@@ -5,9 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from liveconfig import Settings
+from pydantic import SecretStr
+
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._token import Token
+from liveconfig.integrations._token import TokenOptions
 
 with extra_of(__name__):
     from requests import PreparedRequest, Response
@@ -19,7 +20,7 @@ with extra_of(__name__):
 __all__ = ["TokenAuth"]
 
 
-class TokenAuth(AuthBase):
+class TokenAuth(TokenOptions, AuthBase):
     """Gives each request the token of the newest snapshot: ``session.auth = TokenAuth(settings, "api_token")``.
 
     On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
@@ -38,44 +39,28 @@ class TokenAuth(AuthBase):
             cannot be sent in a header.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        token: str = "token",  # noqa: S107 - the name of a field
-        *,
-        header: str = "Authorization",
-        scheme: str = "Bearer",
-    ) -> None:
-        self._token = Token(settings, token, header, scheme)
-
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """What requests calls with each request."""
-        self._put(request)
+        self._token.put(request.headers)
         request.register_hook("response", self._answered)  # type: ignore[no-untyped-call]
         return request
-
-    def _put(self, request: PreparedRequest) -> bool:
-        """Put the newest token into the request; whether it is another one than before."""
-        before, value = request.headers.get(self._token.header), self._token.newest()
-        if value is None or value.get_secret_value() == before:
-            return False
-        request.headers[self._token.header] = value.get_secret_value()
-        return True
 
     def _answered(self, response: Response, **how: Any) -> Response:
         """What requests calls with each answer, before it follows a redirect."""
         request = response.request
-        if response.status_code == HTTPStatus.UNAUTHORIZED and self._worth_another(request):
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._put_newer(request):
             response = _repeat(request, response, **how)
         if _leads_to_another_host(response):
             request.headers.pop(self._token.header, None)  # the redirected request copies the others
         return response
 
-    def _worth_another(self, request: PreparedRequest) -> bool:
-        if self._token.header not in request.headers or not isinstance(request.body, str | bytes | None):
+    def _put_newer(self, request: PreparedRequest) -> bool:
+        """Read the volume, and put a newer token into the request if it can be repeated; whether there is one."""
+        sent = request.headers.get(self._token.header)
+        if sent is None or not isinstance(request.body, str | bytes | None):
             return False
-        self._token.live.reload(wait=False)
-        return self._put(request)
+        self._token.read_volume()
+        return self._token.put_newer(request.headers, SecretStr(sent))
 
 
 def _repeat(request: PreparedRequest, response: Response, **how: Any) -> Response:
@@ -93,4 +78,7 @@ def _leads_to_another_host(response: Response) -> bool:
     target = redirects.get_redirect_target(response)
     if target is None:
         return False
-    return bool(redirects.should_strip_auth(response.url, requote_uri(urljoin(response.url, target))))
+    try:
+        return bool(redirects.should_strip_auth(response.url, requote_uri(urljoin(response.url, target))))
+    except ValueError:  # its port is no number
+        return True

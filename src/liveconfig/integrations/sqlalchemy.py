@@ -37,8 +37,8 @@ def bind(
     """Let the connections of an engine log in with the newest user and password of live settings.
 
     New connections take both from one snapshot. Idle ones with an older login are replaced when they are checked out,
-    once the server takes the newest; busy ones finish their work. A refused login is tried again as the documentation
-    of credentials tells.
+    once the server accepts the newest; busy ones finish their work. A refused login is retried as the documentation of
+    credentials describes.
 
     Args:
         engine: An engine, sync or async, that makes its own connections: without ``creator`` or ``async_creator``.
@@ -46,12 +46,12 @@ def bind(
         user: The dotted name of the field that holds the user; None where the URL has it. A field that is None
             leaves it to the URL as well.
         password: The dotted name of the field that holds the password; likewise.
-        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server takes.
+        patience: Seconds that a new connection may wait, from its first refusal, for a login that the server accepts.
         refused: Tells an error that refuses the login from any other. The default knows psycopg, psycopg2, asyncpg,
             PyMySQL and mysqlclient.
 
     Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
+        LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
         sqlalchemy.exc.ArgumentError: The engine has a ``creator``, or its driver takes the login in a connection
             string, and not by name.
     """
@@ -90,7 +90,7 @@ def _awaiting(logins: Logins) -> Callable[[ReadVolume | Wait], None]:
 
 
 def _refuse_creator(engine: Engine) -> None:
-    """Raise if the pool connects with a function that was given to it, as that asks nobody for the login."""
+    """Raise if the pool connects with a function that was given to it, because that never asks for the login."""
     creator = engine.pool._creator  # noqa: SLF001 - SQLAlchemy has no public name for it
     if getattr(creator, "__module__", None) != create_engine.__module__:
         why = "its pool has a creator (or async_creator), which makes connections without asking for the login"
@@ -98,7 +98,7 @@ def _refuse_creator(engine: Engine) -> None:
 
 
 def _names_of_arguments(engine: Engine) -> dict[str, str]:
-    """How the driver calls the user and the password: found out with a URL that holds stand-ins for both."""
+    """The driver's names for the user and the password, found with a URL that holds stand-ins for both."""
     stand_ins = {"user": "liveconfig-user", "password": "liveconfig-password"}
     url = engine.url.set(username=stand_ins["user"], password=stand_ins["password"])
     _, arguments = engine.dialect.create_connect_args(url)

@@ -181,7 +181,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(
     channel = Client(server, with_token(trusting(pki, "one"), settings))
     with channel as client, pytest.raises(grpc.RpcError) as caught:
         client.get()
-    assert "api_token cannot be sent in a header" in str(caught.value)
+    assert "`api_token` cannot be sent in a header" in str(caught.value)
     assert canary not in str(caught.value)
 
 

@@ -81,36 +81,6 @@ def test_a_request_that_was_redirected_is_not_repeated(
     assert server.bodies == [b"order", b""]
 
 
-def test_the_event_loop_is_not_held_up(settings: TokenSettings, server: Server, kubelet_volume: KubeletVolume) -> None:
-    """While the volume is read for one request, others on the event loop go on."""
-
-    async def run() -> int:
-        reading, gone_on = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        reload = settings.live.reload
-
-        def slow_reload(wait: bool = True) -> bool:
-            loop.call_soon_threadsafe(reading.set)
-            asyncio.run_coroutine_threadsafe(gone_on.wait(), loop).result(10)
-            return reload(wait)
-
-        async def other() -> None:
-            await reading.wait()
-            gone_on.set()
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(settings.live, "reload", slow_reload)
-            async with httpx.AsyncClient(
-                auth=TokenAuth(settings, "api_token"), transport=httpx.MockTransport(server)
-            ) as client:
-                response, _ = await asyncio.gather(client.get("http://shop/"), other())
-                return response.status_code
-
-    kubelet_volume.write({"api-token": "two"})
-    server.token = "two"
-    assert asyncio.run(run()) == 200
-
-
 ON_TRIO = """
 import sys, httpx, trio
 from liveconfig import LiveConfigError, Settings

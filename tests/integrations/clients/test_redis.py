@@ -63,7 +63,7 @@ def test_a_client_with_a_password_of_its_own_forgets_it(settings: Any, library: 
 
 
 def test_an_asyncio_client_on_a_unix_socket_is_refused(settings: Any) -> None:
-    """redis-py asks nobody for the login of such a connection: that is said at once."""
+    """`bind` refuses such a connection, because redis-py calls no hook before it logs in."""
     with pytest.raises(ValueError, match="Unix socket"):
         bind(redis.asyncio.Redis(unix_socket_path="/run/cache"), settings)
 
