@@ -127,21 +127,21 @@ MISTAKES = {
     "a required key in no object": (manifests({"timeout-seconds": "3"}), "missing-field", "timeout-seconds"),
     "a missing password": (manifests(GOOD, {"pasword": "p"}), "missing-field", "pasword"),
     "two spellings": (manifests({**GOOD, "timeout_seconds": "4"}), "invalid-value", "timeout"),
-    "more than 1 MiB": (manifests({**GOOD, "big": "x" * 1_100_000}), "too-large", ""),
+    "more than 1 MiB": (manifests({**GOOD, "big": "x" * 1_100_000}), "too-large", "big"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes(check: Any, name: str) -> None:
-    """Each typical mistake is an error with the object, and with file and line where a key is at fault."""
+    """Each typical mistake is an error with the object, the file and the line of the key."""
     text, rule, key = MISTAKES[name]
     code, answer, _ = check(text)
     assert code == 1
     [finding] = [each for each in answer["findings"] if each["level"] == "error"]
     assert finding["rule"] == rule
-    if key:
-        assert finding["file"] == "shop.yaml"
-        assert key in text.splitlines()[finding["line"] - 1]
+    assert finding["object"] in ("configmap/shop", "secret/shop")
+    assert finding["file"] == "shop.yaml"
+    assert key in text.splitlines()[finding["line"] - 1]
 
 
 def test_warnings(check: Any) -> None:
@@ -158,7 +158,24 @@ def test_warnings(check: Any) -> None:
         ("shadowed-variable", "endpoint"),
         ("frozen-field", "checkout_enabled"),
     }
+    lines = {each["field"]: text.splitlines()[each["line"] - 1] for each in answer["findings"]}
+    assert "CHECKOUT_ENABLED" in lines["checkout_enabled"]
+    assert "time-out" in lines["time-out"]
     assert check(text, "--fail-on", "warning")[0] == 1
+
+
+def test_a_value_of_a_variable(check: Any) -> None:
+    """A wrong value that a variable brings is found where the value stands: in the object, or in the workload."""
+    for env, line in (
+        ("{name: PORT, value: soon}", "name: PORT"),
+        ("{name: PORT, valueFrom: {configMapKeyRef: {name: shop, key: http-port}}}", "http-port: "),
+    ):
+        deployment = DEPLOYMENT.replace("image: shop:1", "image: shop:1\n        env:\n        - " + env)
+        text = manifests({**GOOD, "http-port": "soon"}, deployment=deployment)
+        _, answer, _ = check(text)
+        [finding] = [each for each in answer["findings"] if each["level"] == "error"]
+        assert (finding["rule"], finding["field"]) == ("invalid-value", "port")
+        assert line in text.splitlines()[finding["line"] - 1]
 
 
 def test_a_subpath_is_frozen(check: Any) -> None:
@@ -194,7 +211,9 @@ def test_an_object_that_is_not_in_the_input(check: Any) -> None:
     text = manifests(GOOD).partition("---\napiVersion: v1\nkind: Secret")[0]
     code, answer, _ = check(text)
     assert code == 0
-    assert [(each["rule"], each["object"]) for each in answer["findings"]] == [("missing-object", "secret/shop")]
+    [finding] = answer["findings"]
+    assert (finding["rule"], finding["object"]) == ("missing-object", "secret/shop")
+    assert "secretName: shop" in text.splitlines()[finding["line"] - 1]
 
 
 def test_nothing_of_this_machine(check: Any, folder: Path) -> None:
@@ -340,3 +359,77 @@ def test_check_manifests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(manifests({**GOOD, "timeout-seconds": "soon"}))
     with pytest.raises(AssertionError, match=r"shop\.yaml:\d+: timeout_seconds: .*\[invalid-value\]"):
         check_manifests(App, path)
+
+
+def diffed(folder: Path, old: str, new: str, *paths: str) -> tuple[int, Any, str]:
+    """The code, the answer and standard error of ``check --diff``."""
+    (folder / "old.yaml").write_text(old)
+    (folder / "new.yaml").write_text(new)
+    command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", *paths, "--diff", "old.yaml", "new.yaml"]
+    done = subprocess.run([*command, "-o", "json"], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+
+def only_configmap(data: dict[str, str]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": data})
+
+
+OLD = {**GOOD, "port": "1", "app.yaml": "routes: [{path: /a}]"}
+NEW = {**GOOD, "port": "2", "timeout-seconds": " 3", "checkout-enabled": "on", "app.yaml": "routes: [{path: /b}]"}
+
+
+@pytest.mark.parametrize("workload", [DEPLOYMENT, ""], ids=["with a workload", "objects alone"])
+def test_diff_without_the_secret(folder: Path, workload: str) -> None:
+    """``--diff`` compares what is known where a required Secret is not among the files, and names what is not known."""
+    code, answer, said = diffed(folder, workload + only_configmap(OLD), workload + only_configmap(NEW))
+    assert (code, said) == (0, "")
+    when = {each["field"]: each["when"] for each in answer["changes"]}
+    assert (when["port"], when["routes"]) == ("restart", "live")
+    assert not {"endpoint", "timeout_seconds", "password"} & when.keys()
+    assert "password" in answer["unknown"]
+    assert not {"endpoint", "port", "routes"} & set(answer["unknown"])
+
+
+def test_diff_of_a_secret_in_one_version(folder: Path) -> None:
+    """A value that only one version holds is not known to change."""
+    code, answer, _ = diffed(folder, manifests(OLD), DEPLOYMENT + only_configmap(NEW))
+    assert code == 0
+    assert "password" in answer["unknown"]
+    assert "password" not in {each["field"] for each in answer["changes"]}
+
+
+def test_diff_of_an_encrypted_value(folder: Path) -> None:
+    """An encrypted value is not known; all else is compared."""
+    sealed = DEPLOYMENT + only_configmap(GOOD) + "\n---\n" + _SOPS
+    changed = sealed.replace("https://pay", "https://other").replace("AAAA", "BBBB")
+    code, answer, _ = diffed(folder, sealed, changed)
+    assert (code, answer) == (
+        0,
+        {"schema": 1, "changes": [{"field": "endpoint", "when": "live"}], "unknown": ["password"]},
+    )
+
+
+_SOPS = """
+apiVersion: v1
+kind: Secret
+metadata: {name: shop}
+stringData: {password: "ENC[AES256_GCM,data:AAAA,iv:AA==,tag:AA==,type:str]"}
+"""
+
+
+def test_diff_of_a_field_that_is_removed(folder: Path) -> None:
+    """A version that lacks a required key, which the other has, has no valid configuration, Secret or no Secret."""
+    code, _, said = diffed(folder, DEPLOYMENT + only_configmap(GOOD), manifests({"timeout-seconds": "3"}))
+    assert code == 2
+    assert "NEW has no valid configuration" in said
+
+
+def test_diff_without_the_secret_as_a_table(check: Any, folder: Path) -> None:
+    """The table ends with a sentence that names the fields whose values are not in the input."""
+    (folder / "old.yaml").write_text(only_configmap(OLD))
+    (folder / "new.yaml").write_text(only_configmap(OLD))
+    code, text, _ = check(DEPLOYMENT, "--diff", "old.yaml", "new.yaml", output="table")
+    assert code == 0
+    assert "No known field would change." in text
+    assert "Not known, because their values are not in the input: " in text
+    assert "password" in text

@@ -189,7 +189,7 @@ def test_diff_by_workload(check: Any, tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(old)
     (tmp_path / "new.yaml").write_text(pod("a", config="other") + configmap({"database.host": "two"}, "other") + old)
     code, answer, _ = check("", "--diff", "old.yaml", "new.yaml")
-    assert (code, answer) == (0, {"schema": 1, "changes": []})
+    assert (code, answer) == (0, {"schema": 1, "changes": [], "unknown": []})
 
 
 def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:

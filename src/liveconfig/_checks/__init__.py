@@ -7,7 +7,7 @@
 - `trial`: One settings class in the surroundings of one container: loaded through the loader that a pod uses.
 """
 
-from liveconfig._checks.answer import CannotCheck, FieldChange, Selection, changes, check, findings
+from liveconfig._checks.answer import CannotCheck, Changes, Selection, changes, check, findings
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._checks.schema import schema_of
 from liveconfig._checks.trial import Trial
@@ -15,7 +15,7 @@ from liveconfig._checks.trial import Trial
 __all__ = [
     "CHECK_RULES",
     "CannotCheck",
-    "FieldChange",
+    "Changes",
     "Selection",
     "Trial",
     "changes",

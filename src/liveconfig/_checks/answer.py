@@ -46,6 +46,19 @@ class FieldChange:
     when: Literal["live", "restart"]
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between two versions of the manifests.
+
+    Attributes:
+        changes: The fields that differ.
+        unknown: The fields of which it is not known: their values are not in the input.
+    """
+
+    changes: tuple[FieldChange, ...]
+    unknown: tuple[str, ...]
+
+
 def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> tuple[Trial, ...]:
     """Load the class in each container that is chosen.
 
@@ -99,39 +112,64 @@ def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -
     return f"{wanted}{container} that mounts {' or '.join(paths)} is not in the input; workloads there: {known}"
 
 
-def changes(old: Iterable[Trial], new: Iterable[Trial]) -> tuple[FieldChange, ...]:
+def changes(old: Iterable[Trial], new: Iterable[Trial]) -> Changes:
     """The fields that differ between two versions of the same manifests, each once.
 
     Raises:
-        CannotCheck: One of the versions has no valid configuration, or no workload is in both.
+        CannotCheck: The application would reject one of the versions.
     """
     found: dict[str, FieldChange] = {}
+    unknown: set[str] = set()
     before_by_name = {_identity(each): each for each in old}
     for after in new:
         before = before_by_name.get(_identity(after))
         if before is None:  # a workload that comes with the new version starts with it
             continue
-        _must_be_valid(("OLD", before), ("NEW", after))
-        assert before.snapshot is not None
-        assert after.snapshot is not None
-        values = dict(leaves(before.snapshot))
-        states = {row.field: row.state for row in after.fields}
-        for name, value in leaves(after.snapshot):
-            if name not in values or not same(values[name], value):
-                live = states.get(name, "live") in ("live", "default") and not after.needs_restart(name)
-                found[name] = FieldChange(name, "live" if live else "restart")
-    return tuple(found.values())
+        not_known = _unknown(before, after)
+        _must_be_valid(not_known, ("OLD", before), ("NEW", after))
+        unknown |= not_known
+        found |= {name: _change(name, after) for name in _differing(before, after) if name not in not_known}
+    return Changes(tuple(found.values()), tuple(sorted(unknown)))
 
 
 def _identity(trial: Trial) -> tuple[ObjectId | None, str]:
     return trial.surroundings.workload, trial.surroundings.container
 
 
-def _must_be_valid(*versions: tuple[str, Trial]) -> None:
-    invalid = [name for name, trial in versions if trial.snapshot is None]
+def _unknown(before: Trial, after: Trial) -> frozenset[str]:
+    """The fields whose value is not known in one of the versions, or that have none in either."""
+    missing = before.fields_in("missing") & after.fields_in("missing")
+    return missing | before.fields_in("unknown") | after.fields_in("unknown")
+
+
+def _must_be_valid(unknown: frozenset[str], *versions: tuple[str, Trial]) -> None:
+    invalid = [name for name, trial in versions if _is_rejected(trial, unknown)]
     if invalid:
         verb = "has" if len(invalid) == 1 else "have"
         raise CannotCheck(f"{' and '.join(invalid)} {verb} no valid configuration: check it without --diff first")
+
+
+def _is_rejected(trial: Trial, unknown: frozenset[str]) -> bool:
+    if any(each.rule == "invalid-value" for each in trial.findings):
+        return True
+    return not trial.fields_in("missing", "invalid") <= unknown
+
+
+def _differing(before: Trial, after: Trial) -> Iterator[str]:
+    if before.snapshot is not None and after.snapshot is not None:
+        old, new = dict(leaves(before.snapshot)), dict(leaves(after.snapshot))
+    else:
+        old, new = dict(before.known_values()), dict(after.known_values())
+    for name, value in new.items():
+        if name not in old or not same(old[name], value):
+            yield name
+    yield from (name for name in old if name not in new and name.rpartition(".")[0] not in new)
+
+
+def _change(name: str, after: Trial) -> FieldChange:
+    state = next((row.state for row in after.fields if row.field == name), "live")
+    live = state in ("live", "default") and not after.needs_restart(name)
+    return FieldChange(name, "live" if live else "restart")
 
 
 def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:

@@ -16,7 +16,10 @@ from liveconfig._manifests import (
     Mount,
     ObjectId,
     Place,
+    Variable,
+    VariableSource,
     VolumeSource,
+    Workload,
 )
 
 MOST_OF_AN_OBJECT = 1024 * 1024
@@ -40,6 +43,23 @@ class File:
     key: str
     place: Place | None
     frozen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VariableValue:
+    """One variable of the environment.
+
+    Attributes:
+        text: Its value; None where it is not in the input.
+        set_at: Where the workload sets it.
+        object: The ConfigMap or Secret that it comes from.
+        place: Where the value stands.
+    """
+
+    text: str | None = field(repr=False)
+    set_at: Place | None
+    object: ObjectId | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +87,20 @@ class Surroundings:
         workload: The workload; None where objects are checked by themselves.
         container: The container's name.
         volumes: The volumes of the settings class, in its order.
-        variables: The environment: a value, or None where it is not in the input.
-        missing: Objects that are mounted and not in the input.
+        variables: The environment.
+        missing: Objects that are mounted or set variables and are not in the input, and where the workload names them.
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
+        place: Where the workload stands.
     """
 
     workload: ObjectId | None
     container: str
     volumes: tuple[MountedVolume, ...]
-    variables: Mapping[str, str | None] = field(repr=False)
-    missing: tuple[ObjectId, ...] = ()
+    variables: Mapping[str, VariableValue] = field(default_factory=dict)
+    missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
+    place: Place | None = None
 
 
 def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroundings]:
@@ -92,7 +114,7 @@ def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroun
     for workload in manifests.workloads:
         for container in workload.containers:
             if any(_is_at(mount, path) for mount in container.mounts for path in paths):
-                yield _of_container(manifests, workload.id, container, paths)
+                yield _of_container(manifests, workload, container, paths)
 
 
 def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], paths: Iterable[str]) -> Surroundings:
@@ -112,7 +134,7 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
                 files.update(_files(data, None, ""))
                 incomplete += [data.id] * (not data.complete)
         volumes.append(MountedVolume(path, files, tuple(incomplete), path in chosen))
-    return Surroundings(None, "", tuple(volumes), {})
+    return Surroundings(None, "", tuple(volumes))
 
 
 def _is_at(mount: Mount, path: str) -> bool:
@@ -120,23 +142,28 @@ def _is_at(mount: Mount, path: str) -> bool:
     return place == path or place.startswith(path + "/")
 
 
-def _of_container(manifests: Manifests, workload: ObjectId, container: Container, paths: Iterable[str]) -> Surroundings:
-    missing: list[ObjectId] = []
+def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Iterable[str]) -> Surroundings:
+    missing: dict[ObjectId, Place | None] = {}
     volumes = tuple(_volume(manifests, container, path, missing) for path in paths)
     variables = _variables(manifests, container)
     open_ended = tuple(_open_ended(manifests, container))
-    missing += [each for each in open_ended if not manifests.known(each)]
-    return Surroundings(workload, container.name, volumes, variables, tuple(dict.fromkeys(missing)), open_ended)
+    for source in open_ended:
+        if not manifests.known(source.object):
+            missing.setdefault(source.object, source.place)
+    ids = tuple(source.object for source in open_ended)
+    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, workload.place)
 
 
-def _open_ended(manifests: Manifests, container: Container) -> Iterator[ObjectId]:
+def _open_ended(manifests: Manifests, container: Container) -> Iterator[VariableSource]:
     for source in container.env_from:
         found = manifests.known(source.object)
         if not all(data.complete for data in found) or not (found or source.optional):
-            yield source.object
+            yield source
 
 
-def _volume(manifests: Manifests, container: Container, path: str, missing: list[ObjectId]) -> MountedVolume:
+def _volume(
+    manifests: Manifests, container: Container, path: str, missing: dict[ObjectId, Place | None]
+) -> MountedVolume:
     files: dict[str, File] = {}
     incomplete: list[ObjectId] = []
     mounts = [mount for mount in container.mounts if _is_at(mount, path)]
@@ -145,7 +172,7 @@ def _volume(manifests: Manifests, container: Container, path: str, missing: list
         for source in mount.volume.sources:
             found = manifests.known(source.object)
             if not found and not source.optional:
-                missing.append(source.object)
+                missing.setdefault(source.object, source.place)
                 incomplete.append(source.object)
             for data in found:
                 incomplete += [data.id] * (not data.complete)
@@ -180,34 +207,42 @@ def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tu
             yield posixpath.join(below, name[len(part) + 1 :]), file
 
 
-def _variables(manifests: Manifests, container: Container) -> Mapping[str, str | None]:
+def _variables(manifests: Manifests, container: Container) -> Mapping[str, VariableValue]:
     """The variables as the kubelet makes them: ``env`` after ``envFrom``, and a later entry over an earlier one."""
-    found: dict[str, str | None] = {}
+    found: dict[str, VariableValue] = {}
     for source in container.env_from:
         for data in manifests.known(source.object):
-            found.update((source.prefix + key.name, _text(key)) for key in data.keys.values() if not key.binary)
+            texts = (key for key in data.keys.values() if not key.binary)
+            found.update((source.prefix + key.name, _from_key(source.place, data, key)) for key in texts)
     for variable in container.env:
         if variable.key_ref is not None:
-            found.update(_of_key(manifests, variable.name, variable.key_ref))
+            found.update(_of_key(manifests, variable, variable.key_ref))
         else:
-            found[variable.name] = None if variable.value is None else _expanded(variable.value, found)
+            value = None if variable.value is None else _expanded(variable.value, found)
+            found[variable.name] = VariableValue(value, variable.place, None, variable.place)
     return {name: value for name, value in found.items() if name and not {"=", "\0"} & set(name)}
 
 
-def _of_key(manifests: Manifests, name: str, key_ref: KeyRef) -> Mapping[str, str | None]:
+def _of_key(manifests: Manifests, variable: Variable, key_ref: KeyRef) -> Mapping[str, VariableValue]:
     known = manifests.known(key_ref.object)
-    keys = [data.keys[key_ref.key] for data in known if key_ref.key in data.keys and not data.keys[key_ref.key].binary]
-    if keys:
-        return {name: _text(keys[0])}
+    for data in known:
+        if key_ref.key in data.keys and not data.keys[key_ref.key].binary:
+            return {variable.name: _from_key(variable.place, data, data.keys[key_ref.key])}
     is_absent = key_ref.optional and known and all(data.complete for data in known)
-    return {} if is_absent else {name: None}
+    return {} if is_absent else {variable.name: VariableValue(None, variable.place, key_ref.object)}
 
 
-def _expanded(value: str, variables: Mapping[str, str | None]) -> str | None:
+def _from_key(set_at: Place | None, data: DataObject, key: DataKey) -> VariableValue:
+    text = None if key.value is None else key.value.decode("utf-8", "surrogateescape")
+    return VariableValue(text, set_at, data.id, key.place)
+
+
+def _expanded(value: str, set_before: Mapping[str, VariableValue]) -> str | None:
     """The value with ``$(NAME)`` replaced, as the kubelet does; None where it needs a value that is not in the input.
 
     ``$$`` stands for ``$``; a name that no earlier variable has stays as it is (kubernetes, expansion/expand.go).
     """
+    variables = {name: each.text for name, each in set_before.items()}
     names = [match[1] for match in _REFERENCE.finditer(value) if match[1] is not None]
     if any(variables.get(name, "") is None for name in names):
         return None
@@ -219,7 +254,3 @@ def _expanded(value: str, variables: Mapping[str, str | None]) -> str | None:
 
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
-
-
-def _text(key: DataKey) -> str | None:
-    return None if key.value is None else key.value.decode("utf-8", "surrogateescape")

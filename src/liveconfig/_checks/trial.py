@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounting import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings
+from liveconfig._checks.mounting import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, VariableValue
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
     Arguments,
@@ -61,13 +62,20 @@ class Trial:
         fields: Each field.
         findings: What is wrong.
         snapshot: The settings that the container would have; None if they are not valid, or not known.
+        known_values: Gives the value of each field that is known, by dotted name.
+        restart: The fields whose change takes effect at the next start only.
     """
 
     surroundings: Surroundings
     fields: tuple[FieldRow, ...]
     findings: tuple[Finding, ...]
-    snapshot: BaseSettings | None = field(default=None, repr=False)
-    restart: frozenset[str] = frozenset()
+    snapshot: BaseSettings | None = field(repr=False)
+    known_values: Callable[[], Mapping[str, Any]] = field(repr=False, compare=False)
+    restart: frozenset[str]
+
+    def fields_in(self, *states: FieldState) -> frozenset[str]:
+        """The fields that are in one of these states."""
+        return frozenset(row.field for row in self.fields if row.state in states)
 
     def needs_restart(self, name: str) -> bool:
         """Whether a change of a field takes effect at the next start only."""
@@ -117,7 +125,7 @@ class _Trial:
         self._feeds: list[Feed] = []
         self._problems: tuple[Problem, ...] = ()
         self._snapshot: BaseSettings | None = None
-        with _environment(surroundings.variables):
+        with _environment({name: each.text for name, each in surroundings.variables.items()}):
             arguments = Arguments({}, {"_env_file": None, "_cli_parse_args": False})
             self._sources = Sources(cls, arguments)
             self._loader = Loader(cls, volumes_of(cls), self._sources)
@@ -127,8 +135,9 @@ class _Trial:
     def result(self) -> Trial:
         rows = tuple(self._row(name, node) for name, node in self._leaves())
         findings = [*self._faults, *self._of_problems(), *self._of_volumes(), *self._of_rows(rows)]
+        known = partial(self._loader.known_values, tuple(self._feeds))
         restart = self._loader.plan.restart_fields
-        return Trial(self._surroundings, rows, tuple(findings), self._snapshot, restart)
+        return Trial(self._surroundings, rows, tuple(findings), self._snapshot, known, restart)
 
     # Loading
 
@@ -155,7 +164,7 @@ class _Trial:
             named = sorted((key for key in volume.files if key in error.reason), key=len)
             place = volume.files[named[-1]] if named else None
             fields = ", ".join(error.fields)
-            self._faults.append(self._finding("invalid-value", error.reason, field=fields, file=place))
+            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=place))
         empty = Revision(volume.path, revision.mode, "manifest", ("manifest",), {}, revision.written_at)
         return self._loader.feed(index, empty, None)
 
@@ -172,7 +181,7 @@ class _Trial:
                     steps = (step for path in self._loader.plan.resolve(name) for step in path)
                     found |= {step.dotted for step in steps if isinstance(step, Node)}
         by_variable = {self._sources.variable_for(name): name for name, _ in self._leaves()}
-        missing = (name for name, value in self._surroundings.variables.items() if value is None)
+        missing = (name for name, value in self._surroundings.variables.items() if value.text is None)
         found |= {by_variable[name.upper()] for name in missing if name.upper() in by_variable}
         return frozenset(found)
 
@@ -184,9 +193,9 @@ class _Trial:
     def _row(self, name: str, node: Node) -> FieldRow:
         fed = self._feeding(name)
         file, key = fed or (None, self._variable(name))
-        object_name = None if file is None else _named(file.object)
+        of = file.object if file else self._set(key).object
         state = self._state(name, node, file, key)
-        return FieldRow(name, key, object_name, state)
+        return FieldRow(name, key, _named(of) if of else None, state)
 
     def _feeding(self, name: str) -> tuple[File, str] | None:
         """The file of the strongest volume that feeds a field, and its key."""
@@ -201,6 +210,12 @@ class _Trial:
             if name in layer.variables:
                 return layer.variables[name]
         return None
+
+    def _set(self, variable: str | None) -> VariableValue:
+        """The variable of the container, whatever its case."""
+        found = self._surroundings.variables
+        same = (each for name, each in found.items() if variable and name.upper() == variable.upper())
+        return found.get(variable or "") or next(same, VariableValue(None, self._surroundings.place))
 
     def _state(self, name: str, node: Node, file: File | None, key: str | None) -> FieldState:
         at_fault = [each for each in self._problems if _is_about(each.field, name)]
@@ -226,7 +241,14 @@ class _Trial:
                 continue
             rule = "invalid-value" if fed or self._variable(problem.field) or not problem.field else "missing-field"
             text = f"{problem.location}: {problem.text}" if problem.location else problem.text
-            yield self._finding(rule, text, field=problem.location, file=fed[0] if fed else self._nearest_file(problem))
+            yield self._finding(rule, text, field=problem.location, source=self._source_of(problem))
+
+    def _source_of(self, problem: Problem) -> File | VariableValue | None:
+        """Where the value at fault stands."""
+        if fed := self._feeding(problem.field):
+            return fed[0]
+        variable = self._variable(problem.field)
+        return self._set(variable) if variable else self._nearest_file(problem)
 
     def _nearest_file(self, problem: Problem) -> File | None:
         """The file whose key comes near to a field that nothing feeds, else the first file: where to add the key."""
@@ -235,9 +257,9 @@ class _Trial:
         return close or next(iter(files.values()), None)
 
     def _of_volumes(self) -> Iterator[Finding]:
-        for each in self._surroundings.missing:
+        for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
-            yield self._finding("missing-object", text, of=each)
+            yield self._finding("missing-object", text, of=each, place=place)
         for volume, feed in zip(self._volumes, self._feeds, strict=True):
             if not volume.mounted:
                 yield self._finding("not-mounted", f"nothing is mounted at {volume.path}")
@@ -253,15 +275,17 @@ class _Trial:
                 continue  # a name in a document that comes near to none may be no name but a value
             hint = f"; did you mean {close!r}?" if close else ""
             text = f"the key {key!r} feeds no field of {self._cls.__name__}{hint}"
-            yield self._finding("unknown-key", text, field=key, file=self._place(volume, key.partition(":")[0]))
+            yield self._finding("unknown-key", text, field=key, source=volume.files.get(key.partition(":")[0]))
 
     def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
         sizes: dict[ObjectId, int] = {}
-        for file in volume.files.values():
+        largest = sorted(volume.files.values(), key=lambda file: -len(file.content or b""))
+        for file in largest:
             sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
         for each, size in sizes.items():
             if size > MOST_OF_AN_OBJECT:
-                yield self._finding("too-large", f"{_named(each)} holds {size:,} bytes, more than 1 MiB", of=each)
+                text = f"{_named(each)} holds {size:,} bytes, more than 1 MiB"
+                yield self._finding("too-large", text, source=next(file for file in largest if file.object == each))
         if sum(sizes.values()) > MOST_OF_A_VOLUME:
             yield self._finding("too-large", f"{volume.path} holds {sum(sizes.values()):,} bytes, more than 16 MiB")
 
@@ -272,23 +296,29 @@ class _Trial:
             fed = self._feeding(row.field)
             own = row.field.partition(".")[0]
             if fed is not None and fed[0].frozen:
-                yield self._finding("frozen-field", f"{row.field}: {fed[0].frozen}", field=row.field, file=fed[0])
+                yield self._finding("frozen-field", f"{row.field}: {fed[0].frozen}", field=row.field, source=fed[0])
             elif row.state == "environment" and not {row.field, own} & meant and self._volumes:
                 text = f"{row.field} is read from the variable {row.key}, which never changes while the container runs"
-                yield self._finding("frozen-field", text, field=row.field)
+                source = self._set(row.key)
+                yield self._finding("frozen-field", text, field=row.field, of=source.object, place=source.set_at)
             elif fed is not None and (variable := self._variable(row.field)) and not {row.field, own} & meant:
                 text = f"{row.field}: the volume feeds it, and the variable {variable} holds a value too"
-                yield self._finding("shadowed-variable", text, field=row.field, file=fed[0])
-
-    def _place(self, volume: MountedVolume, key: str) -> File | None:
-        return volume.files.get(key)
+                yield self._finding("shadowed-variable", text, field=row.field, source=fed[0])
 
     def _finding(
-        self, rule: str, message: str, *, field: str = "", file: File | None = None, of: ObjectId | None = None
+        self,
+        rule: str,
+        message: str,
+        *,
+        field: str = "",
+        source: File | VariableValue | None = None,
+        of: ObjectId | None = None,
+        place: Place | None = None,
     ) -> Finding:
-        place: Place | None = file.place if file else None
-        about = file.object if file else of
-        return Finding(rule, CHECK_RULES[rule].level, about, self._surroundings.workload, field, message, place)
+        """A finding at a place, at that of a value, or at that of the workload."""
+        where = place or (source.place if source else None) or self._surroundings.place
+        about = source.object if source else of
+        return Finding(rule, CHECK_RULES[rule].level, about, self._surroundings.workload, field, message, where)
 
 
 def _is_about(one: str, other: str) -> bool:

@@ -1,5 +1,6 @@
 """Bytes by key -> a validated settings instance: the only package that knows pydantic and pydantic-settings.
 
+- `apart`: The fields of a class, each validated by itself: what is known of settings of which some values are not.
 - `arguments`: The arguments of one constructor call, by what they are for.
 - `chosen_volumes`: The volumes of one settings object: those of the class, of `_volumes=`, and of `LIVECONFIG_VOLUMES`.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.

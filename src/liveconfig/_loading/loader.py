@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from liveconfig._loading.apart import validated_apart
 from liveconfig._loading.configuration import documents_of
 from liveconfig._loading.data import fresh, merge
 from liveconfig._loading.decoder import Decoder
@@ -114,6 +115,14 @@ class Loader(Generic[S]):
         self._restart.restore(snapshot, pending)
         self._hide(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
+
+    def known_values(self, feeds: Feeds) -> Mapping[str, Any]:
+        """The value of each field that something gives, by dotted name, where others keep an instance from being made.
+
+        Args:
+            feeds: What each volume gives.
+        """
+        return dict(validated_apart(self.plan.fields, self._data(feeds, ())))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
         try:

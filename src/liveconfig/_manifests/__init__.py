@@ -33,7 +33,7 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
-from liveconfig._manifests.workloads import Container, KeyRef, Mount, VolumeSource
+from liveconfig._manifests.workloads import Container, KeyRef, Mount, Variable, VariableSource, VolumeSource, Workload
 
 __all__ = [
     "LEVELS",
@@ -57,7 +57,10 @@ __all__ = [
     "Skipped",
     "Source",
     "Use",
+    "Variable",
+    "VariableSource",
     "VolumeSource",
+    "Workload",
     "audit",
     "checked",
     "others_than",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from liveconfig._checks import CHECK_RULES, CannotCheck, FieldChange, Selection, Trial, changes, check, findings
+from liveconfig._checks import CHECK_RULES, CannotCheck, Changes, Selection, Trial, changes, check, findings
 from liveconfig._json import as_plain
 from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, read, read_paths
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
@@ -170,14 +170,19 @@ Format = Callable[[Sequence[Trial], Sequence[Finding], Manifests], Iterable[str]
 _FORMATS: dict[str, Format] = {"table": _table, "json": _json, "sarif": _sarif, "github": _github}
 
 
-def _show_changes(found: Sequence[FieldChange], output: str) -> int:
+def _show_changes(found: Changes, output: str) -> int:
     if output == "json":
-        print(json.dumps({"schema": 1, "changes": as_plain(found)}))
-    elif not found:
-        print("No field would change.")
-    else:
-        words = {"live": "while the process runs", "restart": "at the next start of the process"}
-        rows = [(each.field, words[each.when]) for each in found]
+        print(json.dumps({"schema": 1, **as_plain(found)}))
+        return ACCEPTED
+    if found.changes:
+        rows = [(each.field, _WHEN[each.when]) for each in found.changes]
         for line in folded_table(("FIELD", "CHANGES"), rows, lambda cell, _: cell, width_of_output()):
             print(line)
+    else:
+        print(f"No {'known ' * bool(found.unknown)}field would change.")
+    if found.unknown:
+        print(f"Not known, because their values are not in the input: {', '.join(found.unknown)}.")
     return ACCEPTED
+
+
+_WHEN = {"live": "while the process runs", "restart": "at the next start of the process"}
