@@ -260,6 +260,8 @@ def test_many_unused_names(read):
         ("application.yaml", "log-level: a\nlog_level: b"),
         ("application.yaml", "db: {pool: {min-size: 1, min_size: 2}}"),
         ("flags.json", '{"number": 1, "NUMBER": 2}'),
+        ("flags.json", '{"NUMBER": 1, "number": 2}'),
+        ("flags.json", '{"db": {"user": "a", "User": "b"}}'),
         ("app.toml", "log-level = 'a'\nlog_level = 'b'"),
         (".env", "LOG_LEVEL=a\nlog_level=b"),
         ("app.properties", "log.level=a\nlog-level=b"),

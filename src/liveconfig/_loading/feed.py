@@ -147,7 +147,8 @@ class _Layer:
         if form in TEXT_FORMATS:
             self._texts(_Document(self._plan.resolve_name, name), {key: text.encode() for key, text in data.items()})
         else:
-            self.values = merge(self.values, self._fields(self._plan.document, data, name, ""))
+            values = self._fields(self._plan.document, data, name, "")
+            self.values = merge(self.values, values) if self.values else values
 
     def keys_over(self, files: Mapping[str, bytes]) -> None:
         """Take the single keys."""
@@ -241,24 +242,51 @@ class _Layer:
     def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
         """A mapping of fields with the names that pydantic knows; the others as they are."""
         values: dict[str, Any] = {}
+        others: dict[Any, Paths] = {}
+        plain = inside.children.plain_names
+        for name, value in data.items():
+            if name not in plain:
+                paths = self._plan.find(inside, str(name))
+                if name not in plain:
+                    others[name] = paths
+                    continue
+            values[name] = self._translated(plain[name], value, key, f"{at}{name}")
+        taken = {plain[name].dotted: name for name in values}
+        if "[" not in inside.dotted:
+            models = {
+                dotted for dotted, name in taken.items() if isinstance(values[name], dict) and plain[name].children
+            }
+            self.keys.update(dict.fromkeys(taken.keys() - models, key))  # of a model, each field inside was noted
+        if others:
+            self._other_names(values, taken, data, others, key, at)
+        return values
+
+    def _other_names(
+        self,
+        values: dict[str, Any],
+        taken: Mapping[str, str],
+        data: Mapping[Any, Any],
+        others: Mapping[Any, Paths],
+        key: str,
+        at: str,
+    ) -> None:
+        """Take the names that are not plain: other spellings, dotted names, aliases, names that feed nothing."""
         claims = _Claims()
         unquoted = data.unquoted if isinstance(data, NamedMapping) else {}
-        for name, value in data.items():
+        for name, paths in others.items():
             if name in unquoted:  # no field has such a name
                 self.unquoted.append(f"{key}:{at}{unquoted[name]}")
                 continue
-            paths = self._plan.find(inside, str(name))
             for path in paths:
-                other = claims.add(path, str(name))
+                other = taken.get(_target(path)) or claims.add(path, str(name))
                 if other is not None:
                     raise self._ambiguous_in_document(path, key, other, str(name))
             if not paths:
-                values[name] = value
+                values[name] = data[name]
                 self.unused.append(f"{key}:{at}{name}")
-        named = {str(name): value for name, value in data.items()}
+        named = {str(name): data[name] for name in others}
         for path, name in claims:
             self._put_native(values, path, named[name], key, f"{at}{name}")
-        return values
 
     def _put_native(self, values: dict[str, Any], path: Path, value: Any, key: str, at: str) -> None:
         step = path[-1]

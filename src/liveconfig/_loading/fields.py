@@ -279,6 +279,14 @@ Path = tuple[Node | Entry, ...]
 """The steps from the first level to a value."""
 
 
+def plain_node(path: Path, name: str) -> Node | None:
+    """The field that a path of one step leads to, where pydantic knows it by this name and by no other."""
+    node = path[0]
+    if len(path) > 1 or not isinstance(node, Node) or node.nested_path or len(node.inputs) > 1:
+        return None
+    return node if node.key == name else None
+
+
 def field_of(path: Path) -> Place:
     """The field that a path leads to, or the one of which it leads to an entry."""
     at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), len(path))
@@ -312,6 +320,8 @@ class Level(Mapping[str, Node]):
         self._nodes: dict[str, Node] = {}
         self._reached: dict[str, tuple[Node, ...]] = {}
         self.labels: dict[str, str] = {}
+        self.plain_names: dict[str, Node] = {}
+        """What a name in a document leads to, where it is one field and pydantic calls it so: filled by searches."""
         self._others: dict[str, list[str]] = {}  # more fields that answer to the same name
         self._collect_names()
 

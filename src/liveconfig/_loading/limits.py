@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 MAX_NODES = 1_000_000
@@ -46,12 +46,21 @@ def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
     if depth > MAX_DEPTH:
         raise RecursionError
     if id(value) not in sizes:
-        inner: Iterable[Any] = value
         if isinstance(value, dict):
             _check_text("".join(map(str, value)))
-            inner = value.values()
-        sizes[id(value)] = 1 + sum(_expanded(item, sizes, depth + 1) for item in inner)
+        sizes[id(value)] = _size(value.values() if isinstance(value, dict) else value, sizes, depth)
     return sizes[id(value)]
+
+
+def _size(inner: Collection[Any], sizes: dict[int, int], depth: int) -> int:
+    size = 1 + len(inner)
+    for item in inner:
+        if isinstance(item, str):
+            if not item.isascii():
+                _check_text(item)
+        elif isinstance(item, (dict, list)):  # a call for each plain value would take longer than the parser
+            size += _expanded(item, sizes, depth + 1) - 1
+    return size
 
 
 def _check_text(text: str) -> None:

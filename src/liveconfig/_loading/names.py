@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules
+from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, plain_node
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.limits import MAX_DEPTH
 from liveconfig._loading.pydantic_internals import field_value
@@ -32,6 +32,7 @@ class Root:
     """The settings as a whole, into which names lead as into a `Place`."""
 
     children: Level
+    dotted: str = ""
     entry: None = None
 
 
@@ -159,7 +160,10 @@ class Plan:
 
     def find(self, inside: Place | Root, name: str) -> Paths:
         """The places, among the fields inside a place, that a name in a structured document leads to."""
-        return () if len(name) > LONGEST else _Search(self.rules).inside(inside, name)
+        paths = () if len(name) > LONGEST else _Search(self.rules).inside(inside, name)
+        if len(paths) == 1 and (node := plain_node(paths[0], name)) is not None:
+            inside.children.plain_names[name] = node
+        return paths
 
     def path(self, dotted: str) -> tuple[Node, ...]:
         """The nodes from the first level to a dotted field; empty where there is no such field."""
