@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from liveconfig._version import __version__  # noqa: E402 - the path has to be set first
+from liveconfig._distribution import __version__  # noqa: E402 - the path has to be set first
 
 project = "liveconfig"
 author = project_copyright = "The liveconfig authors"

@@ -34,7 +34,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from liveconfig._version import __version__
+from liveconfig._distribution import __version__
 
 if TYPE_CHECKING:
     from liveconfig import signals

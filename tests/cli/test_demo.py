@@ -154,7 +154,7 @@ def test_without_yaml(run, module, folder):
     module("yaml", "raise ModuleNotFoundError('No module named yaml', name='yaml')")
     done = run("demo", TMPDIR=str(folder))
     assert done.returncode == 1
-    assert "pip install 'kube-liveconfig[yaml]'" in done.stderr
+    assert "pip install 'pyyaml>=6" in done.stderr
     assert "Starting" not in done.stdout
     assert list(folder.iterdir()) == []
 

@@ -263,4 +263,4 @@ class TestWithoutYaml:
         """A manifest in YAML says which extra it needs."""
         done = self.apply(kubelet_volume, CONFIG_MAP)
         assert "ModuleNotFoundError" in done.stderr
-        assert "pip install 'kube-liveconfig[yaml]'" in done.stderr
+        assert "pip install 'pyyaml>=6" in done.stderr

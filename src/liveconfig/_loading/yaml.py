@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from liveconfig._distribution import install_command
 from liveconfig._loading.limits import MAX_DEPTH, MAX_NODES, DocumentError
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -25,7 +26,8 @@ def parse_yaml(text: str) -> Any:
     try:
         yaml = import_module("yaml")  # when first wanted: most volumes hold none, and it costs a tenth of our import
     except ImportError:
-        raise DocumentError("YAML needs the extra: pip install 'kube-liveconfig[yaml]'") from None
+        sentence = f"YAML needs PyYAML, which is not installed: {install_command('yaml')}"
+        raise DocumentError(sentence) from None
     try:
         _check_depth(yaml, text)
         data = yaml.load(text, _loader(yaml))

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
+from liveconfig._distribution import install_command
+
 try:
     import yaml
 except ModuleNotFoundError:
@@ -264,12 +266,12 @@ def _number(text: str, *, whole: bool) -> int | float:
 _TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
 _KNOWN_TAGS = {None, "!"} | {f"tag:yaml.org,2002:{name}" for name in _TAGS}
 _NOT_TEXT = frozenset("-+.0123456789~nNtTfFyYoO")  # how a plain value begins that may be something else than text
-_NEEDS_YAML = "YAML needs PyYAML, which is not installed: pip install 'kube-liveconfig[yaml]'"
 
 
 def _from_yaml(text: str) -> Iterator[Any]:
     if yaml is None:
-        raise ModuleNotFoundError(_NEEDS_YAML, name="yaml")
+        sentence = f"YAML needs PyYAML, which is not installed: {install_command('yaml')}"
+        raise ModuleNotFoundError(sentence, name="yaml")
     builder, anchors = _Builder(), dict[str, Any]()
     events = yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     while (event := _next(events, text)) is not None:

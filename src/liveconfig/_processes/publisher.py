@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from liveconfig._distribution import __version__
 from liveconfig._json import as_plain
 from liveconfig._processes.memory_file import MemoryFile, is_supported
-from liveconfig._version import __version__
 from liveconfig.status import HistoryEntry
 
 SCHEMA = 1

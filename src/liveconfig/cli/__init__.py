@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from liveconfig._version import __version__
+from liveconfig._distribution import __version__
 
 __all__ = ["main"]
 

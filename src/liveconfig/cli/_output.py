@@ -9,8 +9,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from liveconfig._distribution import __version__
 from liveconfig._manifests import STANDARD_INPUT, Finding, ObjectId, Place, Problem, Rule
-from liveconfig._version import __version__
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from liveconfig._distribution import install_command
 from liveconfig._processes import Scan, processes
 from liveconfig.cli import ps
 from liveconfig.cli._child import Child, ChildFailed, started
@@ -158,7 +159,7 @@ def run(_: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "yaml":
             raise
-        return _failed("its manifests are YAML, and PyYAML is missing: pip install 'kube-liveconfig[yaml]'")
+        return _failed(f"its manifests are YAML, and PyYAML is missing: {install_command('yaml')}")
     except SystemExit:
         _say("\nInterrupted. The application and its volumes are gone.")
         raise

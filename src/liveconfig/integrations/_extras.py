@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from liveconfig._distribution import install_command
+
 
 @contextmanager
 def extra_of(module: str) -> Iterator[None]:
@@ -20,5 +22,6 @@ def extra_of(module: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         extra = module.rpartition(".")[2]
-        sentence = f"{module} needs the extra: pip install 'kube-liveconfig[{extra}]'"
+        missing = (error.name or extra).partition(".")[0]
+        sentence = f"{module} needs {missing}, which is not installed: {install_command(extra)}"
         raise ModuleNotFoundError(sentence, name=error.name) from None
