@@ -120,7 +120,7 @@ class Live(Generic[S]):
             LiveConfigError: No asyncio event loop runs here.
         """
         applied = await asyncio_bridge.in_thread(lambda: self._core.reload(wait=True))
-        await asyncio_bridge.finished(self._core.hub)
+        await asyncio_bridge.finished(self._core.publisher)
         return applied
 
     def start(self) -> None:
@@ -146,13 +146,13 @@ class Live(Generic[S]):
     async def __aenter__(self) -> Self:
         loop = asyncio_bridge.running_loop()
         self._core.enter()
-        self._core.hub.bind_loop(loop)
+        self._core.publisher.bind_loop(loop)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._core.hub.unbind_loop(asyncio_bridge.running_loop())
+        self._core.publisher.unbind_loop(asyncio_bridge.running_loop())
         self._core.leave()
 
     # Subscribing
@@ -272,11 +272,11 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: There is no such field; the message names the nearest.
         """
-        return asyncio_bridge.Stream(self._core.hub, self._subject(what), self._core.closed)
+        return asyncio_bridge.Stream(self._core.publisher, self._subject(what), self._core.closed)
 
     def reloads(self) -> asyncio_bridge.Stream[Reloaded[S]]:
         """The same for each applied change, as a whole."""
-        return asyncio_bridge.Stream(self._core.hub, self._subject(Reloaded), self._core.closed)
+        return asyncio_bridge.Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
 
     async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
         """The first snapshot for which the predicate holds, of those that are the newest when the loop gets to look.
@@ -286,7 +286,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = await asyncio_bridge.wait_for(self._core.hub, predicate, timeout)
+        snapshot: S = await asyncio_bridge.wait_for(self._core.publisher, predicate, timeout)
         return snapshot
 
     def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
@@ -295,7 +295,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = asyncio_bridge.wait(self._core.hub, predicate, timeout, _clock.monotonic)
+        snapshot: S = asyncio_bridge.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
         return snapshot
 
     @overload
@@ -360,7 +360,7 @@ class Live(Generic[S]):
         return None if on is None else self._selector(on)
 
     def _subject(self, what: Any) -> Subject:
-        version = self._core.hub.newest
+        version = self._core.publisher.newest
         if what is Reloaded:
             return Reloads(version)
         if what in (Rejected, Recovered, Stale):

@@ -320,7 +320,7 @@ class TestLetGo:
         """E154: a subscription is cancelled by a finalizer while another thread delivers, and nobody waits."""
         settings = App.load(_volumes=volume.path)
         subscription = settings.live.subscribe("message", lambda _: None)
-        lock = settings.live._core.hub.lock
+        lock = settings.live._core.publisher.lock
         held, release = threading.Event(), threading.Event()
 
         def deliver():

@@ -158,7 +158,7 @@ class TestReading:
         (tmp_path / "message").write_text("one")
         settings = load(App, _volumes=tmp_path)
         monkeypatch.setattr("liveconfig._volumes.volume.LONGEST_WRITE", 0.0)
-        monkeypatch.setattr("liveconfig._engine.engine.RESTLESS_PAUSE", 0.1)
+        monkeypatch.setattr("liveconfig._engine.engine.BUSY_PAUSE", 0.1)
         heard = threading.Event()
         rejected = []
         settings.live.on_reject(lambda event: (rejected.append(event.reason), heard.set()))

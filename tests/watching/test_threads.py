@@ -425,10 +425,10 @@ class TestDelivery:
         monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        hub, told = settings.live._core.hub, threading.Event()
+        publisher, told = settings.live._core.publisher, threading.Event()
         settings.live.subscribe("number", lambda change: told.set())
         kubelet_volume.write({"number": "1"})
-        with hub.lock:
+        with publisher.lock:
             reloading = threading.Thread(target=settings.live.reload, kwargs={"wait": False})
             reloading.start()
             reloading.join(PATIENCE)
@@ -437,18 +437,18 @@ class TestDelivery:
         assert told.wait(PATIENCE)
 
     def test_a_lane_that_nobody_knows(self, kubelet_volume, load):
-        """A thread whose hub was made anew (it forked inside a subscriber) is given nothing more, and ends."""
+        """A thread whose publisher was made anew (it forked inside a subscriber) is given nothing more, and ends."""
         kubelet_volume.write({"number": "0"})
-        hub = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.hub
-        lane = DeliveryThread()
-        with hub.lock:
-            assert not hub._threads._has_jobs(lane)
-        hub._threads._look_at(lane)
-        lane.job = object()
-        hub._threads._leave(lane)
-        assert not hub._threads._left
-        hub.give_back([])
-        assert list(hub.next()) == []
+        publisher = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.publisher
+        delivery = DeliveryThread()
+        with publisher.lock:
+            assert not publisher._threads._has_jobs(delivery)
+        publisher._threads._check(delivery)
+        delivery.job = object()
+        publisher._threads._detach(delivery)
+        assert not publisher._threads._detached
+        publisher.requeue([])
+        assert list(publisher.next()) == []
 
     def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
         """Nothing is left to wait for when a subscriber has returned in time: the scheduler's thread ends with it."""
@@ -514,7 +514,7 @@ class TestDelivery:
         settings.live.on_reload(told.append)
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
-        settings.live._core.hub.publish(settings.live._core.hub.newest)
+        settings.live._core.publisher.publish(settings.live._core.publisher.newest)
         assert settings.live.reload()
         assert [event.version for event in told] == [2]
         assert caplog.text.count("applied") == 1

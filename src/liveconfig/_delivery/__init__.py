@@ -1,15 +1,15 @@
-"""From an applied version to its subscribers: what they hear, on which thread or event loop, and retries.
+"""The delivery of applied versions to subscribers: events, threads, event loops and retries.
 
 - `asyncio_bridge`: `changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits.
 - `calls`: One call of one subscriber on a delivery thread, and the retries after an exception.
-- `changes`: Two snapshots -> the changes between them.
+- `changes`: The changes between two snapshots.
 - `coroutines`: Coroutine subscribers: each call runs on an event loop, or waits until there is one.
 - `loops`: The running event loops of one settings object, for coroutines whose own loop does not run.
 - `publisher`: The subscribers of one settings object, and the delivery of each version to them.
 - `recent`: The recent values of fields and selectors, kept from the first request on.
-- `signal_subscribers`: Receivers of blinker signals, delivered to like subscribers, after them.
-- `signatures`: What the signature of a function tells about it; the function is never called to find out.
-- `subjects`: What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
+- `signal_subscribers`: Receivers of blinker signals, which are called like subscribers, after them.
+- `signatures`: Checks of the signatures of functions, without a call.
+- `subjects`: The subjects of subscriptions, and the version that a subscriber received last. No threads, no callbacks.
 - `subscribers`: One subscriber: its callback, its event loop, and the result of its last call.
 - `threads`: The delivery threads of one settings object, with the 1 s and 30 s rules for slow subscribers.
 """

@@ -22,27 +22,27 @@ _log = logging.getLogger("liveconfig")
 
 
 class Stream(AsyncIterator[E], Generic[E]):
-    """What ``async for`` reads: subscribed when it is made, forgotten when nobody refers to it any more.
+    """An asynchronous iterator over events: subscribed when it is created, dropped when nothing refers to it.
 
-    A slow consumer gets merged changes. It ends when the settings are closed.
+    A slow consumer gets merged changes. The stream ends when the settings are closed.
     """
 
-    def __init__(self, hub: Publisher, subject: Subject, closed: Callable[[], bool]) -> None:
-        self._hub = hub
+    def __init__(self, publisher: Publisher, subject: Subject, closed: Callable[[], bool]) -> None:
+        self._publisher = publisher
         self._subject = subject
         self._closed = closed
         self._ended = False
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        hub.wake_with_versions(self)
+        publisher.wake_with_versions(self)
 
     def wake(self) -> None:
-        """There is news, from any thread."""
+        """Wake the waiting code, from any thread."""
         for loop, woken in tuple(self._waiting):
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits there
                 loop.call_soon_threadsafe(woken.set)
 
     def renew(self) -> None:
-        """In a forked child: the loops are the parent's, and waking them would wake the parent."""
+        """In a forked child: forget the loops of the parent, because waking them would wake the parent."""
         self._waiting = set()
 
     def __aiter__(self) -> Stream[E]:
@@ -66,22 +66,22 @@ class Stream(AsyncIterator[E], Generic[E]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """End the stream, also for whoever waits on it now. ``contextlib.aclosing`` calls this."""
+        """End the stream, also for code that waits on it now. ``contextlib.aclosing`` calls this."""
         self._ended = True
         self.wake()
 
     def _next(self) -> E | None:
-        """The next event, for one of those who read here; None if there is none."""
-        target = self._hub.newest
-        with self._hub.lock:
-            if not self._subject.news(target):
+        """Return the next event; None if there is none."""
+        target = self._publisher.newest
+        with self._publisher.lock:
+            if not self._subject.has_event(target):
                 return None
             self._subject.seen = target.number
         try:
             event: Any = self._subject.take(target, again=False)
         except Exception as error:  # noqa: BLE001 - a user's selector
             then = "this version counts as no change"
-            _log.error("%s: the selector of a stream raised %s", self._hub.settings, described(error, then))
+            _log.error("%s: the selector of a stream raised %s", self._publisher.settings, described(error, then))
             return None
         if event is not None:
             self._subject.settle(target, event)
@@ -89,10 +89,10 @@ class Stream(AsyncIterator[E], Generic[E]):
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs here.
+    """Return the loop that runs in this thread.
 
     Raises:
-        LiveConfigError: There is none: another library runs, or nothing that is asynchronous.
+        LiveConfigError: No asyncio event loop runs here.
     """
     with contextlib.suppress(RuntimeError):
         return asyncio.get_running_loop()
@@ -100,7 +100,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 async def in_thread(function: Callable[[], R]) -> R:
-    """Call a function on a thread of its own, while the loop goes on."""
+    """Call a function on a separate thread without blocking the loop."""
     loop = running_loop()
     result: asyncio.Future[R] = loop.create_future()
 
@@ -118,33 +118,33 @@ async def in_thread(function: Callable[[], R]) -> R:
             value = function()
         except BaseException as error:  # noqa: BLE001 - it is raised in the coroutine
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits there
             loop.call_soon_threadsafe(finish, value, failure)
 
     start_thread(threading.Thread(target=run, name="liveconfig-reload", daemon=True))
     return await result
 
 
-async def finished(hub: Publisher) -> None:
+async def finished(publisher: Publisher) -> None:
     """Wait for the coroutine subscribers that run on this loop, except those that have run for over a second.
 
-    Twice: one that was busy with an older version is called again.
+    It waits twice, because one that was busy with an older version is called again.
     """
     for _ in range(2):
-        for subscriber in hub.running_on(running_loop()):
+        for subscriber in publisher.running_on(running_loop()):
             task, left = subscriber.task, SLOW - subscriber.ran()
             if task is not None and task is not asyncio.current_task() and left > 0:
                 await asyncio.wait({task}, timeout=left)
-        await in_thread(hub.barrier)
+        await in_thread(publisher.barrier)
 
 
 class _Versions:
-    """The subject of a wait: every snapshot, the current one included."""
+    """The subject of `wait_for`: every snapshot, including the current one."""
 
     seen = 0
     several: ClassVar[bool] = False
 
-    def news(self, target: Any) -> bool:
+    def has_event(self, target: Any) -> bool:
         return bool(target.number > self.seen)
 
     def take(self, target: Any, *, again: bool) -> Any:  # noqa: ARG002
@@ -156,13 +156,13 @@ class _Versions:
     tried = settle
 
 
-async def wait_for(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None) -> Any:
-    """The first snapshot for which the predicate holds.
+async def wait_for(publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None) -> Any:
+    """Return the first snapshot for which the predicate is true.
 
     Raises:
         TimeoutError: There was none within ``timeout`` seconds.
     """
-    stream: Stream[Any] = Stream(hub, _Versions(), lambda: False)
+    stream: Stream[Any] = Stream(publisher, _Versions(), lambda: False)
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
@@ -170,26 +170,28 @@ async def wait_for(hub: Publisher, predicate: Callable[[Any], bool], timeout: fl
                 if predicate(snapshot):
                     return snapshot
     except TimeoutError:
-        if limit.expired():  # else it is the predicate's own
+        if limit.expired():  # else the predicate raised it
             raise _missed(timeout) from None
         raise
     raise AssertionError  # pragma: no cover - the stream has no end
 
 
-def wait(hub: Publisher, predicate: Callable[[Any], bool], timeout: float | None, clock: Callable[[], float]) -> Any:
-    """The same for plain code: blocks.
+def wait(
+    publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None, clock: Callable[[], float]
+) -> Any:
+    """Return the first snapshot for which the predicate is true; blocks the thread.
 
     Raises:
         TimeoutError: There was none within ``timeout`` seconds.
     """
     deadline = None if timeout is None else clock() + timeout
     while True:
-        version = hub.newest
+        version = publisher.newest
         if predicate(version.snapshot):
             return version.snapshot
         left = None if deadline is None else min(deadline - clock(), threading.TIMEOUT_MAX)
-        with hub.lock:
-            if not hub.moved.wait_for(lambda version=version: hub.newest is not version, left):  # type: ignore[misc]
+        with publisher.lock:
+            if not publisher.moved.wait_for(lambda version=version: publisher.newest is not version, left):  # type: ignore[misc]
                 raise _missed(timeout)
 
 

@@ -21,9 +21,9 @@ class Calls:
 
     Args:
         settings: The name of the settings class, with which each log line begins.
-        timers: For retries, and for looking at what does not return.
-        again: Called when a subscriber may be due again.
-        another_loop: A running loop on which the settings are in use, for coroutines without one; or None.
+        timers: For retries, and for calls that do not return.
+        again: Called when a subscriber may be due.
+        another_loop: Returns a running loop that has entered the settings, for coroutines without one; or None.
     """
 
     def __init__(
@@ -38,19 +38,19 @@ class Calls:
         self.again = again
         self.coroutines = CoroutineCalls(settings, timers, self, another_loop)
 
-    def rest(self, resting: bool) -> None:
-        """Whether the settings are closed: then nothing is called again by itself."""
-        self.coroutines.resting = resting
+    def set_closed(self, closed: bool) -> None:
+        """Set whether the settings are closed; then there are no retries."""
+        self.coroutines.closed = closed
 
     def call(self, job: Job) -> None:
-        """Deliver to a subscriber what is new for it. User code is isolated: nothing that it raises leaves here."""
+        """Deliver what is new to a subscriber. No exception of user code leaves this method."""
         subscriber = job.subscriber
         again = subscriber.owed and not subscriber.waits
         try:
             event = job.event = subscriber.subject.take(job.target, again=again)
-        except BaseException as error:  # noqa: BLE001 - a user's selector
+        except BaseException as error:  # noqa: BLE001 - a selector of the user
             subscriber.skipped(job.target)
-            if again:  # it is owed an event still
+            if again:  # an event is still due
                 self._put_off(subscriber, FIRST_RETRY)
             _log.error(
                 "%s: the selector of subscriber %s raised %s",
@@ -62,7 +62,7 @@ class Calls:
         if event is None or subscriber.cancelled:
             subscriber.skipped(job.target)
         elif subscriber.coroutine:
-            self.coroutines.hand_over(job)
+            self.coroutines.schedule(job)
         else:
             self._call(job)
 
@@ -70,13 +70,13 @@ class Calls:
         subscriber = job.subscriber
         try:
             result = contextvars.Context().run(subscriber.callback, job.event)
-        except BaseException as error:  # noqa: BLE001 - a user's callback; sys.exit() must not end the thread
+        except BaseException as error:  # noqa: BLE001 - a callback of the user; sys.exit() must not end the thread
             self.failed(job, error)
             return
         if result is not None and inspect.isawaitable(result):
-            # A decorator around a coroutine function, or a lambda: from now on it is one.
+            # A decorator around a coroutine function, or a lambda: treat it as one from now on.
             subscriber.coroutine, job.awaitable = True, result
-            self.coroutines.hand_over(job)
+            self.coroutines.schedule(job)
             return
         if inspect.isasyncgen(result) or inspect.isgenerator(result):
             self._returned_generator(subscriber)
@@ -91,17 +91,17 @@ class Calls:
         )
 
     def hung(self, subscriber: Subscriber) -> Timer | None:
-        """Have a subscriber named that will still be inside its present call."""
+        """Schedule the log line about a subscriber that is then still inside its present call."""
         started = subscriber.started
 
         def look() -> None:
             if subscriber.started == started:
                 self.report_hung(subscriber)
 
-        return None if self.coroutines.resting else self._timers.later(max(0.0, HUNG - subscriber.ran()), look)
+        return None if self.coroutines.closed else self._timers.later(max(0.0, HUNG - subscriber.ran()), look)
 
     def report_hung(self, subscriber: Subscriber) -> None:
-        """Name a subscriber that has been inside its call for long."""
+        """Log that a subscriber has been inside its call for long."""
         _log.warning(
             "%s: subscriber %s has been running for %d s; it gets the changes that it misses, merged, when it returns",
             self._settings,
@@ -110,21 +110,21 @@ class Calls:
         )
 
     def failed(self, job: Job, error: BaseException) -> None:
-        """A subscriber raised: log it, and call it again later."""
+        """Log an exception of a subscriber, and schedule a retry."""
         subscriber = job.subscriber
         delay = self.retry(job, error)
         then = "not retrying" if delay is None else f"retrying in {delay:.0f} s"
         _log.error("%s: subscriber %s raised %s", self._settings, subscriber.name, described(error, then))
 
     def retry(self, job: Job, error: BaseException) -> float | None:
-        """Call a subscriber again after its pause, unless it wants no second call. Returns the pause."""
+        """Schedule a retry, unless the subscriber has ``retry=False``. Return the delay; None for no retry."""
         subscriber = job.subscriber
         delay = subscriber.failed(job.target, job.event, error)
         return None if delay is None else self._put_off(subscriber, delay)
 
     def _put_off(self, subscriber: Subscriber, delay: float) -> float | None:
         self._timers.cancel(subscriber.again)
-        if subscriber.cancelled or self.coroutines.resting:
+        if subscriber.cancelled or self.coroutines.closed:
             return None
         subscriber.again = self._timers.later(delay, lambda: self._call_again(subscriber))
         return delay
@@ -134,5 +134,5 @@ class Calls:
         self.again()
 
     def forget(self, subscriber: Subscriber) -> None:
-        """It is not subscribed any more."""
+        """Cancel the retry of a removed subscriber."""
         self._timers.cancel(subscriber.again)

@@ -1,4 +1,4 @@
-"""Two snapshots -> the changes between them."""
+"""The changes between two snapshots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from liveconfig.events import Change
 
 
 def diff(old: BaseModel, new: BaseModel, version: int) -> tuple[Change[Any], ...]:
-    """One `Change` per leaf that differs: nested models of one type are opened, lists and dicts are one leaf."""
+    """Return one `Change` for each leaf that differs. Lists and dicts are one leaf; nested models are not."""
     return tuple(_changes(old, new, version, ""))
 
 

@@ -18,32 +18,32 @@ _log = logging.getLogger("liveconfig")
 
 
 class Outcomes(Protocol):
-    """What happens after a call."""
+    """The methods that are called after a call."""
 
     def failed(self, job: Job, error: BaseException) -> None:
-        """It raised."""
+        """Handle an exception."""
 
     def retry(self, job: Job, error: BaseException) -> float | None:
-        """It is called again later, and nothing is logged."""
+        """Schedule a retry, without a log line."""
 
     def report_hung(self, subscriber: Subscriber) -> None:
-        """It has been running for long."""
+        """Log that it has been running for long."""
 
     def again(self) -> None:
-        """A subscriber may be due again."""
+        """Start a delivery: a subscriber may be due."""
 
 
 class CoroutineCalls:
     """Calls coroutine subscribers.
 
-    A subscriber is *parked* while there is no running loop for it. It goes on when its own loop runs again, or with the
-    next ``async with settings.live``.
+    A subscriber is *parked* while there is no running loop for it. It continues when its own loop runs again, or with
+    the next ``async with settings.live``.
 
     Args:
         settings: The name of the settings class, with which each log line begins.
-        timers: For looking at what does not begin or does not return.
-        outcomes: Told what became of a call.
-        another_loop: A running loop on which the settings are in use, for subscribers without one; or None.
+        timers: For calls that do not begin or do not return.
+        outcomes: Called after each call.
+        another_loop: Returns a running loop that has entered the settings, for subscribers without one; or None.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class CoroutineCalls:
         self._timers = timers
         self._outcomes = outcomes
         self._another_loop = another_loop
-        self.resting = False  # the settings are closed: nothing is called again by itself
+        self.closed = False  # whether the settings are closed; then there are no retries
 
-    def hand_over(self, job: Job) -> None:
-        """Have the call made on the subscriber's loop, or on another one that runs."""
+    def schedule(self, job: Job) -> None:
+        """Schedule the call on the subscriber's loop, or on another one that runs."""
         subscriber = job.subscriber
         loop = subscriber.loop if subscriber.has_loop() else self._another_loop()
         if loop is None:
@@ -69,26 +69,26 @@ class CoroutineCalls:
             return
         if loop is not subscriber.loop:
             subscriber.bind(loop)
-        subscriber.busy, subscriber.on_loop, subscriber.handed = True, True, job
+        subscriber.busy, subscriber.on_loop, subscriber.current_job = True, True, job
         try:
             loop.call_soon_threadsafe(self._begin, job)
-        except RuntimeError:  # closed just now
-            subscriber.on_loop, subscriber.handed = False, None
-            self.hand_over(job)
+        except RuntimeError:  # closed meanwhile
+            subscriber.on_loop, subscriber.current_job = False, None
+            self.schedule(job)
         else:
             self._look_later(job, SLOW)
 
-    # A loop that does not run
+    # Loops that do not run
 
-    def left(self, subscriber: Subscriber) -> None:
-        """The loop that was to call it, or that calls it, does not run. Called under the lock of the delivery."""
+    def loop_stopped(self, subscriber: Subscriber) -> None:
+        """Handle a subscriber whose loop has stopped. Called under the publisher's lock."""
         if subscriber.loop is None or subscriber.loop.is_closed():
-            subscriber.rest()  # what was under way on it never ends
+            subscriber.reset()  # a call on it never ends
         else:
             self._timers.later(0.0, lambda: self._move(subscriber))
 
     def _move(self, subscriber: Subscriber) -> None:
-        """To another loop, if its own does not run; what was under way on that one is delivered again."""
+        """Move it to another loop if its own does not run; an unfinished event is delivered again."""
         if not subscriber.on_loop or subscriber.has_loop():
             return
         other = self._another_loop()
@@ -101,7 +101,7 @@ class CoroutineCalls:
     def _park(self, subscriber: Subscriber) -> None:
         loop = subscriber.loop
         subscriber.busy = subscriber.on_loop = False
-        subscriber.started = subscriber.handed = None
+        subscriber.started = subscriber.current_job = None
         subscriber.parked = True
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
@@ -114,17 +114,17 @@ class CoroutineCalls:
         )
 
     def _unpark(self, subscriber: Subscriber, loop: asyncio.AbstractEventLoop) -> None:
-        """The loop runs again: a call that was under way goes on by itself."""
+        """Unpark it, because its loop runs again. An unfinished call continues."""
         if not subscriber.parked or subscriber.loop is not loop:
             return
         subscriber.parked = False
         if subscriber.task is not None and not subscriber.task.done():
             subscriber.busy = subscriber.on_loop = True
-        elif not self.resting:
+        elif not self.closed:
             self._outcomes.again()
 
     def _discard(self, job: Job) -> None:
-        """A plain callable has made a coroutine for which there is no loop: it is called again when there is one."""
+        """Close a coroutine for which there is no loop; the callable is called again when there is one."""
         if inspect.iscoroutine(job.awaitable):
             job.awaitable.close()
         job.awaitable = None
@@ -133,7 +133,7 @@ class CoroutineCalls:
         subscriber = job.subscriber
 
         def look() -> None:
-            if subscriber.handed is not job:
+            if subscriber.current_job is not job:
                 return
             if not subscriber.has_loop():
                 self._move(subscriber)
@@ -142,15 +142,15 @@ class CoroutineCalls:
             else:
                 self._outcomes.report_hung(subscriber)
 
-        if not self.resting:
+        if not self.closed:
             subscriber.watch = self._timers.later(max(0.0, delay - subscriber.ran()), look)
 
-    # On the loop
+    # Calls on the loop
 
     def _begin(self, job: Job) -> None:
         subscriber = job.subscriber
-        if subscriber.handed is not job:
-            return  # it was parked meanwhile, or has another loop
+        if subscriber.current_job is not job:
+            return  # it was parked meanwhile, or has moved to another loop
         if subscriber.cancelled:
             self._discard(job)
             self._end(subscriber)
@@ -163,17 +163,17 @@ class CoroutineCalls:
             finally:
                 self._over(subscriber)
             return
-        subscriber.task = task  # the loop itself refers to its tasks weakly
+        subscriber.task = task  # the loop refers to its tasks only weakly
         task.add_done_callback(lambda done: self._ended(job, done))
 
     def _ended(self, job: Job, task: asyncio.Task[Any]) -> None:
         subscriber = job.subscriber
         if subscriber.task is not task:
-            return  # it has another loop by now
-        if task.cancelled():  # by somebody, or because its loop is being closed: the second call will find out
+            return  # it has moved to another loop
+        if task.cancelled():  # by user code, or because its loop is being closed: the second call finds out
             self._timers.cancel(subscriber.watch)
             self._outcomes.retry(job, asyncio.CancelledError())
-            if not self.resting:  # what is begun at once would be dropped with that loop
+            if not self.closed:  # a call that begins at once would be dropped with that loop
                 self._timers.later(FIRST_RETRY, lambda: self._over(subscriber))
             return
         try:
@@ -181,7 +181,7 @@ class CoroutineCalls:
                 subscriber.succeeded(job.target, job.event)
             else:
                 self._outcomes.failed(job, error)
-        finally:  # of a log filter that raised too
+        finally:  # a log filter raised too
             self._over(subscriber)
 
     def _over(self, subscriber: Subscriber) -> None:
@@ -190,23 +190,23 @@ class CoroutineCalls:
 
     def _end(self, subscriber: Subscriber) -> None:
         self._timers.cancel(subscriber.watch)
-        subscriber.rest()
+        subscriber.reset()
 
 
 def _task(callback: Callable[[Any], Any], job: Job) -> asyncio.Task[Any]:
-    """In an empty context, that the task copies: a task factory need not know of contexts."""
+    """Create the task in an empty context, which it copies: a task factory may not support contexts."""
     inner, job.awaitable = (callback(job.event) if job.awaitable is None else job.awaitable), None
     outer = _outcome(inner)
     try:
         return asyncio.get_running_loop().create_task(outer)
     except BaseException:
-        outer.close()  # it never began: it does not close what it would have awaited
+        outer.close()  # it never began, so it does not close the awaitable
         inner.close()
         raise
 
 
 async def _outcome(coroutine: Awaitable[Any]) -> BaseException | None:
-    """What it raised, as a result: asyncio has words of its own, with the message, for a task that raised."""
+    """Return the exception as a result: asyncio logs the message of a task that raises."""
     try:
         await coroutine
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -6,31 +6,31 @@ import asyncio
 
 
 class Loops:
-    """The loops that were entered and not left, the oldest first."""
+    """The loops that entered the settings and have not left, the oldest first."""
 
     def __init__(self) -> None:
         self._entered: list[asyncio.AbstractEventLoop] = []
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One more ``async with`` on this loop."""
+        """Count one more ``async with`` on this loop."""
         self._entered.append(loop)
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One less."""
+        """Count one less."""
         if loop in self._entered:
             self._entered.remove(loop)
 
     def forget(self) -> None:
-        """In a forked child: they are the parent's."""
+        """In a forked child: forget the loops of the parent."""
         self._entered = []
 
     def running_one(self) -> asyncio.AbstractEventLoop | None:
-        """The oldest that runs; None if none does."""
+        """Return the oldest that runs; None if none does."""
         return next((loop for loop in self._entered if loop.is_running()), None)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread; None if none does."""
+    """Return the loop that runs in this thread; None if none does."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -27,7 +27,7 @@ Select = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """One value: the version that brought it, since when it was in use, and until when (monotonic; None: it is)."""
+    """One value: its version, and when its use began and ended (monotonic; None if it is in use)."""
 
     number: int
     since: float
@@ -45,11 +45,11 @@ class _Values:
         self.newest = 0
 
     def keep_for(self, within: float | None) -> None:
-        """Keep replaced values for as long as the most patient request says."""
+        """Keep replaced values for the longest time that any request gave."""
         self.within = None if within is None or self.within is None else max(within, self.within)
 
     def add(self, used: _Used) -> None:
-        """Take a value. Two threads may bring the same one, in any order: that changes nothing."""
+        """Add a value. Two threads may add the same one, in any order."""
         others = (each for each in self.used if each.number != used.number)
         self.used = _distinct(_closed(sorted((*others, used), key=lambda each: each.number)))
         self.newest = max(self.newest, used.number)
@@ -60,12 +60,12 @@ class _Values:
         self.used = [each for each in self.used if _is_within(each, self.within)][-MOST_VALUES:]
 
     def recent(self, within: float | None) -> tuple[Any, ...]:
-        """The values, newest first."""
+        """Return the values, newest first."""
         return tuple(each.value for each in reversed(self.used) if _is_within(each, within))
 
 
 def _closed(ordered: list[_Used]) -> list[_Used]:
-    """The same, where neighbours with one value are one, and each but the last has an end."""
+    """Return the uses, with adjacent uses of one value joined; each but the last has an end."""
     closed: list[_Used] = []
     for used in ordered:
         if closed and same(closed[-1].value, used.value):
@@ -77,7 +77,7 @@ def _closed(ordered: list[_Used]) -> list[_Used]:
 
 
 def _distinct(ordered: list[_Used]) -> list[_Used]:
-    """The newest use of each value."""
+    """Return the newest use of each value."""
     kept: list[_Used] = []
     for used in reversed(ordered):
         if not any(same(used.value, other.value) for other in kept):
@@ -105,11 +105,11 @@ class RecentValues:
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: a new lock."""
-        self._lock = threading.RLock()  # a signal handler may come back in
+        """Create the lock: at the start, and in a forked child."""
+        self._lock = threading.RLock()  # a signal handler may enter it again
 
     def publish(self, version: Version) -> None:
-        """Take a version in. No selector is called here."""
+        """Queue a version. No selector is called here."""
         with self._lock:
             if version.number > self._newest[0].number:
                 self._newest = version, _clock.monotonic()
@@ -117,12 +117,12 @@ class RecentValues:
                     self._pending.append(self._newest)
 
     def recent(self, key: str | Select, select: Select, within: float | None) -> tuple[Any, ...]:
-        """The distinct values, newest first.
+        """Return the distinct values, newest first.
 
         Args:
-            key: The name of the field, or the selector, which is known by its identity.
-            select: Gives the value of a snapshot.
-            within: Seconds since their replacement; None for all that are kept.
+            key: The name of the field, or the selector, which is identified by its object identity.
+            select: Returns the value of a snapshot.
+            within: The largest number of seconds since a value was replaced; None for all that are kept.
         """
         with self._lock:
             values = self._of(key, select, within)
@@ -133,7 +133,7 @@ class RecentValues:
             return values.recent(within)
 
     def settle(self) -> None:
-        """Call the selectors with the versions that are new, outside the lock, and forget what is too old."""
+        """Call the selectors with the new versions, outside the lock, and drop values that are too old."""
         pending = list(self._pending)
         for values in list(self._values.values()):
             self._bring(values, pending)
@@ -180,6 +180,6 @@ class RecentValues:
 
 
 def _identity(key: str | Select) -> Any:
-    if isinstance(key, MethodType):  # a new object at each look-up
+    if isinstance(key, MethodType):  # each access creates a new object
         return id(key.__self__), id(key.__func__)
     return key if isinstance(key, str) else id(key)

@@ -1,4 +1,4 @@
-"""Receivers of blinker signals, delivered to like subscribers, after them."""
+"""Receivers of blinker signals, which are called like subscribers, after them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _log = logging.getLogger("liveconfig")
 
 
 class SignalSubscribers:
-    """The receivers that listen to one settings object, each with its progress; they stay weakly held.
+    """The receivers of one settings object with their progress. They are held weakly.
 
     Args:
         settings: The name of the settings class, with which each log line begins.
-        sender: Gives the live object; None once it was collected.
+        sender: Returns the live object; None after it was collected.
     """
 
     def __init__(self, settings: str, sender: Callable[[], object | None]) -> None:
@@ -29,7 +29,7 @@ class SignalSubscribers:
         self._known: dict[Key, Subscriber] = {}
 
     def __call__(self, reached: Version) -> tuple[Subscriber, ...]:
-        """The present receivers. A new one begins at the version that the others received last."""
+        """Return the connected receivers. A new one begins at the version that the others received last."""
         sender = self._sender()
         listening = receivers(sender) if sender is not None else {}
         if not listening and not self._known:
@@ -58,7 +58,7 @@ class SignalSubscribers:
 
 
 def _skip(settings: str, name: str) -> Callable[[Any], None]:
-    """What is called in place of a coroutine receiver: it logs that once."""
+    """Replace a coroutine receiver: log once that it is skipped."""
     logged: list[Any] = []
 
     def skip(event: Any) -> None:

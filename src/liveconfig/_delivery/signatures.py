@@ -1,4 +1,4 @@
-"""What the signature of a function tells about it; the function is never called to find out."""
+"""Checks of the signatures of functions, without a call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = ("change", "event", "_")
 
 
 def takes_one_argument(callback: object) -> bool:
-    """Whether it can be called with one positional argument.
+    """Whether an object can be called with one positional argument.
 
     An object without a readable signature is accepted if it can be called.
     """
@@ -31,10 +31,10 @@ def takes_one_argument(callback: object) -> bool:
 
 
 def is_subscriber(what: Callable[..., Any]) -> bool:
-    """Whether a function that was given as a selector is a subscriber: its decorator was written without parentheses.
+    """Whether a selector is in fact a subscriber, because its decorator was written without parentheses.
 
-    A subscriber takes a `Change`, or is a coroutine function, or is a ``def`` whose only parameter has no annotation
-    and the name of one.
+    A subscriber takes a `Change`, or is a coroutine function, or is a ``def`` with one parameter that has no annotation
+    and a name such as ``change``.
     """
     try:
         parameters = list(inspect.signature(what).parameters.values())
@@ -61,7 +61,7 @@ def _is_change(annotation: Any) -> bool:
 
 
 def why_not_callable(callback: object) -> str | None:
-    """Why something cannot be subscribed; None if it can."""
+    """Return why an object cannot be subscribed; None if it can."""
     if not callable(callback):
         return "it cannot be called"
     call = callback if inspect.isroutine(callback) else getattr(callback, "__call__", None)  # noqa: B004

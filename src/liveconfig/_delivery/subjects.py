@@ -1,4 +1,4 @@
-"""What can be subscribed to, and which version a subscriber received last. No threads, no callbacks.
+"""The subjects of subscriptions, and the version that a subscriber received last. No threads, no callbacks.
 
 When a subscriber has time, its subject computes what changed since the last delivery. So the changes of a slow
 subscriber are merged (first ``old``, last ``new``), and no queue can grow.
@@ -44,37 +44,37 @@ class Version:
 
 
 class Subject(Protocol):
-    """What a subscriber is subscribed to.
+    """The subject of a subscription.
 
     Attributes:
         seen: The version up to which it has received everything.
-        several: Whether one version can cause more than one event.
+        several: Whether one version can have more than one event.
     """
 
     seen: int
     several: ClassVar[bool]
 
-    def news(self, target: Version) -> bool:
-        """Whether there may be an event; cheap, and it calls no user code."""
+    def has_event(self, target: Version) -> bool:
+        """Whether there may be an event. Cheap; calls no user code."""
         ...
 
     def take(self, target: Version, *, again: bool) -> Any:
-        """The event to deliver, or None.
+        """Return the event to deliver, or None.
 
         Args:
             target: The version up to which to deliver.
-            again: An event is due even if nothing changed since the last one: the subscriber raised at that.
+            again: Whether an event is due even if nothing has changed, because the subscriber raised at the last one.
         """
 
     def settle(self, target: Version, event: Any) -> None:
-        """The event was delivered."""
+        """Record that the event was delivered."""
 
     def tried(self, target: Version, event: Any) -> None:
-        """The subscriber raised at the event: only what differs from it is new."""
+        """Record that the subscriber raised at the event: only later changes are new."""
 
 
 class ValueChanges:
-    """The value that a selector returns: an event for each value that differs from the one delivered last."""
+    """The value of a selector: an event for each value that differs from the one delivered last."""
 
     several: ClassVar[bool] = False
 
@@ -84,23 +84,23 @@ class ValueChanges:
         self._value = self._tried = select(version.snapshot)
         self.seen = version.number
 
-    def news(self, target: Version) -> bool:
+    def has_event(self, target: Version) -> bool:
         """Whether there is a newer version."""
         return target.number > self.seen
 
     def take(self, target: Version, *, again: bool) -> Change[Any] | None:
-        """The change of the value since the last one delivered, if it differs from the last one tried."""
+        """Return the change of the value since the last delivery, if it differs from the last attempt."""
         value = self._select(target.snapshot)
         if not again and same(self._tried, value):
             return None
         return Change(self._field, self._value, value, target.number)
 
     def settle(self, target: Version, event: Change[Any]) -> None:  # noqa: ARG002
-        """The subscriber has the new value."""
+        """Record that the new value was delivered."""
         self._value = self._tried = event.new
 
     def tried(self, target: Version, event: Change[Any]) -> None:  # noqa: ARG002
-        """It raised at the new value."""
+        """Record that the subscriber raised at the new value."""
         self._tried = event.new
 
 
@@ -113,12 +113,12 @@ class Reloads:
         self._version = self._tried = version
         self.seen = version.number
 
-    def news(self, target: Version) -> bool:
+    def has_event(self, target: Version) -> bool:
         """Whether there is a newer version."""
         return target.number > self.seen
 
     def take(self, target: Version, *, again: bool) -> Reloaded[Any] | None:
-        """Everything that changed since the last version delivered, if something did since the last one tried."""
+        """Return all changes since the last delivery, if there are any since the last attempt."""
         if not again and equal(self._tried.snapshot, target.snapshot):
             return None
         return Reloaded(
@@ -133,16 +133,16 @@ class Reloads:
         )
 
     def settle(self, target: Version, event: Reloaded[Any]) -> None:  # noqa: ARG002
-        """The subscriber has the new version."""
+        """Record that the new version was delivered."""
         self._version = self._tried = target
 
     def tried(self, target: Version, event: Reloaded[Any]) -> None:  # noqa: ARG002
-        """It raised at the new version."""
+        """Record that the subscriber raised at the new version."""
         self._tried = target
 
 
 class LogQueue:
-    """Every version with its predecessor, and every rejection, one by one: for our own log, which must miss none."""
+    """The queue for the log: every version with its predecessor, and every rejection, none merged."""
 
     several: ClassVar[bool] = True
 
@@ -155,26 +155,26 @@ class LogQueue:
         self._waiting.append(event)
 
     def forget(self) -> None:
-        """In a forked child: the parent logs these."""
+        """In a forked child: drop the queue, because the parent logs it."""
         self._waiting.clear()
 
-    def news(self, target: Version) -> bool:  # noqa: ARG002
-        """Whether anything waits."""
+    def has_event(self, target: Version) -> bool:  # noqa: ARG002
+        """Whether anything is queued."""
         return bool(self._waiting)
 
     def take(self, target: Version, *, again: bool) -> Any:  # noqa: ARG002
-        """The oldest that waits."""
+        """Return the oldest event."""
         return self._waiting.popleft()
 
     def settle(self, target: Version, event: Any) -> None:
-        """It was taken already."""
+        """Do nothing: the event was removed by `take`."""
 
     def tried(self, target: Version, event: Any) -> None:
-        """It was taken already."""
+        """Do nothing: the event was removed by `take`."""
 
 
 class EventQueue:
-    """`Rejected`, `Recovered` or `Stale` events, one by one; for a slow subscriber, the newest are kept."""
+    """`Rejected`, `Recovered` or `Stale` events, one by one; for a slow subscriber, only the newest are kept."""
 
     several: ClassVar[bool] = True
 
@@ -186,7 +186,7 @@ class EventQueue:
         self.seen = version.number
 
     def begin_with(self, standing: Iterable[Any]) -> None:
-        """Queue the events that stand at the subscription. One that is being published just now is queued once."""
+        """Queue the standing events at the subscription; one that is being published meanwhile is queued once."""
         for notice in standing:
             self.put(notice)
         self._standing = tuple(self._waiting)
@@ -197,21 +197,21 @@ class EventQueue:
             self._waiting.append(notice)
             self._put += 1
 
-    def news(self, target: Version) -> bool:  # noqa: ARG002
-        """Whether a notice waits; after it has raised, whether a new one does."""
+    def has_event(self, target: Version) -> bool:  # noqa: ARG002
+        """Whether an event is queued; after an exception, whether a new one is."""
         return bool(self._waiting) and self._put > self._tried_at
 
     def take(self, target: Version, *, again: bool) -> Any:  # noqa: ARG002
-        """The oldest notice that waits."""
+        """Return the oldest event."""
         self._taken_at = self._put
         return self._waiting[0] if self._waiting else None
 
     def settle(self, target: Version, event: Any) -> None:  # noqa: ARG002
-        """It was delivered; if the deque was full, it may have fallen out meanwhile."""
+        """Remove the delivered event; a full deque may have dropped it meanwhile."""
         if self._waiting and self._waiting[0] is event:
             self._waiting.popleft()
         self._tried_at = 0
 
     def tried(self, target: Version, event: Any) -> None:  # noqa: ARG002
-        """It raised at the oldest one."""
+        """Record that the subscriber raised at the oldest event."""
         self._tried_at = self._taken_at

@@ -17,25 +17,25 @@ from liveconfig.exceptions import Refusal
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 
 SLOW = 1.0
-"""Seconds after which a subscriber keeps its thread to itself."""
+"""Seconds after which a subscriber gets a thread of its own."""
 
 HUNG = 30.0
-"""Seconds after which a subscriber that still runs is named in the log."""
+"""Seconds after which a running subscriber is logged."""
 
 
 def is_coroutine(callback: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: a coroutine function, a partial of one, or an object with such a call."""
+    """Whether a call returns a coroutine: a coroutine function, a partial of one, an object with such a call."""
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004
 
 
 def name_of(callback: Callable[..., Any]) -> str:
-    """The name of a callback in the log and in the status."""
+    """Return the name of a callback for the log and the status."""
     module, name = getattr(callback, "__module__", None), getattr(callback, "__qualname__", None)
     return ".".join(filter(None, (module, name))) if name else type(callback).__qualname__
 
 
 def described(error: BaseException, then: str) -> str:
-    """What a log line says about an exception of user code: the type, what happens next, and where it was raised.
+    """Describe an exception of user code for a log line: its type, what happens next, and where it was raised.
 
     The message is shown for a `Refusal` only.
     """
@@ -48,20 +48,20 @@ def described(error: BaseException, then: str) -> str:
 class Subscriber:
     """A callback and its progress.
 
-    It is changed under the publisher's lock, or by the one thread that calls it while it is ``busy``.
+    It is changed under the publisher's lock, or, while it is ``busy``, by the thread that calls it.
 
     Attributes:
-        subject: What it is subscribed to.
+        subject: The subject of its subscription.
         coroutine: Whether it is called on an event loop.
-        loop: The loop on which it was subscribed, or to which it has moved.
-        taken: The newest version that it took.
+        loop: The loop where it was subscribed, or to which it has moved.
+        received: The newest version that it received.
         error: The type of the exception that it raised last; None once it has succeeded.
-        owed: Whether an event is due whatever has changed: it raised, or it asked for an initial delivery.
+        owed: Whether an event is due even if nothing has changed: it raised, or it asked for an initial delivery.
         waits: Whether it waits for its retry.
         parked: Whether it waits for an event loop.
         busy: Whether it is inside a call, or about to be.
-        on_loop: Whether that call is on its loop.
-        handed: The job that its loop has.
+        on_loop: Whether that call runs on its loop.
+        current_job: The job that runs on its loop.
         started: When its present call began (monotonic).
     """
 
@@ -75,16 +75,16 @@ class Subscriber:
         self.cancelled = False
         self.again: Timer | None = None
         self.error: str | None = None
-        self.taken = subject.seen
+        self.received = subject.seen
         self.owed = initial
         self.failures = 0
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: it is in no call, and the loop is the parent's."""
+        """Reset it: at the start, and in a forked child, where the loop is the parent's."""
         self.loop = None
         self.parked = self.waits = False
-        self.rest()
+        self.reset()
 
     def begin(self, standing: Callable[[], Iterable[Any]]) -> None:
         """Start with the standing events, if it asked for an initial delivery of events."""
@@ -92,26 +92,26 @@ class Subscriber:
             self.owed = False
             self.subject.begin_with(standing())
 
-    def rest(self) -> None:
-        """It is in no call."""
+    def reset(self) -> None:
+        """Record that it is in no call."""
         self.busy = self.on_loop = False
-        self.handed: Any = None
+        self.current_job: Any = None
         self.task: asyncio.Task[Any] | None = None
         self.watch: Timer | None = None
         self.started: float | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Move it to another loop; a call on the old one is given up."""
+        """Move it to another loop; a call on the old one is abandoned."""
         self.loop, self.parked, self.waits = loop, False, False
-        self.rest()
+        self.reset()
 
     def ran(self) -> float:
-        """Seconds for which it has been inside its call."""
+        """Return the seconds since its call began; 0 if it is in no call."""
         started = self.started
         return 0.0 if started is None else _clock.monotonic() - started
 
     def running_since(self) -> datetime | None:
-        """Since when it has been inside its call."""
+        """Return when its call began; None if it is in no call."""
         return None if self.started is None else _clock.now() - timedelta(seconds=self.ran())
 
     def has_loop(self) -> bool:
@@ -123,34 +123,34 @@ class Subscriber:
         return not self.busy and self.wants(target)
 
     def wants(self, target: Version) -> bool:
-        """Whether something is due for it, also while it is inside a call."""
+        """Whether an event is due, even while it is inside a call."""
         if self.cancelled or self.parked:
             return False
-        return self.subject.news(target) or (self.owed and not self.waits)
+        return self.subject.has_event(target) or (self.owed and not self.waits)
 
     def behind(self, target: Version) -> bool:
-        """Whether it must still be called, now or later."""
-        return not self.cancelled and (self.owed or self.subject.news(target))
+        """Whether it has to be called, now or later."""
+        return not self.cancelled and (self.owed or self.subject.has_event(target))
 
     def succeeded(self, target: Version, event: Any) -> None:
-        """It took the event."""
+        """Record that it returned normally."""
         self.subject.settle(target, event)
         if target.number > self.subject.seen:
             self.subject.seen = target.number
-        self.taken = self.subject.seen
+        self.received = self.subject.seen
         if self.owed or self.error is not None:
             self.error, self.owed, self.waits, self.failures = None, False, False, 0
 
     def skipped(self, target: Version) -> None:
-        """There was nothing to deliver, or the selector raised. A delivery that is due stays due."""
+        """Record that there was nothing to deliver, or that the selector raised. A delivery that is due stays due."""
         self.subject.seen = max(self.subject.seen, target.number)
         if self.owed:
             self.waits = True
         else:
-            self.taken = self.subject.seen
+            self.received = self.subject.seen
 
     def failed(self, target: Version, event: Any, error: BaseException) -> float | None:
-        """It raised. Returns the seconds until it is called again; None for never."""
+        """Record that it raised. Return the seconds until the retry; None for none."""
         self.error = type(error).__name__
         self.subject.seen = max(self.subject.seen, target.number)
         if not self.retry:
@@ -163,9 +163,9 @@ class Subscriber:
 
 
 class Pass:
-    """One delivery of one version to all subscribers, in their order."""
+    """One delivery of one version to all subscribers, in order."""
 
     def __init__(self, target: Version, subscribers: tuple[Subscriber, ...], covers: int) -> None:
         self.target = target
-        self.rest: Iterator[Subscriber] = iter(subscribers)
+        self.remaining: Iterator[Subscriber] = iter(subscribers)
         self.covers = covers

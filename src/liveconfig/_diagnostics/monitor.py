@@ -99,7 +99,7 @@ class Monitor:
 
     # Reviewing
 
-    def see(self, places: Sequence[Fingerprint | None] | None = None) -> None:
+    def review_if_changed(self, places: Sequence[Fingerprint | None] | None = None) -> None:
         """Review what is stale, if anything on which that depends has changed since the last review.
 
         Args:

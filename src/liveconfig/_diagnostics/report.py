@@ -264,7 +264,7 @@ def _on_disk(seen: Observation, revision: Revision, fault: Fault | None) -> str 
 
 def _subscribers(seen: Observation) -> Iterator[SubscriberStatus]:
     for each in seen.subscribers:
-        yield SubscriberStatus(each.name, each.taken, each.error, each.running_since())
+        yield SubscriberStatus(each.name, each.received, each.error, each.running_since())
 
 
 def _unused(present: PresentState, origins: Mapping[str, Origin], near: NearestFields) -> Iterator[UnusedKey]:

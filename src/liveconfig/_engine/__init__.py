@@ -1,20 +1,24 @@
 """The transaction of one settings object: read, load, accept, verify, apply, publish; and its state.
 
-- `acceptance`: Whether a composition may replace what is applied, before verifiers are asked.
-- `attribution`: Which volumes a finding comes from: by the fields that it names, or by leaving out each volume in turn.
-- `candidate`: A candidate: changes that have to be verified before they are applied, and what is known of them.
-- `composition`: What a configuration is made of: one revision of each volume, and the overrides.
-- `core`: One settings object assembled: engine, delivery, watching and diagnostics.
+- `acceptance`: The checks that decide whether a composition can replace the one in use, before the verifiers are
+  called.
+- `attribution`: Attribution of findings to volumes: by the fields that they name, or by leaving out one volume at a
+  time.
+- `candidate`: A candidate: changes that have to be verified before they are applied, and the progress of their
+  verification.
+- `composition`: The content of one configuration: one revision of each volume, and the overrides.
+- `core`: The parts of one settings object, connected: engine, delivery, watching and diagnostics.
 - `engine`: The transaction: read, load, verify, apply, publish.
-- `pinning`: Pinned snapshots, found through a context variable.
-- `reader`: Reads all volumes of one settings object; a fault of one volume does not stop the others.
+- `pinning`: Pinned snapshots, stored in a context variable.
+- `reader`: The readers of all volumes of one settings object; a fault of one volume does not stop the others.
 - `rejections`: The standing rejections of one settings object: each distinct bad content is published once, and so is
   its end.
 - `single_flight`: One transaction at a time; concurrent requests share one.
 - `startup`: The first load of a settings object: arguments, volumes and sources -> a core, or the error to raise.
 - `state`: The applied configuration, its version, and the live object that shows it.
-- `verification`: Brings candidates before the verifiers, and applies or holds back what they were asked about.
-- `verifiers`: Verifiers: user code that checks a candidate before it is applied, on a thread of its own.
+- `verification`: The verification of candidates: calls the verifiers, and applies or holds back the parts that they
+  decided on.
+- `verifiers`: Verifiers: functions of the user that check a candidate before it is applied, on a separate thread.
 """
 
 from liveconfig._engine.core import Core

@@ -1,4 +1,4 @@
-"""Whether a composition may replace what is applied, before verifiers are asked."""
+"""The checks that decide whether a composition can replace the one in use, before the verifiers are called."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """A composition, and what was left out of another one to get it.
+    """The valid part of a composition, and the parts that were left out.
 
     Attributes:
         rest: The composition.
-        invalid: What is not valid.
-        watched: What the verifiers have to be asked about.
+        invalid: The parts that are not valid.
+        watched: The parts that have to be verified.
     """
 
     rest: Composition
@@ -34,12 +34,12 @@ class Isolated:
 
 
 class Trials(Generic[S]):
-    """Loads compositions, and says what keeps each from replacing what is applied. Each is loaded once.
+    """Loads compositions, each once, and finds the reasons why one cannot replace the configuration in use.
 
     Args:
         loader: Makes instances.
-        origins: Tells what a field was fed by.
-        applied: What is in use.
+        origins: Finds the source of a field.
+        applied: The configuration in use.
         verifiers: The verifiers.
     """
 
@@ -53,7 +53,7 @@ class Trials(Generic[S]):
         self._known: dict[tuple[int, ...], tuple[Composition, Loaded[S] | Invalid]] = {}
 
     def load(self, tried: Composition) -> Loaded[S]:
-        """The configuration of a composition that has no problems."""
+        """Return the configuration of a composition that has no problems."""
         loaded = self._load(tried)
         assert isinstance(loaded, Loaded)
         return loaded
@@ -71,7 +71,7 @@ class Trials(Generic[S]):
         return self._loader.load(tried.feeds, applied.snapshot, tried.overrides)
 
     def problems(self, tried: Composition) -> tuple[Finding, ...]:
-        """Why a composition is not valid; none if it is."""
+        """Return the reasons why a composition is not valid; none if it is valid."""
         loaded = self._load(tried)
         if isinstance(loaded, Invalid):
             return tuple(Finding((each.location,) if each.location else (), str(each)) for each in loaded.problems)
@@ -79,16 +79,16 @@ class Trials(Generic[S]):
         return tuple(Finding((name,), reason) for name, reason in refused)
 
     def concerned(self, snapshot: BaseSettings) -> list[Verifier]:
-        """The verifiers whose value in a snapshot is not the one in use."""
+        """Return the verifiers for which a snapshot has another value than the one in use."""
         old = self.applied.snapshot
         return [] if old is snapshot else [each for each in self._verifiers if each.concerns(old, snapshot)]
 
     def isolate(self, newest: Composition, *, verified: bool) -> Isolated:
-        """The most of a composition that is valid.
+        """Find the largest part of a composition that is valid.
 
         Args:
-            newest: What the volumes hold now.
-            verified: Leave out what the verifiers have to be asked about, too.
+            newest: The present content of the volumes.
+            verified: Also leave out the parts that have to be verified.
         """
         rest = newest
         invalid: list[Attribution] = []
@@ -104,7 +104,7 @@ class Trials(Generic[S]):
         return Isolated(rest, invalid, watched)
 
     def faults(self, tried: Composition) -> list[Attribution]:
-        """Why a composition is not valid, and the parts that this comes from."""
+        """Return the reasons why a composition is not valid, with the parts that cause them."""
         problems = self.problems(tried)
         if not problems:
             return []
@@ -112,12 +112,12 @@ class Trials(Generic[S]):
         return found or [Attribution(self.attributor.by_trial(tried, self.problems), problems)]
 
     def questions(self, tried: Composition) -> list[Attribution]:
-        """The parts of a valid composition that the verifiers have to be asked about; together if one watches both."""
+        """Return the parts of a valid composition that have to be verified, joined where one verifier watches both."""
         concerned = self.concerned(self.load(tried).snapshot)
         return joined(Attribution(self.watched(tried, each)) for each in concerned)
 
     def watched(self, tried: Composition, verifier: Verifier) -> frozenset[int]:
-        """The changed parts of a valid composition that feed what a verifier watches."""
+        """Return the changed parts of a valid composition that feed the value of a verifier."""
 
         def persists(other: Composition) -> bool:
             return bool(self.problems(other)) or verifier in self.concerned(self.load(other).snapshot)
@@ -126,23 +126,23 @@ class Trials(Generic[S]):
         return feeding or self.attributor.by_trial(tried, persists)
 
     def watched_alone(self, tried: Composition, invalid: Iterable[Attribution]) -> frozenset[int]:
-        """The parts of what is not valid that are valid alone, and that the verifiers have to be asked about."""
+        """Return those of the invalid parts that are valid alone and have to be verified."""
         alone = {index: self.base.taking([index], tried) for index in all_parts(invalid)}
         valid = {index: self.load(each).snapshot for index, each in alone.items() if not self.problems(each)}
         return frozenset(index for index, snapshot in valid.items() if self.concerned(snapshot))
 
     def fields(self, tried: Composition, verifier: Verifier) -> tuple[str, ...]:
-        """The changed fields of a valid composition that a verifier watches."""
+        """Return the changed fields of a valid composition that a verifier watches."""
         return verifier.fields(self.applied.snapshot, self.load(tried).snapshot)
 
     def rejection(self, tried: Composition, found: Attribution) -> Rejection:
-        """The rejection of what is not valid in a composition."""
+        """Return the rejection of the invalid parts of a composition."""
         fault = self.fault("validate", found.reason, tried, found.parts, found.fields)
         return Rejection(fault, tried.contents(found.parts))
 
     def fault(
         self, stage: Stage, reason: str, tried: Composition, parts: frozenset[int], fields: tuple[str, ...]
     ) -> Fault:
-        """Why some parts of a composition are not applied."""
+        """Describe why some parts of a composition are not applied."""
         held = self.attributor.held(tried, parts, fields)
         return Fault(stage, reason, fields, tried.generations(parts), held)

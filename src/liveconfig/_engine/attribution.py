@@ -1,4 +1,4 @@
-"""Which volumes a finding comes from: by the fields that it names, or by leaving out each volume in turn."""
+"""Attribution of findings to volumes: by the fields that they name, or by leaving out one volume at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from liveconfig._engine.composition import Composition
 from liveconfig._loading import Feed, Overrides, Plan
 
 MOST_TRIALS = 8
-"""Changed volumes of which each is left out in turn to find the one at fault; of more than these, all wait."""
+"""The largest number of changed volumes that are left out one at a time; of more, all wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Finding:
     """One reason why a composition is not valid.
 
     Attributes:
-        fields: The fields that it is about; none if it is about the settings as a whole.
+        fields: The fields at fault; none if the settings as a whole are at fault.
         reason: What is wrong, without any value.
     """
 
@@ -28,14 +28,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Some findings, and the parts of the composition that they come from."""
+    """Some findings, and the parts of the composition that cause them."""
 
     parts: frozenset[int]
     findings: tuple[Finding, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that the findings are about, each once."""
+        """The fields of the findings, each once."""
         return tuple(dict.fromkeys(name for finding in self.findings for name in finding.fields))
 
     @property
@@ -45,12 +45,12 @@ class Attribution:
 
 
 def all_parts(found: Iterable[Attribution]) -> frozenset[int]:
-    """The parts of all of them."""
+    """Return the parts of all attributions."""
     return frozenset[int]().union(*(each.parts for each in found))
 
 
 def joined(found: Iterable[Attribution]) -> list[Attribution]:
-    """The same, with those together that share a part."""
+    """Join the attributions that share a part."""
     apart: list[Attribution] = []
     for each in found:
         near = [other for other in apart if other.parts & each.parts]
@@ -61,11 +61,11 @@ def joined(found: Iterable[Attribution]) -> list[Attribution]:
 
 
 class Attributor:
-    """Finds which parts of a composition something comes from.
+    """Finds the parts of a composition that cause a finding.
 
     Args:
         plan: The names of the fields.
-        base: What is applied.
+        base: The composition in use.
     """
 
     def __init__(self, plan: Plan, base: Composition) -> None:
@@ -73,16 +73,16 @@ class Attributor:
         self._base = base
 
     def by_field(self, tried: Composition, findings: Iterable[Finding]) -> list[Attribution]:
-        """The parts whose changed keys feed the fields of each finding; findings that share a part stay together."""
+        """Attribute each finding to the parts whose changed keys feed its fields; join findings that share a part."""
         found = (Attribution(self.feeding(tried, finding.fields), (finding,)) for finding in findings)
         return joined(each for each in found if each.parts)
 
     def by_trial(self, tried: Composition, persists: Callable[[Composition], object]) -> frozenset[int]:
-        """The parts whose absence alone ends it; all that changed, if there is no such part, or too many to try.
+        """Return the parts without which the finding disappears; all changed parts if there are none, or too many.
 
         Args:
-            tried: What it was found in.
-            persists: Whether it is found in another composition too.
+            tried: The composition with the finding.
+            persists: Returns whether another composition has the finding too.
         """
         changed = tried.changed_from(self._base)
         if not 1 < len(changed) <= MOST_TRIALS:
@@ -90,7 +90,7 @@ class Attributor:
         return frozenset(index for index in changed if not persists(tried.taking([index], self._base))) or changed
 
     def feeding(self, tried: Composition, fields: Iterable[str]) -> frozenset[int]:
-        """The parts of which a key that was added, changed or removed feeds, or fed, one of some fields."""
+        """Return the parts in which an added, changed or removed key feeds (or fed) one of the fields."""
         wanted = [name for name in fields if name]
         changed = tried.changed_from(self._base)
         return frozenset(index for index in changed if wanted and self._feeds(tried, index, wanted))
@@ -107,13 +107,13 @@ class Attributor:
         return _fed_by_changed_keys(self._base.feeds[index], tried.feeds[index])
 
     def _is_covered(self, tried: Composition, index: int, name: str) -> bool:
-        """Whether a stronger volume gives the field its whole value, so that this one feeds nothing of it."""
+        """Whether a volume of higher precedence supplies the whole value of the field."""
         nodes = self._plan.path(name)
         stronger = (feed for feed in tried.feeds[index + 1 :] if name in feed.keys)
         return any(not isinstance(_value(feed, nodes), Mapping) for feed in stronger)
 
     def held(self, tried: Composition, parts: Iterable[int], fields: Sequence[str]) -> tuple[str, ...]:
-        """The changed fields of some parts, but those at fault, and what is around or below these."""
+        """Return the changed fields of some parts, without those at fault and the fields around or below them."""
         changed = (name for index in sorted(parts) for name in self._changed(tried, index))
         others = (name for name in changed if not any(is_related(name, field) for field in fields))
         return tuple(dict.fromkeys(others))
@@ -124,14 +124,14 @@ class Attributor:
                 yield name
 
     def _differs(self, before: Feed, after: Feed, name: str) -> bool:
-        """Whether the value differs, and not just another one in the same document."""
+        """Whether this value differs, and not only another one of the same document."""
         nodes = self._plan.path(name)
         old, new = _value(before, nodes), _value(after, nodes)
         return (old is _UNKNOWN and new is _UNKNOWN) or old != new
 
 
 def is_related(one: str, other: str) -> bool:
-    """Whether a field is another one, or around or below it; what is inside a list or mapping belongs to that."""
+    """Whether two fields are the same or one contains the other; an item belongs to its list or mapping."""
     one, other = one.partition("[")[0], other.partition("[")[0]
     return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
@@ -153,7 +153,7 @@ _UNKNOWN = object()
 
 
 def _value(feed: Feed, nodes: Sequence[Any]) -> Any:
-    """What a volume gives a field; unknown where it is not found by the names of the models."""
+    """Return the value that a volume supplies for a field; `_UNKNOWN` if the names of the models do not lead to one."""
     value: Any = feed.values
     for node in nodes:
         if not isinstance(value, Mapping) or node.key not in value:

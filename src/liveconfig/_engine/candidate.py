@@ -1,4 +1,4 @@
-"""A candidate: changes that have to be verified before they are applied, and what is known of them."""
+"""A candidate: changes that have to be verified before they are applied, and the progress of their verification."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FIRST_RETRY, LONGEST_RETRY, JITTER = 1.0, 300.0, 0.2
 
 
 def pause_after(attempts: int) -> float:
-    """Seconds until content that was rejected is tried again.
+    """Return the seconds until rejected content is tried again.
 
-    The jitter keeps processes that were started together from trying in step: an account must not be locked out.
+    The jitter spreads the attempts of processes that were started together, so that they do not lock an account.
     """
     pause = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 16), LONGEST_RETRY)
     return pause * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
@@ -30,24 +30,24 @@ def pause_after(attempts: int) -> float:
 class Candidate:
     """Some parts of a composition that wait for the same verifiers.
 
-    In each *round* the verifiers are asked about all parts together. A rejected part is held back until the next
-    round; they are asked about the others again without it.
+    In each *round*, all parts are verified together. A rejected part is held back until the next round; the others are
+    verified again without it.
 
     Attributes:
-        composition: What the volumes hold; the parts that wait are taken from it.
+        composition: The content of the volumes, which includes the parts that wait.
         waiting: The parts that are not applied.
         began: When the reading of them began (monotonic).
         rounds: How many rounds have begun.
-        queue: The sets of parts to be asked about next, in this round.
-        asked: The parts that were asked about last.
-        loaded: What would be applied with these.
-        base: What was in use when that was loaded.
+        queue: The sets of parts to verify next in this round.
+        asked: The parts that were verified last.
+        loaded: The configuration with these parts.
+        base: The configuration that was in use when `loaded` was made.
         attempt: The attempt under way.
-        joint: The verdict that rejected several parts together, of which each is asked about alone since.
-        rejections: What is held back, and why.
-        asked_alone: The parts about which a verifier was asked without the others.
+        joint: The verdict that rejected several parts together; each of them is then verified alone.
+        rejections: The parts that are held back, with the reasons.
+        asked_alone: The parts that were verified without the others.
         retry_at: When the next round is due (monotonic).
-        suspended: Whether it is not known if what waits is still on the volumes.
+        suspended: Whether a volume is being written, so that the content that waits may be out of date.
     """
 
     def __init__(self, composition: Composition, waiting: frozenset[int], began: float) -> None:
@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def contents(self) -> dict[int, object]:
-        """What waits, by the index of the part."""
+        """Return the content that waits, by the index of the part."""
         return self.composition.contents(self.waiting)
 
     @property
@@ -81,18 +81,18 @@ class Candidate:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a round is over, and the next one has not begun."""
+        """Whether a round has ended and the next one has not begun."""
         return self.attempt is None and not self.queue
 
     def begin_round(self) -> None:
-        """Ask about everything that waits, together."""
+        """Begin to verify all waiting parts together."""
         self.rounds += 1
         self.retry_at = self.joint = None
         self._accepted, self._put_off = {}, frozenset()
         self.queue = deque([self.waiting])
 
     def continue_from(self, others: Iterable[Candidate]) -> None:
-        """Take over what is known of the content that waited before."""
+        """Copy the progress of content that waited before."""
         contents = self.contents
         for other in others:
             known = {index for index, content in other.contents.items() if contents.get(index) == content}
@@ -100,21 +100,21 @@ class Candidate:
             self.rejections += tuple(each for each in other.rejections if each.contents.keys() <= known)
 
     def accept(self, verifiers: Iterable[Verifier]) -> None:
-        """Remember that verifiers accepted what was asked about."""
+        """Record that verifiers accepted the parts that were verified last."""
         assert self.loaded is not None
         snapshot: BaseModel = self.loaded.snapshot
         self._accepted.update((verifier, snapshot) for verifier in verifiers)
 
     def is_accepted_by(self, verifier: Verifier, snapshot: BaseModel) -> bool:
-        """Whether a verifier has accepted, in this round, the value that it watches."""
+        """Whether a verifier has accepted its value in this round."""
         accepted = self._accepted.get(verifier)
         return accepted is not None and (accepted is snapshot or not verifier.concerns(accepted, snapshot))
 
     def split(self, verdict: Verdict) -> bool:
-        """Ask about each part alone that was rejected together with others; once for each content.
+        """Queue the verification of each part alone after several were rejected together; once for each content.
 
         Returns:
-            Whether there is one to be asked about.
+            Whether anything was queued.
         """
         assert verdict.verifier is not None
         alone = self.asked - self.asked_alone
@@ -127,7 +127,7 @@ class Candidate:
         return True
 
     def put_off(self, parts: frozenset[int]) -> bool:
-        """Ask about parts that cannot be applied alone after the others, once. Returns whether they are put off."""
+        """Queue parts that are invalid alone behind the others, once. Return whether they were queued."""
         if not self.queue or parts <= self._put_off:
             return False
         self._put_off |= parts
@@ -135,7 +135,7 @@ class Candidate:
         return True
 
     def hold_back(self, parts: frozenset[int], fault: Fault) -> None:
-        """Hold back some parts until the next round. Those that are held back already, one by one, stay apart."""
+        """Hold back some parts until the next round. Parts that were rejected separately stay separate."""
         covered = [each for each in self.rejections if each.contents.keys() <= parts]
         if parts == frozenset[int]().union(*(each.contents for each in covered)):
             held = tuple(replace(each, fault=replace(each.fault, reason=fault.reason)) for each in covered)
@@ -145,12 +145,12 @@ class Candidate:
         self.rejections = (*others, *held)
 
     def applied(self) -> None:
-        """What was asked about is in use now."""
+        """Record that the parts that were verified last are in use."""
         self.waiting -= self.asked
         self.rejections = tuple(each for each in self.rejections if each.contents.keys() <= self.waiting)
 
     def drop(self) -> None:
-        """Wait for nothing more."""
+        """Drop everything that waits."""
         self.queue.clear()
         attempt, self.attempt = self.attempt, None
         if attempt is not None:

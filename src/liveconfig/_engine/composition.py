@@ -1,4 +1,4 @@
-"""What a configuration is made of: one revision of each volume, and the overrides."""
+"""The content of one configuration: one revision of each volume, and the overrides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from liveconfig._loading import Feeds, Loaded, Overrides, named
 class Composition:
     """One revision of each volume, and the overrides.
 
-    A *part* is known by its index: that of the volume, or, after the last volume, that of the overrides.
+    A *part* has an index: the index of its volume, or one after the last volume for the overrides.
     """
 
     feeds: Feeds
@@ -21,28 +21,28 @@ class Composition:
 
     @classmethod
     def of(cls, loaded: Loaded[Any]) -> Composition:
-        """What a loaded configuration is made of."""
+        """Return the composition of a loaded configuration."""
         return cls(loaded.feeds, loaded.overrides)
 
     def changed_from(self, base: Composition) -> frozenset[int]:
-        """The parts that are not as they are in ``base``."""
+        """Return the parts that differ from ``base``."""
         pairs = enumerate(zip(self.feeds, base.feeds, strict=True))
         changed = {index for index, (feed, before) in pairs if feed is not before and feed != before}
         return frozenset(changed if self.overrides is base.overrides else changed | {len(self.feeds)})
 
     def taking(self, parts: Iterable[int], other: Composition) -> Composition:
-        """The same with some parts as they are in ``other``."""
+        """Return this composition with some parts replaced by those of ``other``."""
         taken = frozenset(parts)
         feeds = tuple((other if index in taken else self).feeds[index] for index in range(len(self.feeds)))
         return Composition(feeds, other.overrides if len(feeds) in taken else self.overrides)
 
     def has_bytes_of(self, loaded: Loaded[Any]) -> bool:
-        """Whether a configuration that was loaded would be loaded from this too."""
+        """Whether this composition has the same bytes as a loaded configuration."""
         same = all(feed.values is known.values for feed, known in zip(self.feeds, loaded.feeds, strict=True))
         return same and self.overrides is loaded.overrides
 
     def contents(self, parts: Iterable[int]) -> dict[int, object]:
-        """What makes each part the same content again, whatever its generation is called."""
+        """Return what identifies the content of each part, whatever the name of its generation."""
         return {index: self._content(index) for index in sorted(parts)}
 
     def _content(self, index: int) -> object:
@@ -52,12 +52,12 @@ class Composition:
         return revision.mode, revision.files
 
     def generations(self, parts: Iterable[int]) -> Mapping[str, str]:
-        """The names of the generations of some parts, by the path of the volume."""
+        """Return the names of the generations of some parts, by the path of the volume."""
         return named(self.feeds[index].revision for index in sorted(parts) if index < len(self.feeds))
 
 
 class _Identity:
-    """Equal to what holds the very same object."""
+    """A wrapper that is equal only to a wrapper of the same object."""
 
     __slots__ = ("_held",)
 

@@ -1,4 +1,4 @@
-"""One settings object assembled: engine, delivery, watching and diagnostics."""
+"""The parts of one settings object, connected: engine, delivery, watching and diagnostics."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class Core(Generic[S]):
-    """What stands behind one live object.
+    """The implementation of one live object.
 
     Args:
         cls: The settings class.
         volumes: Its volumes, the strongest last.
-        sources: Everything but the volumes.
+        sources: All other sources.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
         loader: Makes the instances.
 
     Raises:
-        StartupFailure: There is nothing to begin with.
+        StartupFailure: There is no valid configuration.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Core(Generic[S]):
             environment_since=environment_since,
             replaced=replaced,
         )
-        self.hub = Publisher(
+        self.publisher = Publisher(
             cls.__name__,
             self.engine.version,
             process_watcher.scheduler,
@@ -71,7 +71,7 @@ class Core(Generic[S]):
             SignalSubscribers(cls.__name__, self._instance),
         )
         self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
-        self.monitor.post = self.hub.post
+        self.monitor.post = self.publisher.post
         self.recent = RecentValues(cls.__name__, self.engine.version)
         self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
@@ -82,28 +82,28 @@ class Core(Generic[S]):
 
     def _set_up(self) -> None:
         self._lock = threading.RLock()
-        self._seeing = threading.Lock()
+        self._reviewing = threading.Lock()
         self._looked_at = _clock.monotonic()
         self._unfollowed = UnfollowedVolumes()
 
     def renew(self) -> None:
-        """In a forked child: new locks, and nobody busy."""
+        """In a forked child: create the locks again."""
         self._set_up()
         self.engine.renew()
         self.engine.in_use.show()
-        self.hub.renew()
+        self.publisher.renew()
         self.monitor.renew()
         self.recent.renew()
         process_report.renew()
 
     def resume(self) -> None:
-        """In a forked child: deliver what is still to be delivered there, and show a report of its own."""
+        """In a forked child: deliver what is due there, and publish a report of its own."""
         self.engine.resume()
-        self.hub.resume()
+        self.publisher.resume()
         process_report.update(self)
 
     def attach(self, instance: S) -> None:
-        """Keep ``instance`` showing the newest version, and say what is stale from the start."""
+        """Make ``instance`` the live object, which always shows the newest version."""
         self._instance_ref = self.engine.in_use.instance = weakref.ref(instance)
         renew_in_child(self)
 
@@ -113,58 +113,58 @@ class Core(Generic[S]):
     # Watching
 
     def follow(self) -> None:
-        """Watch the volumes, also if the class or the constructor said ``watch=False``."""
+        """Watch the volumes, even if the class or the constructor has ``watch=False``."""
         self.config = {**self.config, "watch": True}
         self.start()
 
     def start(self) -> None:
-        """Watch the volumes from now on. A swap since the first reading is seen at once."""
+        """Watch the volumes from now on. A swap since the first read is found at once."""
         with self._lock:
             self._closed = False
             self._looked_at = _clock.monotonic()
             wanted = self.loader.volumes and self.config["watch"] and not green_threads()
             if self.registration is None and wanted:
-                self.engine.wake()
+                self.engine.unpause()
                 paths = [volume.path for volume in self.loader.volumes]
                 self.registration = process_watcher.add(self, paths, float(self.config.get("resync", 30.0)))
-                self._keep()
-        if self._closed:  # meanwhile, by a signal handler, that could not see the registration yet
+                self._update_anchor()
+        if self._closed:  # a signal handler closed it before the registration was set
             self.close()
             return
         if self.registration is not None:
             self.look()
-        self.hub.resume()
+        self.publisher.resume()
         process_report.update(self)
 
     def close(self) -> None:
-        """Watch no more, wait for nothing more."""
+        """Stop watching, and cancel everything that waits."""
         with self._lock:
             registration = self.registration
             self._closed = True
-        self.engine.rest()
-        self.hub.close()
+        self.engine.pause()
+        self.publisher.close()
         if registration is not None:
             registration.anchor = None
             process_watcher.remove(registration)
-            with self._lock:  # only now: a signal handler may have raised before, and the next call must remove it
+            with self._lock:  # last: if a signal handler raises before, the next call removes it
                 if self.registration is registration:
                     self.registration = None
         self._kept = None
         process_report.update(self)
 
     def closed(self) -> bool:
-        """Whether it was closed, and not entered again."""
+        """Whether it was closed and not started again."""
         return self._closed
 
     def enter(self) -> None:
-        """One more user; a closed one is started again."""
+        """Count one more user; start it again if it was closed."""
         with self._lock:
             self._entries += 1
         if self._closed or self.registration is None:
             self.start()
 
     def leave(self) -> None:
-        """One user less; the last one closes."""
+        """Count one user less; the last one closes it."""
         with self._lock:
             self._entries -= 1
             last = self._entries <= 0
@@ -172,7 +172,7 @@ class Core(Generic[S]):
             self.close()
 
     def look(self) -> None:
-        """A volume may have changed."""
+        """Look at the volumes: one may have changed."""
         self._look(again=False)
 
     def _look(self, *, again: bool) -> None:
@@ -180,40 +180,40 @@ class Core(Generic[S]):
             self._looked_at = _clock.monotonic()
 
     def reload(self, wait: bool) -> bool:
-        """Look now; with ``wait`` until the verifiers have decided and the subscribers were called."""
+        """Look now; with ``wait``, return after the verifiers have decided and the subscribers were called."""
         applied = self.engine.reload(wait)
         self._looked_at = _clock.monotonic()
         if wait and not self.engine.in_transaction():
-            self.hub.barrier()
-            self.see()
+            self.publisher.barrier()
+            self.review()
         return applied
 
     def recheck(self, seen: Fingerprints) -> None:
-        """A re-check is due: look, whatever was heard, and see what cannot change any more."""
+        """Look at the volumes, whatever inotify reported, and review what is stale: a re-check is due."""
         places = [seen.get(volume.path) for volume in self.loader.volumes]
-        told = self.hub.newest is self.engine.version  # or a Ctrl-C came between: a look would make up for it
-        in_use = told and self.engine.is_settled() and self.engine.in_use.stands_at(places)
+        published = self.publisher.newest is self.engine.version  # else a Ctrl-C came between: a look publishes it
+        in_use = published and self.engine.is_settled() and self.engine.in_use.matches(places)
         if in_use:
             self._looked_at = _clock.monotonic()
         else:
             self._look(again=True)
-        if self._seeing.acquire(blocking=False):  # else an earlier re-check is held up there, by a handler of the log
+        if self._reviewing.acquire(blocking=False):  # else a log handler blocks an earlier review
             try:
-                self._see(places if in_use else None)
+                self._review(places if in_use else None)
             finally:
-                self._seeing.release()
+                self._reviewing.release()
 
     def overdue(self) -> None:
-        """A look or a re-check has been running for 30 seconds."""
+        """Log that a look or a re-check has been running for 30 seconds."""
         self.monitor.log_overdue()
 
-    def see(self) -> None:
-        """Review what is stale, if anything on which that depends has changed."""
-        self._see(None)
+    def review(self) -> None:
+        """Review what is stale, if anything that matters for it has changed."""
+        self._review(None)
 
-    def _see(self, places: Sequence[Fingerprint | None] | None) -> None:
-        process_watcher.is_alive()  # a thread that could not be started is tried once more, on a reload by hand too
-        self.monitor.see(places)
+    def _review(self, places: Sequence[Fingerprint | None] | None) -> None:
+        process_watcher.is_alive()  # this also starts a thread that could not be started before
+        self.monitor.review_if_changed(places)
         self.recent.forget()
         process_report.update(self)
 
@@ -224,9 +224,9 @@ class Core(Generic[S]):
         registration = self.registration
         return None if registration is None else process_watcher.refusal(registration)
 
-    def _keep(self) -> None:
-        """Who is subscribed or verifies keeps the settings alive."""
-        used = self.hub.has_subscribers() or bool(self.engine.verifiers)
+    def _update_anchor(self) -> None:
+        """Keep the settings alive while they have subscribers or verifiers."""
+        used = self.publisher.has_subscribers() or bool(self.engine.verifiers)
         self._kept = self._instance() if used else None
         if self.registration is not None:
             self.registration.anchor = self if used else None
@@ -234,27 +234,27 @@ class Core(Generic[S]):
     # Subscribers and verifiers
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Deliver to it from now on."""
-        self.hub.add(subscriber, lambda: (*self.engine.rejections.standing(), *self.monitor.stale()))
-        self._keep()
+        """Add a subscriber."""
+        self.publisher.add(subscriber, lambda: (*self.engine.rejections.standing(), *self.monitor.stale()))
+        self._update_anchor()
 
     def cancel(self, member: Subscriber | Verifier) -> None:
-        """Call it no more."""
+        """Cancel a subscriber or a verifier."""
         if isinstance(member, Verifier):
             self.engine.remove_verifier(member)
         else:
-            self.hub.remove(member)
-        self._keep()
+            self.publisher.remove(member)
+        self._update_anchor()
 
     def add_verifier(self, verifier: Verifier) -> None:
-        """Ask it before anything is applied from now on."""
+        """Add a verifier."""
         self.engine.add_verifier(verifier)
-        self._keep()
+        self._update_anchor()
 
     # Diagnostics
 
     def _log_event(self, event: Rejected | Recovered | tuple[Version, Version]) -> None:
-        """Log an event: on a delivery thread, before the subscribers are called."""
+        """Log an event. Called on a delivery thread, before the subscribers."""
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
         elif isinstance(event, Recovered):
@@ -268,35 +268,35 @@ class Core(Generic[S]):
             self.monitor.log_applied(new)
             self.recent.settle()
         if self.registration is not None:
-            process_watcher.attend(self.registration)  # no event has come from a volume that has just appeared
+            process_watcher.attend(self.registration)  # a volume that has just appeared sends no event yet
         self.monitor.review_content()
 
     def _publish(self, version: Version) -> None:
-        """Called at the end of each transaction, whether it applied something or not."""
+        """Publish a version. Called at the end of each transaction, even if nothing was applied."""
         self.monitor.history.publish(version)
         self.recent.publish(version)
         applied, before = self.engine.applied, self._published
         self._published = applied
-        same = version.number == self.hub.newest.number
-        if version is not self.hub.newest:
-            self.hub.publish(version)
-        if same and applied is not before:  # other content, and no field differs: no event, but perhaps a log line
-            self.hub.log((version, version))
+        same = version.number == self.publisher.newest.number
+        if version is not self.publisher.newest:
+            self.publisher.publish(version)
+        if same and applied is not before:  # the content differs but no field does: no event, but perhaps a log line
+            self.publisher.log((version, version))
 
     def _reject(self, rejected: Rejected) -> None:
         self.monitor.history.reject(rejected)
-        self.hub.reject(rejected)
+        self.publisher.reject(rejected)
 
     def _recover(self, recovered: Recovered) -> None:
         self.monitor.history.recover(recovered)
-        self.hub.recover(recovered)
+        self.publisher.recover(recovered)
 
     def report(self) -> Mapping[str, Any]:
-        """What the report of this process says of these settings."""
+        """Return the entry of these settings in the report of this process."""
         return self.monitor.report(self._observe())
 
     def status(self) -> Status:
-        """The state of the settings."""
+        """Return the state of the settings."""
         return self.monitor.status(self._look_and_observe())
 
     def is_healthy(self) -> bool:
@@ -304,7 +304,7 @@ class Core(Generic[S]):
         return self.monitor.is_healthy(self._look_and_observe())
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """The newest outcomes, newest first."""
+        """Return the newest outcomes, newest first."""
         return self.monitor.history.entries(self.engine.rejections.standing())
 
     def _observe(self) -> Observation:
@@ -319,7 +319,7 @@ class Core(Generic[S]):
             candidate=self.engine.candidate_status(),
             verifying_for=self.engine.verifying_for(),
             settled=self.engine.is_settled(),
-            subscribers=self.hub.everybody(),
+            subscribers=self.publisher.all_subscribers(),
             watched=self.registration is not None,
             closed=self._closed,
             overdue_for=self._overdue(),
@@ -328,14 +328,14 @@ class Core(Generic[S]):
         )
 
     def _look_and_observe(self) -> Observation:
-        """The same; the volumes that nothing follows are looked at now."""
+        """Observe the settings; if nothing watches their volumes, look at these now."""
         seen = self._observe()
         if seen.watched:
             return seen
         return replace(seen, unfollowed=self._unfollowed.look([feed.revision for feed in seen.applied.feeds]))
 
     def _overdue(self) -> float:
-        """Seconds for which a re-check has been due; negative before it is."""
+        """Return the seconds for which a re-check has been due; negative if none is."""
         resync = float(self.config.get("resync", 30.0))
         period = min(resync, POLLING) if self._mode() == "polling" else resync
         return _clock.monotonic() - self._looked_at - period

@@ -1,8 +1,8 @@
 """The transaction: read, load, verify, apply, publish.
 
-One turn at a time: whoever wants a look takes the turn, or finds that a turn that began later than the wish has just
-ended. Readers of settings never wait for a turn. No subscriber is called in one: publishing only leaves a note for the
-delivery.
+One transaction runs at a time. A request for a look runs a transaction, or shares one that began after the request.
+Readers of settings never wait for a transaction. No subscriber is called in a transaction: publishing only queues the
+version for the delivery.
 """
 
 from __future__ import annotations
@@ -35,61 +35,61 @@ from liveconfig.status import CandidateStatus
 
 S = TypeVar("S", bound=BaseSettings)
 
-RESTLESS_PAUSE = 1.0
-"""Seconds until a volume is looked at again that does not come to rest."""
+BUSY_PAUSE = 1.0
+"""Seconds until the next look at a volume that is written all the time."""
 
 
 class Engine(Generic[S]):
-    """Holds what is applied, and replaces it by what is better.
+    """Holds the configuration in use, and replaces it by newer ones.
 
     Args:
         loader: Makes instances.
-        origins: Tells whether a key that vanished mattered.
-        worker: Looks again later.
+        origins: Decides whether a removed key matters.
+        scheduler: Runs later looks.
 
     Raises:
-        StartupFailure: There is nothing to begin with.
+        StartupFailure: There is no valid configuration.
     """
 
-    def __init__(self, loader: Loader[S], origins: Origins, worker: Scheduler) -> None:
+    def __init__(self, loader: Loader[S], origins: Origins, scheduler: Scheduler) -> None:
         self.loader = loader
         self.origins = origins
-        self.intake = VolumesReader(loader)
+        self.reader = VolumesReader(loader)
         self.publish: Callable[[Version], None] = lambda _: None
         self.post: Callable[[Rejected], None] = lambda _: None
         self.recover: Callable[[Recovered], None] = lambda _: None
         self.rejections = Rejections()
         self.verifiers: tuple[Verifier, ...] = ()
-        self.verification = Verification(self._trials, self._apply, worker, _weak(self._decided))
+        self.verification = Verification(self._trials, self._apply, scheduler, _weak(self._decided))
         self._unread: tuple[Rejection, ...] = ()
         self._invalid: tuple[Rejection, ...] = ()
         self._unpublished: deque[Version] = deque()
-        self._again = DelayedCall(worker, self.look)
-        self._out_of_time = DelayedCall(worker, self._attend)
-        self._retry = DelayedCall(worker, self._attend)
-        self._restless = False
-        self.resting = True  # until somebody watches
-        self._unlooked = False  # candidates were dropped by `rest`: what is on disk is neither applied nor rejected
+        self._again = DelayedCall(scheduler, self.look)
+        self._out_of_time = DelayedCall(scheduler, self._attend)
+        self._retry = DelayedCall(scheduler, self._attend)
+        self._busy_too_long = False
+        self.paused = True  # until the volumes are watched
+        self._unlooked = False  # candidates were dropped by `pause`: what is on disk is neither applied nor rejected
         self.renew()
         began = _clock.monotonic()
-        self.in_use = AppliedState(self.intake.first_load(), began)
+        self.in_use = AppliedState(self.reader.first_load(), began)
         self._newest = Composition.of(self.applied)
         self._busy: frozenset[int] = frozenset()
         self._overrides = self.applied.overrides
 
     @property
     def applied(self) -> Loaded[S]:
-        """What is in use."""
+        """The configuration in use."""
         return self.in_use.loaded
 
     @property
     def version(self) -> Version:
-        """The same as a version."""
+        """The version of the configuration in use."""
         return self.in_use.version
 
     def renew(self) -> None:
-        """A new lock and nobody's turn: at the start, and in a forked child."""
-        self.intake.renew()
+        """Create the locks: at the start, and in a forked child."""
+        self.reader.renew()
         self._transactions = SingleFlight(self._look_again)
         self._delay: float | None = None
         self._again.forget()
@@ -100,29 +100,29 @@ class Engine(Generic[S]):
         self._planned: tuple[Loaded[S], tuple[Verifier, ...]] | None = None
 
     def resume(self) -> None:
-        """In a forked child: publish what another thread of the parent had applied and not published yet."""
+        """In a forked child: publish a version that a thread of the parent had applied but not published."""
         self.publish(self.version)
 
     def add_verifier(self, verifier: Verifier) -> None:
-        """Ask it before anything is applied from now on."""
+        """Add a verifier, which is called before the next change is applied."""
         self.verifiers = (*self.verifiers, verifier)
 
     def remove_verifier(self, verifier: Verifier) -> None:
-        """Ask it no more, and look again: what it rejected may be good for the others."""
+        """Remove a verifier, and look again: the other verifiers may accept what it rejected."""
         self.verifiers = tuple(each for each in self.verifiers if each is not verifier)
-        if not self.resting:
+        if not self.paused:
             self._again.later(0.0)
 
     # Looking
 
     def look(self, *, again: bool = False) -> bool:
-        """Look now, for the scheduler thread: without waiting for another look, which a validator may hold up.
+        """Look now, without waiting for another look, which a validator may block. For the scheduler thread.
 
         Args:
-            again: Try again what is rejected, though it is the same content.
+            again: Try rejected content again, even if it has not changed.
 
         Returns:
-            Whether it looked; if not, it looks again as soon as the other look is over.
+            Whether it looked; if not, it looks as soon as the other look has ended.
         """
         if self._transactions.is_inside() or sys.is_finalizing():
             self._look_again()
@@ -130,29 +130,29 @@ class Engine(Generic[S]):
         return self._transactions.enter(lambda: self._look_now(again))
 
     def _look_now(self, again: bool) -> bool:
-        self.intake.refresh(self.applied.feeds)
+        self.reader.refresh(self.applied.feeds)
         if not self._transactions.run_now(self._request(again=again, insist=False)):
             return False
         delay = self._delay
-        if delay is None and self._restless:
-            delay = RESTLESS_PAUSE
-        if delay is not None and not self.resting:
+        if delay is None and self._busy_too_long:
+            delay = BUSY_PAUSE
+        if delay is not None and not self.paused:
             self._again.later(delay)
         return True
 
     def looking_for(self) -> float | None:
-        """Seconds for which the longest look that is under way has been running; None if there is none."""
+        """Return the seconds for which the oldest running look has been running; None if none runs."""
         return self._transactions.longest()
 
     def _look_again(self) -> None:
-        if not self.resting:
+        if not self.paused:
             self._again.later(0.01)
 
     def reload(self, wait: bool) -> bool:
-        """Look now; with ``wait`` until a writer has finished and the verifiers have spoken.
+        """Look now; with ``wait``, return after the volumes are complete and the verifiers have decided.
 
         Returns:
-            Whether what is on disk is applied.
+            Whether the content of the volumes is applied.
         """
         if is_ending() and not self._transactions.is_free_within(1.0):  # nothing may hold up the end of the interpreter
             return False
@@ -161,7 +161,7 @@ class Engine(Generic[S]):
         pause = threading.Event()
         while (delay := self._look()) is not None:
             if not wait or self._transactions.is_inside():
-                if not self.resting:
+                if not self.paused:
                     self._again.later(delay)
                 break
             pause.wait(delay)
@@ -170,20 +170,20 @@ class Engine(Generic[S]):
         return self.is_settled()
 
     def is_settled(self) -> bool:
-        """Whether what was on disk at the last look is applied."""
+        """Whether the content that the last look found is applied."""
         return not self.rejections.standing() and not self.verification.candidates and not self._unlooked
 
     def verifying_for(self) -> float | None:
-        """Seconds for which there has been content that the verifiers have not decided on; None if there is none."""
+        """Return the seconds for which content has been waiting for verifiers; None if none waits."""
         began = [each.began for each in self.verification.candidates if each.undecided]
         return _clock.monotonic() - min(began) if began else None
 
     def unreadable(self) -> dict[int, Fault]:
-        """What is wrong with each volume that cannot be read or parsed, by index."""
+        """Return the fault of each volume that cannot be read or parsed, by index."""
         return {index: each.fault for each in self._unread for index in each.contents}
 
     def candidate_status(self) -> CandidateStatus | None:
-        """What is on disk and not applied: the oldest rejection that stands, else what is being verified."""
+        """Return the content that is not applied: the oldest standing rejection, else the candidate being verified."""
         rejected = next(iter(self.rejections.standing()), None)
         if rejected is not None:
             return CandidateStatus(rejected.generations, rejected.attempt, rejected.reason, rejected.held)
@@ -193,7 +193,7 @@ class Engine(Generic[S]):
         return CandidateStatus(candidate.composition.generations(candidate.waiting), candidate.rounds, None, ())
 
     def _wait_for_verdicts(self) -> None:
-        """Until no attempt is under way. A verifier that calls this waits for nobody."""
+        """Wait until no verifier runs. Called inside a verifier, it does not wait."""
         waited: set[Attempt] = set()
         while attempts := set(self.verification.attempts()) - waited:
             if any(each.thread is threading.current_thread() for each in attempts):
@@ -203,12 +203,12 @@ class Engine(Generic[S]):
             waited.add(attempt)
             self._settle()
 
-    def rest(self) -> None:
-        """Look no more by itself; a candidate is dropped, the next look makes a new one of it."""
-        self.resting = True
+    def pause(self) -> None:
+        """Stop all looks that nobody requests, and drop the candidates; the next look makes new ones."""
+        self.paused = True
         self._again.cancel()
         self._retry.cancel()
-        if self._transactions.is_free_within(1.0):  # a validator that hangs must not keep close() from returning
+        if self._transactions.is_free_within(1.0):  # a validator that hangs must not block close()
             self._transactions.run(self._drop_candidates)
 
     def _drop_candidates(self) -> None:
@@ -216,45 +216,45 @@ class Engine(Generic[S]):
         self._planned = None
         self.verification.drop()
 
-    def wake(self) -> None:
-        """Undo `rest`."""
-        self.resting = False
+    def unpause(self) -> None:
+        """Undo `pause`."""
+        self.paused = False
 
     # Transactions
 
     def in_transaction(self) -> bool:
-        """Whether the caller is in the middle of a look, as a validator is: whoever waits for that waits for it."""
+        """Whether the caller runs inside a look, as a validator does, so that it must not wait for one."""
         return self._transactions.is_inside()
 
     def _look(self) -> float | None:
-        """Read, then run a transaction, or share one. Returns after how many seconds to look again."""
+        """Read, then run or share a transaction. Return the seconds until the next look, or None."""
         if self._transactions.is_inside():
             return 0.01
         return self._transactions.enter(self._read_and_look)
 
     def _read_and_look(self) -> float | None:
-        # Not in the transaction: a volume whose file calls do not return holds up this caller, and no other look.
-        self.intake.refresh(self.applied.feeds)
+        # Outside the transaction: a file call that does not return blocks this caller, and no other look.
+        self.reader.refresh(self.applied.feeds)
         self._transactions.run(self._request(again=True, insist=True))
         return self._delay
 
     def _request(self, *, again: bool, insist: bool) -> Callable[[], None]:
-        """A transaction that takes in what was read, unless another one does that which begins from now on."""
+        """Return a transaction that processes what was read, unless another one that begins from now on does so."""
         number = self._transactions.draw()
 
-        def take_in() -> None:
-            wanted = insist or not self.resting  # a hint that comes late, to settings that were closed, is not
+        def update() -> None:
+            wanted = insist or not self.paused  # a late hint to closed settings is ignored
             if wanted and not self._transactions.is_served(number):
                 newest = self._transactions.newest(number)
-                self._delay = self._take_in(again, insist)
+                self._delay = self._update(again, insist)
                 self._transactions.serve(newest)
 
-        return partial(self._reporting, take_in)
+        return partial(self._reporting, update)
 
     def _reporting(self, work: Callable[[], None]) -> None:
-        """Do the work of a transaction, and publish what came of it before the transaction is over.
+        """Do the work of a transaction, and publish its results before it ends.
 
-        So versions go out in their order, and whoever shared the transaction finds everything published.
+        So versions are published in order, and everything is published when a shared transaction ends.
         """
         try:
             work()
@@ -262,7 +262,7 @@ class Engine(Generic[S]):
             self._report()
 
     def _report(self) -> None:
-        """Publish what came of a turn: rejections, the version, then the ends of rejections."""
+        """Publish the results of a transaction: rejections, the version, then the ends of rejections."""
         found = [*self._unread, *self._invalid, *self.verification.rejections()]
         self.rejections.update(found, self.verification.undecided())
         self.in_use.complete()
@@ -279,34 +279,34 @@ class Engine(Generic[S]):
         self.recover(Recovered(self.version.number, generations, _clock.now(), after))
 
     def _schedule(self) -> None:
-        """Have the verifiers asked again when the next round is due."""
+        """Schedule the next round of verification."""
         due = self.verification.schedule(self.rejections)
         self._retry.cancel()
-        if due is not None and not self.resting:
+        if due is not None and not self.paused:
             self._retry.later(max(0.0, due - _clock.monotonic()))
 
-    def _take_in(self, again: bool, insist: bool) -> float | None:
+    def _update(self, again: bool, insist: bool) -> float | None:
         began = _clock.monotonic()
-        taken = self.intake.look(self.applied.feeds)
-        self._unread = taken.rejections
-        self._restless, self._unlooked = taken.restless, False
-        self._busy = self._with_what_waits_for(taken.waiting)
-        newest = Composition(taken.feeds, self._overrides).taking(self._busy, Composition.of(self.applied))
-        if not self._is_planned(newest) or (again and not taken.waiting):
-            self._planned = None  # first: a signal handler may raise in between
+        result = self.reader.look(self.applied.feeds)
+        self._unread = result.rejections
+        self._busy_too_long, self._unlooked = result.busy_too_long, False
+        self._busy = self._with_what_waits_for(result.waiting)
+        newest = Composition(result.feeds, self._overrides).taking(self._busy, Composition.of(self.applied))
+        if not self._is_planned(newest) or (again and not result.waiting):
+            self._planned = None  # first, because a signal handler may raise in between
             self._newest = newest
             self._plan(began)
             if insist:
                 self.verification.begin_rounds()
         self.verification.begin_rounds(due=began)
         self._proceed(began)
-        return taken.delay
+        return result.delay
 
     def _with_what_waits_for(self, busy: Iterable[int]) -> frozenset[int]:
-        """The volumes that are being written, and what waits together with them.
+        """Return the volumes that are being written, and the parts that wait together with them.
 
-        It is not known what they hold. They stay as they are until that is known: nothing of them is applied, and
-        nothing that is rejected or waits for verifiers is forgotten.
+        Their content is unknown. Until it is known, nothing of them is applied, and their rejections and candidates
+        stay.
         """
         parts = frozenset(busy)
         together = [
@@ -323,19 +323,19 @@ class Engine(Generic[S]):
         return Trials(self.loader, self.origins, self.applied, self.verifiers)
 
     def _is_planned(self, newest: Composition) -> bool:
-        """Whether nothing has changed since it was last decided what to apply."""
+        """Whether nothing has changed since the last plan."""
         if self._planned is None or newest.changed_from(self._newest):
             return False
         applied, verifiers = self._planned
         return applied is self.applied and verifiers is self.verifiers
 
     def _plan(self, began: float) -> None:
-        """Apply what can be applied now; the rest is rejected, or waits for the verifiers."""
+        """Apply what can be applied now, and reject or verify the rest."""
         self._planned = None
         trials, newest = self._trials(), self._newest
         free = trials.isolate(newest, verified=True)
         if free.invalid and (watched := all_parts(free.watched) | trials.watched_alone(newest, free.invalid)):
-            # What is not valid together with content that has yet to be verified may be valid without it.
+            # Parts that are invalid together with unverified content may be valid without it.
             free = trials.isolate(newest.taking(watched, trials.base), verified=True)
         if free.rest.changed_from(trials.base):
             self._apply(trials.load(free.rest), began)
@@ -347,7 +347,7 @@ class Engine(Generic[S]):
         self._planned = (self.applied, self.verifiers)
 
     def _proceed(self, began: float) -> None:
-        """Apply and reject by the verdicts that there are; what is applied decides what else can be."""
+        """Apply and reject according to the verdicts; plan again after each application."""
         while self.verification.proceed():
             self._plan(began)
 
@@ -361,19 +361,19 @@ class Engine(Generic[S]):
     # Verdicts
 
     def _decided(self, by_time: bool) -> None:
-        """An attempt has a verdict: on its own thread, or on the worker because its time is up."""
+        """Handle a verdict. Called on the thread of the attempt, or on the scheduler thread after a timeout."""
         if by_time:
             self._out_of_time.later(0.0)
         else:
             self._settle()
 
     def _settle(self) -> None:
-        """Apply and reject by the verdicts that there are."""
+        """Apply and reject according to the verdicts."""
         settle = partial(self._reporting, lambda: self._proceed(_clock.monotonic()))
         self._transactions.enter(lambda: self._transactions.run(settle))
 
     def _attend(self) -> None:
-        """The same, and what is due, for the scheduler thread: a transaction under way looks again when it is over."""
+        """Begin the rounds that are due, and apply and reject. For the scheduler thread, which does not wait."""
 
         def attend() -> None:
             self.verification.begin_rounds(due=_clock.monotonic())
@@ -384,7 +384,7 @@ class Engine(Generic[S]):
     # Overrides
 
     def override(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
-        """Put other overrides above all sources, and look."""
+        """Replace the overrides, and look."""
         self._transactions.run(partial(self._override, change))
         self.reload(wait=True)
 
@@ -392,9 +392,9 @@ class Engine(Generic[S]):
         self._overrides = change(self._overrides)
 
     def revert(self, feeds: Feeds) -> None:
-        """Go back to what the volumes gave before; what they give now was good under an override only.
+        """Go back to earlier content of the volumes; their present content was valid only under an override.
 
-        It was in use already, so no verifier is asked.
+        That content was in use already, so no verifier is called.
         """
         revert = partial(self._reporting, partial(self._revert, feeds))
         self._transactions.enter(lambda: self._transactions.run(revert))
@@ -409,7 +409,7 @@ class Engine(Generic[S]):
 
 
 def _weak(method: Callable[[bool], None]) -> Callable[[bool], None]:
-    """The same method; what holds it does not keep its object alive."""
+    """Return a function that calls a method without keeping its object alive."""
     reference = weakref.WeakMethod(method)
 
     def call(argument: bool) -> None:

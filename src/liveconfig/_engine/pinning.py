@@ -1,4 +1,4 @@
-"""Pinned snapshots, found through a context variable."""
+"""Pinned snapshots, stored in a context variable."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from liveconfig._engine.state import AppliedState
 
 S = TypeVar("S", bound=BaseSettings)
 
-# Of the whole process, because a context keeps every variable that it has seen alive; it holds what each context set.
+# One variable for the whole process, because a context keeps every variable that was set in it alive.
 _entries: contextvars.ContextVar[tuple[_Entry, ...]] = contextvars.ContextVar("liveconfig_pins", default=())
 
 
 class _Entry:
-    """One entry into a pin. It works until it is left, also for tasks that inherited its context."""
+    """One entry into a pin. It holds until it is left, also for tasks that inherited its context."""
 
     __slots__ = ("owner", "pin", "snapshot")
 
     def __init__(self, owner: AppliedState[Any], pin: Pin[Any], snapshot: Any) -> None:
         self.owner = owner
         self.pin = pin
-        self.snapshot = snapshot  # None once it is left
+        self.snapshot = snapshot  # None after it was left
 
 
 class Pin(Generic[S]):
-    """What ``with settings.live.pinned()`` enters. It may be entered several times, in several threads and tasks."""
+    """The context manager of `Live.pinned`. It may be entered several times, in several threads and tasks."""
 
     __slots__ = ("_open", "_owner")
 
@@ -37,11 +37,11 @@ class Pin(Generic[S]):
         self._open: list[_Entry] = []
 
     def __enter__(self) -> S:
-        # An inner one holds what the outer one holds, on its own account: a task may stay in it for longer.
+        # A nested pin has an entry of its own for the same snapshot: a task may stay in it for longer.
         outer: S | None = None
-        if entries := _entries.get():  # as a rule there is none, and each request pays for what is done here
+        if entries := _entries.get():  # usually there is none, and this runs for each request
             outer = pinned(self._owner)
-            # One that was left in another context stays in this one.
+            # An entry that was left in another context is still listed here.
             entries = tuple(entry for entry in entries if entry.snapshot is not None)
         snapshot = self._owner.state[0].snapshot if outer is None else outer
         entry = _Entry(self._owner, self, snapshot)
@@ -54,7 +54,7 @@ class Pin(Generic[S]):
     ) -> None:
         entries = _entries.get()
         here = (entry for entry in reversed(entries) if entry.pin is self and entry.snapshot is not None)
-        # Some frameworks leave in another context than they entered: there it stays, and holds nothing any more.
+        # Some frameworks leave in another context than they entered: the entry stays listed there, and holds nothing.
         entry = next(here, None) or self._open[-1]
         self._open.remove(entry)
         entry.snapshot = None
@@ -62,7 +62,7 @@ class Pin(Generic[S]):
 
 
 def pinned(owner: AppliedState[S]) -> S | None:
-    """The snapshot that the running context has pinned for ``owner``, the outermost one; None if there is none."""
+    """Return the snapshot that the outermost pin of this context holds for ``owner``; None if there is none."""
     for entry in _entries.get():
         snapshot: S | None = entry.snapshot  # read once: another thread may leave it
         if entry.owner is owner and snapshot is not None:

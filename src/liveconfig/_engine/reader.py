@@ -1,6 +1,6 @@
-"""Reads all volumes of one settings object; a fault of one volume does not stop the others.
+"""The readers of all volumes of one settings object; a fault of one volume does not stop the others.
 
-A fault of reading or parsing holds back its own volume only; the others move on.
+A fault in reading or parsing holds back its own volume only.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ S = TypeVar("S", bound=BaseSettings)
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What one look at all volumes gave.
+    """The result of one look at all volumes.
 
     Attributes:
-        feeds: The newest of each volume that could be read and parsed, the known one of the others.
+        feeds: The newest feed of each volume that could be read and parsed, the known one of the others.
         rejections: The volumes that cannot be read or parsed.
-        delay: Seconds after which to look again, because somebody is writing; None if nobody is.
+        delay: Seconds until the next look, because a volume is being written; None if none is.
         waiting: The volumes that are being written.
-        restless: Whether somebody has been writing for so long that it counts as a fault.
+        busy_too_long: Whether a volume has been written for so long that this counts as a fault.
     """
 
     feeds: Feeds
     rejections: tuple[Rejection, ...]
     delay: float | None
     waiting: tuple[int, ...] = ()
-    restless: bool = False
+    busy_too_long: bool = False
 
 
 class VolumesReader(Generic[S]):
@@ -47,7 +47,7 @@ class VolumesReader(Generic[S]):
         self.readers = tuple(VolumeReader(volume.path) for volume in loader.volumes)
 
     def first_load(self) -> Loaded[S]:
-        """What the volumes and all else give at the start; waits for writers.
+        """Return the first configuration; wait while a volume is being written.
 
         Raises:
             StartupFailure: Something cannot be read, parsed or validated.
@@ -55,11 +55,11 @@ class VolumesReader(Generic[S]):
         feeds: list[Feed] = []
         faults: list[Fault] = []
         for index, reader in enumerate(self.readers):
-            taken = self._one(index, _patiently(reader), None)
-            if isinstance(taken, Fault):
-                faults.append(taken)
+            outcome = self._one(index, _patiently(reader), None)
+            if isinstance(outcome, Fault):
+                faults.append(outcome)
             else:
-                feeds.append(taken)
+                feeds.append(outcome)
         if faults:
             raise StartupFailure(tuple(faults))
         loaded = self._loader.load(tuple(feeds), None, ())
@@ -68,17 +68,17 @@ class VolumesReader(Generic[S]):
         return loaded
 
     def renew(self) -> None:
-        """In a forked child: readers that no thread of the parent holds."""
+        """In a forked child: create the locks of the readers again."""
         for reader in self.readers:
             reader.renew()
 
     def refresh(self, known: Feeds) -> None:
-        """Read every volume that is not as it is known: all file calls of a look."""
+        """Read every volume that has changed. All file calls of a look are made here."""
         for reader, feed in zip(self.readers, known, strict=True):
             reader.refresh(feed.revision)
 
     def look(self, known: Feeds) -> ReadResult:
-        """What was there at the newest `refresh`, by any thread, beside what is known."""
+        """Return the result of the newest `refresh` of any thread."""
         feeds, rejections, delays = list(known), [], {}
         for index, reader in enumerate(self.readers):
             try:
@@ -86,14 +86,14 @@ class VolumesReader(Generic[S]):
             except VolumeBusy as not_yet:
                 delays[index] = not_yet.delay
                 continue
-            taken = known[index] if read is None else self._one(index, read, known[index])
-            if isinstance(taken, Fault):
-                rejections.append(Rejection(taken, {index: _content(read, taken)}))
+            outcome = known[index] if read is None else self._one(index, read, known[index])
+            if isinstance(outcome, Fault):
+                rejections.append(Rejection(outcome, {index: _content(read, outcome)}))
             else:
-                feeds[index] = taken
-        restless = any(reader.restless for reader in self.readers)
+                feeds[index] = outcome
+        busy_too_long = any(reader.busy_too_long for reader in self.readers)
         delay = min(delays.values(), default=None)
-        return ReadResult(tuple(feeds), tuple(rejections), delay, tuple(delays), restless)
+        return ReadResult(tuple(feeds), tuple(rejections), delay, tuple(delays), busy_too_long)
 
     def _one(self, index: int, read: Revision | Fault, known: Feed | None) -> Feed | Fault:
         if isinstance(read, Fault):
@@ -107,7 +107,7 @@ class VolumesReader(Generic[S]):
 
 
 def _content(read: Revision | Fault | None, fault: Fault) -> object:
-    """What makes it the same fault at the next look."""
+    """Return what identifies the same fault at the next look."""
     return (read.mode, read.files) if isinstance(read, Revision) else (fault.generations, fault.reason)
 
 

@@ -12,11 +12,12 @@ from liveconfig.events import Rejected
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejection:
-    """What keeps some volumes from being applied, as one try found it.
+    """A reason why some volumes are not applied, as one attempt found it.
 
     Attributes:
-        fault: What is wrong.
-        contents: What each volume that waits holds, by its index: what makes it the same bad content at the next try.
+        fault: The reason.
+        contents: The content of each volume that waits, by index. It identifies the same bad content at the next
+            attempt.
     """
 
     fault: Fault
@@ -28,9 +29,9 @@ class Standing:
     """A rejection that has not ended.
 
     Attributes:
-        event: As it was published.
-        found: The newest try.
-        attempt: How many tries there were.
+        event: The published event.
+        found: The newest attempt.
+        attempt: The number of attempts.
     """
 
     event: Rejected
@@ -38,7 +39,7 @@ class Standing:
     attempt: int = 1
 
     def present(self) -> Rejected:
-        """The rejection as it is now: with the reason of the newest try and the count of all."""
+        """Return the event with the reason of the newest attempt and the present count."""
         fault = self.found.fault
         return replace(
             self.event,
@@ -50,7 +51,7 @@ class Standing:
         )
 
     def is_about(self, found: Rejection) -> bool:
-        """Whether a try found the same content bad, at the same stage."""
+        """Whether an attempt rejected the same content at the same stage."""
         return self.found.fault.stage == found.fault.stage and self.found.contents == found.contents
 
 
@@ -64,33 +65,34 @@ class _State:
 
 
 class Rejections:
-    """What stands rejected, oldest first, and what is to be published of it.
+    """The standing rejections, oldest first, and the events to publish about them.
 
-    It is changed in a transaction alone, as a whole: others read it meanwhile, and a signal handler may raise anywhere.
+    They are replaced as a whole, in a transaction only: others read them meanwhile, and a signal handler may raise
+    anywhere.
     """
 
     def __init__(self) -> None:
         self._state = _State()
 
     def standing(self) -> tuple[Rejected, ...]:
-        """The standing rejections, oldest first, each with its present count of attempts."""
+        """Return the standing rejections, oldest first, each with its present count of attempts."""
         return tuple(each.present() for each in self._state.standing)
 
     def newest(self) -> Rejected | None:
-        """The newest rejection, standing or not, with its present count of attempts."""
+        """Return the newest rejection, standing or not, with its present count of attempts."""
         newest = self._state.newest
         return None if newest is None else newest.present()
 
     def attempts(self, found: Rejection) -> int:
-        """How often the content of a rejection that stands was tried."""
+        """Return how often the content of a standing rejection was tried."""
         return next((each.attempt for each in self._state.standing if each.found is found), 1)
 
     def update(self, found: Iterable[Rejection], undecided: Mapping[int, object]) -> None:
-        """Replace what stands.
+        """Replace the standing rejections.
 
         Args:
-            found: What is rejected now. One that is known is a new try, unless it is the very same object.
-            undecided: What the volumes hold that the verifiers have not decided on yet, by index.
+            found: The present rejections. A known one counts as a new attempt, unless it is the same object.
+            undecided: The content of the volumes that verifiers have not decided on yet, by index.
         """
         state = self._state
         known = [*state.standing, *state.suspended]

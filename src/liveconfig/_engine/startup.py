@@ -39,14 +39,15 @@ _log = logging.getLogger("liveconfig")
 def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any] | None, LiveConfigError]:
     """Load a settings object: its core, or the error to raise.
 
-    The error is made here and raised elsewhere, so that neither its context nor a frame on its way leads to a value.
+    The error is created here and raised elsewhere, so that neither its context nor a frame of its traceback leads to a
+    value.
 
     Args:
         cls: The settings class.
-        given: The arguments of the constructor; emptied.
+        given: The arguments of the constructor; the mapping is emptied.
     """
     try:
-        cls.model_rebuild(raise_errors=False)  # of a class that was made before those it names
+        cls.model_rebuild(raise_errors=False)  # the class was created before the classes that it names
         check_complete(cls)
         arguments = split_arguments(cls, given)
         chosen = choose_volumes(cls.model_config.get("volumes", ()), arguments.volumes, _variable())
@@ -69,7 +70,7 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
 
 
 def has_arguments(core: Core[Any], given: dict[str, Any]) -> bool:
-    """Whether a constructor call has the arguments with which a settings object was loaded; they are emptied."""
+    """Whether a constructor call has the same arguments as the loaded settings object; the mapping is emptied."""
     try:
         return core.loader.sources.arguments.equal(split_arguments(core.loader.cls, given))
     except LiveConfigError:
@@ -92,7 +93,7 @@ def _sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sources | N
 def _attempt(
     cls: type[BaseSettings], chosen: ChosenVolumes, sources: Sources
 ) -> tuple[Core[Any] | None, LiveConfigError]:
-    """A core from what is on the volumes now, or why there is none."""
+    """Return a core for the present content of the volumes, or the reason why there is none."""
     if problem := volume_error(chosen.volumes):
         return None, VolumeError(f"{cls.__name__}: {problem}")
     core, reason = None, LiveConfigError()
@@ -110,7 +111,7 @@ def _attempt(
 
 
 def _await_change(volumes: tuple[Volume, ...], seconds: float) -> None:
-    """Wait until something has changed on the volumes; at most one second, for what cannot be seen from outside."""
+    """Wait until a volume has changed, for at most one second: not every change is visible from outside."""
     seen, pause = _fingerprints(volumes), threading.Event()
     until = _clock.monotonic() + min(seconds, 1.0)
     while (left := until - _clock.monotonic()) > 0 and seen == _fingerprints(volumes):
@@ -126,7 +127,7 @@ def _variable() -> str:
 
 
 def _report_ignored(cls: type[BaseSettings], chosen: ChosenVolumes) -> None:
-    """Log the pairs of `LIVECONFIG_VOLUMES` that this class does not use."""
+    """Log the pairs of ``LIVECONFIG_VOLUMES`` that this class does not use."""
     for path in chosen.ignored:
         text = f"{cls.__name__}: ignored the pair for {path} in {VOLUMES_VARIABLE}: this class has no such volume"
         _log.info("%s", text)
@@ -134,7 +135,7 @@ def _report_ignored(cls: type[BaseSettings], chosen: ChosenVolumes) -> None:
             _warn_of_pair(path)
 
 
-@functools.cache  # once a process
+@functools.cache  # once for each process
 def _warn_of_pair(path: str) -> None:
     _log.warning(
         "%s contains a pair for %s, but no settings class of this process has a volume with this path: correct the "

@@ -18,12 +18,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class AppliedState(Generic[S]):
-    """Changed in a transaction alone, read by anybody.
+    """The configuration in use. It is changed in a transaction only, and read by any thread.
 
     Attributes:
-        state: The configuration and its version, in one store: who reads it has a pair that belongs together.
-        instance: Gives the live object, unless nobody refers to it any more.
-        loaded_at: When the first version became visible.
+        state: The configuration and its version, stored together, so that a reader gets a consistent pair.
+        instance: Returns the live object; None after it was collected.
+        loaded_at: When the first version was applied.
     """
 
     def __init__(self, loaded: Loaded[S], began: float) -> None:
@@ -34,29 +34,29 @@ class AppliedState(Generic[S]):
 
     @property
     def loaded(self) -> Loaded[S]:
-        """The configuration."""
+        """The configuration in use."""
         return self.state[0]
 
     @property
     def version(self) -> Version:
-        """The same as what is published."""
+        """The version that is published for it."""
         return self.state[1]
 
-    def stands_at(self, places: Sequence[Fingerprint | None]) -> bool:
-        """Whether what was seen of every volume is what this was made of."""
+    def matches(self, places: Sequence[Fingerprint | None]) -> bool:
+        """Whether the fingerprints of all volumes are those of the configuration in use."""
         return [place and place.token for place in places] == [each.revision.token for each in self.loaded.feeds]
 
     def replace(self, loaded: Loaded[S], began: float) -> None:
-        """Make another configuration visible: the version and the snapshot first, then the live object."""
+        """Apply another configuration: store the version and the snapshot first, then update the live object."""
         self.state = (loaded, _version(loaded, self.version.number + 1, began))
         if self.show():
             _clock.give_way()
 
     def adopt(self, loaded: Loaded[S]) -> None:
-        """Make a configuration visible in which no field differs, under the same version.
+        """Apply a configuration in which no field differs, under the same version.
 
-        ``==`` need not see everything: the order of a mapping, or ``1.00`` in place of ``1.0``. Snapshots that were
-        handed out stay as they are.
+        ``==`` does not see everything: the order of a mapping, or ``1.00`` instead of ``1.0``. Existing snapshots do
+        not change.
         """
         if loaded.snapshot is self.loaded.snapshot:
             self.state = (loaded, self.version)
@@ -65,7 +65,7 @@ class AppliedState(Generic[S]):
             self.show()
 
     def show(self) -> bool:
-        """Have the live object show it. Returns whether there is one."""
+        """Update the live object. Return whether there is one."""
         instance, snapshot = self.instance(), self.loaded.snapshot
         if instance is not None:
             swap(instance, snapshot)
@@ -73,7 +73,7 @@ class AppliedState(Generic[S]):
         return instance is not None
 
     def complete(self) -> None:
-        """Have the live object show it, if a signal handler raised in the middle of that."""
+        """Update the live object, if a signal handler raised in the middle of an earlier update."""
         if self._shown is not self.loaded.snapshot:
             self.show()
 

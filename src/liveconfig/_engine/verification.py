@@ -1,4 +1,4 @@
-"""Brings candidates before the verifiers, and applies or holds back what they were asked about."""
+"""The verification of candidates: calls the verifiers, and applies or holds back the parts that they decided on."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class Verification(Generic[S]):
-    """The verifiers of one settings object, and the candidates that wait for them. Changed in a transaction alone.
+    """The candidates of one settings object that wait for verifiers. They are changed in a transaction only.
 
     Args:
-        trials: Makes trials on top of what is in use.
-        apply: Puts a configuration in use; the second argument says when the reading of it began.
-        worker: Counts the time of verifiers.
-        ended: Called when an attempt has a verdict; see `Attempt`.
+        trials: Creates trials based on the configuration in use.
+        apply: Applies a configuration; the second argument is the time when its reading began.
+        scheduler: Runs the timeouts of verifiers.
+        ended: Called after an attempt has a verdict; see `Attempt`.
     """
 
     def __init__(
         self,
         trials: Callable[[], Trials[S]],
         apply: Callable[[Loaded[S], float], None],
-        worker: Scheduler,
+        scheduler: Scheduler,
         ended: Callable[[bool], None],
     ) -> None:
         self.candidates: tuple[Candidate, ...] = ()
         self._trials = trials
         self._apply = apply
-        self._worker = worker
+        self._scheduler = scheduler
         self._ended = ended
 
     def replace(self, newest: Composition, trials: Trials[S], began: float, busy: frozenset[int]) -> None:
-        """Have these changes verified, and nothing else. A part that waits with the same content keeps waiting.
+        """Verify these changes and nothing else. A part that waits with the same content keeps its progress.
 
         Args:
             newest: A valid composition.
-            trials: On top of what is in use.
+            trials: Trials based on the configuration in use.
             began: When the reading of it began.
-            busy: The parts of which it is not known what they hold now: what waits of them stays, and is not applied.
+            busy: The parts whose content is unknown: their candidates stay and are not applied.
         """
         for each in self.candidates:
             each.suspended = bool(each.waiting & busy)
@@ -69,7 +69,7 @@ class Verification(Generic[S]):
                 candidate.drop()
 
     def _groups(self, newest: Composition, trials: Trials[S]) -> list[frozenset[int]]:
-        """The changed parts: together if a verifier watches several, or if some can be applied only together."""
+        """Group the changed parts that one verifier watches, or that can be applied only together."""
         watched = [each.parts for each in trials.questions(newest)] if newest.changed_from(trials.base) else []
         alone = newest.changed_from(trials.base).difference(*watched)
 
@@ -86,37 +86,37 @@ class Verification(Generic[S]):
         return [*groups, needy] if needy else groups
 
     def drop(self) -> None:
-        """Wait for nothing more."""
+        """Drop all candidates."""
         candidates, self.candidates = self.candidates, ()
         for candidate in candidates:
             candidate.drop()
 
     def forget(self) -> None:
-        """In a forked child: the attempts run in the parent."""
+        """In a forked child: drop all candidates, because their attempts run in the parent."""
         self.candidates = ()
 
     # What waits
 
     def attempts(self) -> Iterator[Attempt]:
-        """The attempts under way."""
+        """Return the running attempts."""
         return (candidate.attempt for candidate in self.candidates if candidate.attempt is not None)
 
     def undecided(self) -> dict[int, object]:
-        """What the verifiers have not decided on yet, by the index of the part."""
+        """Return the content that the verifiers have not decided on yet, by the index of the part."""
         contents = (each.composition.contents(each.undecided) for each in self.candidates)
         return {index: content for each in contents for index, content in each.items()}
 
     def rejections(self) -> list[Rejection]:
-        """What the verifiers rejected."""
+        """Return the rejections by verifiers."""
         return [each for candidate in self.candidates for each in candidate.rejections]
 
     # Rounds
 
     def begin_rounds(self, *, due: float | None = None) -> None:
-        """Ask again about what was rejected.
+        """Verify rejected content again.
 
         Args:
-            due: Only what is due by then; None for everything.
+            due: Only candidates that are due by then; None for all.
         """
         for candidate in self.candidates:
             late = due is None or (candidate.retry_at is not None and candidate.retry_at <= due)
@@ -124,7 +124,7 @@ class Verification(Generic[S]):
                 candidate.begin_round()
 
     def schedule(self, rejections: Rejections) -> float | None:
-        """Set when what was rejected is tried again. Returns when the first is due; None if nothing is."""
+        """Schedule the next attempts for rejected content. Return when the first is due; None if none is."""
         for candidate in self.candidates:
             if candidate.is_idle and candidate.retry_at is None and candidate.rejections:
                 attempts = min(rejections.attempts(each) for each in candidate.rejections)
@@ -133,7 +133,7 @@ class Verification(Generic[S]):
         return min((retry_at for retry_at in known if retry_at is not None), default=None)
 
     def proceed(self) -> bool:
-        """Take each candidate as far as it goes without waiting, until something is applied. Returns whether it was."""
+        """Advance each candidate without waiting, until one is applied. Return whether one was."""
         return any(self._proceed(candidate) for candidate in self.candidates if not candidate.suspended)
 
     def _proceed(self, candidate: Candidate) -> bool:
@@ -151,7 +151,7 @@ class Verification(Generic[S]):
                 return False
 
     def _ask(self, candidate: Candidate, parts: frozenset[int]) -> bool:
-        """Ask about some parts on top of what is in use, or apply what was accepted. Returns whether it was applied."""
+        """Verify some parts, or apply them if they are accepted already. Return whether they were applied."""
         trials = self._trials()
         tried = trials.base.taking(parts, candidate.composition)
         if not parts or not self._load(candidate, parts, tried, trials):
@@ -161,16 +161,16 @@ class Verification(Generic[S]):
         verifiers = [each for each in trials.concerned(snapshot) if not candidate.is_accepted_by(each, snapshot)]
         if verifiers:
             candidate.attempt = Attempt(verifiers, snapshot, self._ended)
-            candidate.attempt.start(self._worker)
+            candidate.attempt.start(self._scheduler)
             return False
         self._apply(candidate.loaded, candidate.began)
         candidate.applied()
         return True
 
     def _load(self, candidate: Candidate, parts: frozenset[int], tried: Composition, trials: Trials[S]) -> bool:
-        """Load what would be applied. Returns whether it may be."""
+        """Load the configuration with some parts. Return whether it is valid."""
         if candidate.base is trials.applied and candidate.asked == parts:
-            return True  # the very object that the verifiers were given
+            return True  # the object that the verifiers got
         candidate.asked = parts
         problems = trials.problems(tried)
         if not problems:
@@ -195,7 +195,7 @@ class Verification(Generic[S]):
             return
         candidate.accept(verdict.accepted)
         if verdict.verifier is None:
-            candidate.queue.appendleft(candidate.asked)  # to be applied, unless others have to be asked by now
+            candidate.queue.appendleft(candidate.asked)  # to be applied, unless more verifiers have to accept
         elif not candidate.split(verdict):
             self._reject(candidate, verdict)
 
@@ -215,7 +215,7 @@ class Verification(Generic[S]):
     def _rejected_parts(
         self, tried: Composition, asked: frozenset[int], verifier: Verifier, trials: Trials[S]
     ) -> frozenset[int]:
-        """The parts that a verifier watches; all, if the others cannot be applied without them."""
+        """Return the parts that a verifier watches; all, if the others cannot be applied without them."""
         parts = asked if verifier.watches_everything else trials.watched(tried, verifier)
         return asked if trials.problems(trials.base.taking(asked - parts, tried)) else parts
 

@@ -1,4 +1,4 @@
-"""Verifiers: user code that checks a candidate before it is applied, on a thread of its own."""
+"""Verifiers: functions of the user that check a candidate before it is applied, on a separate thread."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from liveconfig._watching import Scheduler, Timer, is_ending, start_thread
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
-"""Calls of one verifier that may hang at one time."""
+"""The largest number of calls of one verifier that may hang at one time."""
 
 LOOK_AT_THREAD = 0.02
-"""Seconds between two looks at a thread for whose verdict somebody waits."""
+"""Seconds between two checks whether a thread has a verdict."""
 
 _log = logging.getLogger("liveconfig")
 
 
 class Verifier:
-    """A user's check, and the value that it is about.
+    """A check function of the user, and the value that it watches.
 
     Args:
-        check: Called with a candidate.
-        select: The value; None for everything.
+        check: The function, called with a candidate.
+        select: Returns the value; None for everything.
         timeout: Seconds that one call may take.
     """
 
@@ -45,20 +45,20 @@ class Verifier:
         self.name = name_of(check)
         self._select = select
         self._logged: str | None = None
-        # The calls that have not returned: process and thread, and the candidate of each.
+        # The calls that have not returned: the candidate by process and thread.
         self._inside: dict[tuple[int, threading.Thread], BaseModel] = {}
 
     @property
     def watches_everything(self) -> bool:
-        """Whether it is asked about every change."""
+        """Whether it is called for every change."""
         return self._select is None
 
     def enter(self, candidate: BaseModel) -> str | None:
-        """The caller is about to call it; or why it must not be called now.
+        """Register a call on this thread. Return why the verifier must not be called now, or None.
 
-        A call about another value that has not returned does not keep it from being called.
+        A call with another value that has not returned does not prevent a new call.
         """
-        here = os.getpid()  # what runs in the parent of a forked child is not called there
+        here = os.getpid()  # a call of the parent does not count in a forked child
         self._inside = {
             (process, thread): content
             for (process, thread), content in list(self._inside.items())
@@ -72,28 +72,28 @@ class Verifier:
         return None
 
     def leave(self) -> None:
-        """The caller's call has returned."""
+        """Unregister the call of this thread."""
         self._inside.pop((os.getpid(), threading.current_thread()), None)
 
     def log(self, settings: str, text: str | None) -> None:
-        """Log what it raised, once as long as it is the same; None: it raised nothing."""
+        """Log an exception of the verifier, once while it is the same; None: it raised nothing."""
         if text is not None and text != self._logged:
             _log.error("%s: verifier %s raised: %s", settings, self.name, text)
         self._logged = text
 
     def concerns(self, old: BaseModel, new: BaseModel) -> bool:
-        """Whether its value differs; with a selector that raises, it does: nothing is applied unverified."""
+        """Whether its value differs. True if the selector raises, so that nothing is applied unverified."""
         if self._select is None:
             return not equal(old, new)
         try:
             return not same(self._select(old), self._select(new))
-        except BaseException as error:  # a user's selector
+        except BaseException as error:  # a selector of the user
             if came_by_signal(error):
                 raise
             return True
 
     def fields(self, old: BaseModel, new: BaseModel) -> tuple[str, ...]:
-        """The changed fields that it is about: each of them, changed alone, changes its value."""
+        """Return the changed fields that change its value, each changed alone."""
         names = [change.field for change in diff(old, new, 0) if change.field]
         if self._select is None:
             return tuple(names)
@@ -102,7 +102,7 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of an attempt; without a reason, every verifier accepted the candidate.
+    """The result of an attempt; without a reason, all verifiers accepted the candidate.
 
     Attributes:
         reason: Why the candidate is rejected.
@@ -116,12 +116,12 @@ class Verdict:
 
 
 class Attempt:
-    """One call of some verifiers with one candidate, on a thread of its own.
+    """One call of some verifiers with one candidate, on a separate thread.
 
     Args:
         verifiers: The verifiers, in the order in which they are called.
-        candidate: The snapshot that they are given.
-        ended: Called once there is a verdict: on the attempt's thread, or by the worker when the time is up.
+        candidate: The snapshot that they get.
+        ended: Called after the verdict: on the attempt's thread, or by the scheduler after a timeout.
 
     Attributes:
         verdict: The result; None while a verifier runs.
@@ -134,32 +134,32 @@ class Attempt:
         self._candidate = candidate
         self._ended = ended
         self._timer: Timer | None = None
-        self._lock = threading.RLock()  # a signal handler may come back in
+        self._lock = threading.RLock()  # a signal handler may enter it again
         self._abandoned = False
         self.thread = threading.Thread(target=self._run, name="liveconfig-verify", daemon=True)
 
-    def start(self, worker: Scheduler) -> None:
-        """Begin, and give each verifier its time."""
-        self._worker = worker
+    def start(self, scheduler: Scheduler) -> None:
+        """Start the thread; each verifier gets its timeout."""
+        self._scheduler = scheduler
         try:
             start_thread(self.thread)
         except RuntimeError:
             self._decide("no thread could be started for it", 0)
 
     def is_lost(self) -> bool:
-        """Whether there will be no verdict: a signal handler raised before the thread was started."""
+        """Whether there will be no verdict, because a signal handler raised before the thread was started."""
         return self.verdict is None and not self.thread.is_alive()
 
     def abandon(self) -> None:
-        """Drop the verdict; whoever waits for it goes on."""
+        """Drop the verdict, and release the callers that wait for it."""
         with self._lock:
             self._abandoned = True
         if self._timer is not None:
-            self._worker.cancel(self._timer)
+            self._scheduler.cancel(self._timer)
 
     def wait(self) -> None:
-        """Return when there is a verdict, or there will be none; when the interpreter ends, after a moment."""
-        # Not by a `threading.Event`: a signal handler that raises in the middle of it leaves it locked.
+        """Wait until there is a verdict, or none will come; not for long when the interpreter ends."""
+        # Not a `threading.Event`: a signal handler that raises in the middle of `wait` leaves it locked.
         while not self._is_over() and self.thread.is_alive():
             self.thread.join(LOOK_AT_THREAD)
             if is_ending():
@@ -174,9 +174,9 @@ class Attempt:
             for place, verifier in enumerate(self._verifiers):
                 if self._is_over():
                     return
-                self._timer = self._worker.call_later(verifier.timeout, partial(self._time_up, verifier, place))
+                self._timer = self._scheduler.call_later(verifier.timeout, partial(self._time_up, verifier, place))
                 reason = self._ask(verifier)
-                self._worker.cancel(self._timer)
+                self._scheduler.cancel(self._timer)
                 if reason is not None:
                     break
         except BaseException as error:  # noqa: BLE001 - of a handler of the log
@@ -206,7 +206,7 @@ class Attempt:
             self._report(by_time=True)
 
     def _decide(self, reason: str | None, place: int) -> bool:
-        """Set the verdict, unless there is one, or nobody wants it any more. Returns whether it was set."""
+        """Set the verdict, unless there is one or it was abandoned. Return whether it was set."""
         with self._lock:
             if self.verdict is not None or self._abandoned:
                 return False

@@ -174,14 +174,14 @@ class VolumeReader:
         raise failure
 
     @property
-    def restless(self) -> bool:
+    def busy_too_long(self) -> bool:
         """Whether somebody has been writing for longer than anybody waits for."""
         return self._writing_since is not None and _clock.monotonic() - self._writing_since >= LONGEST_WRITE
 
     def _unsettled(self, not_yet: VolumeBusy) -> Exception:
         if self._writing_since is None:
             self._writing_since = _clock.monotonic()
-        if not self.restless:
+        if not self.busy_too_long:
             return not_yet
         return VolumeUnreadable(f"it does not come to rest: something has been written to it for {LONGEST_WRITE:g} s")
 

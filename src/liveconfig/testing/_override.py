@@ -101,11 +101,11 @@ class _Overrides:
         self._change(lambda layers: tuple(layer for layer in layers if layer is not self._layer))
         if self._holds():
             self._core.engine.revert(self._before)
-            self._core.hub.barrier()
+            self._core.publisher.barrier()
 
     def _change(self, change: Callable[[tuple[Overrides, ...]], tuple[Overrides, ...]]) -> None:
         self._core.engine.override(change)
-        self._core.hub.barrier()
+        self._core.publisher.barrier()
 
     def _holds(self) -> bool:
         return any(layer is self._layer for layer in self._core.engine.applied.overrides)

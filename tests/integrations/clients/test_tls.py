@@ -185,7 +185,7 @@ def test_a_context_that_is_gone_is_forgotten(settings: TlsSettings, kubelet_volu
     kubelet_volume.write(B.keys())
     settings.live.reload()
     other = server_context(settings)
-    subscriber = settings.live._core.hub.subscribers[0]
+    subscriber = settings.live._core.publisher.subscribers[0]
     del context
     gc.collect()
     assert len(settings.live.status().subscribers) == 1

@@ -214,7 +214,7 @@ def test_an_application_that_is_dropped_is_not_kept(settings: Settings) -> None:
     before = len(settings.live.status().subscribers)
     app = Flask(__name__)
     live.init_app(app)
-    subscriber = settings.live._core.hub.subscribers[-1]
+    subscriber = settings.live._core.publisher.subscribers[-1]
     gone = weakref.ref(app)
     del app
     gc.collect()
