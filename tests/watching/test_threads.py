@@ -306,12 +306,12 @@ class TestDelivery:
 
     def test_what_our_own_log_keeps(self):
         """Of what our own log does not come to tell, so many of the newest are kept and no more."""
-        every = LogQueue()
+        log_queue = LogQueue()
         for number in range(MOST_VERSIONS + 2):
-            every.put(number)
-        kept = [every.take(None, again=False) for _ in range(MOST_VERSIONS)]
+            log_queue.put(number)
+        kept = [log_queue.take(None, again=False) for _ in range(MOST_VERSIONS)]
         assert kept == list(range(2, MOST_VERSIONS + 2))
-        assert not every.news(None)
+        assert not log_queue.has_event(None)
 
     def test_a_loop_that_is_left_twice(self):
         """A loop that is left more often than it was entered is not there, and that is all."""
@@ -638,7 +638,7 @@ class TestCoroutines:
     def test_a_loop_that_closes_just_now(self, subscriber, caplog):
         """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: None).coroutines.hand_over(Job(subscriber, None))
+        Calls("App", Timers(), print, lambda: None).coroutines.schedule(Job(subscriber, None))
         assert subscriber.parked
         assert not subscriber.on_loop
         assert "hear is a coroutine function and no event loop runs for it" in caplog.text
@@ -648,7 +648,7 @@ class TestCoroutines:
         here = Here()
         subscriber.bind(Closing(lambda: subscriber.bind(here)))
         job = Job(subscriber, None)
-        Calls("App", Timers(), print, lambda: None).coroutines.hand_over(job)
+        Calls("App", Timers(), print, lambda: None).coroutines.schedule(job)
         assert here.handed == [job]
         assert subscriber.on_loop
         assert subscriber.busy
@@ -658,7 +658,7 @@ class TestCoroutines:
         """If the settings are in use on another loop, it is handed over there, and stays there."""
         here, job = Here(), Job(subscriber, None)
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: here).coroutines.hand_over(job)
+        Calls("App", Timers(), print, lambda: here).coroutines.schedule(job)
         assert here.handed == [job]
         assert subscriber.loop is here
         assert subscriber.on_loop
@@ -838,12 +838,12 @@ class TestTurn:
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         path, in_use = str(kubelet_volume.path), settings.live._core.engine.in_use
-        assert in_use.stands_at([take_fingerprint(path)])
+        assert in_use.matches([take_fingerprint(path)])
         kubelet_volume.write({"number": "0", "unused": "1"})
-        assert not in_use.stands_at([take_fingerprint(path)])
-        assert not in_use.stands_at([None])
+        assert not in_use.matches([take_fingerprint(path)])
+        assert not in_use.matches([None])
         settings.live.reload()  # no field differs: no version, and it is what is in use
-        assert in_use.stands_at([take_fingerprint(path)])
+        assert in_use.matches([take_fingerprint(path)])
 
 
 @pytest.fixture
