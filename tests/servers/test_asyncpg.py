@@ -13,7 +13,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from liveconfig import LiveConfigError
 from liveconfig.integrations.asyncpg import bind
 
 ON_POSTGRES = pytest.mark.parametrize("on", ["postgres"], indirect=True)
@@ -159,19 +158,6 @@ def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
         async with pool_of(rotation, min_size=0, user="app") as pool:
             with pytest.raises(ValueError, match="open already: call create_pool"):
                 bind(pool, rotation.settings)
-
-    asyncio.run(story())
-
-
-@ON_POSTGRES
-def test_a_field_that_is_not_there_is_named(rotation: Any) -> None:
-    """A field that does not exist is an error of `bind` that names the nearest; so is a snapshot."""
-
-    async def story() -> None:
-        with pytest.raises(LiveConfigError, match=r"db\.password"):
-            bind(pool_of(rotation), rotation.settings, password="db.pasword")
-        with pytest.raises(LiveConfigError, match="snapshot"):
-            bind(pool_of(rotation), rotation.settings.live.snapshot())
 
     asyncio.run(story())
 

@@ -72,6 +72,10 @@ class Logins:
         password: The dotted name of the field that holds the password, or None.
         patience: Seconds for which a new connection waits, from its first refusal, for a login that is accepted.
         refused: Whether an error of the client says that the login is at fault.
+
+    Raises:
+        LiveConfigError: There is no such field (the message names the nearest), the settings are a snapshot, or the
+            patience is no number of seconds.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class Logins:
         patience: float,
         refused: Callable[[BaseException], bool] = login_refused,
     ) -> None:
+        if not isinstance(patience, int | float) or not patience >= 0:
+            raise LiveConfigError(f"`patience` must be a number of seconds, 0 or more, not {patience!r}")
         self.live: Any = settings.live
         self._settings_name = type(settings).__name__
         self._fields = ", ".join(name for name in (user, password) if name)

@@ -9,7 +9,6 @@ import pytest
 from celery import Celery
 from kombu.transport.pyamqp import Transport
 
-from liveconfig import LiveConfigError
 from liveconfig.integrations.celery import bind
 
 LOGIN = {"user": "db.user", "password": "db.password"}
@@ -18,20 +17,6 @@ RESULTS = {"result_user": "db.user", "result_password": "db.password"}
 
 def application(broker: str = "amqp://broker", **how: Any) -> Celery:
     return Celery("shop", broker=broker, set_as_current=False, **how)
-
-
-def test_a_field_that_is_not_there_is_named(settings: Any) -> None:
-    """A field that does not exist is an error of `bind` that names the nearest, for the broker and for the results."""
-    with pytest.raises(LiveConfigError, match=r"db\.password"):
-        bind(application(), settings, "db.user", "db.pasword")
-    with pytest.raises(LiveConfigError, match=r"db\.user"):
-        bind(application(backend="redis://results"), settings, **LOGIN, result_user="db.usr")
-
-
-def test_a_snapshot_is_refused(settings: Any) -> None:
-    """A snapshot in place of live settings is an error of `bind`."""
-    with pytest.raises(LiveConfigError, match="snapshot"):
-        bind(application(), settings.live.snapshot(), **LOGIN)
 
 
 @pytest.mark.parametrize("broker", ["sentinel://broker", "pyro://broker"])

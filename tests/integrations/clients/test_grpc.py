@@ -15,7 +15,7 @@ import pytest
 from grpc.experimental import session_cache
 from pydantic import SecretStr
 
-from liveconfig import LiveConfigError, Settings, SettingsConfigDict
+from liveconfig import Settings, SettingsConfigDict
 from liveconfig.integrations.grpc import TokenAuth, server_credentials
 from liveconfig.testing import KubeletVolume
 
@@ -183,16 +183,6 @@ def test_a_token_that_cannot_be_sent_is_not_shown(
         client.get()
     assert "`api_token` cannot be sent in a header" in str(caught.value)
     assert canary not in str(caught.value)
-
-
-def test_arguments(settings: GrpcSettings) -> None:
-    """A field that does not exist, and a snapshot, are errors at once."""
-    with pytest.raises(LiveConfigError, match="did you mean 'api_token'"):
-        TokenAuth(settings, "api_tokn")
-    with pytest.raises(LiveConfigError, match="did you mean 'tls_crt'"):
-        server_credentials(settings, "tls_cert")
-    with pytest.raises(LiveConfigError, match="snapshot"):
-        server_credentials(settings.live.latest())
 
 
 # Servers

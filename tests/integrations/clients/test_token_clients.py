@@ -225,15 +225,6 @@ def test_a_token_that_no_header_can_hold_is_not_shown(
     assert site.seen == []
 
 
-def test_a_field_that_is_not_there_is_named(token_settings: Settings) -> None:
-    """A field that does not exist is an error at once, that names the nearest; so is a snapshot."""
-    for module in (live_aiohttp, live_httpx, live_requests):
-        with pytest.raises(LiveConfigError, match="did you mean 'api_token'"):
-            module.TokenAuth(token_settings, "api_tokn")
-        with pytest.raises(LiveConfigError, match="snapshot"):
-            module.TokenAuth(token_settings.live.latest(), "api_token")
-
-
 # Redirects
 
 HEADERS = [{}, {"header": "X-Api-Key", "scheme": ""}]
