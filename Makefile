@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help editable demo test check docs bench soak differential coverage mutants test-all test-lowest test-wheel clean
+.PHONY: help editable demo test check docs bench soak differential coverage mutants test-all test-lowest test-wheel dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all     run the tests with every installed Python from 3.11 on"
 	@echo "make test-lowest  run the tests with the lowest versions of all dependencies"
 	@echo "make test-wheel   run the tests with the built wheel, without src/"
+	@echo "make dist         build the sdist and the wheel in dist, and check what they say of themselves"
 	@echo "make docs         build the documentation in docs/_build/html"
 	@echo "make bench        measure everything and write docs/performance.md"
 	@echo "make soak         ten minutes of random updates, faults and forks"
@@ -63,6 +64,11 @@ test-lowest:
 
 test-wheel: $(VENV)/.developer
 	@sh tools/wheel.sh "$(BIN)" "$(PYTHON)" "$(ARGS)"
+
+dist: $(VENV)/.developer
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 docs: $(VENV)/.developer
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from liveconfig._distribution import __version__  # noqa: E402 - the path has to be set first
+
+ON_THE_INDEX: str | None = None
+"""The name of the distribution once the package index has it. Until then the pages install from a clone."""
+
+
+def setup(app: Any) -> None:
+    """Connect what changes the text of a page before it is parsed."""
+    app.connect("source-read", _name_the_distribution)
+
+
+def _name_the_distribution(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG001 - Sphinx passes three
+    if ON_THE_INDEX:
+        clone = r"""(pip install ["']?)(?:\.|\./liveconfig)(?=[\["'\s])"""
+        source[0] = re.sub(clone, rf"\g<1>{ON_THE_INDEX}", source[0])
+
 
 project = "liveconfig"
 author = project_copyright = "The liveconfig authors"

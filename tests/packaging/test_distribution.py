@@ -47,6 +47,18 @@ def python(built, tmp_path_factory):
     return str(home / "bin" / "python")
 
 
+def test_a_second_build_has_the_same_bytes(built, tmp_path):
+    """Two builds of the same source, at different times, give the same sdist and the same wheel."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
+    assert [(tmp_path / each.name).read_bytes() == each.read_bytes() for each in built] == [True, True]
+
+
+def test_the_metadata_is_what_an_index_accepts(built):
+    """``twine check --strict`` finds nothing wrong."""
+    ran = run(sys.executable, "-m", "twine", "check", "--strict", *map(str, built))
+    assert ran.stdout.count("PASSED") == 2
+
+
 def test_wheel_holds_the_package_and_nothing_else(built):
     """The wheel holds each file of the package, the plugin, the manifests of the demo, `py.typed` and the licence."""
     with zipfile.ZipFile(built[1]) as wheel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 CODE = """
 import os, sys
@@ -19,22 +20,28 @@ def no_proc(path, *arguments, **options):
     return real(path, *arguments, **options)
 builtins.open = no_proc
 
-from liveconfig import Settings, SettingsConfigDict, processes
-
-class App(Settings):
-    model_config = SettingsConfigDict(volumes=sys.argv[1])
-    message: str
-
-settings = App.load(_watch=False)
-assert settings.message == "one"
-print(processes(), flush=True)
 """
 
+FOLLOW = CODE + "import runpy\nrunpy.run_path(sys.argv[1], run_name='__main__')"
+PS = CODE + "from liveconfig.cli import main, ps\nsys.platform = 'win32'\nmain(['ps'])"
 
-def test_without_linux(kubelet_volume):
-    """Without memfd_create, fork, fcntl and /proc, settings load, and no process is listed."""
-    kubelet_volume.write({"message": "one"})
-    command = [sys.executable, "-c", CODE, str(kubelet_volume.path)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "()\n"
+
+def run(code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_without_linux():
+    """Without memfd_create, fork, fcntl and /proc, settings load and follow by polling, which one line says."""
+    ran = run(FOLLOW, Path(__file__).parents[2] / "tools" / "try_platform.py")
+    assert (ran.returncode, ran.stdout) == (0, "one, watched by polling, 0 reports\ntwo\n"), ran.stderr
+    assert ran.stderr.splitlines() == [
+        "App: inotify is unavailable (this platform has no inotify); checking every 2 s instead"
+    ]
+
+
+def test_ps_without_linux():
+    """Without /proc, ``liveconfig ps`` says so in one line."""
+    ran = run(PS)
+    assert ran.stdout == "No process with live settings is visible. It needs /proc, which only Linux has.\n"
+    assert ran.stderr == ""
