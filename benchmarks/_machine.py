@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks._bench import Bench
-from liveconfig._version import __version__
+from liveconfig._distribution import __version__
 
 __all__ = ["machine", "versions"]
 

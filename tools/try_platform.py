@@ -1,6 +1,6 @@
 """Loads settings from a plain directory and follows a change by polling: what works on every platform.
 
-The workflow runs it on macOS and Windows. tests/reports runs it where inotify, memory files, fork and /proc are missing.
+The workflow runs it on macOS and Windows. A test runs it where inotify, memory files, fork and /proc are missing.
 """
 
 from __future__ import annotations
