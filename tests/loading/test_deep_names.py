@@ -580,6 +580,45 @@ def test_key_instead_of_the_name(read):
     assert read(WithKeys, {"app.env": "APP_HOST=x\nweb.host-name=y"}).host == "x"
 
 
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Named(Settings):
+    model_config = DELIMITED
+    logging: Annotated[dict, Key("logging.yaml")] = {}
+    tenants: Annotated[dict[str, Server], Key(["tenants/all.json", "tenants__all"])] = {}
+    extra: Annotated[Open, Key("extra.json")] = Open()
+    db: Annotated[Pool, Key("db.min_size", format="json")] = Pool()
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "field", "expected"),
+    [
+        ("logging.yaml", "version: 1", "logging", {"version": 1}),
+        ("LOGGING.yaml", "yaml: 1", "logging", {"yaml": 1}),
+        ("tenants/all.json", '{"acme": {}}', "tenants", {"acme": Server()}),
+        ("tenants__all", '{"acme": {}}', "tenants", {"acme": Server()}),
+        ("extra.json", '{"a": "b"}', "extra", Open(a="b")),
+        ("db.min_size", '{"max_size": 2}', "db", Pool(max_size=2)),
+        ("db.max_size", "3", "db", Pool(max_size=3)),
+    ],
+)
+def test_key_that_looks_like_an_entry(read, key, content, field, expected):
+    """Key: the key of a field feeds the field alone, and nothing inside it, though its name leads there."""
+    settings = read(Named, {key: content})
+    assert getattr(settings, field) == expected
+    assert settings.live.status().unused_keys == ()
+
+
+@pytest.mark.parametrize("key", ["logging.yml", "logging.level", "tenants.acme.host", "extra.yaml"])
+def test_entries_of_a_field_with_a_key(read, key):
+    """Key: a mapping that has a key of its own takes no entries by its own name: such a key is unused."""
+    settings = read(Named, {key: "x"})
+    assert (settings.logging, settings.tenants, settings.extra) == ({}, {}, Open())
+    assert unused(settings) == {key}
+
+
 def test_key_in_a_variable(read, monkeypatch):
     """Key: a variable keeps the name of the field."""
     monkeypatch.setenv("APP_HOST", "x")

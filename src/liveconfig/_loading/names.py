@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, plain_node
+from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, field_of, plain_node
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.limits import MAX_DEPTH
 from liveconfig._loading.pydantic_internals import field_value
@@ -121,12 +121,14 @@ class Plan:
 
     def _whole_key(self, key: str) -> Paths:
         """The fields whose `Key` names it; and those whose own name it is, unless their `Key` names another one."""
-        own = (path for path in self._search(key) if not (isinstance(path[-1], Node) and self._has_name(path[-1])))
-        return (*self._by_whole_key.get(self.rules.canonical(key), ()), *own)
+        named = self._by_whole_key.get(self.rules.canonical(key), ())
+        whole = {path[-1].place.dotted for path in named}
+        own = (path for path in self._search(key) if not self._has_name(field_of(path)))
+        return (*named, *(path for path in own if whole.isdisjoint(step.place.dotted for step in path)))
 
     @staticmethod
-    def _has_name(node: Node) -> bool:
-        return node.declared is not None and bool(node.declared.names)
+    def _has_name(place: Place) -> bool:
+        return place.declared is not None and bool(place.declared.names)
 
     def _search(self, name: str) -> Paths:
         if self._leads_nowhere(name):
