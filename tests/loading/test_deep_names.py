@@ -271,12 +271,28 @@ def test_names_inside_json(read, data, field, expected):
     assert getattr(read(Servers, {name: json.dumps(value)}), field) == expected
 
 
-def test_unknown_names_inside_lists(read):
-    """K03: unknown names inside lists are listed as unused, with their place."""
-    text = yaml.safe_dump({"servers": [{"host-name": "a"}, {"host_nmae": "b"}], "by_name": {"x": {"hst_name": "c"}}})
-    settings = read(Servers, {"app.yaml": text})
-    feed = settings.live._core.engine.applied.feeds[0]
-    assert set(feed.unused) == {"app.yaml:servers[1].host_nmae", "app.yaml:by_name.x.hst_name"}
+UNKNOWN = [
+    ("app.yaml", "servers: [{host-name: a}, {host_nmae: b}]", "app.yaml:servers[1].host_nmae", "servers[].host_name"),
+    ("app.yaml", "by_name: {x: {hst_name: c}}", "app.yaml:by_name[*].hst_name", "by_name[*].host_name"),
+    ("app.yaml", "servers: [{}, {colour: red}]", "app.yaml:servers[1].colour", None),
+    ("app.yaml", "nothing_like_it: 1", "app.yaml:nothing_like_it", None),
+    ("app.json", '{"pairs": [{"hostname": "a"}, 5]}', "app.json:pairs[0].hostname", "pairs[].host_name"),
+    ("servers", '[{"host_nam": "a"}]', "servers:[0].host_nam", "servers[].host_name"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "key", "near"), UNKNOWN)
+def test_unknown_names_inside_lists(read, name, text, key, near):
+    """K03: unknown names in structured data are listed as unused, with their place, and the nearest field there."""
+    (unused,) = read(Servers, {name: text}).live.status().unused_keys
+    assert (unused.key, unused.nearest) == (key, near)
+
+
+@pytest.mark.parametrize("text", ["{}: 1", "servers: [{{{}: 1}}]", "by_name: {{{}: {{hst_name: c}}}}"])
+def test_names_that_may_be_secrets(read, canary, text):
+    """K03: a name that looks like no name, and the name of an entry, may be a secret, and is not listed."""
+    status = read(Servers, {"app.yaml": text.format(canary)}).live.status()
+    assert canary not in repr(status) + repr(status.as_dict())
 
 
 def test_entries_in_documents_are_exact(read):

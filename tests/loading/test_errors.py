@@ -244,6 +244,40 @@ def test_nearest_key(refusal, kubelet_volume, key):
     assert "CANARY" not in text
 
 
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        ({"db.pasword": "CANARY-0"}, "the key `db.pasword` in {}"),
+        ({"db-password": "CANARY-0"}, "the key `db-password` in {}"),
+        ({"database.password": "CANARY-0"}, "the key `database.password` in {}"),
+        ({"db": '{"pasword": "CANARY-0"}'}, "the name `pasword` in {}/db"),
+        ({"settings.yaml": "db: {passwrd: CANARY-0}"}, "the name `passwrd` in {}/settings.yaml"),
+        ({"db.user": "x"}, None),
+    ],
+)
+def test_nearest_key_of_a_model(refusal, kubelet_volume, payload, told):
+    """K26: the same where nothing else of the model is there, and for a name in a document or in the JSON of a key."""
+    text = refusal(Needy, {"name": "x", **payload})
+    assert "db.password" in text
+    assert ("comes near" in text) is (told is not None)
+    if told is not None:
+        assert f"{told.format(kubelet_volume.path)} comes near" in text
+    assert "CANARY" not in text
+
+
+class Listed(Settings):
+    model_config = SettingsConfigDict(documents=["settings.yaml"], watch=False)
+    databases: list[Database] = []
+
+
+def test_nearest_name_in_a_list(refusal, kubelet_volume):
+    """K26: the same for a required field of an item of a list."""
+    text = refusal(Listed, {"settings.yaml": "databases: [{password: x}, {pasword: CANARY-0}]"})
+    assert "  databases[1].password: Field required" in text
+    assert f"the name `pasword` in {kubelet_volume.path}/settings.yaml comes near" in text
+    assert "CANARY" not in text
+
+
 @pytest.mark.parametrize(("key", "near"), [("nmae", True), ("na-me", True), ("zzz", False)])
 def test_nearest_key_at_the_top(refusal, key, near):
     """K26: the same for a field of the settings; a key that is nothing like it is not named."""
@@ -261,10 +295,18 @@ def test_nearest_key_at_a_swap(kubelet_volume, load):
     assert "`naem`" in settings.live.status().last_rejected.reason
 
 
+class Forbidding(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    user: str = "app"
+
+
 class Strict(Settings):
     model_config = SettingsConfigDict(extra="forbid", documents=["app.yaml", "app.env"], watch=False)
     host: str = "none"
     db: Database | None = None
+    one: Forbidding = Forbidding()
+    several: list[Forbidding] = []
+    named: dict[str, Forbidding] = {}
 
 
 @pytest.mark.parametrize(
@@ -273,6 +315,10 @@ class Strict(Settings):
         ({"app.yaml": "hosst: x"}, "hosst", "host"),
         ({"app.env": "HOSST=x"}, None, None),  # as any key that feeds nothing
         ({"app.yaml": "port: 1"}, "port", None),
+        ({"app.yaml": "one: {usr: x}"}, "one.usr", "user"),
+        ({"app.yaml": "several: [{}, {usr: x}]"}, "several[1].usr", "user"),
+        ({"app.yaml": "named: {CANARY: {usr: x}}"}, "named[*].usr", "user"),
+        ({"one": '{"usr": "x"}'}, "one.usr", "user"),
     ],
 )
 def test_extra_forbidden(refusal, load, kubelet_volume, payload, place, near):
@@ -284,7 +330,10 @@ def test_extra_forbidden(refusal, load, kubelet_volume, payload, place, near):
         return
     text = refusal(Strict, payload)
     assert f"  {place}: unknown name" in text
+    assert f"(in {kubelet_volume.path}/{next(iter(payload))})" in text
     assert ("did you mean" in text) is (near is not None)
+    assert near is None or f"did you mean {near!r}" in text
+    assert "CANARY" not in text
 
 
 @pytest.mark.parametrize("name", ["CANARY-0123456789-0123456789-0123456789-01", "@@CANARY", "CANARY 0"])

@@ -24,8 +24,8 @@ from liveconfig._loading import (
     Plan,
     Problem,
     Sources,
+    UnusedNames,
     choose_volumes,
-    nearest,
 )
 from liveconfig._manifests import Finding, ObjectId, Place
 from liveconfig._traceback import summarize
@@ -260,22 +260,20 @@ class _Trial:
         for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
-        for volume, feed in zip(self._volumes, self._feeds, strict=True):
+        for volume in self._volumes:
             if not volume.mounted:
                 yield self._finding("not-mounted", f"nothing is mounted at {volume.path}")
             yield from self._of_sizes(volume)
-            yield from self._of_unused(volume, feed)
+        yield from self._of_unused()
 
-    def _of_unused(self, volume: MountedVolume, feed: Feed) -> Iterator[Finding]:
-        names = [name for name, _ in self._leaves()]
-        for key in feed.unused:
-            document, _, name = key.rpartition(":")
-            close = nearest(name.replace("/", ".").replace("-", "_"), names)
-            if document and close is None:
-                continue  # a name in a document that comes near to none may be no name but a value
+    def _of_unused(self) -> Iterator[Finding]:
+        volumes = {feed.revision.path: volume for volume, feed in zip(self._volumes, self._feeds, strict=True)}
+        leaves = [name for name, _ in self._leaves()]
+        for feed, key, close in UnusedNames().of(self._loader.plan, self._feeds, leaves):
             hint = f"; did you mean {close!r}?" if close else ""
             text = f"the key {key!r} feeds no field of {self._cls.__name__}{hint}"
-            yield self._finding("unknown-key", text, field=key, source=volume.files.get(key.partition(":")[0]))
+            source = volumes[feed.revision.path].files.get(key.partition(":")[0])
+            yield self._finding("unknown-key", text, field=key, source=source)
 
     def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
         sizes: dict[ObjectId, int] = {}

@@ -17,9 +17,9 @@ from liveconfig._diagnostics.history import History
 from liveconfig._diagnostics.present import GoneEntry, PresentState
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
-from liveconfig._diagnostics.report import Content, NearestFields, Observation, content_of, sentences_about, status_of
+from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, beside, has_place
+from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, beside, has_place
 from liveconfig._volumes import Fingerprint, Unresponsive, file_calls, frozen_parts, read_mounts, take_fingerprint
 from liveconfig._watching import Mode
 from liveconfig.events import Recovered, Rejected, Stale
@@ -83,7 +83,7 @@ class Monitor:
         self._gone: dict[str, GoneEntry] = {}
         self._reviewed = engine.applied  # what the standing causes are about
         self._places: tuple[object, ...] = ()
-        self._near = NearestFields()
+        self._unused_names = UnusedNames()
         self._content: tuple[PresentState, Content] | None = None
         self.renew()
 
@@ -248,7 +248,7 @@ class Monitor:
     def _content_of(self, present: PresentState) -> Content:
         known = self._content
         if known is None or not known[0].has_content_of(present):
-            known = self._content = present, content_of(present, self._near)
+            known = self._content = present, content_of(present, self._unused_names)
         return known[1]
 
     def _by_sources(self, snapshot: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from liveconfig._diagnostics.present import PresentState
 from liveconfig._diagnostics.process import started_at
 from liveconfig._diagnostics.unfollowed import Sighting
 from liveconfig._diagnostics.wording import held_back
-from liveconfig._loading import Fault, Loaded, leaves, nearest
+from liveconfig._loading import Fault, Loaded, UnusedNames, leaves
 from liveconfig._volumes import Revision
 from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
@@ -86,26 +86,10 @@ class Content:
     documents_missing: Mapping[str, str | None]
 
 
-class NearestFields:
-    """The nearest field of each unused key: computed once for a key, as long as the fields are the same."""
-
-    def __init__(self) -> None:
-        self._fields: tuple[str, ...] = ()
-        self._found: dict[str, str | None] = {}
-
-    def of(self, name: str, fields: tuple[str, ...]) -> str | None:
-        """The name among the fields that is nearest."""
-        if fields != self._fields or len(self._found) > _REMEMBERED:
-            self._fields, self._found = fields, {}
-        if name not in self._found:
-            self._found[name] = nearest(name, fields)
-        return self._found[name]
-
-
-def content_of(present: PresentState, near: NearestFields) -> Content:
+def content_of(present: PresentState, names: UnusedNames) -> Content:
     """Everything in a status that takes time to compute."""
     origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
-    return Content(origins, frozen_fields(present), tuple(_unused(present, origins, near)), missing_documents(present))
+    return Content(origins, frozen_fields(present), tuple(_unused(present, origins, names)), missing_documents(present))
 
 
 def status_of(
@@ -267,31 +251,16 @@ def _subscribers(seen: Observation) -> Iterator[SubscriberStatus]:
         yield SubscriberStatus(each.name, each.received, each.error, each.running_since())
 
 
-def _unused(present: PresentState, origins: Mapping[str, Origin], near: NearestFields) -> Iterator[UnusedKey]:
-    """The keys that no field uses.
-
-    A name inside a document only if it is near a field's name: another one may be no name but a secret, such as a line
-    of a private key that was pasted into an ``.env``. Only the first `_COMPARED` keys get a nearest name.
-    """
-    canonical = present.loader.plan.rules.canonical
-    roots = {name: node.dotted for name, node in present.loader.plan.roots.items()}
-    fields = {**dict(zip(origins, origins, strict=True)), **roots}
-    names = tuple(fields)
-    unused = ((feed.revision.path, key) for feed in present.feeds for key in feed.unused)
-    for count, (path, key) in enumerate(unused):
-        document, _, name = key.rpartition(":")
-        close = near.of(canonical(name.replace("/", ".")), names) if count < _COMPARED else None
-        if document and close and len(name) > len(close) + _TYPING_ERROR:
-            close = None  # the field's name and a secret after it, with no separator between
-        if close or not document:
-            yield UnusedKey(path, key, fields[close] if close else None)
+def _unused(present: PresentState, origins: Mapping[str, Origin], names: UnusedNames) -> Iterator[UnusedKey]:
+    """The keys that no field uses, and the names in documents."""
+    plan = present.loader.plan
+    for feed, key, close in names.of(plan, present.feeds, origins):
+        yield UnusedKey(feed.revision.path, key, close)
+    fields = {**{name: name for name in origins}, **{name: node.dotted for name, node in plan.roots.items()}}
     for feed in present.feeds:
         for key in feed.unquoted:
-            name = canonical(key.rpartition(":")[2])
+            name = plan.rules.canonical(key.rpartition(":")[2])
             yield UnusedKey(feed.revision.path, key, fields.get(name), _QUOTES)
 
 
 _QUOTES = "put the name in quotes: without them, YAML reads it as true, false or null"
-_COMPARED = 200
-_REMEMBERED = 10_000
-_TYPING_ERROR = 2

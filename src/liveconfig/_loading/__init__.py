@@ -30,6 +30,7 @@
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.
 - `types`: What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own.
+- `unused`: Names on a volume that feed no field: whether they may be told, and the field whose name is nearest.
 - `yaml`: YAML -> data, with the safe loader of PyYAML made strict.
 """
 
@@ -87,6 +88,7 @@ from liveconfig._loading.stand_in import FAILURE, failure_of, importing_applicat
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import is_secret
+from liveconfig._loading.unused import UnusedNames
 
 __all__ = [
     "FAILURE",
@@ -113,6 +115,7 @@ __all__ = [
     "Removals",
     "Sources",
     "StartupFailure",
+    "UnusedNames",
     "VolumePath",
     "assign",
     "beside",

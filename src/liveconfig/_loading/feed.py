@@ -30,6 +30,7 @@ class Feed:
         entries: The key by ``dotted/entry``, where a key feeds one entry of a field that is a mapping.
         paths: The steps to each of these entries.
         unused: Keys that feed no field.
+        misnamed: Of those that are names in structured data, the place at which each stands, and the name.
         unquoted: Names in YAML documents that feed no field because they have no quotes: ``on``, ``yes``, ``null``.
         secret: Whether everything from this volume is a secret.
         since: When each file came to hold what it holds.
@@ -41,6 +42,7 @@ class Feed:
     entries: Mapping[str, str]
     paths: Mapping[str, Path] = field(repr=False, compare=False)
     unused: tuple[str, ...]
+    misnamed: Mapping[str, tuple[Place | Root, str]] = field(compare=False)
     unquoted: tuple[str, ...]
     secret: bool
     since: Mapping[str, datetime] = field(compare=False)
@@ -80,8 +82,9 @@ def feed(
         single = {key: content for key, content in single.items() if key not in present}
     layer.keys_over(single)
     since = _since(revision, before)
-    unused, unquoted = tuple(sorted(layer.unused)), tuple(sorted(layer.unquoted))
-    return Feed(revision, layer.values, layer.keys, layer.entries, layer.paths, unused, unquoted, secret, since)
+    unused, unquoted = tuple(sorted({*layer.unused, *layer.misnamed})), tuple(sorted(layer.unquoted))
+    fed = layer.values, layer.keys, layer.entries, layer.paths
+    return Feed(revision, *fed, unused, layer.misnamed, unquoted, secret, since)
 
 
 def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
@@ -133,6 +136,7 @@ class _Layer:
         self.entries: dict[str, str] = {}
         self.paths: dict[str, Path] = {}
         self.unused: list[str] = []
+        self.misnamed: dict[str, tuple[Place | Root, str]] = {}
         self.unquoted: list[str] = []
 
     def document(self, name: str, form: str, content: bytes) -> None:
@@ -231,7 +235,8 @@ class _Layer:
         if isinstance(value, dict) and place.children:
             return self._fields(place, value, key, f"{at}." if at else "")
         if isinstance(value, dict) and place.entry is not None and place.entry is not place:
-            return {name: self._translated(place.entry, inner, key, f"{at}.{name}") for name, inner in value.items()}
+            # The names of entries are somebody's data, and may be secrets.
+            return {name: self._translated(place.entry, inner, key, f"{at}[*]") for name, inner in value.items()}
         if isinstance(value, list) and place.item is not None:
             item = place.item
             return [self._translated(item, inner, key, f"{at}[{index}]") for index, inner in enumerate(value)]
@@ -283,7 +288,7 @@ class _Layer:
                     raise self._ambiguous_in_document(path, key, other, str(name))
             if not paths:
                 values[name] = data[name]
-                self.unused.append(f"{key}:{at}{name}")
+                self.misnamed[f"{key}:{at}{name}"] = inside, str(name)
         named = {str(name): data[name] for name in others}
         for path, name in claims:
             self._put_native(values, path, named[name], key, f"{at}{name}")

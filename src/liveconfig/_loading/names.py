@@ -34,6 +34,7 @@ class Root:
     children: Level
     dotted: str = ""
     entry: None = None
+    dotted: str = ""
 
 
 class Plan:

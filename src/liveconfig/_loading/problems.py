@@ -16,11 +16,9 @@ from liveconfig._loading.names import Plan, Root
 from liveconfig._loading.sources import Layer, Sources
 from liveconfig._loading.suggestions import did_you_mean, nearest
 from liveconfig._loading.types import ABSENT
+from liveconfig._loading.unused import COMPARED, looks_like_a_name
 
 MOST = 20
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
-"""A name in a document that may be repeated: another one may be no name but a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,41 +77,48 @@ class _Finder:
 
     def problem(self, detail: Mapping[str, Any], declared: str) -> Problem:
         """One error, located."""
-        kind, location = detail["type"], self._location(detail["loc"])
+        location, place = self._located(detail["loc"])
         found = Problem(location, message(detail, declared))
-        if kind == "extra_forbidden":
-            found = self._unknown(found, str(detail["loc"][-1]))
-        found = replace(found, where=self._where(found.field))
-        if kind == "missing" and found.location == found.field:
-            return replace(found, hint=hint_for(found.field, self._sources.plan, self._feeds))
+        if detail["type"] == "extra_forbidden":
+            return self._unknown(found, place, str(detail["loc"][-1]))
+        found = replace(found, location=location.removesuffix("[*]"), where=self._where(found.field))
+        if detail["type"] == "missing":
+            return replace(found, hint=hint_for(location, self._sources.plan, self._feeds))
         return found
 
-    def _unknown(self, found: Problem, name: str) -> Problem:
-        if not _NAME.fullmatch(name) or name in self._sources.arguments.values:
+    def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
+        """A name that the class forbids: where it stands, and what comes near, if it may be told."""
+        found = replace(found, where=self._misnamed_in(place, name) or self._where(found.field))
+        if not looks_like_a_name(name) or name in self._sources.arguments.values:
             return found
-        around: Place | Root | None = self._sources.plan.document
-        if found.location:
-            around = self._sources.plan.node(found.field)
-        known = around.children if around is not None else ()
         location = f"{found.location}.{name}" if found.location else name
-        return replace(found, location=location, message=found.message + did_you_mean(name, known))
+        hint = did_you_mean(self._sources.plan.rules.canonical(name), place.children)
+        return replace(found, location=location, message=found.message + hint)
 
-    def _location(self, parts: tuple[int | str, ...]) -> str:
+    def _misnamed_in(self, place: Place | Root, name: str) -> str:
+        for feed in reversed(self._feeds):
+            for key, (around, each) in feed.misnamed.items():
+                if each == name and around.dotted == place.dotted:
+                    return f"in {_path_of(feed, key)}"
+        return ""
+
+    def _located(self, parts: tuple[int | str, ...]) -> tuple[str, Place | Root]:
         """The place as far as it is made of names of fields and of indices: a key of a dict can be a secret itself."""
         text = ""
-        place: Place | None = None
+        place: Place | Root = self._sources.plan.document
         for part in parts:
-            inside = self._sources.plan.document if place is None else place
-            node = inside.children.accepting(part) if isinstance(part, str) else None
+            node = place.children.accepting(part) if isinstance(part, str) else None
             if node is not None:
                 text, place = f"{text}.{node.label}" if text else node.label, node
-            elif isinstance(part, int) and place is not None and place.item is not None:
-                text, place = f"{text}[{part}]", place.item
-            elif place is not None and place.entry is not None and not place.is_union:
-                text, place = f"{text}[*]", place.entry
-            elif place is None or not place.is_union:  # else it tells the member of a union
+            elif isinstance(place, Root):
                 break
-        return text.removesuffix("[*]")
+            elif isinstance(part, int) and place.item is not None:
+                text, place = f"{text}[{part}]", place.item
+            elif place.entry is not None and not place.is_union:
+                text, place = f"{text}[*]", place.entry
+            elif not place.is_union:  # else it tells the member of a union
+                break
+        return text, place
 
     def _where(self, dotted: str) -> str:
         nodes = self._sources.plan.path(dotted) if dotted else ()
@@ -137,8 +142,9 @@ def _source(layer: Layer, nodes: tuple[Node, ...]) -> str:
     return "from an argument" if layer.kind == "init" else f"from {layer.name}"
 
 
-def hint_for(dotted: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:
-    """The key on a volume that comes near to what a missing field looks for; empty if there is none."""
+def hint_for(location: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:
+    """What on a volume comes near to what a missing field looks for; empty if there is nothing."""
+    dotted = re.sub(r"\[\d+\]", "[]", location)
     for feed in feeds:
         for key in feed.unused:
             if plan.rules.prefix and any(_is_inside(path, dotted) for path in plan.without_prefix(key)):
@@ -146,28 +152,44 @@ def hint_for(dotted: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:
                     f"the key `{key}` in {feed.revision.path} has no prefix `{plan.rules.prefix}`: rename it, or set "
                     '`key_prefix=""`'
                 )
-    found = _nearest_key(dotted, plan, feeds)
-    return f"the key `{found[1]}` in {found[0].revision.path} comes near" if found else ""
+    unused = {_comparable(plan, name): text for feed in feeds for name, text in _unused(plan, feed)}
+    close = (nearest(_comparable(plan, name), unused) for name in _wanted(plan, dotted))
+    return next((f"{unused[name]} comes near" for name in close if name is not None), "")
 
 
 def _is_inside(path: Path, dotted: str) -> bool:
     return f"{field_of(path).dotted}.".startswith(f"{dotted}.")
 
 
-def _nearest_key(dotted: str, plan: Plan, feeds: tuple[Feed, ...]) -> tuple[Feed, str] | None:
-    keys = {_comparable(key, plan): (feed, key) for feed, key in _unused_single_keys(feeds)}
-    close = nearest(_comparable(plan.rules.prefix + dotted, plan), keys)
-    return None if close is None else keys[close]
+def _wanted(plan: Plan, dotted: str) -> Iterator[str]:
+    """The keys that a field is looked for in, and those of the fields inside it, which it must have first."""
+    node = plan.node(dotted)
+    if node is None:
+        yield plan.rules.prefix + dotted
+        return
+    yield from plan.keys_for(dotted)
+    inside = {each.dotted: each for each in node.children.values()}
+    for name in sorted(inside, key=lambda name: not inside[name].field.is_required()):
+        yield plan.keys_for(name)[0]
 
 
-def _unused_single_keys(feeds: tuple[Feed, ...]) -> Iterator[tuple[Feed, str]]:
-    for feed in feeds:
-        yield from ((feed, key) for key in feed.unused[:_COMPARED] if key in feed.revision.files)
+def _unused(plan: Plan, feed: Feed) -> Iterator[tuple[str, str]]:
+    """What feeds no field and may be told, and how it is told."""
+    for key in feed.unused[:COMPARED]:
+        if key in feed.misnamed:
+            place, name = feed.misnamed[key]
+            if looks_like_a_name(name):
+                around = f"{place.dotted}." if place.dotted else ""
+                yield f"{plan.rules.prefix}{around}{name}", f"the name `{name}` in {_path_of(feed, key)}"
+        elif key in feed.revision.files:
+            yield key, f"the key `{key}` in {feed.revision.path}"
 
 
-_COMPARED = 200
+def _path_of(feed: Feed, key: str) -> str:
+    """The file in which a name stands."""
+    return f"{feed.revision.path}/{key.partition(':')[0]}"
 
 
-def _comparable(name: str, plan: Plan) -> str:
+def _comparable(plan: Plan, name: str) -> str:
     """A name without what separates its parts: ``db-password`` comes near to ``db.password``."""
     return re.sub(r"[./_]+", "_", plan.rules.canonical(name))

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 
 from liveconfig._loading.configuration import documents_of
 from liveconfig._loading.fault import StartupFailure
+from liveconfig._loading.fields import Node
 from liveconfig._loading.loader import Invalid
 from liveconfig._loading.sources import Sources
 from liveconfig._volumes import Volume
@@ -40,10 +41,17 @@ def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Source
     return "\n".join(lines)
 
 
+def _most_wanted(node: Node) -> str:
+    """The name of a field inside a model, of one that it must have if there is one; empty where it is no model."""
+    return next(
+        (name for name, each in node.children.items() if each.field.is_required()), next(iter(node.children), "")
+    )
+
+
 def _looked_for(cls: type[BaseSettings], dotted: str, volumes: Sequence[Volume], sources: Sources) -> str:
     paths = ", ".join(volume.path for volume in volumes) or "no volume"
     keys, node = sources.plan.keys_for(dotted), sources.plan.node(dotted)
-    inside = next(iter(node.children), None) if node is not None else None
+    inside = _most_wanted(node) if node is not None else ""
     several = [*keys, f"keys such as {keys[0]}.{inside}"] if inside else keys
     text = f"the key {' or '.join(several)} (with - or _) in {paths}"
     if documents := documents_of(cls):

@@ -1,0 +1,76 @@
+"""Names on a volume that feed no field: whether they may be told, and the field whose name is nearest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from liveconfig._loading.feed import Feed
+from liveconfig._loading.names import Plan
+from liveconfig._loading.suggestions import nearest
+
+COMPARED = 200
+"""Names at most for which the nearest one is looked for."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_REMEMBERED = 10_000
+_TYPING_ERROR = 2
+
+
+def looks_like_a_name(name: str) -> bool:
+    """Whether a name in a document may be repeated: another one may be no name but a secret."""
+    return _NAME.fullmatch(name) is not None
+
+
+class UnusedNames:
+    """Finds the names that may be told, each with the nearest field; what it finds it remembers."""
+
+    def __init__(self) -> None:
+        self._fields: Mapping[str, str] = {}
+        self._found: dict[str, str | None] = {}
+
+    def of(self, plan: Plan, feeds: Iterable[Feed], leaves: Iterable[str]) -> Iterator[tuple[Feed, str, str | None]]:
+        """The names that feed no field, each with the dotted name of the nearest field, if one is near.
+
+        A name in a document of texts is only told if it is near a field's name: another one may be a secret, such as a
+        line of a private key that was pasted into an ``.env``. Only the first `COMPARED` are compared.
+
+        Args:
+            plan: The names of the class.
+            feeds: What each volume gives.
+            leaves: The dotted names of the fields that hold the values.
+        """
+        fields = {**{name: name for name in leaves}, **{name: node.dotted for name, node in plan.roots.items()}}
+        if fields != self._fields or len(self._found) > _REMEMBERED:
+            self._fields, self._found = fields, {}
+        unused = ((feed, key) for feed in feeds for key in feed.unused)
+        for count, (feed, key) in enumerate(unused):
+            if count < COMPARED and key not in self._found:
+                self._found[key] = self._nearest(plan, feed, key)
+            close = self._found.get(key)
+            if close or _may_be_told(feed, key):
+                yield feed, key, close
+
+    def _nearest(self, plan: Plan, feed: Feed, key: str) -> str | None:
+        canonical = plan.rules.canonical
+        document, _, name = key.rpartition(":")
+        if key in feed.misnamed:
+            place, name = feed.misnamed[key]
+            around = f"{place.dotted}." if place.dotted else ""
+            inside = {known: around + label for known, label in place.children.labels.items()}
+            return _near(canonical(name), inside) or _near(canonical(around + name), self._fields)
+        return _near(canonical(name.replace("/", ".")), self._fields, is_exact=bool(document))
+
+
+def _near(name: str, known: Mapping[str, str], *, is_exact: bool = True) -> str | None:
+    """The field that is nearest; not if more than an error of typing is added to its name, which may be a secret."""
+    close = nearest(name, known)
+    if close is None or (is_exact and len(name) > len(close) + _TYPING_ERROR):
+        return None
+    return known[close]
+
+
+def _may_be_told(feed: Feed, key: str) -> bool:
+    if key in feed.misnamed:
+        return looks_like_a_name(feed.misnamed[key][1])
+    return key in feed.revision.files
