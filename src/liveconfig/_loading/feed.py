@@ -263,11 +263,12 @@ class _Layer:
             }
             self.keys.update(dict.fromkeys(taken.keys() - models, key))  # of a model, each field inside was noted
         if others:
-            self._other_names(values, taken, data, others, key, at)
+            self._other_names(inside, values, taken, data, others, key, at)
         return values
 
     def _other_names(
         self,
+        inside: Place | Root,
         values: dict[str, Any],
         taken: Mapping[str, str],
         data: Mapping[Any, Any],

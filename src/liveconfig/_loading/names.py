@@ -34,7 +34,6 @@ class Root:
     children: Level
     dotted: str = ""
     entry: None = None
-    dotted: str = ""
 
 
 class Plan:
