@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.trial import field_leaves, plan_for
+from liveconfig._checks.trial_load import field_leaves, plan_for
 from liveconfig._loading import Node, documents_of, is_secret
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"

@@ -6,7 +6,7 @@
 - `coroutines`: Coroutine subscribers: each call runs on an event loop, or waits until there is one.
 - `loops`: The running event loops of one settings object, for coroutines whose own loop does not run.
 - `publisher`: The subscribers of one settings object, and the delivery of each version to them.
-- `recent`: The recent values of fields and selectors, kept from the first request on.
+- `recent_values`: The recent values of fields and selectors, kept from the first request on.
 - `signal_subscribers`: Receivers of blinker signals, which are called like subscribers, after them.
 - `signatures`: Checks of the signatures of functions, without a call.
 - `subjects`: The subjects of subscriptions, and the version that a subscriber received last. No threads, no callbacks.
@@ -17,7 +17,7 @@
 from liveconfig._delivery import asyncio_bridge
 from liveconfig._delivery.changes import diff
 from liveconfig._delivery.publisher import Publisher
-from liveconfig._delivery.recent import RecentValues
+from liveconfig._delivery.recent_values import RecentValues
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
 from liveconfig._delivery.signatures import is_subscriber, takes_one_argument, why_not_callable
 from liveconfig._delivery.subjects import EventQueue, Reloads, Subject, ValueChanges, Version

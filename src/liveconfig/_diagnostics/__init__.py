@@ -4,13 +4,13 @@
 - `frozen`: Fields that cannot change while the process runs, and the sources that are read once.
 - `history`: The newest outcomes of one settings object: applied, rejected, recovered, stale.
 - `monitor`: Reviews what is stale in one settings object, writes its log lines, and makes its status.
-- `present`: The present state of one settings object, as far as causes depend on it.
+- `present_state`: The present state of one settings object, as far as causes depend on it.
 - `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads are real.
 - `process_report`: One settings object -> its part of the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.
 - `report`: The observed state of one settings object -> a `Status`.
-- `unfollowed`: Whether volumes that nothing follows still hold what is in use: looked at on threads, because a mount
-  can hang.
+- `unwatched_volumes`: Whether volumes that nothing follows still hold what is in use: looked at on threads, because a
+  mount can hang.
 - `wording`: Names, places and lists as the log and the status write them.
 """
 
@@ -18,7 +18,7 @@ from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.monitor import Monitor
 from liveconfig._diagnostics.process import green_threads, started_at
 from liveconfig._diagnostics.report import Observation
-from liveconfig._diagnostics.unfollowed import UnfollowedVolumes
+from liveconfig._diagnostics.unwatched_volumes import UnfollowedVolumes
 
 __all__ = [
     "Monitor",

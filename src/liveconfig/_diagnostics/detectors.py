@@ -12,7 +12,7 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._diagnostics.frozen import detect_frozen_sources
-from liveconfig._diagnostics.present import GoneEntry, PresentState, expected_from_environment
+from liveconfig._diagnostics.present_state import GoneEntry, PresentState, expected_from_environment
 from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from liveconfig import _clock
-from liveconfig._diagnostics.present import PresentState, expected_from_environment, is_expected
+from liveconfig._diagnostics.present_state import PresentState, expected_from_environment, is_expected
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import names, now_from, one_of
 from liveconfig._loading import leaves

@@ -14,7 +14,7 @@ from liveconfig._delivery import Version
 from liveconfig._diagnostics.detectors import detect_causes
 from liveconfig._diagnostics.frozen import frozen_fields
 from liveconfig._diagnostics.history import History
-from liveconfig._diagnostics.present import GoneEntry, PresentState
+from liveconfig._diagnostics.present_state import GoneEntry, PresentState
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of

@@ -13,9 +13,9 @@ from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
 from liveconfig._diagnostics.detectors import describe_frozen, missing_documents
 from liveconfig._diagnostics.frozen import frozen_fields
-from liveconfig._diagnostics.present import PresentState
+from liveconfig._diagnostics.present_state import PresentState
 from liveconfig._diagnostics.process import started_at
-from liveconfig._diagnostics.unfollowed import Sighting
+from liveconfig._diagnostics.unwatched_volumes import Sighting
 from liveconfig._diagnostics.wording import held_back
 from liveconfig._loading import Fault, Loaded, UnusedNames, leaves
 from liveconfig._volumes import Revision

@@ -1,48 +1,43 @@
 """Bytes by key -> a validated settings instance: the only package that knows pydantic and pydantic-settings.
 
-- `apart`: The fields of a class, each validated by itself: what is known of settings of which some values are not.
 - `arguments`: The arguments of one constructor call, by what they are for.
-- `chosen_volumes`: The volumes of one settings object: those of the class, of `_volumes=`, and of `LIVECONFIG_VOLUMES`.
+- `class_checks`: What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
 - `configuration`: What a class configures: its keyword arguments, and the lists of its bases, merged.
-- `data`: The data for pydantic: nested dictionaries and lists, merged and copied.
 - `decoder`: The bytes of one key -> the input for pydantic, by the rules of pydantic-settings for variables.
 - `documents`: The bytes of a document -> data, by its format.
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: One revision of one volume -> the values that it feeds, by field.
+- `field_validation`: The fields of a class, each validated by itself: what is known of settings of which some values
+  are not.
 - `fields`: The places where values are: fields, items of lists, entries of mappings; and the names that reach them.
-- `hiding`: Hides what a secret volume feeds into nested objects, wherever these are printed by themselves.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: Revisions, environment and other sources -> a validated instance.
+- `merging`: The data for pydantic: nested dictionaries and lists, merged and copied.
 - `messages`: A text of our own for each type of pydantic's errors; none of them holds a value.
-- `misuse`: What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work.
 - `names`: Which key feeds which field.
 - `origins`: Where each value came from, computed on request.
+- `placeholder`: Settings for which there is no configuration, while a command imports the application that loads them.
 - `problems`: What a validation found: the field, its place, and a message without any value.
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
 - `redaction`: What may be told of an error of pydantic-settings.
-- `removal`: Keys that were removed: what they fed, and whether they may go.
-- `restart`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
+- `removed_keys`: Keys that were removed: what they fed, and whether they may go.
+- `restart_fields`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
+- `secret_repr`: Hides what a secret volume feeds into nested objects, wherever these are printed by themselves.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
-- `stand_in`: Settings for which there is no configuration, while a command imports the application that loads them.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.
 - `types`: What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own.
 - `unused`: Names on a volume that feed no field: whether they may be told, and the field whose name is nearest.
+- `volume_selection`: The volumes of one settings object: those of the class, of `_volumes=`, and of
+  `LIVECONFIG_VOLUMES`.
 - `yaml`: YAML -> data, with the safe loader of PyYAML made strict.
 """
 
 from liveconfig._loading.arguments import Arguments, split_arguments
-from liveconfig._loading.chosen_volumes import (
-    VOLUMES_VARIABLE,
-    ChosenVolumes,
-    VolumePath,
-    choose_volumes,
-    declared_paths,
-    volume_error,
-)
+from liveconfig._loading.class_checks import RESERVED, misuse
 from liveconfig._loading.comparison import beside, named
 from liveconfig._loading.configuration import (
     check_complete,
@@ -58,9 +53,9 @@ from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
 from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
-from liveconfig._loading.misuse import RESERVED, misuse
 from liveconfig._loading.names import Plan, getter
 from liveconfig._loading.origins import Frozens, Origins
+from liveconfig._loading.placeholder import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
 from liveconfig._loading.problems import Problem
 from liveconfig._loading.pydantic_internals import (
     MASKED,
@@ -82,13 +77,20 @@ from liveconfig._loading.pydantic_internals import (
     with_leaf_of,
 )
 from liveconfig._loading.redaction import settings_error
-from liveconfig._loading.removal import Removals
+from liveconfig._loading.removed_keys import Removals
 from liveconfig._loading.sources import Sources
-from liveconfig._loading.stand_in import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import is_secret
 from liveconfig._loading.unused import UnusedNames
+from liveconfig._loading.volume_selection import (
+    VOLUMES_VARIABLE,
+    ChosenVolumes,
+    VolumePath,
+    choose_volumes,
+    declared_paths,
+    volume_error,
+)
 
 __all__ = [
     "FAILURE",

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_settings import BaseSettings
 
+from liveconfig._loading.class_checks import is_seconds
 from liveconfig._loading.fields import aliases_of
-from liveconfig._loading.misuse import is_seconds
 from liveconfig._loading.suggestions import did_you_mean
 from liveconfig.exceptions import LiveConfigError
 

@@ -9,16 +9,16 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from liveconfig._loading.apart import validated_apart
 from liveconfig._loading.configuration import documents_of
-from liveconfig._loading.data import fresh, merge
 from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed
+from liveconfig._loading.field_validation import validated_apart
 from liveconfig._loading.fields import Node
-from liveconfig._loading.hiding import hide
+from liveconfig._loading.merging import fresh, merge
 from liveconfig._loading.problems import Problem, find_problems
 from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
-from liveconfig._loading.restart import RestartFields
+from liveconfig._loading.restart_fields import RestartFields
+from liveconfig._loading.secret_repr import hide
 from liveconfig._loading.sources import Sources
 from liveconfig._traceback import came_by_signal, summarize
 from liveconfig._volumes import Revision, Volume

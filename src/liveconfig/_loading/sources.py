@@ -27,8 +27,8 @@ from pydantic_settings import (
 from pydantic_settings.sources import DefaultSettingsSource
 
 from liveconfig._loading.arguments import Arguments
-from liveconfig._loading.data import merge
 from liveconfig._loading.fields import Node, Rules, field_of
+from liveconfig._loading.merging import merge
 from liveconfig._loading.names import plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.types import ABSENT

@@ -1,8 +1,8 @@
 """The processes of this container: their reports, written by each process and read by any other.
 
-- `expect`: ``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by keyed
-  digests.
-- `look`: Whether what a process uses is what is on disk now, seen through /proc/PID/root.
+- `disk_check`: Whether what a process uses is what is on disk now, seen through /proc/PID/root.
+- `expected_content`: ``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by
+  keyed digests.
 - `memory_file`: One sealed anonymous memory file, replaced as a whole under the same descriptor number
   (memfd_create(2)).
 - `procfs`: What /proc tells of other processes: proc(5).
@@ -11,8 +11,8 @@
 - `scan`: All reports that this process may read: `processes()` and the rows of ``liveconfig ps``.
 """
 
-from liveconfig._processes.expect import ABSENT, BadExpectation, Compared, Expectation, digest_of
-from liveconfig._processes.look import fingerprint_of
+from liveconfig._processes.disk_check import fingerprint_of
+from liveconfig._processes.expected_content import ABSENT, BadExpectation, Compared, Expectation, digest_of
 from liveconfig._processes.publisher import process_report
 from liveconfig._processes.records import ProcessReport, SettingsReport, VolumeReport
 from liveconfig._processes.scan import Scan, processes, scan

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from liveconfig._processes import procfs
-from liveconfig._processes.look import Look
+from liveconfig._processes.disk_check import Look
 from liveconfig._processes.publisher import SCHEMA
 from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, from_json
 

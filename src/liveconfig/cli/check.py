@@ -12,8 +12,8 @@ from typing import Any
 from liveconfig._checks import CHECK_RULES, CannotCheck, Changes, Selection, Trial, changes, check, findings
 from liveconfig._json import as_plain
 from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, read, read_paths
+from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
-from liveconfig.cli._target import NoSettings, class_in
 from liveconfig.cli._text import Paint, folded_table, painter, printable, width_of_output
 
 ACCEPTED, FINDINGS, CANNOT = 0, 1, 2

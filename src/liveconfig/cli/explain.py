@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from liveconfig.cli._http import NoAnswer, get_json
-from liveconfig.cli._page import page
-from liveconfig.cli._target import NoConfiguration, NoSettings, status_in_new_process
+from liveconfig.cli._import_target import NoConfiguration, NoSettings, status_in_new_process
+from liveconfig.cli._status_text import page
 from liveconfig.cli._text import painter, printable
 
 WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)

@@ -7,7 +7,7 @@ import json
 import sys
 
 from liveconfig._checks import schema_of
-from liveconfig.cli._target import NoSettings, class_in
+from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._text import printable
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._fields import Login, login_reader
-from liveconfig.integrations._refusal import accepted_despite_limits, login_refused, without_secrets
+from liveconfig.integrations._login_errors import accepted_despite_limits, login_refused, without_secrets
 from liveconfig.integrations._subscription import subscribe_for
 
 T = TypeVar("T")

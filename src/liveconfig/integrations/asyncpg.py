@@ -9,7 +9,7 @@ from typing import Any
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Logins
-from liveconfig.integrations._renewal import AsyncRenewal
+from liveconfig.integrations._pool_renewal import AsyncRenewal
 
 with extra_of(__name__):
     from asyncpg import Pool

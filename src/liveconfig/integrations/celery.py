@@ -13,7 +13,7 @@ from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins
-from liveconfig.integrations._renewal import Renewal
+from liveconfig.integrations._pool_renewal import Renewal
 
 with extra_of(__name__):
     from amqp import AccessRefused

@@ -7,7 +7,7 @@ from typing import Any
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Logins
-from liveconfig.integrations._renewal import AsyncRenewal, Renewal
+from liveconfig.integrations._pool_renewal import AsyncRenewal, Renewal
 
 with extra_of(__name__):
     from psycopg import AsyncConnection, Connection

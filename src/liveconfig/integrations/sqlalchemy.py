@@ -9,7 +9,7 @@ from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins, ReadVolume, Wait
-from liveconfig.integrations._refusal import login_refused
+from liveconfig.integrations._login_errors import login_refused
 
 with extra_of(__name__):
     from sqlalchemy import Engine, create_engine, event, util

@@ -243,7 +243,7 @@ def test_a_proxy_does_not_count(cluster: Any, status: Any) -> None:
 
 def test_unreachable(cluster: Any, status: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container that hangs is UNREACHABLE after its time, and holds up no other."""
-    monkeypatch.setattr("liveconfig.cli._rollout.asking.PATIENCE", 6.0)
+    monkeypatch.setattr("liveconfig.cli._rollout.container_queries.PATIENCE", 6.0)
     for name in ("a", "b"):
         cluster.pod(name)
     cluster.state["containers"]["a/app"] = {"hang": True}

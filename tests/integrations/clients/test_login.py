@@ -10,7 +10,7 @@ import pytest
 
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Login, Logins
-from liveconfig.integrations._renewal import Renewal
+from liveconfig.integrations._pool_renewal import Renewal
 
 
 @pytest.fixture

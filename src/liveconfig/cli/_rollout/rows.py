@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from liveconfig._manifests import Container, Mount, ObjectId
-from liveconfig.cli._rollout.asking import Report
+from liveconfig.cli._rollout.container_queries import Report
 from liveconfig.cli._rollout.expectations import Objects, Unreadable, mount_path, mounts_of, named
 from liveconfig.cli._rollout.pods import Pod
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounting import Surroundings, of_objects, of_workloads
-from liveconfig._checks.trial import Trial, try_out, volumes_of
+from liveconfig._checks.mounted_files import Surroundings, of_objects, of_workloads
+from liveconfig._checks.trial_load import Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
 from liveconfig._manifests import Finding, Manifests, ObjectId
 

@@ -21,7 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins, Wait
-from liveconfig.integrations._refusal import accepted_despite_limits, without_secrets
+from liveconfig.integrations._login_errors import accepted_despite_limits, without_secrets
 
 # A connection that logged in just before the server accepted the newest login is in the pool after this time.
 SETTLE = Wait(0.5, lambda _: False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from liveconfig._loading.misuse import volume_problems
+from liveconfig._loading.class_checks import volume_problems
 from liveconfig._volumes import Volume
 from liveconfig.exceptions import LiveConfigError
 

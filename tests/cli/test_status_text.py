@@ -13,7 +13,7 @@ import pytest
 
 from liveconfig import Settings
 from liveconfig.cli import _child, demo, main
-from liveconfig.cli._page import page
+from liveconfig.cli._status_text import page
 
 
 class App(Settings):

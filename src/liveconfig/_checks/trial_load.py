@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounting import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, VariableValue
+from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, VariableValue
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
     Arguments,

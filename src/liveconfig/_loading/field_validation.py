@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter
 
-from liveconfig._loading.data import fresh
 from liveconfig._loading.fields import Node
+from liveconfig._loading.merging import fresh
 from liveconfig._loading.pydantic_internals import is_branch, leaves
 from liveconfig._loading.types import ABSENT
 
