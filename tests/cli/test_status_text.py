@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from liveconfig import Settings
-from liveconfig.cli import _child, demo, main
+from liveconfig.cli import _demo_process, demo, main
 from liveconfig.cli._status_text import page
 
 
@@ -117,19 +117,19 @@ def test_what_the_demo_does_not_know(error, monkeypatch):
 
 def test_another_process_that_answers(monkeypatch):
     """The demo fails when another process than the one that it started answers."""
-    child = _child.Child.__new__(_child.Child)
+    child = _demo_process.Child.__new__(_demo_process.Child)
     child.pid, child.url = 1, ""
-    monkeypatch.setattr(_child, "get_json", lambda url, timeout: {"pid": 2})
-    with pytest.raises(_child.ChildFailed, match="process 2 answers, 1 was started"):
+    monkeypatch.setattr(_demo_process, "get_json", lambda url, timeout: {"pid": 2})
+    with pytest.raises(_demo_process.ChildFailed, match="process 2 answers, 1 was started"):
         child.ask("/")
 
 
 def test_an_application_that_does_not_end(monkeypatch):
     """An application that does not end when its standard input does is killed."""
-    monkeypatch.setattr(_child, "ENDING", 0.01)
+    monkeypatch.setattr(_demo_process, "ENDING", 0.01)
     command = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    _child._end(process)
+    _demo_process._end(process)
     assert process.returncode == -9
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from liveconfig import processes
-from liveconfig._processes import look, procfs, scan
+from liveconfig._processes import disk_check, procfs, scan
 
 SETTINGS = {
     "name": "app.App",
@@ -128,7 +128,7 @@ def test_mounts_that_hang_do_so_together(program, kubelet_volume, monkeypatch):
     kubelet_volume.write({"message": "one"})
     running = {program().pid for _ in range(4)}
     released = threading.Event()
-    monkeypatch.setattr(look, "generation_at", lambda _: released.wait(30) or None)
+    monkeypatch.setattr(disk_check, "generation_at", lambda _: released.wait(30) or None)
     began = time.monotonic()
     found = [each for each in scan().processes if each.pid in running]
     took = time.monotonic() - began
