@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -14,19 +15,22 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from types import ModuleType
 from typing import Any
 
+import amqp
 import asyncmy
 import asyncpg
 import kombu
 import kombu.pools
 import nats
 import pytest
+import redis
 from opensearchpy import AuthenticationException
 from pydantic import BaseModel, SecretStr
 from tortoise import Model, Tortoise, connections
@@ -224,6 +228,8 @@ def received(connection: kombu.Connection, number: int) -> list[str]:
 class Nats:
     """NATS of the system, with one login that is rotated in its configuration."""
 
+    user = "app"
+
     def __init__(self) -> None:
         self._directory = TemporaryDirectory(prefix="liveconfig-")
         self._config = Path(self._directory.name) / "nats.conf"
@@ -243,6 +249,10 @@ class Nats:
         self._server.send_signal(signal.SIGHUP)
         self._wait_for("Reloaded server configuration")
 
+    def sessions(self) -> set[object]:
+        """It cuts every session at a rotation."""
+        return set()
+
     def _write(self, password: str) -> None:
         self._config.write_text(f'authorization {{ user: app, password: "{password}" }}')
 
@@ -251,7 +261,7 @@ class Nats:
         assert any(text in line for line in self._server.stderr)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def nats_server() -> Iterator[Nats]:
     if shutil.which("nats-server") is None:
         assert not os.environ.get("CI"), "CI has to install nats-server"
@@ -279,6 +289,8 @@ async def test_nats(nats_server: Nats, rotated: Rotated, settings: ShopSettings)
 
 class Search:
     """Stands in for OpenSearch: takes one login."""
+
+    user = "app"
 
     def __init__(self) -> None:
         search = self
@@ -308,13 +320,17 @@ class Search:
     def set_password(self, password: str) -> None:
         self._password = password
 
+    def sessions(self) -> set[object]:
+        """Each request logs in by itself."""
+        return set()
+
     def stop(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def search() -> Iterator[Search]:
     one = Search()
     yield one
@@ -331,4 +347,212 @@ def test_opensearch(search: Search, rotated: Rotated, settings: ShopSettings) ->
         with contextlib.suppress(AuthenticationException):
             answers.append(client.info()["version"]["number"])
     assert answers[-1] == "3.0.0"
+    client.close()
+
+
+# Ten rotations under load. The callable tries no other login and does not wait, so the program retries what was refused.
+
+
+def on(server: str) -> Any:
+    return pytest.mark.parametrize("on", [server], indirect=True)
+
+
+def retry_in_thread(operation: Callable[[], Any], *errors: type[Exception]) -> Any:
+    deadline = monotonic() + 20
+    while True:
+        try:
+            return operation()
+        except errors:
+            assert monotonic() < deadline
+            threading.Event().wait(0.05)
+
+
+@on("postgres")
+def test_asyncpg_lives_through_rotations(rotation: Any, make_async_load: Any, tell: Callable[..., None]) -> None:
+    """With asyncpg no operation is lost in ten rotations, a second apart, if the program retries a refused login."""
+    places = {'"db"': repr(rotation.server.host), '"shop", user="shop"': '"postgres", user="app"'}
+    connect = recipe("asyncpg", places, rotation.settings)["connect"]
+
+    @contextlib.asynccontextmanager
+    async def connected(_: Any) -> AsyncIterator[asyncpg.Connection]:
+        connection = await retry(connect, asyncpg.InvalidPasswordError)
+        yield connection
+        await connection.close()
+
+    async def operate(_: Any) -> None:
+        async with connected(_) as connection:
+            await connection.execute("SELECT 1")
+
+    async def hold(_: Any, held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        async with connected(_) as connection:
+            held.set()
+            await asyncio.to_thread(release.wait, 10)
+            return connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()")
+
+    tell(rotation, make_async_load(contextlib.AsyncExitStack, operate, hold), 1.0)
+
+
+@on("postgres")
+def test_tortoise_lives_through_rotations(
+    rotation: Any, make_async_load: Any, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a pool of Tortoise that `bind` follows no operation is lost in ten rotations, and all connections move."""
+    places = {
+        '"host": "db"': f'"host": {rotation.server.host!r}',
+        '"database": "shop"': '"database": "postgres"',
+        '"user": "shop"': '"user": "app", "minsize": 9, "maxsize": 9',
+        'tortoise.backends.asyncpg"': 'liveconfig_shop_database"',
+        '["shop.models"]': '["liveconfig_shop_models"]',
+    }
+    for name in ("models", "database"):
+        monkeypatch.setitem(sys.modules, f"liveconfig_shop_{name}", ModuleType(f"liveconfig_shop_{name}"))
+    models = sys.modules["liveconfig_shop_models"]
+    models.Item = type("Item", (Model,), {"__module__": models.__name__, "id": IntField(primary_key=True)})
+    code = recipe("Tortoise ORM", places, rotation.settings)
+    sys.modules["liveconfig_shop_database"].client_class = code["client_class"]
+
+    @contextlib.asynccontextmanager
+    async def client() -> AsyncIterator[Any]:
+        await Tortoise.init(config=code["TORTOISE_ORM"])
+        yield connections.get("default")
+        await Tortoise.close_connections()
+
+    async def operate(client: Any) -> None:
+        assert await client.execute_query_dict("SELECT 1 AS one") == [{"one": 1}]
+
+    async def hold(client: Any, held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        async with client.acquire_connection() as connection:
+            held.set()
+            await asyncio.to_thread(release.wait, 10)
+            return connection.get_server_pid(), await connection.fetchval("SELECT pg_backend_pid()")
+
+    tell(rotation, make_async_load(client, operate, hold), 0.3)
+
+
+@on("mariadb")
+def test_asyncmy_lives_through_rotations(rotation: Any, make_async_load: Any, tell: Callable[..., None]) -> None:
+    """A pool of asyncmy that recycles its connections loses no operation in ten rotations if the program retries."""
+    where = f'unix_socket={rotation.server.socket!r}, user="app", maxsize=9, pool_recycle=1'
+    open_pool = recipe("asyncmy", {'host="db", db="shop", user="shop"': where}, rotation.settings)["open_pool"]
+
+    @contextlib.asynccontextmanager
+    async def client() -> AsyncIterator[asyncmy.Pool]:
+        pool = await open_pool()
+        yield pool
+        pool.close()
+        await pool.wait_closed()
+
+    async def identity(connection: Any) -> Any:
+        async with connection.cursor() as cursor:
+            await cursor.execute("SELECT CONNECTION_ID()")
+            return await cursor.fetchone()
+
+    async def query(pool: asyncmy.Pool) -> None:
+        async with pool.acquire() as connection:
+            await identity(connection)
+
+    async def operate(pool: asyncmy.Pool) -> None:
+        await retry(lambda: query(pool), asyncmy.errors.OperationalError)
+
+    async def hold(pool: asyncmy.Pool, held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        async with pool.acquire() as connection:
+            before = await identity(connection)
+            held.set()
+            await asyncio.to_thread(release.wait, 10)
+            return before, await identity(connection)
+
+    tell(rotation, make_async_load(client, operate, hold), 0.3, all_move=False)
+
+
+KOMBU = {
+    "rabbitmq": (
+        "broker_connection",
+        lambda server: {'hostname="broker", userid="shop"': f'hostname="127.0.0.1", port={server.port}, userid="app"'},
+        amqp.AccessRefused,
+    ),
+    "redis_server": (
+        "redis_connection",
+        lambda server: {"broker:6379": "{host}:{port}".format(**server.where)},
+        redis.AuthenticationError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("on", "kind"), [(name, name) for name in KOMBU], indirect=["on"])
+def test_kombu_lives_through_rotations(rotation: Any, kind: str, make_load: Any, tell: Callable[..., None]) -> None:
+    """With kombu no message is lost in ten rotations, if the program retries a refused login."""
+    name, places, refused = KOMBU[kind]
+    connect = recipe("kombu", {**places(rotation.server), '"broker.': '"db.'}, rotation.settings)[name]
+    queue = f"story-{uuid.uuid4()}"
+
+    def publish_once() -> None:
+        with connect() as connection:
+            connection.Producer().publish("text", routing_key=queue, declare=[kombu.Queue(queue)])
+
+    def operate() -> None:
+        retry_in_thread(publish_once, refused)
+
+    def hold(held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        with connect() as connection:
+            channel = retry_in_thread(lambda: connection.default_channel, refused)
+            held.set()
+            release.wait(10)
+            before = id(channel), id(connection.default_channel)
+        operate()
+        return before
+
+    load = make_load(operate, hold)
+    tell(rotation, load, 0.3, all_move=False)
+    with connect() as connection:
+        assert connection.SimpleQueue(queue).qsize() == load.operations + 10
+    kombu.pools.reset()
+
+
+@on("nats_server")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py closes no refused connection
+def test_nats_lives_through_rotations(rotation: Any, make_async_load: Any, tell: Callable[..., None]) -> None:
+    """A client of NATS, which the server cuts at each rotation, comes back each time, and no request is lost."""
+    places = {
+        "broker:4222": f"127.0.0.1:{rotation.server.port}",
+        'user="shop"': 'user="app", reconnect_time_wait=0.05',
+        '"broker.': '"db.',
+    }
+    connect = recipe("NATS", places, rotation.settings)["connect_to_nats"]
+
+    @contextlib.asynccontextmanager
+    async def client() -> AsyncIterator[Any]:
+        client = await connect()
+
+        async def answer(message: Any) -> None:
+            await message.respond(message.data)
+
+        await client.subscribe("orders", cb=answer)
+        yield client
+        await client.close()
+
+    async def operate(client: Any) -> None:
+        answer = await retry(lambda: client.request("orders", b"one", 1), nats.errors.Error)
+        assert answer.data == b"one"
+
+    async def hold(client: Any, held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        held.set()
+        await asyncio.to_thread(release.wait, 10)
+        return None, None
+
+    tell(rotation, make_async_load(client, operate, hold), 0.3)
+    gc.collect()
+
+
+@on("search")
+def test_opensearch_lives_through_rotations(rotation: Any, make_load: Any, tell: Callable[..., None]) -> None:
+    """With OpenSearch no request is lost in ten rotations, if the program retries a refused one."""
+    places = {"search:9200": f"127.0.0.1:{rotation.server.port}", '"search.': '"db.'}
+    client = recipe("OpenSearch", places, rotation.settings)["search_client"]()
+
+    def hold(held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
+        held.set()
+        release.wait(10)
+        return None, None
+
+    tell(rotation, make_load(lambda: retry_in_thread(client.info, AuthenticationException), hold), 0.3)
     client.close()
