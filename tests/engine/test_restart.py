@@ -47,6 +47,16 @@ def test_a_change_does_not_touch_the_attribute(settings, kubelet_volume):
     assert status.volumes[0].generation_applied == kubelet_volume.generation
 
 
+def test_a_removed_key_is_pending(settings, kubelet_volume):
+    """A restart field whose key is removed keeps its value; only the restart is pending, and nothing has fallen back."""
+    with recorded(settings) as events:
+        kubelet_volume.write({"message": "one", "pool/size": "5"})
+        assert settings.live.reload()
+    assert settings.port == 8000
+    assert [(event.field, event.reason) for event in events if isinstance(event, Stale)] == [("port", "restart")]
+    assert settings.live.status().restart_pending == ("port",)
+
+
 def test_other_fields_change(settings, kubelet_volume):
     """Other fields of the same swap change, the restart field does not, also inside a nested model."""
     with recorded(settings) as events:

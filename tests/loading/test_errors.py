@@ -342,3 +342,14 @@ def test_extra_forbidden_that_may_be_a_secret(refusal, name):
     text = refusal(Strict, {"app.yaml": yaml.safe_dump({name: "x"})})
     assert "unknown name" in text
     assert "CANARY" not in text
+
+
+def test_what_is_missing_after_a_change(kubelet_volume, load):
+    """A change that removes the key of a required field is rejected, and the text says where the key was looked for."""
+    kubelet_volume.write({"name": "x", "db.password": "CANARY-0"})
+    settings = load(Needy, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"db.password": "CANARY-0"})
+    assert not settings.live.reload()
+    rejected = settings.live.status().last_rejected
+    assert rejected is not None
+    assert f"name: Field required (looked for `name` in {kubelet_volume.path})" in rejected.reason

@@ -148,7 +148,7 @@ class Monitor:
             if removal.is_entry:
                 entry = GoneEntry(removal.field, removals.in_words(removal), _clock.now())
                 self._gone.setdefault(removal.name, entry)
-            else:
+            elif not self._loader.plan.needs_restart(removal.fallen_back):  # that one keeps its value
                 self._vanished.setdefault(removal.fallen_back, _clock.now())
 
     # Log lines about events

@@ -31,12 +31,14 @@ class Problem:
         message: What is wrong.
         where: The key or the variable that the value comes from; empty where it is not known.
         hint: What comes near to what is missing.
+        looked_for: Where something that is missing was looked for.
     """
 
     location: str
     message: str
     where: str = ""
     hint: str = ""
+    looked_for: str = ""
 
     @property
     def field(self) -> str:
@@ -45,8 +47,8 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """What is wrong, where the value comes from, and the hint."""
-        where = f" ({self.where})" if self.where else ""
+        """What is wrong, where the value comes from or was looked for, and the hint."""
+        where = f" ({self.where or self.looked_for})" if self.where or self.looked_for else ""
         return f"{self.message}{where}" + (f"; {self.hint}" if self.hint else "")
 
     def __str__(self) -> str:
@@ -83,7 +85,8 @@ class _Finder:
             return self._unknown(found, place, str(detail["loc"][-1]))
         found = replace(found, location=location.removesuffix("[*]"), where=self._where(found.field))
         if detail["type"] == "missing":
-            return replace(found, hint=hint_for(location, self._sources.plan, self._feeds))
+            hint = hint_for(location, self._sources.plan, self._feeds)
+            return replace(found, hint=hint, looked_for=self._looked_for(location))
         return found
 
     def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
@@ -119,6 +122,12 @@ class _Finder:
             elif not place.is_union:  # else it tells the member of a union
                 break
         return text, place
+
+    def _looked_for(self, location: str) -> str:
+        if not self._feeds or self._sources.plan.node(location) is None:
+            return ""
+        paths = ", ".join(feed.revision.path for feed in self._feeds)
+        return f"looked for `{self._sources.plan.keys_for(location)[0]}` in {paths}"
 
     def _where(self, dotted: str) -> str:
         nodes = self._sources.plan.path(dotted) if dotted else ()
