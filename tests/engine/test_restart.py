@@ -47,12 +47,14 @@ def test_a_change_does_not_touch_the_attribute(settings, kubelet_volume):
     assert status.volumes[0].generation_applied == kubelet_volume.generation
 
 
-def test_a_removed_key_is_pending(settings, kubelet_volume):
+def test_a_removed_key_is_pending(kubelet_volume, load):
     """A restart field whose key is removed keeps its value; only the restart is pending, and nothing has fallen back."""
+    kubelet_volume.write({"port": "7000", "message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
     with recorded(settings) as events:
-        kubelet_volume.write({"message": "one", "pool/size": "5"})
+        kubelet_volume.write({"message": "one"})
         assert settings.live.reload()
-    assert settings.port == 8000
+    assert settings.port == 7000
     assert [(event.field, event.reason) for event in events if isinstance(event, Stale)] == [("port", "restart")]
     assert settings.live.status().restart_pending == ("port",)
 
