@@ -258,10 +258,9 @@ class _Layer:
             values[name] = self._translated(plain[name], value, key, f"{at}{name}")
         taken = {plain[name].dotted: name for name in values}
         if "[" not in inside.dotted:
-            models = {
-                dotted for dotted, name in taken.items() if isinstance(values[name], dict) and plain[name].children
-            }
-            self.keys.update(dict.fromkeys(taken.keys() - models, key))  # of a model, each field inside was noted
+            models = {name for name, value in values.items() if isinstance(value, dict) and plain[name].children}
+            served = (dotted for dotted, name in taken.items() if name not in models)
+            self.keys.update(dict.fromkeys(served, key))  # in a model, each field inside was noted
         if others:
             self._other_names(inside, values, taken, data, others, key, at)
         return values
