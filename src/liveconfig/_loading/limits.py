@@ -43,7 +43,7 @@ def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
         _check_text(value)
     if not isinstance(value, (dict, list)):
         return 1
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH:
         raise RecursionError
     if id(value) not in sizes:
         if isinstance(value, dict):

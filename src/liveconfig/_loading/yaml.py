@@ -12,6 +12,7 @@ from liveconfig._distribution import install_command
 from liveconfig._loading.limits import MAX_DEPTH, MAX_NODES, DocumentError
 
 _MERGE = "tag:yaml.org,2002:merge"
+_UNQUOTED = frozenset(("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"))
 _SAME = "a name stands twice in one mapping: without quotes, `on` and `yes` mean the same, so put them in quotes"
 _MAX_DIGITS = 4300  # as Python has it for decimal numbers
 
@@ -29,7 +30,6 @@ def parse_yaml(text: str) -> Any:
         sentence = f"YAML needs PyYAML, which is not installed: {install_command('yaml')}"
         raise DocumentError(sentence) from None
     try:
-        _check_depth(yaml, text)
         data = yaml.load(text, _loader(yaml))
     except yaml.MarkedYAMLError as error:
         raise DocumentError(f"invalid YAML{_place(error.problem_mark)}") from None
@@ -38,18 +38,6 @@ def parse_yaml(text: str) -> Any:
 
 def _place(mark: Any) -> str:
     return "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-
-
-def _check_depth(yaml: ModuleType, text: str) -> None:
-    """Look at the events alone first: libyaml's composer recurses on the C stack, and its overflow ends the process."""
-    depth = 0
-    for event in yaml.parse(text, _loader(yaml)):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise RecursionError
 
 
 @cache
@@ -80,8 +68,19 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
+        self._depth = 0
         self._flat: set[int] = set()
         self._merged = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:  # noqa: ARG002
+        """Limit the depth: both composers call this before each node, and recurse; the one in C on the C stack."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:  # a scalar may be in the deepest collection
+            raise RecursionError
+
+    def ascend_resolver(self) -> None:
+        """A node is complete."""
+        self._depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         """Look at the names as they stand there, before what is merged is among them."""
@@ -94,11 +93,7 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
         mapping = NamedMapping()
         yield mapping
         mapping.update(self.construct_mapping(node))
-        mapping.unquoted = {
-            self.construct_object(name): name.value
-            for name, _ in node.value
-            if name.id == "scalar" and name.tag.rpartition(":")[2] in ("bool", "null")
-        }
+        mapping.unquoted = {self.construct_object(name): name.value for name, _ in node.value if name.tag in _UNQUOTED}
 
     def flatten_mapping(self, node: Any) -> None:
         """Bring in what is merged, once for each node."""
@@ -106,16 +101,20 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
             return
         self._flat.add(id(node))
         own = [name for name, _ in node.value if name.id == "scalar" and name.tag != _MERGE]
+        if len(own) < len(node.value):
+            self._merge(node)
+        if len(set(map(self.construct_object, own))) < len(own):
+            written = {name.value for name in own}
+            same = "a name stands twice in one mapping" if len(written) < len(own) else _SAME
+            raise DocumentError(f"{same} (line {node.start_mark.line + 1})")
+
+    def _merge(self, node: Any) -> None:
         for part in _merged_nodes(node):
             self.flatten_mapping(part)
             self._merged += len(part.value)
         if self._merged > MAX_NODES:
             raise DocumentError(f"it has more than {MAX_NODES:,} entries once its merges are expanded")
         super().flatten_mapping(node)
-        if len({self.construct_object(name) for name in own}) < len(own):
-            written = {name.value for name in own}
-            same = "a name stands twice in one mapping" if len(written) < len(own) else _SAME
-            raise DocumentError(f"{same} (line {node.start_mark.line + 1})")
 
     def construct_number(self, node: Any) -> Any:
         """Read a number of sane length: ``1:1:1`` is one to the base of 60, whatever its length."""
