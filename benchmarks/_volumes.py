@@ -26,6 +26,7 @@ def _flags(values: Mapping[str, str]) -> dict[str, object]:
 _SHAPES: dict[str, Callable[[Mapping[str, str]], Mapping[str, str]]] = {
     "keys": lambda values: values,
     "json": lambda values: {"settings.json": json.dumps(values)},
+    "yaml": lambda values: {"settings.yaml": "".join(f"{name}: {value}\n" for name, value in values.items())},
     "launchdarkly": lambda values: {"flags.json": json.dumps({"flagValues": values})},
     "flagd": lambda values: {"flags.flagd.json": json.dumps({"flags": _flags(values)})},
 }

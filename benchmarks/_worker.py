@@ -5,6 +5,7 @@ It imports nothing of ours but the adapter, so that it runs in the virtual envir
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import importlib
@@ -80,6 +81,15 @@ class Worker:
                 return heard_at
         return None
 
+    def heartbeat(self, seconds: float) -> list[tuple[int, int]]:
+        """An event loop with a beat every millisecond: when each one was due (monotonic, ns), and how late it came."""
+        self._answer("armed")
+        _slack(1)
+        try:
+            return asyncio.run(_beats(seconds))
+        finally:
+            _slack(0)
+
     def churn(self, seconds: float) -> dict[str, int]:
         """Read whole configurations while the volume is swapped; every generation holds one value in all fields."""
         adapter = self._adapters[0]
@@ -108,6 +118,17 @@ class Worker:
         for adapter in self._adapters:
             adapter.close()
         self._adapters = []
+
+
+async def _beats(seconds: float, period: int = 1_000_000) -> list[tuple[int, int]]:
+    beats, now = [], time.monotonic_ns()
+    end = now + int(seconds * 1e9)
+    while now < end:
+        due = now + period
+        await asyncio.sleep(period / 1e9)
+        now = time.monotonic_ns()
+        beats.append((due, now - due))
+    return beats
 
 
 def _timed(call: Callable[[], object]) -> int:

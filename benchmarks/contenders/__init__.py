@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONTENDERS", "FLOOR", "OURS", "OURS_DOCUMENT", "Contender"]
+__all__ = [
+    "CONTENDERS",
+    "FLOOR",
+    "FLOOR_DOCUMENT",
+    "FLOOR_YAML",
+    "OURS",
+    "OURS_DOCUMENT",
+    "OURS_YAML",
+    "Contender",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,9 @@ OURS = Contender(
     "liveconfig", "liveconfig", packages=("pydantic", "pydantic-settings", "watchdog", "blinker"), peer=False
 )
 OURS_DOCUMENT = Contender("liveconfig_document", "liveconfig, one document", shape="json", peer=False)
+FLOOR_DOCUMENT = Contender("floor_document", "the floor, one JSON document", shape="json", peer=False)
+FLOOR_YAML = Contender("floor_yaml", "the floor, one YAML document", shape="yaml", peer=False)
+OURS_YAML = Contender("liveconfig_yaml", "liveconfig, one YAML document", shape="yaml", peer=False)
 CONTENDERS: tuple[Contender, ...] = (
     FLOOR,
     OURS,

@@ -23,7 +23,10 @@ class Adapter(Base):
         self._callback: Callable[[str], None] | None = None
 
     def load(self) -> None:
-        self.settings = self._model.model_validate(read_generation(self.path))
+        self.settings = self._model.model_validate(self.values())
+
+    def values(self) -> dict[str, str]:
+        return read_generation(self.path)
 
     def start(self) -> None:
         inotify = _LIBC.inotify_init1(os.O_CLOEXEC)
@@ -57,6 +60,6 @@ def read_generation(path: str) -> dict[str, str]:
 def _content(name: str, folder: int) -> str:
     file = os.open(name, os.O_RDONLY, dir_fd=folder)
     try:
-        return os.read(file, 65536).decode()
+        return os.read(file, 1 << 20).decode()
     finally:
         os.close(file)

@@ -1,0 +1,73 @@
+"""The pause of an event loop while another process swaps the volume."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks._bench import Bench, in_turn
+from benchmarks._process import Process
+from benchmarks._result import Promise, Section, Table
+from benchmarks._stats import duration, median, percentile, ratio
+from benchmarks._volumes import Volume
+from benchmarks.contenders import FLOOR, FLOOR_DOCUMENT, OURS, OURS_DOCUMENT, Contender
+
+__all__ = ["run"]
+
+_COUNTS = (10, 100, 1_000, 5_000)
+_SECONDS = 0.15
+_PAIRS = ((OURS, FLOOR), (OURS_DOCUMENT, FLOOR_DOCUMENT))
+_TARGETS = {
+    (OURS, 10): 1.1,
+    (OURS, 100): 1.1,
+    (OURS, 1_000): 1.1,
+    (OURS_DOCUMENT, 1_000): 1.3,
+    (OURS_DOCUMENT, 5_000): 1.3,
+}
+_WHY = ""
+Pauses = dict[tuple[Contender, int], list[float]]
+
+
+def run(bench: Bench) -> Section:
+    """One process a contender, in turn; the longest delay of a beat after each swap."""
+    found: Pauses = {}
+    for count in _COUNTS:
+        with bench.started([each for pair in _PAIRS for each in pair], count) as pairs:
+            pauses = in_turn(bench.rounds(60), pairs, _swap)
+        found |= {(process.contender, count): times for (process, _), times in zip(pairs, pauses, strict=True)}
+    rows = [
+        (
+            ours.title,
+            f"{count:,}",
+            *(f"{duration(median(found[who, count]))}" for who in (ours, floor)),
+            ratio(median(found[ours, count]), median(found[floor, count])),
+            *(f"{duration(percentile(found[who, count], 0.95))}" for who in (ours, floor)),
+        )
+        for ours, floor in _PAIRS
+        for count in _COUNTS
+    ]
+    return Section(
+        "The pause of an event loop",
+        "An event loop sleeps for 1 ms again and again, while another process swaps the volume. The pause is the "
+        "longest delay of a wake-up in the 0.1 s after the swap. The floor is a thread that follows the same layout: "
+        "raw inotify, read, parse, validate.",
+        [Table(("", "keys", "pause", "the floor's", "times the floor", "95th percentile", "the floor's"), rows)],
+        promises=[_promise(who, count, target, found) for (who, count), target in _TARGETS.items()],
+    )
+
+
+def _swap(pair: tuple[Process, Volume], number: int) -> float:
+    process, volume = pair
+    process.send("heartbeat", seconds=_SECONDS)
+    process.receive()
+    time.sleep(0.01)
+    renamed_at = volume.set_first(f"pause {number}")
+    beats = process.receive()
+    return float(max((delay for due, delay in beats if due + delay > renamed_at), default=1))
+
+
+def _promise(who: Contender, count: int, target: float, found: Pauses) -> Promise:
+    floor = next(other for ours, other in _PAIRS if ours is who)
+    times = median(found[who, count]) / median(found[floor, count])
+    what = f"pause of an event loop for each swap, {who.title}, {count:,} keys"
+    measured = f"{times:.2f} times ({duration(median(found[who, count]))})"
+    return Promise(what, f"at most {target} times the floor", measured, times <= target, _WHY)
