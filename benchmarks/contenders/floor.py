@@ -60,6 +60,6 @@ def read_generation(path: str) -> dict[str, str]:
 def _content(name: str, folder: int) -> str:
     file = os.open(name, os.O_RDONLY, dir_fd=folder)
     try:
-        return os.read(file, 1 << 20).decode()
+        return os.read(file, 65536).decode()
     finally:
         os.close(file)

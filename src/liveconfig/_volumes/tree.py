@@ -102,8 +102,9 @@ class _Tree:
         descriptor = os.open(path, _FILE, dir_fd=directory)
         try:
             content = os.read(descriptor, _USUAL)
-            if content:
-                content += self._rest(descriptor, self._left - len(content))
+            # A short read is no end: not on FUSE, gVisor and NFS.
+            if content and (more := os.read(descriptor, _USUAL)):
+                content += self._rest(descriptor, more, self._left - len(content))
         finally:
             os.close(descriptor)
         self._left -= len(content)
@@ -111,9 +112,9 @@ class _Tree:
             raise TreeError(f"the volume holds more than {LIMIT // 1024 // 1024} MiB (at {key!r})", key)
         return content
 
-    def _rest(self, descriptor: int, left: int) -> bytes:
-        """What follows, up to one byte more than may be. A short read is no end: not on FUSE, gVisor and NFS."""
-        chunks, size = [], 0
+    def _rest(self, descriptor: int, first: bytes, left: int) -> bytes:
+        """What was read first and what follows, up to what may be left and a little more."""
+        chunks, size = [first], len(first)
         while size <= left and (chunk := os.read(descriptor, min(left + 1 - size, _LARGE))):
             chunks.append(chunk)
             size += len(chunk)
