@@ -246,26 +246,24 @@ class _Layer:
 
     def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
         """A mapping of fields with the names that pydantic knows; the others as they are."""
-        values: dict[str, Any] = {}
-        others: dict[Any, Paths] = {}
         plain = inside.children.plain_names
-        for name, value in data.items():
-            if name not in plain:
-                paths = self._plan.find(inside, str(name))
-                if name not in plain:
-                    others[name] = paths
-                    continue
-            values[name] = self._translated(plain[name], value, key, f"{at}{name}")
-        taken = {plain[name].dotted: name for name in values}
+        searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
+        others = {name: paths for name, paths in searched.items() if name not in plain}
+        values = {name: value for name, value in data.items() if name not in others}
+        served = dict.fromkeys((plain[name].dotted for name in values), key)
+        for name in [name for name, value in values.items() if isinstance(value, (dict, list))]:
+            node, value = plain[name], values[name]
+            values[name] = self._translated(node, value, key, f"{at}{name}")
+            if isinstance(value, dict) and node.children:
+                del served[node.dotted]  # each field inside was noted
         if "[" not in inside.dotted:
-            models = {name for name, value in values.items() if isinstance(value, dict) and plain[name].children}
-            served = (dotted for dotted, name in taken.items() if name not in models)
-            self.keys.update(dict.fromkeys(served, key))  # in a model, each field inside was noted
+            self.keys.update(served)
         if others:
-            self._other_names(inside, values, taken, data, others, key, at)
+            taken = {plain[name].dotted: name for name in values}
+            self._other_fields(inside, values, taken, data, others, key, at)
         return values
 
-    def _other_names(
+    def _other_fields(
         self,
         inside: Place | Root,
         values: dict[str, Any],

@@ -280,11 +280,11 @@ Path = tuple[Node | Entry, ...]
 
 
 def plain_node(path: Path, name: str) -> Node | None:
-    """The field that a path of one step leads to, where pydantic knows it by this name and by no other."""
+    """The field that a path leads to, where pydantic knows it by this name alone, and takes its data as it is."""
     node = path[0]
     if len(path) > 1 or not isinstance(node, Node) or node.nested_path or len(node.inputs) > 1:
         return None
-    return node if node.key == name else None
+    return node if node.key == name and node.kind is not Kind.BYTES else None
 
 
 def field_of(path: Path) -> Place:
@@ -321,7 +321,7 @@ class Level(Mapping[str, Node]):
         self._reached: dict[str, tuple[Node, ...]] = {}
         self.labels: dict[str, str] = {}
         self.plain_names: dict[str, Node] = {}
-        """What a name in a document leads to, where it is one field and pydantic calls it so: filled by searches."""
+        """The field that a name in a document leads to, where it is a `plain_node`: filled by searches."""
         self._others: dict[str, list[str]] = {}  # more fields that answer to the same name
         self._collect_names()
 

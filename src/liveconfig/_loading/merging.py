@@ -18,7 +18,9 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def fresh(value: Any) -> Any:
     """The same data in dictionaries and lists of its own, which a validator may change."""
     if isinstance(value, dict):
-        return {name: fresh(inner) if isinstance(inner, (dict, list)) else inner for name, inner in value.items()}
+        copied = dict(value)
+        copied.update((name, fresh(inner)) for name, inner in value.items() if isinstance(inner, (dict, list)))
+        return copied
     return [fresh(inner) for inner in value] if isinstance(value, list) else value
 
 
