@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from liveconfig._volumes import Volume
     from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
     from liveconfig.exceptions import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Refusal, VolumeError
+    from liveconfig.history import HistoryEntry
     from liveconfig.live import Live, Subscription
     from liveconfig.origin import Origin
     from liveconfig.settings import Settings, SettingsConfigDict
     from liveconfig.status import (
         CandidateStatus,
-        HistoryEntry,
         Status,
         SubscriberStatus,
         UnusedKey,
@@ -94,10 +94,11 @@ _MODULES = {
     "_volumes": ["Volume"],
     "events": ["Change", "Recovered", "Rejected", "Reloaded", "Stale"],
     "exceptions": ["AmbiguousKeyError", "InvalidSettingsError", "LiveConfigError", "Refusal", "VolumeError"],
+    "history": ["HistoryEntry"],
     "live": ["Live", "Subscription"],
     "origin": ["Origin"],
     "settings": ["Settings", "SettingsConfigDict"],
-    "status": ["CandidateStatus", "HistoryEntry", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"],
+    "status": ["CandidateStatus", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

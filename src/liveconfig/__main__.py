@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+from liveconfig.cli import program
 
-from liveconfig.cli import main
-
-__all__ = ["main"]
+__all__ = ["program"]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

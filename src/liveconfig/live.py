@@ -29,8 +29,9 @@ from liveconfig._loading import failure_of, getter, nearest
 from liveconfig._watching import renew_at_end
 from liveconfig.events import Change, Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import LiveConfigError
+from liveconfig.history import HistoryEntry
 from liveconfig.origin import Origin
-from liveconfig.status import HistoryEntry, Status
+from liveconfig.status import Status
 
 S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from liveconfig.events import Rejected, Stale
+from liveconfig.history import HistoryEntry
 from liveconfig.origin import Origin
 
 __all__ = ["CandidateStatus", "HistoryEntry", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"]
@@ -85,29 +86,6 @@ class UnusedKey:
     key: str
     nearest: str | None
     hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One outcome: what happened to the settings, without values.
-
-    Attributes:
-        at: When (aware, UTC).
-        kind: What happened.
-        version: The version in use after it.
-        generations: The generation by volume path: applied, rejected, or in use.
-        fields: The names of the fields that it is about.
-        reason: Why it was rejected or is stale; for ``"recovered"``, the reason of the rejection that ended.
-        attempt: For a rejection, how often this content was tried.
-    """
-
-    at: datetime
-    kind: Literal["applied", "rejected", "recovered", "stale"]
-    version: int
-    generations: Mapping[str, str] = field(hash=False)
-    fields: tuple[str, ...]
-    reason: str | None = None
-    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

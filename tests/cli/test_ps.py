@@ -153,8 +153,9 @@ def _whole(**parts):
         _whole(volumes={"/a": {"x": "\u00e4" * 64}}),
         _whole(volumes={"/a\0b": None}),
         _whole(volumes={"/\ud800": None}),
-        _whole(partial="/a"),
-        _whole(partial=[5]),
+        _whole(beside="/a"),
+        _whole(beside={"/a": "x"}),
+        _whole(beside={"/a": [5]}),
         _whole(files={"/a": 5}),
         _whole(environment=[["A", "B"]]),
     ],
@@ -183,7 +184,35 @@ def test_what_should_not_be_there(capsys, tmp_path, monkeypatch):
     )
     _, output = ps(capsys, "--json", "--expect", expected)
     found = [each["expected"] for each in json.loads(output)["disk"]]
-    assert found == ["different", "equal", "different", "equal"]
+    assert found == ["different", "equal", "unknown", "equal"]  # an image can set a variable
+
+
+def test_expected_beside_other_files(capsys, running, kubelet_volume, tmp_path):
+    """A file of another source, as a token, is not compared; a key that should be gone is, unless any file may be there."""
+    path = str(kubelet_volume.path)
+    kubelet_volume.write({"message": "one", "token": "t"})
+    for beside, digests, expected in [
+        (["token"], {"message": digest("one")}, "equal"),
+        (["token"], {}, "different"),
+        (["token", "ca.crt"], {"message": digest("one")}, "equal"),
+        ([], {"message": digest("one")}, "different"),
+        (None, {}, "equal"),
+        (None, {"message": digest("two")}, "different"),
+        (None, {"other": digest("one")}, "different"),
+    ]:
+        text = document(tmp_path, volumes={path: digests}, beside={path: beside})
+        assert json.loads(ps(capsys, "--json", "--expect", text)[1])["disk"][0]["expected"] == expected
+
+
+def test_expected_through_a_link(capsys, running, kubelet_volume, tmp_path):
+    """A volume that a process names by a link to the mount point is that volume."""
+    mount = tmp_path / "mount"
+    mount.symlink_to(kubelet_volume.path)
+    text = document(tmp_path, volumes={str(mount): {"message": digest("one")}})
+    data = json.loads(ps(capsys, "--json", "--expect", text)[1])
+    assert data["disk"][0]["followed_as"] == [str(kubelet_volume.path)]
+    [process] = [each for each in data["processes"] if each["pid"] == running]
+    assert process["settings"][0]["volumes"][0]["expected"] == "equal"
 
 
 def test_standard_input_is_closed(capsys, monkeypatch):

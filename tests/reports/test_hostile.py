@@ -13,6 +13,7 @@ import pytest
 
 from liveconfig import processes
 from liveconfig._processes import disk_check, procfs, scan
+from liveconfig.testing import KubeletVolume
 
 SETTINGS = {
     "name": "app.App",
@@ -150,3 +151,49 @@ def test_the_processes_of_other_containers(program, kubelet_volume, monkeypatch)
     monkeypatch.setattr(os, "stat", stat)
     assert pid not in {each.pid for each in scan(own_root=True).processes}
     assert pid in {each.pid for each in scan().processes}
+
+
+IN_A_ROOT = """
+import os, sys
+from liveconfig import Settings, SettingsConfigDict
+import liveconfig.live, liveconfig.settings
+
+class First(Settings):
+    model_config = SettingsConfigDict(volumes=sys.argv[2])
+    message: str = "unset"
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes="/srv/config")
+    message: str
+
+First.load().live.close()
+os.chroot(sys.argv[1])
+os.chdir("/")
+os.makedirs("/proc/self", exist_ok=True)
+settings = App.load()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs chroot")
+def test_absolute_links_in_another_root(tmp_path):
+    """A volume that a process names by an absolute link is looked at in the root directory of that process."""
+    root = tmp_path / "root"
+    inside = KubeletVolume(root / "etc/config")
+    inside.write({"message": "one"})
+    (root / "srv").mkdir()
+    (root / "opt").mkdir()
+    (root / "srv/config").symlink_to("/opt/../mnt/config")
+    (root / "mnt").mkdir()
+    (root / "mnt/config").symlink_to("../etc/config")
+    other = KubeletVolume(tmp_path / "other")
+    other.write({"message": "other"})
+    command = [sys.executable, "-c", IN_A_ROOT, str(root), str(other.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        [process] = scan(running.pid).processes
+        running.communicate("", timeout=20)
+    [volume] = [each for settings in process.settings for each in settings.volumes if each.path == "/srv/config"]
+    assert volume.on_disk == volume.generation == os.readlink(inside.path / "..data")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from liveconfig import _clock
 from liveconfig._delivery import Version, diff
 from liveconfig.events import Recovered, Rejected, Stale
-from liveconfig.status import HistoryEntry
+from liveconfig.history import HistoryEntry
 
 MOST_ENTRIES = 32
 

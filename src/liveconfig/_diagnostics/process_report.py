@@ -11,7 +11,7 @@ from liveconfig._diagnostics.report import Observation, delay_of, full_name
 from liveconfig._processes import fingerprint_of
 from liveconfig._volumes import Revision
 from liveconfig.events import Stale
-from liveconfig.status import HistoryEntry
+from liveconfig.history import HistoryEntry
 
 
 def report_of(

@@ -21,8 +21,9 @@ from liveconfig._loading import Fault, Loaded, UnusedNames, leaves
 from liveconfig._volumes import Revision
 from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
+from liveconfig.history import HistoryEntry
 from liveconfig.origin import Origin
-from liveconfig.status import CandidateStatus, HistoryEntry, Status, SubscriberStatus, UnusedKey, VolumeStatus
+from liveconfig.status import CandidateStatus, Status, SubscriberStatus, UnusedKey, VolumeStatus
 
 _log = logging.getLogger("liveconfig")
 

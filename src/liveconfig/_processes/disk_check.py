@@ -16,6 +16,9 @@ from liveconfig._volumes import generation_at, signature
 PATIENCE = 1.0
 """Seconds that all volumes of one process may take to answer."""
 
+MOST_LINKS = 40
+"""Symbolic links on the way to one volume, as the kernel has it (path_resolution(7))."""
+
 GRACE = 2.0
 """Seconds for which a difference is a swap under way."""
 
@@ -66,8 +69,11 @@ def _unanswered(settings: SettingsReport) -> SettingsReport:
 
 
 def _compared(settings: SettingsReport, root: str) -> SettingsReport:
-    volumes = tuple(replace(each, on_disk=_on_disk(each, root)) for each in settings.volumes)
-    behind = [each for each in volumes if _differs(each, root)]
+    places = [within(root, each.path) for each in settings.volumes]
+    volumes = tuple(
+        replace(each, on_disk=_on_disk(each, place)) for each, place in zip(settings.volumes, places, strict=True)
+    )
+    behind = [each for each, place in zip(volumes, places, strict=True) if _differs(each, place)]
     known = replace(settings, volumes=volumes)
     if settings.state == "rejected" or not behind:
         return known
@@ -80,8 +86,36 @@ def _moved_on(volume: VolumeReport) -> str:
     return f"{volume.path} has moved on to {volume.on_disk or 'nothing'}; the process uses {volume.generation}"
 
 
-def _on_disk(volume: VolumeReport, root: str) -> str | None:
-    place = root + volume.path
+def within(root: str, path: str) -> str:
+    """The place of a path for a process with another root directory: absolute links lead to its root, not to ours.
+
+    Args:
+        root: Its root directory, ``/proc/PID/root``.
+        path: An absolute path, as the process sees it.
+    """
+    place, left, links = "", path.split("/")[::-1], 0
+    while left:
+        step = left.pop()
+        link = _link_at(f"{root}{place}/{step}") if links < MOST_LINKS else None
+        if link is not None:
+            links += 1
+            place = "" if link.startswith("/") else place
+            left += link.split("/")[::-1]
+        elif step == "..":
+            place = place.rpartition("/")[0]
+        elif step not in ("", "."):
+            place += f"/{step}"
+    return root + place
+
+
+def _link_at(place: str) -> str | None:
+    try:
+        return os.readlink(place)
+    except OSError:  # no link, or nothing
+        return None
+
+
+def _on_disk(volume: VolumeReport, place: str) -> str | None:
     link = generation_at(place)
     if link is not None or volume.mode == "atomic":
         return link
@@ -92,11 +126,11 @@ def _on_disk(volume: VolumeReport, root: str) -> str | None:
     return volume.generation if unchanged else CHANGED
 
 
-def _differs(volume: VolumeReport, root: str) -> bool:
+def _differs(volume: VolumeReport, place: str) -> bool:
     """Whether the volume has moved on, for longer than a swap takes."""
     if volume.on_disk is None or volume.on_disk == volume.generation:
         return False
-    changed = _changed_at(root + volume.path, volume.on_disk)
+    changed = _changed_at(place, volume.on_disk)
     return changed is None or (datetime.now(UTC) - changed).total_seconds() > GRACE
 
 

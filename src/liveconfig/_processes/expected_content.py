@@ -2,12 +2,12 @@
 
 The document is JSON::
 
-    {"version": 1, "key": HEX, "volumes": {PATH: {NAME: HEX} | null}, "partial": [PATH],
+    {"version": 1, "key": HEX, "volumes": {PATH: {NAME: HEX} | null}, "beside": {PATH: [NAME] | null},
      "files": {PATH: HEX | "" | null}, "environment": {NAME: HEX | "" | null}}
 
 Each digest is HMAC-SHA-256 of a value under the key, which the sender makes anew for each call; "" stands for what
-should not be there, and null for what the sender may not read; a ``partial`` volume may hold other files too. No value
-travels, and nothing is written.
+should not be there, and null for what the sender may not read. The files ``beside`` those of a volume, as a token, are
+not compared; null: any file may be there. No value travels, and nothing is written.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from liveconfig._processes.records import Expected
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader
@@ -50,6 +51,7 @@ class Compared:
         expected: Whether it holds what the document says.
         generation: The generation on disk, for a volume.
         since: When the kubelet wrote it.
+        followed_as: The other paths by which processes name the volume: links to it, and folders of it.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Compared:
     expected: Expected
     generation: str | None = None
     since: datetime | None = None
+    followed_as: tuple[str, ...] = ()
 
 
 class Expectation:
@@ -73,7 +76,7 @@ class Expectation:
             self._volumes = _digests_by_path(data["volumes"])
             self._files = _digests(data.get("files", {}))
             self._variables = _digests(data.get("environment", {}))
-            self._partial = frozenset(_name(path) for path in _listed(data.get("partial", [])))
+            self._beside = {_name(path): _names(names) for path, names in data.get("beside", {}).items()}
         except (KeyError, TypeError, ValueError, AttributeError):
             pass  # raised below
         else:
@@ -93,14 +96,27 @@ class Expectation:
             (Compared(path, "file", "unknown"), partial(self._file, path, digest))
             for path, digest in self._files.items()
         ]
-        found: list[Compared] = []
-        thread = threading.Thread(target=lambda: found.extend(look() for _, look in looks), daemon=True)
-        thread.start()
-        thread.join(LONGEST)
-        compared = tuple(found)
+        compared = _in_time(look() for _, look in looks)
         unanswered = (unknown for unknown, _ in looks[len(compared) :])
         variables = (self._variable(name, digest) for name, digest in self._variables.items())
         return (*compared, *unanswered, *variables)
+
+    def mounts_of(self, paths: Iterable[str]) -> dict[str, str]:
+        """The mount point of the document that each path leads to, through symbolic links too.
+
+        Args:
+            paths: Volumes, as processes name them.
+        """
+        real = dict(_in_time((os.path.realpath(path), path) for path in self._volumes))
+
+        def found() -> Iterator[tuple[str, str]]:
+            for path in paths:
+                place = os.path.realpath(path)
+                around = [mount for mount in real if place == mount or place.startswith(f"{mount.rstrip('/')}/")]
+                if around:
+                    yield path, real[max(around, key=len)]
+
+        return dict(_in_time(found()))
 
     def _volume(self, path: str, digests: Mapping[str, str] | None) -> Compared:
         revision = _read(path)
@@ -108,12 +124,15 @@ class Expectation:
             return Compared(path, "volume", "unknown")
         expected: Expected = "unknown"
         if digests is not None:
-            expected = "equal" if self._holds(revision.files, digests, path in self._partial) else "different"
+            files = self._compared_files(path, revision.files, digests)
+            same = files == digests.keys() and all(self._is(revision.files[name], digests[name]) for name in files)
+            expected = "equal" if same else "different"
         return Compared(path, "volume", expected, revision.generation, revision.written_at)
 
-    def _holds(self, files: Mapping[str, bytes], digests: Mapping[str, str], partial: bool) -> bool:
-        same_names = digests.keys() <= files.keys() if partial else digests.keys() == files.keys()
-        return same_names and all(self._is(files[name], digest) for name, digest in digests.items())
+    def _compared_files(self, path: str, files: Mapping[str, bytes], digests: Mapping[str, str]) -> AbstractSet[str]:
+        """The files on disk that ConfigMaps and Secrets feed, as far as the document tells."""
+        beside = self._beside.get(path, frozenset())
+        return digests.keys() & files.keys() if beside is None else files.keys() - (beside - digests.keys())
 
     def _file(self, path: str, digest: str | None) -> Compared:
         try:
@@ -126,7 +145,10 @@ class Expectation:
         return Compared(path, "file", self._judged(content, digest))
 
     def _variable(self, name: str, digest: str | None) -> Compared:
-        return Compared(name, "variable", self._judged(os.environb.get(os.fsencode(name)), digest))
+        content = os.environb.get(os.fsencode(name))
+        if digest == ABSENT and content is not None:  # the image may set it, which nothing here tells
+            return Compared(name, "variable", "unknown")
+        return Compared(name, "variable", self._judged(content, digest))
 
     def _judged(self, content: bytes | None, digest: str | None) -> Expected:
         if digest is None:
@@ -136,6 +158,18 @@ class Expectation:
 
     def _is(self, content: bytes, digest: str) -> bool:
         return hmac.compare_digest(digest_of(self._key, content), digest)
+
+
+T = TypeVar("T")
+
+
+def _in_time(looks: Iterable[T]) -> tuple[T, ...]:
+    """What looks at the disk find within `LONGEST` seconds: a mount that hangs answers to no time limit."""
+    found: list[T] = []
+    thread = threading.Thread(target=lambda: found.extend(looks), daemon=True)
+    thread.start()
+    thread.join(LONGEST)
+    return tuple(found)
 
 
 ABSENT = ""
@@ -186,10 +220,10 @@ def _digest(value: Any) -> str:
     return str(value)
 
 
-def _listed(value: Any) -> list[Any]:
-    if not isinstance(value, list):
+def _names(value: Any) -> frozenset[str] | None:
+    if value is not None and not isinstance(value, list):
         raise TypeError
-    return value
+    return None if value is None else frozenset(map(_name, value))
 
 
 def _read(path: str) -> Revision | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from liveconfig._distribution import __version__
 from liveconfig._json import as_plain
 from liveconfig._processes.memory_file import MemoryFile, is_supported
-from liveconfig.status import HistoryEntry
+from liveconfig.history import HistoryEntry
 
 SCHEMA = 1
 MOST = 64

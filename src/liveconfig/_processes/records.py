@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from liveconfig._json import as_plain
-from liveconfig.status import HistoryEntry
+from liveconfig.history import HistoryEntry
 
 State = Literal["current", "behind", "rejected", "closed", "hidden", "unknown"]
 Mode = Literal["atomic", "plain", "missing"]

@@ -13,7 +13,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -104,21 +104,32 @@ def _look_for(expect: str | None) -> Callable[[], tuple[Scan, Disk]]:
     expectation = Expectation(document)
 
     def look() -> tuple[Scan, Disk]:
-        disk = expectation.compare()
-        return _with_expected(scan(own_root=True), disk), disk
+        disk = expectation.compare()  # before the processes: what they use is newer than what was compared
+        found = scan(own_root=True)
+        volumes = {volume.path for each in found.processes for settings in each.settings for volume in settings.volumes}
+        mounts = expectation.mounts_of(volumes)
+        return _with_expected(found, disk, mounts), tuple(_with_paths(each, mounts) for each in disk)
 
     return look
 
 
-def _with_expected(found: Scan, disk: tuple[Compared, ...]) -> Scan:
+def _with_expected(found: Scan, disk: tuple[Compared, ...], mounts: Mapping[str, str]) -> Scan:
     expected = {each.path: each.expected for each in disk if each.kind == "volume"}
 
     def marked(settings: SettingsReport) -> SettingsReport:
-        volumes = (replace(each, expected=expected.get(each.path, "unknown")) for each in settings.volumes)
+        volumes = (
+            replace(each, expected=expected.get(mounts.get(each.path, ""), "unknown")) for each in settings.volumes
+        )
         return replace(settings, volumes=tuple(volumes))
 
     processes = (replace(each, settings=tuple(map(marked, each.settings))) for each in found.processes)
     return replace(found, processes=tuple(processes))
+
+
+def _with_paths(each: Compared, mounts: Mapping[str, str]) -> Compared:
+    if each.kind != "volume":
+        return each
+    return replace(each, followed_as=tuple(sorted(path for path, mount in mounts.items() if mount == each.path)))
 
 
 def _code(found: Scan, disk: Disk) -> int:

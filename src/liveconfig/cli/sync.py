@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
-from liveconfig.cli._rollout.pods import Pod
+from liveconfig.cli._rollout.pods import CannotAsk, Pod
 from liveconfig.cli._rollout.progress import Progress
 from liveconfig.cli._text import printable
 
@@ -39,19 +39,33 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sync(call: Call) -> int:
-    pods, annotated = call.pods(), set[tuple[str, str]]()
+    pods, known = call.pods(), set[tuple[str, str, str]]()
     progress = Progress()
     while True:
-        _annotate(call, [pod for pod in pods if (pod.namespace, pod.name) not in annotated])
-        annotated |= {(pod.namespace, pod.name) for pod in pods}
+        _annotate(call, [pod for pod in pods if pod.key not in known])
+        known |= {pod.key for pod in pods}
         for _ in call.ask(pods, again=lambda row: row.waits):
             progress.show(call, pods)
-        if not any(row.waits for row in call.rows()) or not call.left():
+        waits = any(row.waits for row in call.rows())
+        if not call.left():
             break
-        time.sleep(min(PAUSE, call.left()))
-        pods = call.pods()
+        if waits:
+            time.sleep(min(PAUSE, call.left()))
+        pods = _pods_again(call, pods)
+        if not waits and {pod.key for pod in pods} <= known:  # none has come meanwhile
+            break
     progress.clear()
     return show(call, pods)
+
+
+def _pods_again(call: Call, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    """The pods as they are now; as they were where the time is up before the cluster tells."""
+    try:
+        return call.pods()
+    except CannotAsk:
+        if call.left():
+            raise
+        return pods
 
 
 def _annotate(call: Call, pods: Sequence[Pod]) -> None:

@@ -7,6 +7,7 @@ The folder (variable ``CLUSTER``) holds ``state.json``: ``objects`` (by ``kind/n
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,10 @@ def get(arguments: list[str]) -> None:
 def execute(arguments: list[str]) -> None:
     pod, _, container, _, _, *command = arguments
     place = STATE["containers"][f"{pod}/{container}"]
+    if "deaf" in place:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while "endless" in place:
+        sys.stdout.write("x" * 100_000)
     if "hang" in place:
         time.sleep(60)
     if "plugin" in place:  # a plugin that keeps the pipes open after kubectl has ended

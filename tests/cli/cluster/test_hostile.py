@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -46,6 +47,9 @@ def status(capsys: pytest.CaptureFixture[str]) -> Any:
         {"processes": [], "disk": [{**ENTRY, "since": "2026-01-01T00:00:00"}]},
         {"processes": [], "disk": [{**ENTRY, "since": "yesterday"}]},
         {"processes": [], "disk": {"a": 1}},
+        {"processes": [], "disk": [ENTRY, {**ENTRY, "expected": "different"}]},
+        {"processes": [{"pid": 1, "settings": [SETTINGS]}, {"pid": 1, "settings": []}]},
+        {"processes": [], "disk": [{**ENTRY, "followed_as": "/etc/config"}]},
     ],
     ids=lambda answer: str(answer)[:60],
 )
@@ -189,9 +193,9 @@ def test_variables_as_the_kubelet_makes_them(cluster: Any, status: Any) -> None:
     assert states["env"] == ("FROZEN", False)
     cluster.state["containers"]["a/app"]["environment"]["NO_KEY"] = "removed from the cluster"
     cluster.save()
-    assert [(row["state"], row["counts"]) for row in status("deploy/web")[1] if row["volume"] == "env"] == [
-        ("FROZEN", True)
-    ]
+    [env] = [row for row in status("deploy/web")[1] if row["volume"] == "env"]
+    assert (env["state"], env["counts"]) == ("UNKNOWN", True)
+    assert "NO_KEY: set although the cluster has no such key: the image may set it" in env["problem"]
 
 
 def test_sidecars_are_asked(cluster: Any, status: Any) -> None:
@@ -205,3 +209,139 @@ def test_sidecars_are_asked(cluster: Any, status: Any) -> None:
     code, rows, _ = status("deploy/web")
     assert code == 0
     assert [(row["container"], row["state"]) for row in rows] == [("app", "SYNCED"), ("proxy", "NO REPORT")]
+
+
+def test_a_container_that_prints_without_end(cluster: Any, status: Any) -> None:
+    """A container that prints without end is a row with the reason, and costs a bounded amount of memory."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"endless": True}
+    cluster.save()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    code, [row], _ = status("deploy/web")
+    assert (code, row["state"]) == (1, "NO REPORT")
+    assert "it printed more than 16,777,216 bytes" in row["problem"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+
+
+def test_a_kubectl_that_ignores_the_signal_to_end(cluster: Any, status: Any) -> None:
+    """A kubectl that ignores SIGTERM, and hangs, is ended after its time."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"deaf": True, "plugin": True}
+    cluster.save()
+    code, [row], _ = status("deploy/web", "--timeout", "3")
+    assert (code, row["state"]) == (1, "UNREACHABLE")
+    assert not _plugins(cluster.folder)
+
+
+def test_a_kubectl_that_dies_half_way(cluster: Any, status: Any) -> None:
+    """An answer that ends in its middle is no answer, whatever the exit code."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"output": '{"schema": 1, "processes": [{"pid": 1, "settings": []}], "di'}
+    cluster.save()
+    code, [row], _ = status("deploy/web")
+    assert (code, row["state"]) == (1, "NO REPORT")
+
+
+@pytest.mark.parametrize("since", ["2999-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00"])
+def test_clocks_that_differ(cluster: Any, capsys: pytest.CaptureFixture[str], since: str) -> None:
+    """A time in the future, or long ago, is shown without a traceback and without a negative age."""
+    cluster.pod("a")
+    path = str(cluster.volumes["a"].path)
+    volume = {"path": path, "generation": "..1", "on_disk": "..1"}
+    answer = {
+        "processes": [{"pid": 1, "settings": [{**SETTINGS, "volumes": [volume]}]}],
+        "disk": [{**ENTRY, "path": path, "since": since}],
+    }
+    cluster.state["containers"]["a/app"] = {"output": json.dumps(answer)}
+    cluster.save()
+    assert main(["status", "deploy/web"]) == 0
+    assert " -" not in capsys.readouterr().out.splitlines()[1]
+
+
+def test_a_key_that_items_names_and_that_is_not_there(cluster: Any, status: Any) -> None:
+    """The kubelet does not write a volume of which a key in `items` is missing: PENDING with that reason."""
+    cluster.pod("a")
+    items = [{"key": "message", "path": "message"}, {"key": "gone", "path": "gone"}]
+    volume = cluster.state["pods"][0]["spec"]["volumes"][0]
+    volume["configMap"]["items"] = items
+    cluster.save()
+    code, [row], _ = status("deploy/web")
+    assert (code, row["state"], row["waits"]) == (1, "PENDING", False)
+    assert "configmap/flags has no key `gone`, which `items` of the volume names" in row["problem"]
+    volume["configMap"]["optional"] = True
+    cluster.save()
+    assert status("deploy/web")[1][0]["state"] == "SYNCED"
+
+
+def test_an_object_that_is_not_there(cluster: Any, status: Any) -> None:
+    """A pod that waits for an object that does not exist says so."""
+    cluster.pod("a")
+    del cluster.state["objects"]["configmap/flags"]
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    cluster.state["pods"][0]["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
+    cluster.save()
+    code, [row], _ = status("deploy/web")
+    assert (code, row["state"], row["waits"]) == (1, "UNREACHABLE", False)
+    assert row["problem"] == (
+        "the pod is Pending (ContainerCreating); the kubelet does not write this volume: configmap/flags does not exist"
+    )
+
+
+def test_why_a_container_does_not_start(cluster: Any, status: Any) -> None:
+    """A pod that does not run says what the kubelet says."""
+    cluster.pod("a")
+    message = "couldn't find key port in ConfigMap shop/flags"
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": message}}
+    cluster.state["pods"][0]["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
+    cluster.save()
+    assert status("deploy/web")[1][0]["problem"] == f"the pod is Pending (CreateContainerConfigError: {message})"
+
+
+def test_a_key_removed_beside_a_token(cluster: Any, status: Any) -> None:
+    """A key that was removed from the cluster makes a volume PENDING, also where a token lies beside it."""
+    cluster.pod("a", content={"message": "one", "gone": "x", "token": "t"})
+    source = {"configMap": {"name": "flags"}}
+    token = {"serviceAccountToken": {"path": "token"}}
+    volume = {"name": "flags", "projected": {"sources": [source, token]}}
+    cluster.state["pods"][0]["spec"]["volumes"] = [volume]
+    cluster.save()
+    assert status("deploy/web")[1][0]["state"] == "PENDING"
+    cluster.volumes["a"].write({"message": "one", "token": "t2"})
+    deadline = time.monotonic() + 20
+    while (state := status("deploy/web")[1][0]["state"]) != "SYNCED":
+        assert time.monotonic() < deadline, state
+    cluster.volumes["a"].write({"message": "one", "token": "t2", "new": "x"})
+    volume["projected"]["sources"].append({"sourceOfTomorrow": {"path": "new"}})
+    cluster.save()
+    while (state := status("deploy/web")[1][0]["state"]) != "SYNCED":
+        assert time.monotonic() < deadline, state
+
+
+def test_a_settings_class_that_names_a_link(cluster: Any, status: Any, tmp_path: Path) -> None:
+    """A process that names the mount point by a symbolic link follows it."""
+    cluster.pod("a", processes=0)
+    link = tmp_path / "link"
+    link.symlink_to(cluster.volumes["a"].path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LINKED, str(link)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        code, [row], _ = status("deploy/web")
+        process.kill()
+    assert (code, row["state"], row["processes"]) == (0, "SYNCED", 1)
+
+
+LINKED = """
+import sys
+from liveconfig import Settings, SettingsConfigDict
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes=sys.argv[1])
+    message: str
+
+settings = App.load()
+print("ready", flush=True)
+sys.stdin.read()
+"""

@@ -96,3 +96,62 @@ def test_a_pod_that_comes_meanwhile(cluster: Any, sync: Any, when_annotated: Any
     code, rows, _ = sync("deploy/web", "--timeout", "30")
     assert code == 0
     assert [row["pod"] for row in rows] == ["b", "c"]
+
+
+def test_a_pod_of_the_same_name(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """A pod that is deleted and made again under its name, as a StatefulSet does it, is asked again."""
+    for name in ("web-0", "web-1"):
+        cluster.pod(name)
+    for pod in cluster.state["pods"]:
+        pod["metadata"]["uid"] = "first"
+    cluster.save()
+    cluster.configmap("flags", {"message": "two"})
+
+    def recreate() -> None:
+        cluster.volumes["web-0"].write({"message": "two"})
+        deadline = time.monotonic() + 20
+        while sum(call[:2] == ["exec", "web-1"] for call in cluster.calls()) < 3:
+            assert time.monotonic() < deadline
+        cluster.state["pods"][0]["metadata"]["uid"] = "second"
+        cluster.state["containers"]["web-0/app"] = {"programs": []}
+        cluster.save()
+        cluster.volumes["web-1"].write({"message": "two"})
+
+    when_annotated(recreate)
+    code, rows, _ = sync("deploy/web", "--timeout", "30")
+    assert code == 1
+    assert [(row["pod"], row["state"]) for row in rows] == [("web-0", "NO REPORT"), ("web-1", "SYNCED")]
+    assert [call[2] for call in cluster.calls() if call[0] == "annotate"] == ["web-0", "web-0"]
+
+
+def test_an_object_that_changes_meanwhile(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """Pods that were in sync with what the cluster held before are asked again after another change."""
+    for name in ("a", "b"):
+        cluster.pod(name)
+    cluster.configmap("flags", {"message": "two"})
+
+    def change_again() -> None:
+        cluster.volumes["a"].write({"message": "two"})
+        deadline = time.monotonic() + 15
+        while sum(call[:2] == ["exec", "b"] for call in cluster.calls()) < 3:
+            assert time.monotonic() < deadline
+        cluster.configmap("flags", {"message": "three"})
+        cluster.volumes["b"].write({"message": "three"})
+
+    when_annotated(change_again)
+    code, rows, _ = sync("deploy/web", "--timeout", "20")
+    assert code == 1
+    assert [(row["pod"], row["state"]) for row in rows] == [("a", "PENDING"), ("b", "SYNCED")]
+
+
+def test_a_volume_that_the_kubelet_does_not_write(cluster: Any, sync: Any) -> None:
+    """A volume of which a key in `items` is missing is not waited for."""
+    cluster.pod("a")
+    volume = cluster.state["pods"][0]["spec"]["volumes"][0]
+    volume["configMap"]["items"] = [{"key": "gone", "path": "gone"}]
+    cluster.save()
+    began = time.monotonic()
+    code, [row], _ = sync("deploy/web", "--timeout", "120")
+    assert (code, row["state"]) == (1, "PENDING")
+    assert "has no key `gone`" in row["problem"]
+    assert time.monotonic() - began < 60

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
-
-LARGEST = 64 * 1024 * 1024
-"""Characters of an answer at most."""
 
 
 def parsed(output: str) -> Mapping[str, Any] | None:
@@ -18,13 +16,19 @@ def parsed(output: str) -> Mapping[str, Any] | None:
         output: What the command printed.
     """
     try:
-        data: Any = json.loads(output) if len(output) <= LARGEST else {}
-        return {
-            "processes": [_process(each) for each in _list(data["processes"])],
-            "disk": [_compared(each) for each in _list(data.get("disk") or [])],
-        }
+        data: Any = json.loads(output)
+        processes = [_process(each) for each in _list(data["processes"])]
+        disk = [_compared(each) for each in _list(data.get("disk") or [])]
+        _each_once(each["pid"] for each in processes)
+        _each_once((each["kind"], each["path"]) for each in disk)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return {"processes": processes, "disk": disk}
+
+
+def _each_once(names: Iterable[Hashable]) -> None:
+    if max(Counter(names).values(), default=1) > 1:
+        raise ValueError
 
 
 def _process(data: Any) -> dict[str, Any]:
@@ -52,7 +56,8 @@ def _compared(data: Any) -> dict[str, Any]:
     if since is not None and datetime.fromisoformat(since).tzinfo is None:
         raise ValueError
     kind, expected = _text(data["kind"]), _text(data["expected"])
-    return {"path": _text(data["path"]), "kind": kind, "expected": expected, "since": since}
+    followed = [_text(each) for each in _list(data.get("followed_as") or [])]
+    return {"path": _text(data["path"]), "kind": kind, "expected": expected, "since": since, "followed_as": followed}
 
 
 def _list(value: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from liveconfig._manifests import Container
 from liveconfig.cli._exit_signals import ending_in_order
 from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
-from liveconfig.cli._rollout.expectations import Expectations, read_objects
+from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
 from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, rows_of
 from liveconfig.cli._text import folded_table, painter, printable, width_of_output
@@ -69,8 +69,7 @@ class Call:
     kubectl: Kubectl = field(init=False)
     target: Target = field(init=False)
     began: float = field(default_factory=time.monotonic)
-    _found: dict[tuple[str, str, str], Seen] = field(default_factory=dict)
-    _expectations: Expectations | None = None
+    _found: dict[tuple[str, str, str, str], Seen] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given = self.arguments
@@ -84,47 +83,54 @@ class Call:
         return max(0.0, self.began + timeout - time.monotonic())
 
     def pods(self) -> tuple[Pod, ...]:
-        """The pods as they are now, with the containers that are to be asked.
+        """The pods as they are now, with the containers that are to be asked. Others are forgotten.
 
         Raises:
             CannotAsk: The cluster does not answer, or what was asked for does not exist.
             KubectlMissing: There is no kubectl.
         """
-        return tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target, self.left))
+        pods = tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target, self.left))
+        keys = {pod.key for pod in pods}
+        self._found = {key: seen for key, seen in self._found.items() if key[:3] in keys}
+        return pods
 
     def _chosen(self, pod: Pod) -> Pod:
         wanted = self.target.container
         return replace(pod, containers=tuple(each for each in pod.containers if wanted in ("", each.name)))
 
     def ask(self, pods: Sequence[Pod], *, again: Callable[[Row], bool]) -> Iterator[Pod]:
-        """Ask the containers that were not asked yet, and those with a row for which ``again`` holds.
+        """Ask the containers that were not asked yet, or of which an object has changed since, or a row is to be asked.
 
         Args:
-            pods: The pods as they are now; others are forgotten.
+            pods: The pods as they are now.
             again: Whether a row is to be asked again.
 
         Yields:
             Each pod of which a container has answered.
         """
-        names = {(pod.namespace, pod.name) for pod in pods}
-        self._found = {key: seen for key, seen in self._found.items() if key[:2] in names}
-        expectations = self._expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods, self.left))
+        expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods, self.left))
         questions = [
             (pod, container, expectations.document(pod, container))
-            for pod, container in self._to_ask(pods, again)
+            for pod, container in self._to_ask(pods, expectations.objects, again)
             if container.mounts or container.env or container.env_from
         ]
         for pod, container, report in ask_all(self.kubectl, questions, self.arguments.python, self.left):
-            key = pod.namespace, pod.name, container.name
+            key = *pod.key, container.name
             if report.failure != "UNREACHABLE" or self.left() or key not in self._found:
                 self._found[key] = Seen(pod, container, report, expectations.objects)
             yield pod
 
-    def _to_ask(self, pods: Sequence[Pod], again: Callable[[Row], bool]) -> Iterator[tuple[Pod, Container]]:
+    def _to_ask(
+        self, pods: Sequence[Pod], objects: Objects, again: Callable[[Row], bool]
+    ) -> Iterator[tuple[Pod, Container]]:
         for pod in pods:
             for container in pod.containers:
-                seen = self._found.get((pod.namespace, pod.name, container.name))
-                if seen is None or any(again(row) for row in self._rows_of(seen)):
+                seen = self._found.get((*pod.key, container.name))
+                if (
+                    seen is None
+                    or objects.of(container) != seen.objects.of(container)
+                    or any(again(row) for row in self._rows_of(seen))
+                ):
                     yield pod, container
 
     def rows(self) -> tuple[Row, ...]:

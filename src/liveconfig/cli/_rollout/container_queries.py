@@ -19,6 +19,9 @@ AT_ONCE = 16
 PATIENCE = 10.0
 """Seconds that one container may take."""
 
+LARGEST = 16 * 1024 * 1024
+"""Bytes that one container may print."""
+
 _PS = ("ps", "--json", "--expect", "-")
 _NOT_FOUND = ("executable file not found", "no such file or directory", "not found in $path")
 _NO_MODULE = ("no module named", "cannot import")
@@ -86,10 +89,12 @@ def _ask(
         patience = deadline - time.monotonic()
         if patience <= 0:
             return Report(None, "UNREACHABLE", "it did not answer in time")
-        answer = kubectl.run(*target, *command, *_PS, scope=scope, given=document, timeout=patience)
+        answer = kubectl.run(*target, *command, *_PS, scope=scope, given=document, timeout=patience, limit=LARGEST)
         data = parsed(answer.output)
         if data is not None:
             return _reported(data)
+        if answer.is_cut:
+            return Report(None, "NO REPORT", f"the container's answer is no report of `liveconfig ps`: {answer.error}")
         if answer.code is None or _says(answer, _NOT_THERE):
             return Report(None, "UNREACHABLE", answer.error)
         problems.append(_problem(answer, command[0]))

@@ -24,6 +24,13 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the kubelet does not write a volume, and leaves what it wrote before."""
+
+    reason: str
+
+
 Value = bytes | Unreadable | None
 """The value of one key; None: there is no such key."""
 
@@ -40,23 +47,24 @@ class Objects:
     content: Mapping[ObjectId, Content | Unreadable | None] = field(repr=False)
     binary: Mapping[ObjectId, frozenset[str]] = field(default_factory=dict)
 
-    def files(self, mount: Mount) -> Content | Unreadable:
+    def files(self, mount: Mount) -> Content | Unreadable | Refused:
         """The files that the kubelet makes of the sources of a volume (kubernetes, the projected volume plugin)."""
         files: dict[str, bytes] = {}
         for source in mount.volume.sources:
-            content = self._of(source)
+            content = self.content.get(source.object)
             if isinstance(content, Unreadable):
                 return content
-            files.update(_projected(source, content))
+            if content is None and not source.optional:
+                return Refused(f"{named(source.object)} does not exist")
+            if missing := _missing_keys(source, content or {}):
+                keys = ", ".join(f"`{key}`" for key in missing)
+                return Refused(f"{named(source.object)} has no key {keys}, which `items` of the volume names")
+            files.update(_projected(source, content or {}))
         return files
 
-    def _of(self, source: VolumeSource) -> Content | Unreadable:
-        content = self.content.get(source.object)
-        if content is None and source.optional:
-            return {}
-        if content is None:
-            return Unreadable(f"{named(source.object)} does not exist")
-        return content
+    def of(self, container: Container) -> Mapping[ObjectId, Content | Unreadable | None]:
+        """The objects that one container mounts or has variables from."""
+        return {each: self.content.get(each) for each in _objects_of(container)}
 
     def variables(self, container: Container) -> dict[str, tuple[ObjectId, Value]]:
         """The variables of a container that come from a ConfigMap or Secret, with the value that they should have.
@@ -83,6 +91,11 @@ class Objects:
     def _value(self, key_ref: KeyRef) -> Value:
         content = self.content.get(key_ref.object)
         return content if isinstance(content, Unreadable) else self._texts(key_ref.object).get(key_ref.key)
+
+
+def _missing_keys(source: VolumeSource, content: Content) -> list[str]:
+    """The keys of ``items`` that are not there: unless the source is optional, they keep the kubelet from writing."""
+    return [] if source.optional else [item.key for item in source.items or () if item.key not in content]
 
 
 def _projected(source: VolumeSource, content: Content) -> Content:
@@ -171,16 +184,17 @@ class Expectations:
         for mount in mounts_of(container):
             content = self.objects.files(mount)
             if mount.whole:
-                volumes[mount_path(mount)] = None if isinstance(content, Unreadable) else self._digests(content)
+                volumes[mount_path(mount)] = self._digests(content) if isinstance(content, Mapping) else None
             elif mount.sub_path:
                 files.update(self._of_subpath(mount, content))
         variables = {name: self._digest(value) for name, (_, value) in self.objects.variables(container).items()}
-        partial = [mount_path(mount) for mount in mounts_of(container) if mount.volume.name in pod.partial]
+        names = {mount_path(mount): mount.volume.name for mount in mounts_of(container)}
+        beside = {path: pod.beside[name] for path, name in names.items() if name in pod.beside}
         document = {
             "version": 1,
             "key": self._key.hex(),
             "volumes": volumes,
-            "partial": partial,
+            "beside": {path: None if files is None else sorted(files) for path, files in beside.items()},
             "files": files,
             "environment": variables,
         }
@@ -194,8 +208,8 @@ class Expectations:
     def _digests(self, content: Content) -> dict[str, str]:
         return {name: digest_of(self._key, value) for name, value in content.items()}
 
-    def _of_subpath(self, mount: Mount, content: Content | Unreadable) -> dict[str, str | None]:
-        if isinstance(content, Unreadable):
+    def _of_subpath(self, mount: Mount, content: Content | Unreadable | Refused) -> dict[str, str | None]:
+        if not isinstance(content, Mapping):
             return {mount_path(mount): None}
         part = mount.sub_path.strip("/")
         if part in content:

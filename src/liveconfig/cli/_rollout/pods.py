@@ -26,16 +26,24 @@ class Pod:
     Attributes:
         namespace: Its namespace.
         name: Its name.
+        uid: Tells it from another pod of the same name.
         containers: Those that run beside each other: no init containers.
-        partial: The names of volumes that hold more than ConfigMaps and Secrets, as a token.
+        beside: The files of other sources in projected volumes, as a token, by the name of the volume; None for a
+            volume with a source whose files are not known.
         waiting: Why it does not run yet; empty if it does.
     """
 
     namespace: str
     name: str
+    uid: str
     containers: tuple[Container, ...]
-    partial: frozenset[str]
+    beside: Mapping[str, frozenset[str] | None]
     waiting: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What identifies it: a StatefulSet gives the name of a deleted pod to another one."""
+        return self.namespace, self.name, self.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +203,51 @@ def _pod(item: Mapping[str, Any], containers: tuple[Container, ...]) -> Pod | No
     if metadata.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
     running = tuple(each for each in containers if each.type != "init")
-    return Pod(*_name(item), running, _partial(item), _waiting(status))
+    namespace, name = _name(item)
+    return Pod(namespace, name, str(metadata.get("uid") or ""), running, _beside(item), _waiting(status))
 
 
-def _partial(item: Mapping[str, Any]) -> frozenset[str]:
-    """The projected volumes that have other sources too."""
-    projected = {each["name"]: each.get("projected") or {} for each in item["spec"].get("volumes") or ()}
-    return frozenset(
-        name
-        for name, volume in projected.items()
-        if any(not {"configMap", "secret"} & source.keys() for source in volume.get("sources") or ())
-    )
+def _beside(item: Mapping[str, Any]) -> dict[str, frozenset[str] | None]:
+    found = {}
+    for volume in item["spec"].get("volumes") or ():
+        sources = (volume.get("projected") or {}).get("sources") or ()
+        others = [each for each in sources if not {"configMap", "secret"} & each.keys()]
+        if others:
+            found[volume["name"]] = _files_of(others)
+    return found
+
+
+def _files_of(sources: Iterable[Mapping[str, Mapping[str, Any]]]) -> frozenset[str] | None:
+    """The files that the kubelet makes of a token, of a pod's fields and of certificates; None for another source."""
+    files: set[str] = set()
+    for source in sources:
+        for kind, its in source.items():
+            if kind not in _PATHS_OF:
+                return None
+            entries = its.get("items") or () if kind == "downwardAPI" else [its]
+            files.update(each[name] for each in entries for name in _PATHS_OF[kind] if each.get(name))
+    return frozenset(files)
+
+
+_PATHS_OF = {
+    "serviceAccountToken": ("path",),
+    "downwardAPI": ("path",),
+    "clusterTrustBundle": ("path",),
+    "podCertificate": ("credentialBundlePath", "keyPath", "certificateChainPath"),
+}
 
 
 def _waiting(status: Mapping[str, Any]) -> str:
     if status.get("phase") == "Running":
         return ""
     states = ((each.get("state") or {}).get("waiting") or {} for each in status.get("containerStatuses") or ())
-    reason = next((each["reason"] for each in states if each.get("reason")), "")
-    return f"the pod is {status.get('phase') or 'Pending'}" + (f" ({reason})" if reason else "")
+    parts = next((_told(each) for each in states if each.get("reason")), "")
+    return f"the pod is {status.get('phase') or 'Pending'}" + (f" ({parts})" if parts else "")
+
+
+def _told(waiting: Mapping[str, Any]) -> str:
+    """``CreateContainerConfigError: couldn't find key port in ConfigMap shop/flags``."""
+    return ": ".join(str(waiting[each]).partition("\n")[0] for each in ("reason", "message") if waiting.get(each))
 
 
 def is_transient(volume: str) -> bool:

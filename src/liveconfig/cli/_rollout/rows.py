@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from liveconfig._manifests import Container, Mount, ObjectId
 from liveconfig.cli._rollout.container_queries import Report
-from liveconfig.cli._rollout.expectations import Objects, Unreadable, mount_path, mounts_of, named
+from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, mount_path, mounts_of, named
 from liveconfig.cli._rollout.pods import Pod
 
 State = Literal[
@@ -45,6 +46,7 @@ class Row:
         current: How many of them use what is on disk.
         problem: What is wrong, and what to do.
         counts: Whether the exit code depends on it.
+        waits: Whether waiting can help.
     """
 
     namespace: str
@@ -58,11 +60,7 @@ class Row:
     current: int = 0
     problem: str = ""
     counts: bool = True
-
-    @property
-    def waits(self) -> bool:
-        """Whether waiting can help."""
-        return self.state in WAITED_FOR
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,8 @@ def rows_of(seen: Seen, only: tuple[str, str] | None, restart: str) -> Iterator[
 
 def _row(seen: Seen, volume: str, objects: Sequence[ObjectId], state: State, **more: Any) -> Row:
     name = ", ".join(dict.fromkeys(named(each) for each in objects))
-    return Row(seen.pod.namespace, seen.pod.name, seen.container.name, volume, name, state, **more)
+    waits = more.pop("waits", True) and state in WAITED_FOR
+    return Row(seen.pod.namespace, seen.pod.name, seen.container.name, volume, name, state, waits=waits, **more)
 
 
 def _sources(mount: Mount) -> list[ObjectId]:
@@ -104,13 +103,15 @@ def _sources(mount: Mount) -> list[ObjectId]:
 
 
 def _of_volume(seen: Seen, mount: Mount) -> Row:
-    path = mount_path(mount)
-    if seen.report.failure != "NO REPORT" or (seen.report.data is None):
-        return _row(seen, path, _sources(mount), seen.report.failure, problem=seen.report.problem)
+    path, content = mount_path(mount), seen.objects.files(mount)
+    refused = _REFUSED.format(content.reason) if isinstance(content, Refused) else ""
+    if seen.report.data is None:
+        problem = "; ".join(filter(None, (seen.report.problem, refused)))
+        return _row(seen, path, _sources(mount), seen.report.failure, problem=problem, waits=not refused)
     disk = seen.disk("volume").get(path, {})
-    users = list(_users(seen.report.data, path))
+    users = list(_users(seen.report.data, {path, *disk.get("followed_as", ())}))
     current = [each for each in users if each.is_current]
-    state, problem = _judged(seen, mount, disk.get("expected"), users)
+    state, problem = _judged(seen, content, disk.get("expected"), users)
     return _row(
         seen,
         path,
@@ -121,7 +122,11 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
         current=len(current),
         problem=problem,
         counts=state != "NOT FOLLOWED",
+        waits=not refused,
     )
+
+
+_REFUSED = "the kubelet does not write this volume: {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +159,13 @@ class _User:
         return f"process {self.pid}: {'; '.join(self.problems) or self.state}"
 
 
-def _users(data: Mapping[str, Any], path: str) -> Iterator[_User]:
+def _users(data: Mapping[str, Any], paths: AbstractSet[str]) -> Iterator[_User]:
     for process in data["processes"]:
         for settings in process["settings"]:
             if settings["state"] == "hidden":
                 yield _User(process["pid"], "hidden", None, None, settings["problems"])
             for volume in settings["volumes"]:
-                if posixpath.normpath(volume["path"]) == path:
+                if posixpath.normpath(volume["path"]) in paths:
                     yield _User(
                         process["pid"],
                         settings["state"],
@@ -170,13 +175,17 @@ def _users(data: Mapping[str, Any], path: str) -> Iterator[_User]:
                     )
 
 
-def _judged(seen: Seen, mount: Mount, expected: str | None, users: Sequence[_User]) -> tuple[State, str]:
+def _judged(
+    seen: Seen, content: Content | Unreadable | Refused, expected: str | None, users: Sequence[_User]
+) -> tuple[State, str]:
     """The state of a volume, and its problem."""
     if not any(each.state != "hidden" for each in users):
         if seen.report.problem:
             return "NO REPORT", seen.report.problem
         if not users:
             return "NOT FOLLOWED", "no settings class names this volume"
+    if isinstance(content, Refused):
+        return "PENDING", _REFUSED.format(content.reason)
     if expected == "different":
         return "PENDING", "the kubelet has not written the newest content yet"
     faults: tuple[tuple[State, list[_User]], ...] = (
@@ -188,7 +197,6 @@ def _judged(seen: Seen, mount: Mount, expected: str | None, users: Sequence[_Use
         if found:
             return state, "; ".join(each.told() for each in found)
     if expected != "equal":
-        content = seen.objects.files(mount)
         return "UNKNOWN", content.reason if isinstance(content, Unreadable) else "the volume could not be read"
     return "SYNCED", "; ".join(each.told() for each in users if each.problems and each.state != "rejected")
 
@@ -198,39 +206,55 @@ def _of_subpath(seen: Seen, mount: Mount, restart: str) -> Row:
     if seen.report.data is None:
         return _row(seen, path, _sources(mount), seen.report.failure, problem=seen.report.problem)
     compared = [each for file, each in seen.disk("file").items() if file == path or file.startswith(path + "/")]
-    return _frozen(seen, path, _sources(mount), [each["expected"] for each in compared], "a subPath mount", restart)
+    content = seen.objects.files(mount)
+    reasons = [] if isinstance(content, Mapping) else [content.reason]
+    expected = [each["expected"] for each in compared]
+    return _frozen(seen, path, _sources(mount), expected, "a subPath mount", restart, reasons)
 
 
 def _of_environment(seen: Seen, only: tuple[str, str] | None, restart: str) -> Iterator[Row]:
-    variables = {
-        name: object_id
-        for name, (object_id, _) in seen.objects.variables(seen.container).items()
-        if only is None or (object_id.kind, object_id.name) == only
+    found = seen.objects.variables(seen.container).items()
+    variables = {name: each for name, each in found if only is None or (each[0].kind, each[0].name) == only}
+    sources = (source.object for source in seen.container.env_from)
+    unreadable = {
+        each: content
+        for each in sources
+        if (only is None or (each.kind, each.name) == only)
+        and isinstance(content := seen.objects.content.get(each), Unreadable)
     }
-    unreadable = [
-        source.object
-        for source in seen.container.env_from
-        if isinstance(seen.objects.content.get(source.object), Unreadable)
-        and (only is None or (source.object.kind, source.object.name) == only)
-    ]
-    if not variables and not unreadable:
+    objects = [*(object_id for object_id, _ in variables.values()), *unreadable]
+    if not objects:
         return
-    objects = [*variables.values(), *unreadable]
     if seen.report.data is None:
         yield _row(seen, "env", objects, seen.report.failure, problem=seen.report.problem)
         return
     disk = seen.disk("variable")
-    expected = [disk.get(name, {}).get("expected", "unknown") for name in variables] + ["unknown"] * len(unreadable)
-    yield _frozen(seen, "env", objects, expected, "environment variables", restart)
+    expected = {name: disk.get(name, {}).get("expected", "unknown") for name in variables}
+    reasons = [content.reason for content in unreadable.values()]
+    reasons += [value.reason for _, value in variables.values() if isinstance(value, Unreadable)]
+    is_set = [name for name, (_, value) in variables.items() if value is None and expected[name] == "unknown"]
+    reasons += [_SET_ANYWAY.format(", ".join(is_set))] * bool(is_set)
+    states = [*expected.values(), *["unknown"] * len(unreadable)]
+    yield _frozen(seen, "env", objects, states, "environment variables", restart, reasons)
+
+
+_SET_ANYWAY = "{}: set although the cluster has no such key: the image may set it, or it is an old value"
 
 
 def _frozen(
-    seen: Seen, volume: str, objects: Sequence[ObjectId], expected: Sequence[str], what: str, restart: str
+    seen: Seen,
+    volume: str,
+    objects: Sequence[ObjectId],
+    expected: Sequence[str],
+    what: str,
+    restart: str,
+    reasons: Sequence[str],
 ) -> Row:
     """A row for what cannot change while the container runs: it counts only where the value is another one."""
     if "different" in expected:
         problem = f"{what}: an old value, and it never changes while the container runs: {restart}"
         return _row(seen, volume, objects, "FROZEN", problem=problem)
     if not expected or "unknown" in expected:
-        return _row(seen, volume, objects, "UNKNOWN", problem=f"{what} that cannot be compared; it never changes")
+        problem = "; ".join(dict.fromkeys(reasons)) or "what is in the container could not be read"
+        return _row(seen, volume, objects, "UNKNOWN", problem=f"{what} that cannot be compared: {problem}")
     return _row(seen, volume, objects, "FROZEN", problem=f"{what}: {SAME_VALUE}", counts=False)
