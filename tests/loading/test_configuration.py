@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from liveconfig import InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict, Volume, VolumeError
 
@@ -143,6 +143,44 @@ def test_unknown_argument(argument, nearest, how):
         (cls if how == "constructor" else cls.load)(**{argument: ["/etc/config"]})
 
 
+@pytest.mark.parametrize("argument", ["_documents", "_resync", "_key_prefix", "_missing_key"])
+def test_argument_of_the_configuration(argument):
+    """K22: an argument that is a key of the configuration is an error that says where it belongs."""
+    with pytest.raises(LiveConfigError, match=f"unknown argument `{argument}`: set `{argument[1:]}` in model_config"):
+        make()(**{argument: "x"})
+
+
+class Given(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    message: str = "none"
+    aliased: str = Field("none", alias="theAlias")
+
+
+@pytest.mark.parametrize(("argument", "near"), [("mesage", "message"), ("theAlais", None), ("zzz", None)])
+def test_argument_that_names_no_field(load, caplog, argument, near):
+    """K22: an argument that names no field is warned of, with the nearest field; its value is not shown."""
+    load(Given, **{argument: "CANARY"})
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"the argument `{argument}` names no field and is ignored" in line
+    assert ("did you mean" in line) is (near is not None)
+    assert near is None or f"`{near}`" in line
+    assert "CANARY" not in line
+
+
+def test_arguments_that_a_validator_takes(load, caplog):
+    """K22: an argument that a validator of the whole input may use is not warned of; nor is one by an alias."""
+
+    class Taking(Given):
+        @model_validator(mode="before")
+        @classmethod
+        def take(cls, data: dict[str, Any]) -> dict[str, Any]:
+            return {"message": data.pop("text", "none"), **data}
+
+    assert load(Taking, text="x").message == "x"
+    assert load(Given, theAlias="x").aliased == "x"
+    assert caplog.records == []
+
+
 def test_an_alias_with_an_underscore(load):
     """K22: an argument with an underscore that is the alias of a field is no unknown one."""
 
@@ -171,6 +209,9 @@ def test_arguments_that_mean_nothing(argument):
         (None, "contains None"),
         (["/etc/config", None], "contains None"),
         ([5], "type int"),
+        ("  ", "empty path"),
+        (b"/etc/config", "type bytes"),
+        (["/etc/\0config"], "null character"),
     ],
 )
 def test_volumes_that_are_none(volumes, said):
@@ -192,6 +233,13 @@ def test_volume_that_is_a_file(tmp_path, required):
         cls()
     assert f"name the directory {tmp_path}" in str(caught.value)
     assert "documents=['app.yaml']" in str(caught.value)
+
+
+def test_volume_that_is_a_file_without_an_ending(tmp_path):
+    """K08: of a file whose name does not tell its format the advice gives one."""
+    (tmp_path / "config").write_text("message: x")
+    with pytest.raises(VolumeError, match=r"documents=\{'config': 'yaml'\}"):
+        make()(_volumes=tmp_path / "config")
 
 
 def test_no_volumes(load):

@@ -408,6 +408,40 @@ def test_key_prefix(read, monkeypatch, prefix):
     assert unused(settings) == {"WEB_HOST"}
 
 
+@pytest.mark.parametrize("key", ["conf/web/db/min-size", "CONF/WEB/DB.min_size", "conf/web/db__min_size"])
+def test_prefix_of_folders(read, key):
+    """K13: a prefix may be made of folders, and keys reach into models below it."""
+
+    class Below(Settings):
+        model_config = SettingsConfigDict(key_prefix="conf/web/", env_nested_delimiter="__", watch=False)
+        db: Pool = Pool()
+        aliased: str = Field("none", alias="ALIAS")
+
+    settings = read(Below, {key: "5", "db/max_size": "6", "ALIAS": "x"})
+    assert (settings.db, settings.aliased) == (Pool(min_size=5), "x")
+    assert unused(settings) == {"db/max_size"}
+
+
+def test_most_splits(read, monkeypatch):
+    """K02: env_nested_max_split holds for keys as for variables: what is left of a name is one name."""
+
+    class Inner(BaseModel):
+        min_size: int = 0
+        pool: Pool = Pool()
+
+    class Split(Settings):
+        model_config = SettingsConfigDict(env_nested_delimiter="_", env_nested_max_split=1, watch=False)
+        db: Inner = Inner()
+        db_pool: Inner = Inner()
+
+    payload = {"db_min_size": "1", "db_pool_min_size": "2"}
+    expected = {"min_size": 1, "pool": Pool().model_dump()}
+    assert read(Split, payload).model_dump() == {"db": expected, "db_pool": {**expected, "min_size": 2}}
+    for name, value in payload.items():
+        monkeypatch.setenv(name.upper(), value)
+    assert read(Split, {}).model_dump() == {"db": expected, "db_pool": {**expected, "min_size": 2}}
+
+
 def test_bare_key_in_errors(read):
     """K13: the error of a required field says that the bare key is there, and what to do."""
 

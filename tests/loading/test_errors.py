@@ -265,6 +265,15 @@ def test_nearest_key_of_a_model(refusal, kubelet_volume, payload, told):
     assert "CANARY" not in text
 
 
+@pytest.mark.parametrize(("key", "near"), [("settings.yml", True), ("settings/yaml", True), ("zzz", False)])
+def test_nearest_document(refusal, key, near):
+    """K23: where a required field is missing, a document that is not there is named with the key that comes near."""
+    text = refusal(Needy, {"db.password": "x", key: "name: CANARY"})
+    assert "the documents settings.yaml" in text
+    assert (f"the document `settings.yaml` is not there; did you mean `{key}`?" in text) is near
+    assert "CANARY" not in text
+
+
 class Listed(Settings):
     model_config = SettingsConfigDict(documents=["settings.yaml"], watch=False)
     databases: list[Database] = []

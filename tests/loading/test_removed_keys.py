@@ -6,7 +6,7 @@ import logging
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
 
@@ -36,6 +36,7 @@ class App(Settings):
     tenants: dict[str, Tenant] = {}
     smtp: Smtp | None = None
     previous_key: SecretStr | None = None
+    made_key: SecretStr | None = Field(default_factory=lambda: None)
     previous_keys: list[SecretStr] | None = None
     options: Options = Options()
     password: SecretStr = SecretStr("default")
@@ -86,6 +87,7 @@ def swap(kubelet_volume, load):
         ({"smtp.host": "x", "smtp.password": "1"}, ["smtp.host", "smtp.password"], "smtp", None),
         ({"smtp": '{"host": "x", "password": "1"}'}, ["smtp"], "smtp", None),
         ({"previous_key": "1"}, ["previous_key"], "previous_key", None),
+        ({"made_key": "1"}, ["made_key"], "made_key", None),
         ({"previous_keys": '["1"]'}, ["previous_keys"], "previous_keys", None),
         ({"options.sslkey": "1", "options.timeout": "5"}, ["options.sslkey"], "options", {"timeout": 5}),
     ],

@@ -161,31 +161,115 @@ def test_sources_of_code_are_not_frozen(kubelet_volume, load, caplog):
     assert lines(caplog) == []
 
 
-def test_explain_says_frozen(kubelet_volume, tmp_path):
-    """K04: `liveconfig explain` of such a class says FROZEN, names the cure, and its exit code is 1."""
-    kubelet_volume.write({"app.yaml": "message: file", "other": "x"})
-    (tmp_path / "app.py").write_text(f"""
-from pydantic_settings import YamlConfigSettingsSource
+APP = """
+import pathlib
+from pydantic_settings import *
 from liveconfig import Settings, SettingsConfigDict
 
+VOLUME = pathlib.Path({volume!r})
+
+class Reading(PydanticBaseSettingsSource):
+    def get_field_value(self, field, name):
+        return None, name, False
+
+    def __call__(self):
+        return {{"message": (VOLUME / "plain").read_text()}}
+
 class App(Settings):
-    model_config = SettingsConfigDict(volumes=[{str(kubelet_volume.path)!r}], yaml_file={str(kubelet_volume.path / "app.yaml")!r})
+    model_config = SettingsConfigDict({config})
     message: str = "default"
     other: str = "default"
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls, init_settings, file_secret_settings, **others):
-        return init_settings, file_secret_settings, YamlConfigSettingsSource(settings_cls)
-""")
-    command = [sys.executable, "-m", "liveconfig", "explain", "app:App"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    text = " ".join(done.stdout.split())
+    def settings_customise_sources(cls, settings_cls, init_settings, file_secret_settings, dotenv_settings, **others):
+        return init_settings, file_secret_settings, {source}
+"""
+ON_VOLUME = {
+    "app.yaml": "message: file",
+    "app.json": '{"message": "file"}',
+    "app.toml": 'message = "file"',
+    "app.env": "MESSAGE=file",
+    "config": "message: file",
+    "plain": "file",
+    "secrets/message": "file",
+    "other": "x",
+}
+
+
+FOLLOWED, ALONE = "volumes=[VOLUME]", "volumes=()"
+
+
+@pytest.mark.parametrize(
+    ("config", "source", "cure"),
+    [
+        (
+            f"{FOLLOWED}, yaml_file=VOLUME / 'app.yaml'",
+            "YamlConfigSettingsSource(settings_cls)",
+            "documents=['app.yaml']",
+        ),
+        (ALONE, "YamlConfigSettingsSource(settings_cls, VOLUME / 'config')", "documents={'config': 'yaml'}"),
+        (
+            f"{FOLLOWED}, json_file=VOLUME / 'app.json'",
+            "JsonConfigSettingsSource(settings_cls)",
+            "documents=['app.json']",
+        ),
+        (ALONE, "TomlConfigSettingsSource(settings_cls, VOLUME / '..data/app.toml')", "documents=['app.toml']"),
+        (f"{FOLLOWED}, env_file=VOLUME / 'app.env'", "dotenv_settings", "documents=['app.env']"),
+        (f"{ALONE}, env_file=VOLUME / 'app.env'", "dotenv_settings", "documents=['app.env']"),
+        (
+            ALONE,
+            "NestedSecretsSettingsSource(settings_cls, secrets_dir=VOLUME / 'secrets')",
+            "kubelet-volume/secrets']",
+        ),
+        (FOLLOWED, "Reading(settings_cls)", "Mount the values in"),
+        (FOLLOWED, "lambda: {'message': (VOLUME / 'plain').read_text()}", "Mount the values in"),
+    ],
+)
+def test_explain_says_frozen(kubelet_volume, tmp_path, config, source, cure):
+    """K04: `liveconfig explain` of a class that reads a file on a volume says FROZEN, names the cure, exits with 1."""
+    kubelet_volume.write(ON_VOLUME)
+    done = explain(kubelet_volume, tmp_path, config, source)
     assert done.returncode == 1, done.stderr
-    assert "FROZEN: message." in text
-    assert "documents=['app.yaml']" in text
-    assert "YamlConfigSettingsSource" in text
-    done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "FROZEN: message." in " ".join(done.stdout.split())
+    assert "".join(cure.split()) in "".join(done.stdout.split())
+
+
+def test_explain_says_frozen_as_json(kubelet_volume, tmp_path):
+    """K04: the same as JSON."""
+    kubelet_volume.write(ON_VOLUME)
+    done = explain(
+        kubelet_volume, tmp_path, FOLLOWED, "YamlConfigSettingsSource(settings_cls, VOLUME / 'app.yaml')", "--json"
+    )
     assert (done.returncode, json.loads(done.stdout)["frozen"]) == (1, ["message"])
+
+
+def explain(volume, directory, config, source, *options):
+    """Run the command on a class that has a configuration and a source."""
+    (directory / "app.py").write_text(APP.format(volume=str(volume.path), config=config, source=source))
+    command = [sys.executable, "-m", "liveconfig", "explain", "app:App", *options]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "cure"),
+    [
+        (["app.yaml", "config"], "documents={'app.yaml': 'yaml', 'config': 'yaml'}"),
+        (["app.yaml", "app.yml"], "documents=['app.yaml', 'app.yml']"),
+    ],
+)
+def test_a_source_of_several_files(kubelet_volume, load, caplog, files, cure):
+    """K04: the cure names each of the files that a source reads."""
+    kubelet_volume.write({**ON_VOLUME, "app.yml": "number: 5"})
+    paths = [kubelet_volume.path / name for name in files]
+    load(with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=paths)), _volumes=kubelet_volume.path)
+    assert cure in lines(caplog)[0]
+
+
+def test_an_env_file_beside_the_volumes(load, caplog, tmp_path):
+    """K04: of a class without volumes an `.env` file on no volume is not frozen, as nothing there is live."""
+    (tmp_path / ".env").write_text("MESSAGE=file")
+    settings = load(with_sources(), _env_file=tmp_path / ".env")
+    assert (settings.message, settings.live.status().frozen, lines(caplog)) == ("file", (), [])
 
 
 # Sources that fill themselves, that look around, that are configured
@@ -305,6 +389,24 @@ def test_a_fifo(kubelet_volume, load, tmp_path):
     writer.join()
     assert settings.message in ("fifo", "default")  # a release of pydantic-settings passes over what is no file
     assert settings.live.origin("message").kind in ("dotenv", "default")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_other_encodings(load, tmp_path, encoding):
+    """K20: the same for other encodings, of the class and of the constructor."""
+    (tmp_path / ".env").write_text("MESSAGE=é\n", encoding=encoding)
+    named = with_sources(env_file=tmp_path / ".env", env_file_encoding=encoding)
+    assert load(named).message == "é"
+    assert load(with_sources(), _env_file=tmp_path / ".env", _env_file_encoding=encoding).message == "é"
+
+
+def test_wrong_encoding(load, tmp_path):
+    """K20: a .env file in another encoding is an error that names the file and `env_file_encoding`."""
+    (tmp_path / ".env").write_text("MESSAGE=CANARY-é\n", encoding="latin-1")
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(with_sources(), _env_file=tmp_path / ".env")
+    assert f"{tmp_path}/.env: not utf-8 text (byte 15); set `env_file_encoding`" in str(caught.value)
+    assert "CANARY" not in repr(caught.value.__context__) + repr(caught.value.__cause__) + str(caught.value)
 
 
 def test_an_own_source_of_a_file(kubelet_volume, load, tmp_path):

@@ -11,14 +11,17 @@ from functools import partial
 from typing import Any
 
 from liveconfig import _clock
-from liveconfig._diagnostics.frozen import detect_frozen_sources
+from liveconfig._diagnostics.frozen import detect_frozen_sources, document_remedy, is_on_a_volume, is_read_once
 from liveconfig._diagnostics.present_state import GoneEntry, PresentState, expected_from_environment
 from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
 from liveconfig._loading import (
     VOLUMES_VARIABLE,
+    accepts_any_argument,
+    documents_of,
     dropped_volumes,
+    missing_documents,
     nearest,
 )
 from liveconfig._volumes import Frozen
@@ -29,8 +32,8 @@ from liveconfig.origin import Origin
 
 def detect_causes(state: PresentState) -> Iterator[Cause]:
     """Everything that is to be reported about the present state."""
+    yield from _environment(state)
     if state.loader.volumes:
-        yield from _environment(state)
         yield from _shadowed(state)
         yield from _vanished(state)
         yield from _gone_entries(state)
@@ -54,7 +57,7 @@ Served = list[tuple[str, Origin]]
 
 def _environment(state: PresentState) -> Iterator[Cause]:
     origins = [(name, state.origin(name)) for name in state.unexpected() if name not in state.vanished]
-    served = [(name, origin) for name, origin in origins if origin.kind in ("environment", "dotenv")]
+    served = [each for each in origins if each[1].kind in ("environment", "dotenv") and is_read_once(state, each[1])]
     above = [(name, origin) for name, origin in served if any(lost.kind == "volume" for lost in origin.shadows)]
     variables = [each for each in served if each[1].kind == "environment" and each not in above]
     files = [each for each in served if each[1].kind == "dotenv" and each not in above]
@@ -63,7 +66,7 @@ def _environment(state: PresentState) -> Iterator[Cause]:
     ]
     remedy = partial(_mount_or_expect, one_of(state.paths))
     yield from _served("environment", variables, partial(_reads_variables, remedy), state.started_at)
-    yield from _served("dotenv", files, partial(_reads_files, remedy))
+    yield from _served("dotenv", files, partial(_reads_files, state))
     yield from _served("environment above the volumes", above, _reads_above)
     yield from _served("entries from the environment", partly, partial(_adds_entries, remedy), state.started_at)
 
@@ -97,11 +100,17 @@ def _reads_variables(remedy: Callable[[Fields], str], fields: Fields, age: str) 
     return f"{read} (started {age} ago): {names_with_variables(fields)}. {remedy(fields)}"
 
 
-def _reads_files(remedy: Callable[[Fields], str], fields: Fields, age: str) -> str:
+def _reads_files(state: PresentState, fields: Fields, age: str) -> str:
     files = ", ".join(dict.fromkeys(str(stale.origin.path) for stale in fields))
+    mounted = [each for each in files.split(", ") if is_on_a_volume(state, each)]
+    which = "the field" if len(fields) == 1 else "the fields"
+    remedy = _mount_or_expect(one_of(state.paths), fields)
+    if mounted:
+        document = document_remedy(state, mounted, "dotenv")
+        remedy = f"Remove it from `env_file` and {document}, or list {which} in `from_environment`"
     return (
         f"{names_with_variables(fields)} {_is(fields)} read from {files} and cannot change while this process runs "
-        f"(read {age} ago). {remedy(fields)}"
+        f"(read {age} ago). {remedy}"
     )
 
 
@@ -233,15 +242,8 @@ def _simple(key: tuple[str, ...], text: str, resolved: str, **options: Any) -> C
     return Cause(key, lambda _, age: text.replace("{age}", age), lambda *_: resolved, **options)
 
 
-def missing_documents(state: PresentState) -> dict[str, str | None]:
-    """The documents of the class that are on no volume, each with the nearest key."""
-    keys = {key for feed in state.feeds for key in feed.revision.files}
-    documents = frozenset(state.loader.cls.model_config.get("documents", ()))
-    return {name: nearest(name, keys - documents) for name in sorted(documents - keys)}
-
-
 def _missing_documents(state: PresentState) -> Iterator[Cause]:
-    for name, close in missing_documents(state).items():
+    for name, close in missing_documents(documents_of(state.loader.cls), state.feeds).items():
         yield _simple(
             ("document missing", name),
             f"the document `{name}` is on no volume (looked in {', '.join(state.paths)}){did_you_mean(close)}",
@@ -273,6 +275,15 @@ def _unknown_names(state: PresentState) -> Iterator[Cause]:
             yield _simple(
                 ("from_environment", name),
                 f"`from_environment` lists `{name}`, which is not a field{did_you_mean(nearest(name, plan.fields))}",
+                f"`{name}` is a field",
+                reminded=False,
+            )
+    given = () if accepts_any_argument(state.loader.cls) else state.loader.sources.arguments.values
+    for name in given:
+        if plan.roots.accepting(name) is None:
+            yield _simple(
+                ("argument", name),
+                f"the argument `{name}` names no field and is ignored{did_you_mean(nearest(name, plan.fields))}",
                 f"`{name}` is a field",
                 reminded=False,
             )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from liveconfig import _clock
 from liveconfig._diagnostics.present_state import PresentState, expected_from_environment, is_expected
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import names, now_from, one_of
-from liveconfig._loading import leaves
+from liveconfig._loading import FORMATS, as_documents, is_mounted, leaves
 from liveconfig.events import Stale
 from liveconfig.origin import Origin
 
@@ -32,8 +32,19 @@ def _is_frozen(state: PresentState, name: str, expected: frozenset[str]) -> bool
     origin = state.origin(name)
     if origin.kind == "volume":
         return not origin.live and not state.loader.plan.needs_restart(name)
-    read_once = ("environment", "dotenv", "source") if state.loader.volumes else ("source",)
-    return origin.kind in read_once and not is_expected(name, expected)
+    return is_read_once(state, origin) and not is_expected(name, expected)
+
+
+def is_read_once(state: PresentState, origin: Origin) -> bool:
+    """Whether what a value comes from is read once although there are volumes; of a class without, a file on one."""
+    if not state.loader.volumes and origin.kind == "dotenv":
+        return any(is_on_a_volume(state, each) for each in (origin.path or "").split(", "))
+    return origin.kind in (("environment", "dotenv", "source") if state.loader.volumes else ("source",))
+
+
+def is_on_a_volume(state: PresentState, path: str) -> bool:
+    """Whether a file lies on a volume of the class, or on any that the kubelet writes."""
+    return is_mounted(path) or any(os.path.abspath(path).startswith(volume + os.sep) for volume in state.paths)
 
 
 def detect_frozen_sources(state: PresentState) -> Iterator[Cause]:
@@ -47,7 +58,7 @@ def detect_frozen_sources(state: PresentState) -> Iterator[Cause]:
     for (source, path), fields in found.items():
         since = fields[0][1].since or _clock.now()
         stale = tuple(Stale(name, origin, "source", since) for name, origin in fields)
-        remedy = _live_remedy(state, path)
+        remedy = _live_remedy(state, source, path)
         yield Cause(("source", source, path), partial(_is_read_once, source, path, remedy), _now_from, stale=stale)
 
 
@@ -65,15 +76,34 @@ def _now_from(fields: Fields, origin_of: OriginOf) -> str:
     return now_from({stale.field: origin_of(stale.field) for stale in fields})
 
 
-def _live_remedy(state: PresentState, path: str) -> str:
+def _live_remedy(state: PresentState, source: str, path: str) -> str:
     """How the values of a source become live."""
-    paths = [os.path.abspath(each) for each in path.split(", ") if each]
-    for each in paths:
-        volume = next((volume for volume in state.paths if each.startswith(volume + os.sep)), None)
-        if volume is not None:
-            return f"Remove the source and read the file as a document: `documents=[{os.path.relpath(each, volume)!r}]`"
+    paths = path.split(", ") if path else []
+    placed = (_place_on_volume(state.paths, os.path.abspath(each)) for each in paths if os.path.isdir(each))
+    folders = [os.path.normpath(os.path.join(*each)) for each in placed]
+    if folders:
+        return f"Remove the source and name the directory as a volume: `volumes={folders!r}`"
     if paths:
-        folder, name = os.path.split(paths[0])
-        return f"Remove the source and read the file as a document: `volumes=[{folder!r}], documents=[{name!r}]`"
+        form = next((form for form in FORMATS if form in source.lower()), "yaml")
+        return f"Remove the source and {document_remedy(state, paths, form)}"
     where = f" in {one_of(state.paths)}" if state.paths else " on a volume"
     return f"Mount the values{where}"
+
+
+def document_remedy(state: PresentState, files: Sequence[str], form: str) -> str:
+    """How the contents of some files become live: as documents, of the volumes of the class or of new ones."""
+    placed = [_place_on_volume(state.paths, os.path.abspath(each)) for each in files]
+    what = "read the file as a document" if len(files) == 1 else "read the files as documents"
+    known = [name for volume, name in placed if volume in state.paths]
+    if known:
+        return f"{what}: `{as_documents(known, form)}`"
+    volumes = list(dict.fromkeys(volume for volume, _ in placed))
+    return f"{what}: `volumes={volumes!r}, {as_documents([name for _, name in placed], form)}`"
+
+
+def _place_on_volume(volumes: Sequence[str], path: str) -> tuple[str, str]:
+    """The volume of a file and its key there, whatever link led to it; without a volume, its directory and its name."""
+    known = (volume for volume in volumes if path.startswith(volume + os.sep))
+    volume = next(known, None) or os.path.dirname(path).partition(f"{os.sep}..")[0]
+    parts = os.path.relpath(path, volume).split(os.sep)
+    return volume, "/".join(part for part in parts if not part.startswith(".."))

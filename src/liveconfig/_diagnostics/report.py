@@ -11,13 +11,13 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
-from liveconfig._diagnostics.detectors import describe_frozen, missing_documents
+from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.frozen import frozen_fields
 from liveconfig._diagnostics.present_state import PresentState
 from liveconfig._diagnostics.process import started_at
 from liveconfig._diagnostics.unwatched_volumes import Sighting
 from liveconfig._diagnostics.wording import held_back
-from liveconfig._loading import Fault, Loaded, UnusedNames, leaves
+from liveconfig._loading import Fault, Loaded, UnusedNames, documents_of, leaves, missing_documents
 from liveconfig._volumes import Revision
 from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
@@ -90,7 +90,8 @@ class Content:
 def content_of(present: PresentState, names: UnusedNames) -> Content:
     """Everything in a status that takes time to compute."""
     origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
-    return Content(origins, frozen_fields(present), tuple(_unused(present, origins, names)), missing_documents(present))
+    documents = missing_documents(documents_of(present.loader.cls), present.feeds)
+    return Content(origins, frozen_fields(present), tuple(_unused(present, origins, names)), documents)
 
 
 def status_of(

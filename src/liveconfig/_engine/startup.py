@@ -17,6 +17,7 @@ from liveconfig._loading import (
     VOLUMES_VARIABLE,
     Arguments,
     ChosenVolumes,
+    DecodeError,
     Sources,
     StartupFailure,
     check_complete,
@@ -83,6 +84,8 @@ def _sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sources | N
         sources = Sources(cls, arguments)
     except SettingsError as error:
         reason = settings_error(error)
+    except DecodeError as error:
+        reason = error.reason
     except Exception as error:  # a source of the class, or a file that a source reads
         if came_by_signal(error):
             raise

@@ -48,6 +48,7 @@ from liveconfig._loading.configuration import (
     unknown_class_argument,
 )
 from liveconfig._loading.decoder import DecodeError
+from liveconfig._loading.documents import FORMATS, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
@@ -56,9 +57,10 @@ from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.names import Plan, getter
 from liveconfig._loading.origins import Frozens, Origins
 from liveconfig._loading.placeholder import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
-from liveconfig._loading.problems import Problem
+from liveconfig._loading.problems import Problem, missing_documents
 from liveconfig._loading.pydantic_internals import (
     MASKED,
+    accepts_any_argument,
     assign,
     copy_of,
     deep_copy_of,
@@ -78,7 +80,7 @@ from liveconfig._loading.pydantic_internals import (
 )
 from liveconfig._loading.redaction import settings_error
 from liveconfig._loading.removed_keys import Removals
-from liveconfig._loading.sources import Sources
+from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import is_secret
@@ -94,6 +96,7 @@ from liveconfig._loading.volume_selection import (
 
 __all__ = [
     "FAILURE",
+    "FORMATS",
     "MASKED",
     "RESERVED",
     "VOLUMES_VARIABLE",
@@ -119,6 +122,8 @@ __all__ = [
     "StartupFailure",
     "UnusedNames",
     "VolumePath",
+    "accepts_any_argument",
+    "as_documents",
     "assign",
     "beside",
     "check_complete",
@@ -140,11 +145,13 @@ __all__ = [
     "is_being_built",
     "is_branch",
     "is_importing",
+    "is_mounted",
     "is_secret",
     "leaves",
     "mask",
     "masked",
     "merge_bases",
+    "missing_documents",
     "misuse",
     "named",
     "nearest",

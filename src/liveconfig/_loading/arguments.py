@@ -68,13 +68,19 @@ def _problems(
 ) -> Iterator[str]:
     unknown = [name for name in values if name.startswith("_")]
     if unknown and (unknown := [name for name in unknown if name not in aliases_of(cls.model_fields)]):
-        yield f"unknown argument `{unknown[0]}`{did_you_mean(unknown[0], [*_OWN, *source_options()])}"
+        yield f"unknown argument `{unknown[0]}`{_advice(cls, unknown[0])}"
     if options.get("_secrets_dir") is not None:
         yield "`_secrets_dir` is not followed: name the directory in `_volumes`"
     if watch is not None and not isinstance(watch, bool):
         yield f"`_watch` must be True or False, not {watch!r}"
     if wait is not None and wait != 0 and not is_seconds(wait):
         yield f"`_wait` must be a number of seconds, not {wait!r}"
+
+
+def _advice(cls: type[BaseSettings], name: str) -> str:
+    if name[1:] in cls.model_config:
+        return f": set `{name[1:]}` in model_config"
+    return did_you_mean(name, [*_OWN, *source_options()])
 
 
 @functools.cache

@@ -96,8 +96,10 @@ def volume_problems(entry: object) -> Iterator[str]:
         yield f"`volumes` contains None: {advice}"
     elif not isinstance(entry, (str, os.PathLike, Volume)):
         yield f"`volumes` contains an object of type {type(entry).__name__}: {advice}"
-    elif not os.fspath(entry.path if isinstance(entry, Volume) else entry):
+    elif not str(path := entry.path if isinstance(entry, Volume) else os.fspath(entry)).strip():
         yield f"`volumes` contains an empty path, perhaps of a variable that is not set: {advice}"
+    elif "\0" in str(path):
+        yield f"`volumes` contains a path with a null character: {advice}"
 
 
 def _names(key: str, given: object) -> Iterator[str]:

@@ -86,7 +86,7 @@ def entries_of(cls: type, name: str) -> list[Any]:
     given = _config(cls).get(name, ())
     if isinstance(given, Mapping):
         return list(given.items())
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, os.PathLike)) else [given]
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike)) else [given]
 
 
 def _as_configured(entries: list[Any]) -> Any:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dotenv.parser import parse_stream
@@ -37,6 +37,18 @@ MAX_EXPANDED = 16 * 1024 * 1024
 def format_of(name: str) -> str | None:
     """The format of a document by the ending of its name; None where the ending is not known."""
     return next((form for form, endings in FORMATS.items() if name.lower().endswith(endings)), None)
+
+
+def as_documents(names: Sequence[str], form: str = "yaml") -> str:
+    """How a class names some keys as documents.
+
+    Args:
+        names: The keys.
+        form: The format of those whose ending does not tell it.
+    """
+    if all(format_of(name) for name in names):
+        return f"documents={list(names)!r}"
+    return f"documents={ {name: format_of(name) or form for name in names}!r}"
 
 
 def parse(form: str, content: bytes) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Rules:
         prefix: The prefix that names at the first level carry.
         prefix_target: What carries it, as in pydantic-settings: ``"variable"``, ``"alias"`` or ``"all"``.
         delimiter: ``env_nested_delimiter``: reaches into nested models, beside ``/`` and ``.``; None for none.
+        max_split: ``env_nested_max_split``: how often a name is split at the delimiter at most; None for any number.
         decode_all: Whether even simple text goes through pydantic-settings (strict numbers, enum names).
     """
 
@@ -48,6 +49,7 @@ class Rules:
     prefix: str = ""
     prefix_target: str = "variable"
     delimiter: str | None = None
+    max_split: int | None = None
     decode_all: bool = False
 
     def canonical(self, name: str) -> str:

@@ -128,7 +128,9 @@ class Loader(Generic[S]):
         try:
             snapshot = build(self.cls, fresh(data))
         except ValidationError as error:
-            return Invalid(find_problems(error, self.sources, feeds, self.cls.__pydantic_core_schema__))
+            return Invalid(
+                find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
+            )
         except BaseException as error:
             if came_by_signal(error):
                 raise  # no validator's

@@ -133,7 +133,11 @@ class Plan:
     def _search(self, name: str) -> Paths:
         if self._leads_nowhere(name):
             return ()
-        return _Search(self.rules).folders(Root(self.roots), name.split("/"))
+        parts, within = name.split("/"), self.rules.prefix.count("/")
+        found = _Search(self.rules).folders(Root(self.roots), parts)
+        if found or not within:
+            return found
+        return _Search(self.rules).folders(Root(self.roots), ["/".join(parts[: within + 1]), *parts[within + 1 :]])
 
     def _leads_nowhere(self, key: str) -> bool:
         """Whether it is plain that no field answers to a key, as it is for nearly all variables of an environment."""
@@ -198,34 +202,39 @@ class _Search:
             return found
         return tuple((*path, *deeper) for path in found for deeper in self.folders(path[-1].place, parts[1:]))
 
-    def inside(self, inside: Place | Root, name: str, depth: int = 0, *, is_part: bool = False) -> Paths:
+    def inside(
+        self, inside: Place | Root, name: str, depth: int = 0, splits: int = 0, *, is_part: bool = False
+    ) -> Paths:
         """A dot that leads into a nested model, then the name as it is, then the delimiter, then an entry's name.
 
         Args:
             inside: Where to look.
             name: The name, or the rest of it.
             depth: How deep it is already.
+            splits: How often the name was split at the delimiter.
             is_part: Whether it is one whole part between slashes.
         """
         self._left -= 1
         if self._left < 0 or depth > MAX_DEPTH:
             return ()
-        nested = self._split(inside, name, ".", depth)
+        nested = self._split(inside, name, ".", depth, splits)
         if nested:
             return nested
         nodes = self._named(inside, name)
         if nodes:
             return tuple((node,) for node in nodes)
-        delimiter = self._rules.delimiter
-        return (self._split(inside, name, delimiter, depth) if delimiter else ()) or self._entry(inside, name, is_part)
+        most = self._rules.max_split
+        delimiter = self._rules.delimiter if most is None or splits < most else None
+        found = self._split(inside, name, delimiter, depth, splits + 1) if delimiter else ()
+        return found or self._entry(inside, name, delimiter, is_part)
 
-    def _split(self, inside: Place | Root, name: str, separator: str, depth: int) -> Paths:
+    def _split(self, inside: Place | Root, name: str, separator: str, depth: int, splits: int) -> Paths:
         comparable = name if separator == "." else name.replace("-", "_")
         at = comparable.find(separator, 1)
         while at > 0:
             first, rest = name[:at], name[at + len(separator) :]
             steps = self._containers(inside, first) if rest else ()
-            paths = tuple((step, *path) for step in steps for path in self.inside(step.place, rest, depth + 1))
+            paths = tuple((step, *path) for step in steps for path in self.inside(step.place, rest, depth + 1, splits))
             if paths:
                 return paths
             at = comparable.find(separator, at + 1)
@@ -242,11 +251,10 @@ class _Search:
         if not nodes and inside.entry is not None and inside.entry.is_container:
             yield Entry(name, inside.entry)
 
-    def _entry(self, inside: Place | Root, name: str, is_part: bool) -> Paths:
+    def _entry(self, inside: Place | Root, name: str, delimiter: str | None, is_part: bool) -> Paths:
         """The name as that of an entry. Of an entry that is a model, a dotted name is a field that it does not have."""
         if inside.entry is None:
             return ()
-        delimiter = self._rules.delimiter
         is_dotted = "." in name or (delimiter is not None and delimiter in name)
         if inside.entry.children and is_dotted and not is_part:
             return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,7 +56,7 @@ class Problem:
 
 
 def find_problems(
-    error: ValidationError, sources: Sources, feeds: tuple[Feed, ...], schema: object
+    error: ValidationError, sources: Sources, feeds: tuple[Feed, ...], documents: Iterable[str], schema: object
 ) -> tuple[Problem, ...]:
     """What a validation found, without any value.
 
@@ -64,18 +64,20 @@ def find_problems(
         error: It contains values, and must not leave liveconfig.
         sources: Everything but the volumes.
         feeds: What each volume gives.
+        documents: The documents of the class.
         schema: What the class says of its fields.
     """
-    declared, finder = repr(schema), _Finder(sources, feeds)
+    declared, finder = repr(schema), _Finder(sources, feeds, documents)
     return tuple(finder.problem(detail, declared) for detail in error.errors()[:MOST])
 
 
 class _Finder:
     """Finds the places of errors, and where the values there come from."""
 
-    def __init__(self, sources: Sources, feeds: tuple[Feed, ...]) -> None:
+    def __init__(self, sources: Sources, feeds: tuple[Feed, ...], documents: Iterable[str]) -> None:
         self._sources = sources
         self._feeds = feeds
+        self._documents = documents
 
     def problem(self, detail: Mapping[str, Any], declared: str) -> Problem:
         """One error, located."""
@@ -85,9 +87,14 @@ class _Finder:
             return self._unknown(found, place, str(detail["loc"][-1]))
         found = replace(found, location=location.removesuffix("[*]"), where=self._where(found.field))
         if detail["type"] == "missing":
-            hint = hint_for(location, self._sources.plan, self._feeds)
+            hint = hint_for(location, self._sources.plan, self._feeds) or self._near_document()
             return replace(found, hint=hint, looked_for=self._looked_for(location))
         return found
+
+    def _near_document(self) -> str:
+        missing = missing_documents(self._documents, self._feeds).items()
+        near = (f"the document `{name}` is not there; did you mean `{close}`?" for name, close in missing if close)
+        return next(near, "")
 
     def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
         """A name that the class forbids: where it stands, and what comes near, if it may be told."""
@@ -149,6 +156,13 @@ def _source(layer: Layer, nodes: tuple[Node, ...]) -> str:
     if layer.kind == "dotenv":
         return f"in {layer.path}" + (f", {variable}" if variable else "")
     return "from an argument" if layer.kind == "init" else f"from {layer.name}"
+
+
+def missing_documents(documents: Iterable[str], feeds: tuple[Feed, ...]) -> dict[str, str | None]:
+    """The documents that are on no volume, each with the key that comes near."""
+    keys = {key for feed in feeds for key in feed.revision.files}
+    named = frozenset(documents)
+    return {name: nearest(name, keys - named) for name in sorted(named - keys)}
 
 
 def hint_for(location: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:

@@ -42,6 +42,12 @@ def build(cls: type[M], data: Mapping[str, Any]) -> M:
     return instance
 
 
+def accepts_any_argument(cls: type[BaseModel]) -> bool:
+    """Whether a validator sees the input as a whole, and may use what names no field."""
+    validators = cls.__pydantic_decorators__.model_validators.values()
+    return any(each.info.mode in ("before", "wrap") for each in validators)
+
+
 def empty(cls: type[M]) -> M:
     """An instance without values. A ``__new__`` of the class is not called: it may give an object that is in use."""
     return object.__new__(cls)

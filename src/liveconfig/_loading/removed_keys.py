@@ -149,6 +149,7 @@ def _own_rule(plan: Plan, removal: Removal) -> str | None:
 def _is_none_at(plan: Plan, dotted: str, snapshot: BaseModel) -> str | None:
     """The optional field at or around a name that has its default, None; else None."""
     for node in plan.path(dotted):
-        if node.field.default is None and value_at(snapshot, node.dotted) is None:
+        may_be_none = node.field.default is None or node.field.default_factory is not None
+        if may_be_none and value_at(snapshot, node.dotted) is None:
             return node.dotted
     return None

@@ -27,6 +27,7 @@ from pydantic_settings import (
 from pydantic_settings.sources import DefaultSettingsSource
 
 from liveconfig._loading.arguments import Arguments
+from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fields import Node, Rules, field_of
 from liveconfig._loading.merging import merge
 from liveconfig._loading.names import plan_of, value_at
@@ -263,15 +264,16 @@ def _files_of(source: SourceCallable) -> tuple[str | None, bool]:
     They are known of a `.env` source, and of pydantic-settings' sources of files.
     """
     held: Mapping[str, Any] = getattr(source, "__dict__", {})
-    given = held.get("env_file") or next((held[name] for name in held if name.endswith("_file_path")), None)
+    named = (held[name] for name in held if name == "secrets_paths" or name.endswith("_file_path"))
+    given = held.get("env_file") or next(named, None)
     several = given if isinstance(given, (list, tuple)) else [given]
     paths = [str(each) for each in several if each is not None]
-    return ", ".join(paths) or None, any(map(_is_mounted, paths))
+    return ", ".join(paths) or None, any(map(is_mounted, paths))
 
 
-def _is_mounted(path: str) -> bool:
-    """Whether a file lies in a directory that the kubelet writes, or below one."""
-    folder = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
+def is_mounted(path: str) -> bool:
+    """Whether a path is a directory that the kubelet writes, or lies in or below one."""
+    folder = os.path.abspath(os.path.expanduser(path))
     while not os.path.lexists(os.path.join(folder, "..data")):
         if folder == os.path.dirname(folder):
             return False
@@ -304,6 +306,7 @@ def _rules_of(environment: EnvSettingsSource) -> Rules:
         prefix=environment.env_prefix or "",
         prefix_target=getattr(environment, "env_prefix_target", None) or "variable",
         delimiter=environment.env_nested_delimiter or None,
+        max_split=environment.env_nested_max_split or None,
         decode_all=bool(environment.env_parse_enums or environment.config.get("strict")),
     )
 
@@ -333,13 +336,20 @@ class _DotEnv(DotEnvSettingsSource):
     __name__ = "DotEnvSettingsSource"
 
     def _read_env_file(self, file_path: Any) -> Mapping[str, str | None]:
-        values = self._static_read_env_file(
-            file_path,
-            encoding=self.env_file_encoding,
-            case_sensitive=True,
-            ignore_empty=self.env_ignore_empty,
-            parse_none_str=self.env_parse_none_str,
-        )
+        values: Mapping[str, str | None] = {}
+        problem = ""
+        try:
+            values = self._static_read_env_file(
+                file_path,
+                encoding=self.env_file_encoding,
+                case_sensitive=True,
+                ignore_empty=self.env_ignore_empty,
+                parse_none_str=self.env_parse_none_str,
+            )
+        except UnicodeDecodeError as error:  # it holds the content
+            problem = f"{file_path}: not {error.encoding} text (byte {error.start}); set `env_file_encoding`"
+        if problem:
+            raise DecodeError(problem, ())
         self.spelled = [*getattr(self, "spelled", ()), *values]
         return values if self.case_sensitive else {name.lower(): value for name, value in values.items()}
 

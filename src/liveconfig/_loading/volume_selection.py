@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from liveconfig._loading.class_checks import volume_problems
+from liveconfig._loading.documents import as_documents
 from liveconfig._volumes import Volume
 from liveconfig.exceptions import LiveConfigError
 
@@ -70,7 +71,7 @@ def volume_error(volumes: Iterable[Volume]) -> str | None:
             folder, name = os.path.split(volume.path)
             return (
                 f"the volume {volume.path} is a file, not a directory: name the directory {folder}, and the file in "
-                f"`documents=[{name!r}]` if it contains several fields"
+                f"`{as_documents([name])}` if it contains several fields"
             )
         if volume.required and not os.path.isdir(volume.path):
             return f"the volume {volume.path} is required, and there is no such directory"
@@ -111,7 +112,7 @@ def declared_paths(declared: Any) -> frozenset[str]:
 
 
 def _volumes(given: VolumePath | Sequence[VolumePath] | None) -> tuple[Volume, ...]:
-    several = given if isinstance(given, Iterable) and not isinstance(given, (str, os.PathLike)) else (given,)
+    several = given if isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike)) else (given,)
     problems = [problem for each in several for problem in volume_problems(each)]
     if problems:
         raise LiveConfigError(problems[0])
