@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -243,3 +244,13 @@ def test_nothing_to_see(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
     assert ran.stdout == "No process with live settings is visible.\n"
+
+
+def test_no_answer(capsys, monkeypatch):
+    """G02: where /proc or a volume does not answer at all, it is one line on standard error and exit code 2, in time."""
+    monkeypatch.setattr("liveconfig.cli.ps.LONGEST", 0.3)
+    monkeypatch.setattr("liveconfig.cli.ps.scan", lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    assert main(["ps"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == "liveconfig ps: /proc or a volume did not answer within 0.3 s\n"

@@ -23,18 +23,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from fuse import Mounted
+from pydantic import BaseModel
 
-from liveconfig import Settings, SettingsConfigDict, Stale
+from liveconfig import Settings, SettingsConfigDict, Stale, VolumeError, processes
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
 NOBODY = 65534
 
 
+class Database(BaseModel):
+    user: str = "default"
+
+
 class App(Settings):
     model_config = SettingsConfigDict(resync=0.2)
     message: str = "default"
     number: int = 0
+    db: Database = Database()
 
 
 class Still(App):
@@ -126,6 +132,63 @@ def as_nobody(path: str) -> Iterator[Any]:
             yield report()
             until(lambda before=before: (settings.live.version, len(until.rejections)) != before)
             settings.live.reload()
+
+
+def unreadable(folder: str, mode: str, closed: str) -> Iterator[Any]:
+    """Keys of which one, or their folder, may not be read by the user of the process."""
+    path = f"{folder}/volume"
+    keys = {"message": "one", "db/user": "one"}
+    if mode == "atomic":
+        volume = KubeletVolume(path)
+        volume.write(keys)
+        place = f"{path}/{volume.generation}"
+    else:
+        place = path
+        for key, content in keys.items():
+            os.makedirs(os.path.dirname(f"{path}/{key}"), exist_ok=True)
+            with open(f"{path}/{key}", "w") as file:
+                file.write(content)
+    App.load(_volumes=path, _watch=False)  # whatever is imported late is imported now
+    os.chmod(f"{place}/{closed}", 0)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    try:
+        App.load(_volumes=path, _watch=False)
+    except VolumeError as error:
+        yield str(error).replace(folder, "")
+
+
+def unreadable_later(folder: str) -> Iterator[Any]:
+    """The update of a volume brings a key that may not be read, and the next one does not."""
+    volume = KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    settings = App.load(_volumes=volume.path)
+    until = Until(settings)
+    read, write = os.pipe()
+    writer = os.fork()
+    if not writer:  # it stays root
+        os.close(write)
+        with open(read) as orders:
+            for number, _ in enumerate(orders, 2):
+                for step in volume.steps({"message": str(number), "db/user": str(number)}):
+                    if step == "symlink" and number == 2:
+                        os.chmod(volume.path / os.readlink(volume.path / "..data_tmp") / "db/user", 0)
+        os._exit(0)
+    os.close(read)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.write(write, b"\n")
+    until(lambda: until.rejections)
+    rejected = until.rejections[0]
+    yield {"fields": rejected.fields, "reason": rejected.reason.replace(folder, ""), "message": settings.message}
+    os.write(write, b"\n")
+    until(lambda: settings.message == "3")
+    yield {"healthy": settings.live.status().healthy, "user": settings.db.user}
+    settings.live.close()
+    os.close(write)
+    os.waitpid(writer, 0)
 
 
 # Mounts
@@ -257,6 +320,100 @@ def nested_mounts(folder: str) -> Iterator[Any]:
     yield {"atomic": [before[0], atomic.message], "plain": [before[1], plain.message], "unused": unused}
 
 
+def mounted_file(folder: str, key: str, how: str) -> Iterator[Any]:
+    """A single file mounted into a plain directory, which is replaced on the node while the process runs."""
+    log = Log()
+    node, target = f"{folder}/node", f"{folder}/mount/{key}"
+    os.makedirs(node)
+    os.makedirs(os.path.dirname(target))
+    for path in (f"{node}/file", target):
+        with open(path, "w") as file:
+            file.write("one")
+    with open(f"{folder}/mount/number", "w") as file:
+        file.write("1")
+    mount("--bind", f"{node}/file", target)
+    settings = App.load(_volumes=f"{folder}/mount", _watch=how != "unwatched")
+    until = Until(settings)
+    stale: list[Stale] = []
+    settings.live.on_stale(stale.append)
+
+    def report() -> dict[str, Any]:
+        status = settings.live.status()
+        field = "message" if key == "message" else "db.user"
+        return {
+            "values": [settings.message, settings.db.user],
+            "live": settings.live.origin(field).live,
+            "stale": [[each.field, each.reason] for each in status.stale],
+            "told": [each.reason for each in stale],
+            "healthy": status.healthy,
+            "frozen": [each.frozen for each in status.volumes],
+            "errors": [text for level, text in log.records if level == logging.ERROR],
+        }
+
+    yield report()
+    with open(f"{node}/file", "r+") as file:  # in place: the mount shows it
+        file.write("two")
+    until(lambda: settings.live.reload() and "two" in (settings.message, settings.db.user))
+    yield report()
+    if how == "renamed":
+        os.rename(f"{node}/file", f"{node}/file~")
+    elif how == "deleted":
+        os.unlink(f"{node}/file")
+    with open(f"{node}/new", "w") as file:
+        file.write("three")
+    os.rename(f"{node}/new", f"{node}/file")
+    if how == "unwatched":
+        settings.live.reload()
+    until(lambda: settings.live.status().stale and stale)
+    yield report()
+    settings.live.close()
+
+
+def unfinished_update(folder: str, how: str) -> Iterator[Any]:
+    """A Secret on tmpfs whose update fails: the kubelet removes the volume under the container and makes a new one."""
+    log = Log()
+    node, mounted = f"{folder}/node", f"{folder}/mount"
+    for path in (node, mounted):
+        os.mkdir(path)
+    mount("-t", "tmpfs", "none", node)
+    mount("--bind", node, mounted)
+    volume = KubeletVolume(node)
+    volume.write({"message": "one"})
+    settings = App.load(_volumes=mounted)
+    until = Until(settings)
+
+    def report() -> dict[str, Any]:
+        status = settings.live.status()
+        return {
+            "value": settings.message,
+            "stale": [each.reason for each in status.stale],
+            "healthy": status.healthy,
+            "errors": sum(level == logging.ERROR and "has not finished" in text for level, text in log.records),
+            "over": sum("is updated again" in text for _, text in log.records),
+        }
+
+    yield report()
+    if how == "older":
+        os.mkdir(f"{node}/..2020_01_01_00_00_00.123")
+    else:
+        time.sleep(max(0.0, 1.1 - time.time() % 1.0))  # a generation of another second
+        next(volume.steps({"message": "two", "number": "2"}))
+    if how == "orphaned":
+        subprocess.run(["umount", node], check=True)
+        mount("-t", "tmpfs", "none", node)
+        KubeletVolume(node).write({"message": "three"})
+    if how == "older":
+        threading.Event().wait(3.0)
+    else:
+        until(lambda: settings.live.status().stale)
+    yield report()
+    if how == "finished":
+        volume.write({"message": "three"})
+        until(lambda: settings.message == "three" and settings.live.status().healthy)
+        yield report()
+    settings.live.close()
+
+
 # Mounts that do not answer
 
 
@@ -309,9 +466,41 @@ def hung_mount(folder: str) -> Iterator[Any]:
     for settings in (both, beside):
         settings.live.close()
     poll(lambda: threading.active_count() == 1)
-    subprocess.run(["umount", f"{folder}/mount"], check=True)
+    subprocess.run(["umount", "--lazy", f"{folder}/mount"], check=True)
     mirror.end()
     yield {"threads": threading.active_count()}
+
+
+def ps_hung_mount(folder: str) -> Iterator[Any]:
+    """``liveconfig ps`` and `processes` while the file system under one of two settings objects does not answer."""
+    first, second = KubeletVolume(f"{folder}/first"), KubeletVolume(f"{folder}/second")
+    for volume in (first, second):
+        volume.write({"message": "one"})
+    mirror = Mounted(f"{folder}/first", f"{folder}/mount")
+    several = [Still.load(_volumes=f"{folder}/{name}") for name in ("mount", "second")]
+    mirror.order("hang")
+
+    def states(found: Any) -> list[str]:
+        return [each["state"] for process in found if process["pid"] == os.getpid() for each in process["settings"]]
+
+    took = []
+    for arguments in ([], ["--wait", "2"]):
+        command = [sys.executable, "-m", "liveconfig", "ps", "--json", *arguments]
+        began = time.monotonic()
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        took.append(time.monotonic() - began)
+        yield {"code": ran.returncode, "states": states(json.loads(ran.stdout)["processes"])}
+    for _ in range(3):
+        processes(os.getpid())
+    settled = threading.active_count()
+    for _ in range(5):
+        found = states(each.as_dict() for each in processes(os.getpid()))
+    yield {"states": found, "more threads": threading.active_count() > settled, "late": max(took) > 15.0}
+    mirror.order("answer")
+    for settings in several:
+        settings.live.close()
+    subprocess.run(["umount", "--lazy", f"{folder}/mount"], check=True)
+    mirror.end()
 
 
 def short_reads(folder: str) -> Iterator[Any]:
@@ -327,7 +516,7 @@ def short_reads(folder: str) -> Iterator[Any]:
         assert settings.live.reload()
         lengths.append(len(settings.message))
     yield lengths
-    subprocess.run(["umount", f"{folder}/mount"], check=True)
+    subprocess.run(["umount", "--lazy", f"{folder}/mount"], check=True)
     mirror.end()
 
 

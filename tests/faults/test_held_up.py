@@ -31,6 +31,14 @@ def test_hung_mount(child, open_folder):
     assert scene.go() == {"threads": 1}
 
 
+def test_ps_beside_a_hung_mount(child, open_folder):
+    """G02: `liveconfig ps` ends within its time beside a mount that does not answer, and says which settings it holds up."""
+    scene = child("ps_hung_mount", open_folder, unshare=MOUNT_NAMESPACE)
+    for report in (scene.report(), scene.go()):
+        assert report == {"code": 1, "states": ["unknown", "current"]}
+    assert scene.go() == {"states": ["unknown", "current"], "more threads": False, "late": False}
+
+
 def test_short_reads(child, open_folder):
     """H03: a file system whose reads are short does not make half a file of any length."""
     scene = child("short_reads", open_folder, unshare=MOUNT_NAMESPACE)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
-from liveconfig._volumes.tree import DEPTH, LIMIT, TreeError, read_tree
+from liveconfig._volumes.tree import DEPTH, LIMIT, Content, TreeError, read_tree
 from liveconfig._volumes.volume import QUIET, VolumeBusy, VolumeReader, VolumeUnreadable, _explain
 from liveconfig.testing import KubeletVolume
 
@@ -38,7 +38,9 @@ class TestReading:
         """A plain directory of which two readings differ is not taken yet."""
         (tmp_path / "a").write_text("1")
         contents = iter([{"a": b"1"}, {"a": b"2"}])
-        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", lambda root, folder: (next(contents), 0.0))
+        monkeypatch.setattr(
+            "liveconfig._volumes.volume.read_tree", lambda root, folder: Content(next(contents), 0.0, ())
+        )
         monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
         reader = VolumeReader(str(tmp_path))
         with pytest.raises(VolumeBusy) as caught:

@@ -43,6 +43,7 @@ def detect_causes(state: PresentState) -> Iterator[Cause]:
         yield from _left_out(state)
         yield from _missing_documents(state)
         yield from _without_prefix(state)
+        yield from _holds_only_volumes(state)
     yield from detect_frozen_sources(state)
     yield from _dropped(state)
     yield from _unknown_names(state)
@@ -301,7 +302,7 @@ def _frozen(state: PresentState) -> Iterator[Cause]:
             yield Cause(
                 (frozen.reason, where),
                 partial(_mount_is_frozen, where, part, frozen),
-                lambda *_, where=where: f"{where} is mounted as a whole volume now",
+                partial(_is_not_frozen, where, frozen),
                 logging.ERROR if frozen.stale else logging.WARNING,
                 stale,
                 problem=frozen.stale,
@@ -313,11 +314,13 @@ def _is_from(origin: Origin, where: str) -> bool:
     return origin.kind == "volume" and not origin.live and (path == where or path.startswith(where + "/"))
 
 
-def _mount_is_frozen(where: str, part: str, frozen: Frozen, fields: Fields, age: str) -> str:  # noqa: ARG001
+def _mount_is_frozen(where: str, part: str, frozen: Frozen, fields: Fields, age: str) -> str:
     if frozen.reason == "subpath" and not frozen.stale:
         what = "is a subPath mount, which the kubelet never updates (kubernetes#50345)"
     elif frozen.reason == "subpath":
         what = "is a stale subPath mount: the volume was updated, and this mount never is"
+    elif frozen.newer is not None:
+        return _was_not_updated(where, frozen.newer, age)
     elif part:
         what = "is a stale mount of a file: the file was replaced on the node, and this mount still shows the old one"
     else:
@@ -326,6 +329,18 @@ def _mount_is_frozen(where: str, part: str, frozen: Frozen, fields: Fields, age:
     mount = ". Mount the whole volume instead of a subPath" if frozen.reason == "subpath" else ""
     restart = f"{concerned} cannot change until the container restarts"
     return f"{where} {what}; {restart}{mount or '. Restart the container'}"
+
+
+def _is_not_frozen(where: str, frozen: Frozen, *_: object) -> str:
+    return f"{where} is updated again" if frozen.newer else f"{where} is mounted as a whole volume now"
+
+
+def _was_not_updated(where: str, newer: str, age: str) -> str:
+    return (
+        f"{where} is not updated: the kubelet began the generation {newer} there and has not finished it for {age}; it "
+        "may have replaced this volume by one that the container does not see. `kubectl describe pod` shows its error "
+        "(FailedMount); restart the container when that is fixed"
+    )
 
 
 def _supplied_twice(state: PresentState) -> Iterator[Cause]:
@@ -343,6 +358,13 @@ def _supplied_twice(state: PresentState) -> Iterator[Cause]:
                 f"the secret `{name}` is supplied once",
                 reminded=False,
             )
+
+
+def _holds_only_volumes(state: PresentState) -> Iterator[Cause]:
+    for revision in (each.revision for each in state.feeds):
+        if revision.only_volumes is not None:
+            resolved = f"{revision.path} holds keys now"
+            yield _simple(("only volumes", revision.path), revision.only_volumes, resolved, reminded=False)
 
 
 def _missing(state: PresentState) -> Iterator[Cause]:

@@ -20,7 +20,17 @@ from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, beside, has_place
-from liveconfig._volumes import Fingerprint, Unresponsive, file_calls, frozen_parts, read_mounts, take_fingerprint
+from liveconfig._volumes import (
+    Fingerprint,
+    Frozen,
+    Mount,
+    Unresponsive,
+    Updates,
+    VolumeMounts,
+    file_calls,
+    read_mounts,
+    take_fingerprint,
+)
 from liveconfig._watching import Mode
 from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.origin import Origin
@@ -78,6 +88,8 @@ class Monitor:
         self.post: Callable[[Stale], None] = lambda _: None
         self.history = History(engine.version)
         self._standing = StandingCauses(self._name, loader.cls.model_config.get("stale_reminder"), self._post)
+        self._mounts = [VolumeMounts(volume.path) for volume in loader.volumes]
+        self._updates = [Updates(volume.path) for volume in loader.volumes]
         self._frozen: Frozens = {}
         self._vanished: dict[str, datetime] = {}
         self._gone: dict[str, GoneEntry] = {}
@@ -113,13 +125,18 @@ class Monitor:
     def review(self) -> None:
         """Find everything that is stale, and log what is new of it."""
         with self._reviewing:
-            mounts = read_mounts()
-            for index, volume in enumerate(self._loader.volumes):
+            places, mounts = self._seen(None), read_mounts()
+            for index, place in enumerate(places):
                 with contextlib.suppress(Unresponsive):  # then what is known of it stays
-                    self._frozen = {**self._frozen, index: frozen_parts(volume.path, mounts)}
+                    self._frozen = {**self._frozen, index: self._frozen_parts(index, place, mounts)}
             self._frozen = {index: frozen for index, frozen in self._frozen.items() if frozen}
-            self._places = self._whereabouts(None)
+            self._places = self._whereabouts(places)
             self.review_content()
+
+    def _frozen_parts(self, index: int, place: Fingerprint | None, mounts: Sequence[Mount]) -> Mapping[str, Frozen]:
+        frozen = self._mounts[index].frozen_parts(mounts)
+        newer = self._updates[index].unfinished(place)
+        return frozen if newer is None else {"": Frozen("stale-mount", stale=True, newer=newer), **frozen}
 
     def review_content(self) -> None:
         """The same without the mounts: a swap does not change them, and they take longer than all the rest."""
@@ -134,9 +151,19 @@ class Monitor:
 
     def _whereabouts(self, places: Sequence[Fingerprint | None] | None) -> tuple[object, ...]:
         """All that what is frozen depends on."""
-        if places is None:
-            places = [take_fingerprint(volume.path) for volume in self._loader.volumes]
-        return self._mode(), [place and place.directory for place in places]
+        places = self._seen(places)
+        unfinished = [updates.unfinished(place) for updates, place in zip(self._updates, places, strict=True)]
+        return self._mode(), [place and place.directory for place in places], unfinished, self._inside()
+
+    def _seen(self, places: Sequence[Fingerprint | None] | None) -> Sequence[Fingerprint | None]:
+        return places or [take_fingerprint(volume.path) for volume in self._loader.volumes]
+
+    def _inside(self) -> list[tuple[object, ...]]:
+        """What is known of the files that are mounted below each volume."""
+        try:
+            return [mounts.states() for mounts in self._mounts]
+        except Unresponsive:  # said elsewhere
+            return []
 
     def _note_vanished(self, applied: Loaded[Any]) -> None:
         fed = {name for each in applied.feeds for name in each.keys}

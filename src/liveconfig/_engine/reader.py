@@ -64,7 +64,8 @@ class VolumesReader(Generic[S]):
             raise StartupFailure(tuple(faults))
         loaded = self._loader.load(tuple(feeds), None, ())
         if isinstance(loaded, Invalid):
-            raise StartupFailure((), loaded)
+            notes = (feed.revision.only_volumes for feed in feeds)
+            raise StartupFailure((), loaded, tuple(note for note in notes if note is not None))
         return loaded
 
     def renew(self) -> None:

@@ -33,7 +33,8 @@ class Fault:
 class StartupFailure(Exception):  # noqa: N818 - caught inside, never seen by users
     """There is nothing to begin with."""
 
-    def __init__(self, faults: tuple[Fault, ...], invalid: Invalid | None = None) -> None:
+    def __init__(self, faults: tuple[Fault, ...], invalid: Invalid | None = None, notes: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.faults = faults
         self.invalid = invalid
+        self.notes = notes  # about the volumes

@@ -20,7 +20,8 @@ def explain(
 ) -> LiveConfigError:
     """The error to raise; it is made here and raised elsewhere, so that it has neither cause nor context."""
     if reason.invalid is not None:
-        return InvalidSettingsError(_invalid(cls, volumes, sources, reason.invalid))
+        lines = [*_invalid(cls, volumes, sources, reason.invalid), *(f"  {note}" for note in reason.notes)]
+        return InvalidSettingsError("\n".join(lines))
     text = f"{cls.__name__}: " + "; ".join(fault.reason for fault in reason.faults)
     if any(fault.stage == "read" for fault in reason.faults):
         return VolumeError(text)
@@ -29,7 +30,7 @@ def explain(
     return InvalidSettingsError(text)
 
 
-def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Sources, invalid: Invalid) -> str:
+def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Sources, invalid: Invalid) -> list[str]:
     lines = [f"{cls.__name__}: no valid configuration"]
     for problem in invalid.problems:
         where = f" ({problem.where})" if problem.where else ""
@@ -38,7 +39,7 @@ def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Source
             lines.append(f"    looked for {_looked_for(cls, problem.field, volumes, sources)}")
         if problem.hint:
             lines.append(f"    {problem.hint}")
-    return "\n".join(lines)
+    return lines
 
 
 def _most_wanted(node: Node) -> str:

@@ -1,5 +1,6 @@
 """The processes of this container: their reports, written by each process and read by any other.
 
+- `child_calls`: A call in a forked child, with a time limit.
 - `disk_check`: Whether what a process uses is what is on disk now, seen through /proc/PID/root.
 - `expected_content`: ``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by
   keyed digests.
@@ -11,6 +12,7 @@
 - `scan`: All reports that this process may read: `processes()` and the rows of ``liveconfig ps``.
 """
 
+from liveconfig._processes.child_calls import ChildCalls, NoAnswer
 from liveconfig._processes.disk_check import fingerprint_of
 from liveconfig._processes.expected_content import ABSENT, BadExpectation, Compared, Expectation, digest_of
 from liveconfig._processes.publisher import process_report
@@ -20,8 +22,10 @@ from liveconfig._processes.scan import Scan, processes, scan
 __all__ = [
     "ABSENT",
     "BadExpectation",
+    "ChildCalls",
     "Compared",
     "Expectation",
+    "NoAnswer",
     "ProcessReport",
     "Scan",
     "SettingsReport",

@@ -8,10 +8,11 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 
 from liveconfig._processes.records import SettingsReport, State, VolumeReport
-from liveconfig._volumes import generation_at, signature
+from liveconfig._volumes import file_calls, generation_at, signature
 
 PATIENCE = 1.0
 """Seconds that all volumes of one process may take to answer."""
@@ -33,34 +34,32 @@ def fingerprint_of(token: object) -> str:
 
 
 class Look:
-    """Compares the settings objects of one process with the disk.
+    """Compares one settings object of a process with the disk.
 
-    It starts at once, on a thread of its own: a mount that hangs answers to no time limit. Looks at many processes
-    run beside each other, so that their mounts hang for `PATIENCE` together.
+    It starts at once, on a thread of its own: a mount that hangs answers to no time limit. All looks run beside each
+    other, so that their mounts hang for `PATIENCE` together, and hold up no other settings object.
 
     Args:
         settings: As the process reported them.
         root: Its root directory, ``/proc/PID/root``.
     """
 
-    def __init__(self, settings: tuple[SettingsReport, ...], root: str) -> None:
+    def __init__(self, settings: SettingsReport, root: str) -> None:
         self._settings = settings
         self._root = root
-        self._found: list[SettingsReport] = []
+        self._found = _unanswered(settings)
         self._deadline = time.monotonic() + PATIENCE
         self._thread = threading.Thread(target=self._run, name="liveconfig-look", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a path that no file can have
-            for each in self._settings:
-                self._found.append(_compared(each, self._root))
+        with contextlib.suppress(OSError, ValueError):  # an earlier look does not return, or no file has such a path
+            self._found = _compared(self._settings, self._root)
 
-    def result(self) -> tuple[SettingsReport, ...]:
-        """The settings objects with the state that the disk shows; `unknown` where it did not answer in time."""
+    def result(self) -> SettingsReport:
+        """The settings object with the state that the disk shows; `unknown` where it did not answer in time."""
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        found = tuple(self._found)
-        return (*found, *(_unanswered(each) for each in self._settings[len(found) :]))
+        return self._found
 
 
 def _unanswered(settings: SettingsReport) -> SettingsReport:
@@ -69,17 +68,22 @@ def _unanswered(settings: SettingsReport) -> SettingsReport:
 
 
 def _compared(settings: SettingsReport, root: str) -> SettingsReport:
-    places = [within(root, each.path) for each in settings.volumes]
-    volumes = tuple(
-        replace(each, on_disk=_on_disk(each, place)) for each, place in zip(settings.volumes, places, strict=True)
-    )
-    behind = [each for each, place in zip(volumes, places, strict=True) if _differs(each, place)]
+    seen = [file_calls.run(root + each.path, partial(_seen, each, root)) for each in settings.volumes]
+    volumes = tuple(volume for volume, _ in seen)
+    behind = [volume for volume, differs in seen if differs]
     known = replace(settings, volumes=volumes)
     if settings.state == "rejected" or not behind:
         return known
     problems = (*settings.problems, *(_moved_on(each) for each in behind))
     state: State = "closed" if settings.state == "closed" else "behind"
     return replace(known, state=state, healthy=False, problems=tuple(dict.fromkeys(problems)))
+
+
+def _seen(volume: VolumeReport, root: str) -> tuple[VolumeReport, bool]:
+    """The volume as it is on disk, and whether the process is behind it."""
+    place = within(root, volume.path)
+    known = replace(volume, on_disk=_on_disk(volume, place))
+    return known, _differs(known, place)
 
 
 def _moved_on(volume: VolumeReport) -> str:

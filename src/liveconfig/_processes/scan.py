@@ -65,8 +65,10 @@ def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
         else:
             if report is not None:
                 found[pid] = report
-    looks = {pid: Look(report.settings, f"/proc/{pid}/root") for pid, report in found.items() if report.liveconfig}
-    found.update({pid: replace(found[pid], settings=look.result()) for pid, look in looks.items()})
+    seen = {pid: report for pid, report in found.items() if report.liveconfig}
+    looks = {pid: [Look(each, f"/proc/{pid}/root") for each in report.settings] for pid, report in seen.items()}
+    for pid, report in seen.items():
+        found[pid] = replace(report, settings=tuple(look.result() for look in looks[pid]))
     hidden = [pid for pid in closed if _descends(pid, running, found)]
     found.update(
         {pid: _hidden(running[pid], "another user's process: run ps as that user or as root") for pid in hidden}

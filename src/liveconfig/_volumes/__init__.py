@@ -4,27 +4,36 @@
 - `fingerprint`: The state of a mount point in two system calls, without opening a file.
 - `mounts`: /proc/self/mountinfo: mounts that the kubelet never updates.
 - `tree`: One directory tree -> bytes by key: the only module that opens files of a volume.
+- `updates`: An update that the kubelet began and did not finish: a newer generation beside the one that ``..data``
+  names.
 - `volume`: One volume on disk -> one immutable `Revision`.
 """
 
 from liveconfig._volumes.file_calls import Unresponsive, file_calls
-from liveconfig._volumes.fingerprint import Fingerprint, generation_at, take_fingerprint
-from liveconfig._volumes.mounts import Frozen, frozen_parts, read_mounts
-from liveconfig._volumes.tree import signature
+from liveconfig._volumes.fingerprint import Fingerprint, generation_at, links_on, take_fingerprint
+from liveconfig._volumes.mounts import Frozen, Mount, VolumeMounts, frozen_parts, read_mounts
+from liveconfig._volumes.tree import TreeError, folders, signature
+from liveconfig._volumes.updates import Updates
 from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
 
 __all__ = [
     "Fingerprint",
     "Frozen",
+    "Mount",
     "Revision",
+    "TreeError",
     "Unresponsive",
+    "Updates",
     "Volume",
     "VolumeBusy",
+    "VolumeMounts",
     "VolumeReader",
     "VolumeUnreadable",
     "file_calls",
+    "folders",
     "frozen_parts",
     "generation_at",
+    "links_on",
     "read_mounts",
     "signature",
     "take_fingerprint",

@@ -16,12 +16,14 @@ class Fingerprint(NamedTuple):
         device: With `inode` what tells that another directory has come to be there.
         inode: The same.
         deleted: Whether it was deleted on the node, and is held by a mount alone.
+        modified: When an entry of it was last made, renamed or removed, in nanoseconds.
     """
 
     link: str | None
     device: int
     inode: int
     deleted: bool
+    modified: int
 
     @property
     def token(self) -> tuple[str | None, int, int]:
@@ -31,7 +33,7 @@ class Fingerprint(NamedTuple):
     @property
     def directory(self) -> tuple[int, int, bool]:
         """What stands there, whichever generation it shows."""
-        return self[1:]
+        return self[1:4]
 
 
 def take_fingerprint(path: str) -> Fingerprint | None:
@@ -44,7 +46,7 @@ def take_fingerprint(path: str) -> Fingerprint | None:
 
 def _fingerprint(path: str) -> Fingerprint:
     status = os.stat(path)
-    return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink)
+    return Fingerprint(generation_at(path), status.st_dev, status.st_ino, not status.st_nlink, status.st_mtime_ns)
 
 
 def generation_at(path: str) -> str | None:
@@ -53,3 +55,20 @@ def generation_at(path: str) -> str | None:
         return os.readlink(f"{path}/..data")
     except OSError:
         return None
+
+
+def links_on(path: str) -> list[str]:
+    """The links on the way to a path, which can be turned to lead elsewhere; git-sync does that."""
+    found: list[str] = []
+    place, left = "/", os.path.abspath(path).split("/")
+    while left and len(found) < _MOST_LINKS:
+        place = os.path.normpath(os.path.join(place, left.pop(0)))
+        if os.path.islink(place):
+            found.append(place)
+            left = [*os.readlink(place).split("/"), *left]
+            place = "/" if not left[0] else os.path.dirname(place)
+    return found
+
+
+_MOST_LINKS = 40
+"""As many as the kernel follows (path_resolution(7))."""

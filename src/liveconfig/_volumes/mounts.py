@@ -19,6 +19,9 @@ _GENERATION = re.compile(r"/\.\.\d{4}_")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _DELETED = "//deleted"
 
+Mount = tuple[str, str]
+"""Mount point and root."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
@@ -27,17 +30,19 @@ class Frozen:
     Attributes:
         reason: ``"subpath"`` for a subPath mount, ``"stale-mount"`` for a volume whose directory is gone.
         stale: Whether the volume is known to have moved on meanwhile.
+        newer: The generation that the kubelet began to write and never finished, if that is the sign.
     """
 
     reason: Literal["subpath", "stale-mount"]
     stale: bool
+    newer: str | None = None
 
 
 def _unescape(field: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field) if "\\" in field else field
 
 
-def read_mounts() -> list[tuple[str, str]]:
+def read_mounts() -> list[Mount]:
     """The (mount point, root) of every mount that this process sees; none where there is no /proc."""
     try:
         with open(MOUNTINFO, "rb", buffering=0) as file:
@@ -68,29 +73,74 @@ def is_subpath(path: str) -> bool:
     return any(point == path and _GENERATION.search(root) for point, root in read_mounts())
 
 
-def frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:
+def frozen_parts(path: str, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
     """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key.
 
     Raises:
         Unresponsive: File calls on the volume do not return.
     """
-    return file_calls.run(path, lambda: _frozen_parts(os.path.realpath(path), all_mounts))
+    return VolumeMounts(path).frozen_parts(all_mounts)
 
 
-def _frozen_parts(path: str, all_mounts: Iterable[tuple[str, str]]) -> dict[str, Frozen]:
+class VolumeMounts:
+    """The mounts at one volume and below it.
+
+    A file that is mounted by itself turns stale when it is replaced on the node: it is deleted there, or, by an editor
+    that keeps a copy, renamed. The mount shows the old file in both cases.
+
+    Args:
+        path: The volume.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._inside: dict[str, tuple[str, int, int]] = {}  # the root and the file of each mount point, as first seen
+
+    def frozen_parts(self, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
+        """The same as the function."""
+        return file_calls.run(self._path, lambda: self._frozen_parts(os.path.realpath(self._path), all_mounts))
+
+    def states(self) -> tuple[object, ...]:
+        """What stat tells of the files that are mounted below the volume: while it is equal, none has turned stale."""
+        points = list(self._inside)
+        return file_calls.run(self._path, lambda: tuple(map(_state, points))) if points else ()
+
+    def _frozen_parts(self, path: str, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
+        holder, inside = _mounts_of(path, all_mounts)
+        self._inside = {point: self._first_seen(point, root) for point, root in inside}
+        parts = {point[len(path.rstrip("/")) + 1 :]: self._judge(point, root) for point, root in inside}
+        # The root directory's own mount says nothing of a volume: an overlay's root can look like anything.
+        if holder[0] not in ("", "/"):
+            parts[""] = _judge(*holder)
+        return {part: frozen for part, frozen in parts.items() if frozen}
+
+    def _first_seen(self, point: str, root: str) -> tuple[str, int, int]:
+        known, (device, inode, *_) = self._inside.get(point), _state(point)
+        return known if known is not None and known[1:] == (device, inode) else (root, device, inode)
+
+    def _judge(self, point: str, root: str) -> Frozen | None:
+        renamed = self._inside[point][0] != root and not os.path.isdir(point)
+        return _judge(point, root) or (Frozen("stale-mount", stale=True) if renamed else None)
+
+
+def _mounts_of(path: str, all_mounts: Iterable[Mount]) -> tuple[Mount, list[Mount]]:
+    """The mount that holds a directory, and those that are visible below it."""
     inside = path.rstrip("/") + "/"
     holder = ("", "")
-    parts: dict[str, Frozen] = {}
-    for mount_point, root in all_mounts:
+    below: dict[str, str] = {}
+    for point, root in all_mounts:
         # Later ones lie above earlier ones, and hide what was mounted at or below their mount point.
-        if path == mount_point or inside.startswith(mount_point.rstrip("/") + "/"):
-            holder, parts = (mount_point, root), {}
-        elif mount_point.startswith(inside):
-            part = mount_point[len(inside) :]
-            parts = {name: old for name, old in parts.items() if not f"{name}/".startswith(f"{part}/")}
-            if frozen := _judge(mount_point, root):
-                parts[part] = frozen
-    # The root directory's own mount says nothing of a volume: an overlay's root can look like anything.
-    if holder[0] not in ("", "/") and (frozen := _judge(*holder)):
-        parts[""] = frozen
-    return parts
+        if path == point or inside.startswith(point.rstrip("/") + "/"):
+            holder, below = (point, root), {}
+        elif point.startswith(inside):
+            below = {old: its for old, its in below.items() if not f"{old}/".startswith(f"{point}/")}
+            below[point] = root
+    return holder, list(below.items())
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return 0, 0, error.errno or 0
+    return status.st_dev, status.st_ino, status.st_nlink, status.st_ctime_ns

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from liveconfig._volumes.mounts import is_subpath
 
@@ -32,8 +33,22 @@ class TreeError(Exception):
         self.key = key
 
 
-def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
-    """All files below ``folder``, whole, and the modification time of the folder.
+class Content(NamedTuple):
+    """What one tree holds.
+
+    Attributes:
+        files: The bytes by key.
+        modified: When the folder itself was modified.
+        volumes: The folders that are volumes of their own, or on another file system; they are not read.
+    """
+
+    files: dict[str, bytes]
+    modified: float
+    volumes: tuple[str, ...]
+
+
+def read_tree(root: str, folder: str) -> Content:
+    """All files below ``folder``, whole.
 
     Args:
         root: The mount point. Nothing outside it is read.
@@ -43,11 +58,11 @@ def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
         TreeError: Something is not a regular file, leads outside, or all is too large.
         OSError: It changed underneath, or may not be read (yet).
     """
-    files: dict[str, bytes] = {}
+    tree = _Tree(root, plain=folder == root)
     descriptor = os.open(folder, _DIRECTORY)
     try:
-        status = _Tree(root, files, plain=folder == root).read(descriptor, folder, "")
-        return files, status.st_mtime
+        status = tree.read(descriptor, folder, "")
+        return Content(tree.files, status.st_mtime, tuple(sorted(tree.volumes)))
     finally:
         os.close(descriptor)
 
@@ -55,9 +70,10 @@ def read_tree(root: str, folder: str) -> tuple[dict[str, bytes], float]:
 class _Tree:
     """One reading of one tree; counts the bytes that are left."""
 
-    def __init__(self, root: str, files: dict[str, bytes], *, plain: bool) -> None:
+    def __init__(self, root: str, *, plain: bool) -> None:
+        self.files: dict[str, bytes] = {}
+        self.volumes: list[str] = []
         self._root = root
-        self._files = files
         self._plain = plain  # no generation of the kubelet's, in which every file is a key
         self._left = LIMIT
 
@@ -67,7 +83,7 @@ class _Tree:
         if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
-        files, read_file, plain = self._files, self._file, self._plain
+        files, read_file, plain = self.files, self._file, self._plain
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
@@ -83,28 +99,32 @@ class _Tree:
         if entry.is_symlink():
             target = resolve(self._root, path, key)
             if target is not None:
-                self._files[key] = self._file(target, key, None)
+                self.files[key] = self._file(target, key, None)
         elif entry.is_dir(follow_symlinks=False):
             self._folder(entry.name, path, key, descriptor)
         else:
             raise TreeError(f"{key!r} is not a regular file", key)
 
     def _folder(self, name: str, path: str, key: str, descriptor: int) -> None:
-        inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+        inner = _open(name, key, _DIRECTORY, descriptor)
         try:
-            if not foreign(inner, descriptor, path):
+            if foreign(inner, descriptor, path):
+                self.volumes.append(key)
+            else:
                 self.read(inner, path, key + "/")
         finally:
             os.close(inner)
 
     def _file(self, path: str, key: str, directory: int | None) -> bytes:
         """The bytes of what was found to be a regular file; were it a FIFO by now, there would be none, and no wait."""
-        descriptor = os.open(path, _FILE, dir_fd=directory)
+        descriptor = _open(path, key, _FILE, directory)
         try:
             content = os.read(descriptor, _USUAL)
             # A short read is no end: not on FUSE, gVisor and NFS.
             if content and (more := os.read(descriptor, _USUAL)):
                 content += self._rest(descriptor, more, self._left - len(content))
+        except OSError as error:
+            raise _about(key, error) from None
         finally:
             os.close(descriptor)
         self._left -= len(content)
@@ -119,6 +139,18 @@ class _Tree:
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)
+
+
+def _open(path: str, key: str, flags: int, directory: int | None) -> int:
+    try:
+        return os.open(path, flags, dir_fd=directory)
+    except OSError as error:
+        raise _about(key, error) from None
+
+
+def _about(key: str, error: OSError) -> OSError:
+    """The same error, with the key in place of a path."""
+    return OSError(error.errno, error.strerror, key)
 
 
 def check_depth(prefix: str) -> None:
@@ -162,12 +194,12 @@ def resolve(root: str, path: str, key: str) -> str | None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             return None
-        circular = error.errno == errno.ELOOP
-    else:
-        if stat.S_ISREG(mode):
-            return target
-        circular = False
-    raise TreeError(f"{key!r} is a link that " + ("leads to itself" if circular else "leads to no regular file"), key)
+        if error.errno != errno.ELOOP:
+            raise _about(key, error) from None
+        raise TreeError(f"{key!r} is a link that leads to itself", key) from None
+    if stat.S_ISREG(mode):
+        return target
+    raise TreeError(f"{key!r} is a link that leads to no regular file", key)
 
 
 def signature(root: str) -> tuple[tuple[object, ...], ...]:
@@ -188,9 +220,7 @@ def _stats(folder: str, prefix: str, device: int) -> Iterator[tuple[object, ...]
                 continue
             key = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                # As `foreign` has it: what happens on another file system or volume is none of ours.
-                own = entry.stat().st_dev == device or is_subpath(entry.path)
-                if own and not os.path.islink(f"{entry.path}/..data"):
+                if _is_own(entry, device):
                     yield from _stats(entry.path, key + "/", device)
                 continue
             try:
@@ -199,3 +229,28 @@ def _stats(folder: str, prefix: str, device: int) -> Iterator[tuple[object, ...]
                 yield key, error.errno or 0
                 continue
             yield key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_own(entry: os.DirEntry[str], device: int) -> bool:
+    """Whether a folder belongs to the volume; the same rule as `foreign`."""
+    own = entry.stat(follow_symlinks=False).st_dev == device or is_subpath(entry.path)
+    return own and not os.path.islink(f"{entry.path}/..data")
+
+
+def folders(root: str) -> Iterator[str]:
+    """The folders of a plain directory in which files are keys, at any depth; without ``root`` itself.
+
+    Raises:
+        TreeError: Folders lie too deep.
+        OSError: One may not be read, or is gone.
+    """
+    return _folders(root, "", os.stat(root).st_dev)
+
+
+def _folders(folder: str, prefix: str, device: int) -> Iterator[str]:
+    check_depth(prefix)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not skipped(entry.name) and entry.is_dir(follow_symlinks=False) and _is_own(entry, device):
+                yield entry.path
+                yield from _folders(entry.path, f"{prefix}{entry.name}/", device)

@@ -67,6 +67,7 @@ class Revision:
         token: What tells this state of the disk from another one without reading a file.
         files: The bytes by key; a key in a folder reads ``folder/key``.
         written_at: When the kubelet wrote it; None in plain mode.
+        volumes: The folders in it that are volumes of their own; they are not read.
     """
 
     path: str
@@ -75,6 +76,18 @@ class Revision:
     token: Token
     files: Mapping[str, bytes] = field(repr=False)
     written_at: datetime | None = None
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def only_volumes(self) -> str | None:
+        """That the directory holds other volumes and no key of its own, as a sentence; None if that is not so."""
+        if self.files or not self.volumes:
+            return None
+        below = ", ".join(f"{self.path.rstrip('/')}/{name}" for name in self.volumes)
+        return (
+            f"{self.path} holds no key of its own, only other volumes, and nothing is read from those: name {below} in "
+            "`volumes` instead"
+        )
 
 
 class VolumeUnreadable(Exception):  # noqa: N818 - caught inside, never seen by users
@@ -191,7 +204,7 @@ class VolumeReader:
             self._failing = (generation, _clock.monotonic())
         if _clock.monotonic() - self._failing[1] < PATIENCE:
             raise VolumeBusy(_RETRY) from None
-        return VolumeUnreadable(_explain(error, self.path), generation=generation)
+        return VolumeUnreadable(_explain(error, self.path), _key_of(error, self.path), generation)
 
     def _read(self, known: Revision | None) -> Revision | None:
         try:
@@ -209,14 +222,15 @@ class VolumeReader:
             if link in (".", "..") or "/" in link:
                 raise VolumeUnreadable("'..data' is a link that leads outside the volume", "..data")
             try:
-                files, modified = read_tree(self.path, f"{self.path}/{link}")
+                content = read_tree(self.path, f"{self.path}/{link}")
             except OSError:
                 # The generation vanished underneath: only of interest if no other took its place.
                 if os.readlink(f"{self.path}/..data") == link:
                     raise
             else:
                 if os.readlink(f"{self.path}/..data") == link:
-                    return self._whole(Revision(self.path, "atomic", link, token, files, _as_time(modified)))
+                    written_at = _as_time(content.modified)
+                    return self._whole(Revision(self.path, "atomic", link, token, content.files, written_at))
             link = os.readlink(f"{self.path}/..data")
             token = (link, *token[1:])
         # Swapped faster than it can be read.
@@ -264,12 +278,13 @@ class VolumeReader:
         quiet_for = now - self._unquiet[1]
         if quiet_for < QUIET:
             raise VolumeBusy(QUIET - quiet_for + 0.001)
-        first, _ = read_tree(self.path, self.path)
-        second, _ = read_tree(self.path, self.path)
-        if first != second or signature(self.path) != token:
+        real = os.path.realpath(self.path)  # where the path is a link, it may be turned meanwhile
+        first, second = read_tree(real, real), read_tree(real, real)
+        if first.files != second.files or signature(self.path) != token:
             self._unquiet = None
             raise VolumeBusy(QUIET)
-        return Revision(self.path, "plain", self._next_name(second), token, second)
+        name = self._next_name(second.files)
+        return Revision(self.path, "plain", name, token, second.files, volumes=second.volumes)
 
     def _next_name(self, files: Mapping[str, bytes]) -> str:
         """A counter of contents: files that are touched, or written anew as they were, are the same generation."""
@@ -286,9 +301,19 @@ def _as_time(modified: float) -> datetime | None:
         return None
 
 
+def _key_of(error: OSError, path: str) -> str:
+    """The key that an error is about; empty where it is about the volume, or where something is gone."""
+    name = error.filename
+    if not isinstance(name, str) or error.errno == errno.ENOENT:
+        return ""
+    key = name.removeprefix(f"{path}/")
+    return "" if key.startswith(("/", "..")) else key
+
+
 def _explain(error: OSError, path: str) -> str:
     if error.errno == errno.ENOENT:
         if not os.path.isdir(path):
             return "the volume has disappeared"
         return "'..data' or what it leads to is gone" if os.stat(path).st_nlink else "its directory has been deleted"
-    return f"it may not be read: {error.strerror}"
+    key = _key_of(error, path)
+    return f"{repr(key) if key else 'it'} may not be read: {error.strerror}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from liveconfig import _clock
-from liveconfig._volumes import Fingerprint, take_fingerprint
+from liveconfig._volumes import Fingerprint, TreeError, folders, links_on, take_fingerprint
 
 if TYPE_CHECKING:
     from liveconfig._watching import observer
@@ -29,24 +29,62 @@ HELD_UP = 1.0
 
 
 class _Watch:
-    """One volume that is watched, by its real path."""
+    """One volume that is watched.
 
-    def __init__(self, real: str, place: Fingerprint, hint: Callable[[], None]) -> None:
+    Args:
+        path: The volume.
+        real: The same without links: a watch on a link reports the link alone.
+        place: What stands there.
+        hint: Called when something happened.
+        grown: Called when there may be more to watch.
+    """
+
+    def __init__(
+        self, path: str, real: str, place: Fingerprint, hint: Callable[[], None], grown: Callable[[], None]
+    ) -> None:
         self.place = place
         self.deleted = False
+        self._path = path
         self._real = real
         self._hint = hint
+        self._grown = grown
         self.emitter: observer.Emitter | None = None
+        self._beside: observer.Beside | None = None
 
     def start(self, reader: observer.Reader) -> None:
         """Begin to report."""
         self.emitter = observer.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
         self.emitter.start()
+        self._beside = observer.Beside(reader, lambda what: self._heard("", what))
+        for link in links_on(self._path):
+            self._beside.add_link(link)
+        self.extend()
 
-    def _heard(self, path: str, deleted: bool) -> None:
-        self.deleted = self.deleted or deleted
+    @property
+    def is_complete(self) -> bool:
+        """Whether there can be no folders to watch, as in a kubelet's volume, in which the swap is all that matters."""
+        return self.place.link is not None
+
+    def extend(self) -> bool:
+        """Watch the folders of a plain directory that are not watched yet. Returns whether there were any.
+
+        Raises:
+            OSError: The kernel watches no more directories.
+        """
+        if self._beside is None or self.is_complete:
+            return False
+        try:
+            return sum(map(self._beside.add_folder, folders(self._real))) > 0
+        except (FileNotFoundError, PermissionError, TreeError):  # the reading of the volume says so
+            return False
+
+    def _heard(self, path: str, what: observer.What) -> None:
+        if what == "folder":
+            self._grown()
+            return
+        self.deleted = self.deleted or what == "deleted"
         # In a kubelet's volume the move of ``..data_tmp`` to ``..data`` is all that matters.
-        if deleted or self.place.link is None or path.endswith("/..data"):
+        if self.deleted or self.place.link is None or path.endswith("/..data"):
             self._hint()
 
     def reports(self, seen: Fingerprint | None) -> bool:
@@ -60,6 +98,9 @@ class _Watch:
     def release(self) -> None:
         """Report no more."""
         emitter, self.emitter = self.emitter, None
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside.release()
         if emitter is not None:
             emitter.release()
 
@@ -69,11 +110,13 @@ class ObservedDirectories:
 
     Args:
         hint: Called with a path when something happened there, on a thread of watchdog: it must take no lock.
+        grown: Called with a path where there may be more to watch, so that `ensure` is called: the same.
         lost: Called when the descriptor was closed by other code, on a thread of watchdog.
     """
 
-    def __init__(self, hint: Callable[[str], None], lost: Callable[[], None]) -> None:
+    def __init__(self, hint: Callable[[str], None], grown: Callable[[str], None], lost: Callable[[], None]) -> None:
         self._hint = hint
+        self._grown = grown
         self._lost = lost
         self._changing_since: float | None = None
         self._lock = threading.Lock()
@@ -117,17 +160,29 @@ class ObservedDirectories:
             Whether nothing had to be done: all that was seen was reported.
         """
         watch = self._watches.get(path)
-        if watch is not None and watch.reports(seen) and self.is_alive():
+        reports = watch is not None and watch.reports(seen) and self.is_alive()
+        if watch is not None and reports and watch.is_complete:
             return True
         if not self._lock.acquire(timeout=HELD_UP):
             return False
         try:
             self._changing_since = _clock.monotonic()
-            self._watch(path)
+            if watch is None or not reports:
+                self._watch(path)
+            else:
+                return not self._extend(path, watch)
         finally:
             self._changing_since = None
             self._lock.release()
         return False
+
+    def _extend(self, path: str, watch: _Watch) -> bool:
+        """Watch new folders. Returns whether there were any."""
+        try:
+            return watch.extend()
+        except OSError:  # out of watches
+            self._watch(path)
+            return True
 
     def _watch(self, path: str) -> None:
         if not self.is_alive():
@@ -156,7 +211,7 @@ class ObservedDirectories:
             return "this platform has no inotify"
         if not os.access(real, os.R_OK):  # watchdog swallows that, and watches nothing
             return "EACCES: the directory may not be read"
-        watch = _Watch(real, place, lambda: self._hint(path))
+        watch = _Watch(path, real, place, lambda: self._hint(path), lambda: self._grown(path))
         try:
             if self._reader is None:
                 self._reader = observer.Reader(self._lost)
@@ -197,4 +252,4 @@ class ObservedDirectories:
         """In a forked child: close the copy of the descriptors. Stopping would remove the parent's watches."""
         if self._reader is not None:
             self._reader.close_descriptors()
-        self.__init__(self._hint, self._lost)  # type: ignore[misc]
+        self.__init__(self._hint, self._grown, self._lost)  # type: ignore[misc]

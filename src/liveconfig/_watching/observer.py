@@ -14,8 +14,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from typing import Literal
 
 from watchdog.events import (
+    DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
     FileClosedEvent,
@@ -27,9 +29,12 @@ from watchdog.events import (
 )
 from watchdog.observers.api import EventQueue, ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import CallbackId, InotifyFD, Mask, WatchDescriptor
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
-Heard = Callable[[str, bool], None]
+What = Literal["changed", "folder", "deleted"]
+"""What happened: something in a directory, a folder came into it, or it was deleted itself."""
+
+Heard = Callable[[str, What], None]
 
 _SWAP: list[type[FileSystemEvent]] = [FileMovedEvent]
 _ANY: list[type[FileSystemEvent]] = [
@@ -148,8 +153,8 @@ class Emitter(InotifyEmitter):
         reader: Reads its events.
         directory: What to watch.
         atomic: Whether a rename is all that matters there.
-        heard: Called with the path that an event is about, and whether the directory itself was deleted. It must take
-            no lock, because an emitter that stops is waited for.
+        heard: Called with the path that an event is about, and what happened. It must take no lock, because an emitter
+            that stops is waited for.
     """
 
     def __init__(self, reader: Reader, directory: str, *, atomic: bool, heard: Heard) -> None:
@@ -162,7 +167,12 @@ class Emitter(InotifyEmitter):
     def queue_event(self, event: FileSystemEvent) -> None:
         """Pass an event on."""
         path = os.fsdecode(event.dest_path or event.src_path)
-        self._heard(path, isinstance(event, DirDeletedEvent) and path == self.watch.path)
+        self._heard(path, self._what(event, path))
+
+    def _what(self, event: FileSystemEvent, path: str) -> What:
+        if isinstance(event, DirDeletedEvent) and path == self.watch.path:
+            return "deleted"
+        return "folder" if isinstance(event, DirCreatedEvent | DirMovedEvent) else "changed"
 
     def get_event_mask_from_filter(self) -> Mask:
         """What to ask the kernel for."""
@@ -178,6 +188,88 @@ class Emitter(InotifyEmitter):
                 group.deactivate()
         if self.is_alive() and self is not threading.current_thread():
             self.join(1.0)
+
+
+class Beside:
+    """More directories that matter to one watch: the folders in it, and those that hold a link on the way to it.
+
+    They are reported by the thread of the reader; none has a thread of its own.
+
+    Args:
+        reader: Reads their events.
+        heard: Called with what happened.
+    """
+
+    def __init__(self, reader: Reader, heard: Callable[[What], None]) -> None:
+        self._reader = reader
+        self._heard = heard
+        self._id = CallbackId(id(self))
+        self._watched: dict[tuple[int, int], WatchDescriptor] = {}  # by device and inode
+        self._names: dict[WatchDescriptor, bytes] = {}
+
+    def add_folder(self, path: str) -> bool:
+        """Watch a folder of the volume. Returns whether it was not watched before.
+
+        Raises:
+            OSError: The kernel watches no more directories.
+        """
+        return self._add(path, _IN_FOLDER) is not None
+
+    def add_link(self, path: str) -> None:
+        """Report when a link is made anew.
+
+        Raises:
+            OSError: The kernel watches no more directories.
+        """
+        watch = self._add(os.path.dirname(path), _OF_LINK)
+        if watch is not None:
+            self._names[watch] = os.fsencode(os.path.basename(path))
+
+    def _add(self, path: str, mask: Mask) -> WatchDescriptor | None:
+        """None for one that is watched already, is gone, or may not be read."""
+        try:
+            identity = os.stat(path)
+            key = identity.st_dev, identity.st_ino
+            if key in self._watched or not os.access(path, os.R_OK):  # watchdog takes EACCES for a success
+                return None
+            self._watched[key] = self._reader.add_callback(os.fsencode(path), mask, self, self._id)
+        except FileNotFoundError:
+            return None
+        return self._watched[key]
+
+    def release(self) -> None:
+        """Report no more."""
+        watched, self._watched = self._watched, {}
+        self._reader.remove_callbacks([(watch, self._id) for watch in watched.values()])
+
+    # What watchdog calls
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Pass an event on."""
+        if self._names.get(event.wd, event.name) == event.name:
+            came = event.is_directory and (event.is_create or event.is_moved_to)
+            self._heard("folder" if came or event.wd in self._names else "changed")
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """A directory was deleted; one of its name may be there again."""
+        for key, watch in list(self._watched.items()):
+            if watch == wd:
+                self._watched.pop(key, None)
+                self._heard("folder")
+
+    def on_queue_overflow(self) -> None:
+        """Events were lost: the next re-check makes up for them."""
+
+
+_OF_LINK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR | _MASK_ADD)
+_IN_FOLDER = Mask(
+    _OF_LINK
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_MOVED_FROM
+)
 
 
 def explain(error: Exception) -> str:

@@ -90,14 +90,16 @@ class _Place:
         seen: What stands there.
         reported: Whether its watch reported all the time what happens there.
         prober: The thread that looks at it now.
+        growing: Whether it waits for that, because there may be more to watch.
     """
 
-    __slots__ = ("prober", "reported", "seen")
+    __slots__ = ("growing", "prober", "reported", "seen")
 
     def __init__(self) -> None:
         self.seen: Fingerprint | None = None
         self.reported = False
         self.prober: threading.Thread | None = None
+        self.growing = False
 
 
 class Watcher:
@@ -105,7 +107,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
-        self._observer = ObservedDirectories(self._hint, self._lost)
+        self._observer = ObservedDirectories(self._hint, self._grow, self._lost)
         self._registrations: list[Registration] = []
         self._places: dict[str, _Place] = {}
         self._rounds: dict[float, Timer] = {}  # the next re-check by its period
@@ -279,6 +281,18 @@ class Watcher:
             if path in registration.paths and not registration.hinted:
                 registration.hinted = True
                 self.scheduler.post(registration.look, overdue=registration.overdue)
+
+    def _grow(self, path: str) -> None:
+        """There may be more to watch at a path. On a thread of watchdog: no lock here."""
+        place = self._places.get(path)
+        if place is not None and not place.growing:
+            place.growing = True
+            self.scheduler.post(partial(self._regrow, path, place))
+
+    def _regrow(self, path: str, place: _Place) -> None:
+        place.growing = False
+        self._probe(path)
+        self._hint(path)
 
     def _lost(self) -> None:
         """The inotify descriptor is gone. On a thread of watchdog."""

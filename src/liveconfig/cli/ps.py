@@ -20,7 +20,17 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._json import as_plain
-from liveconfig._processes import BadExpectation, Compared, Expectation, ProcessReport, Scan, SettingsReport, scan
+from liveconfig._processes import (
+    BadExpectation,
+    ChildCalls,
+    Compared,
+    Expectation,
+    NoAnswer,
+    ProcessReport,
+    Scan,
+    SettingsReport,
+    scan,
+)
 from liveconfig.cli._text import Paint, painter, printable, table
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
@@ -28,6 +38,11 @@ _LARGEST_DOCUMENT = 64 * 1024 * 1024
 PAUSE = 0.2
 """Seconds between two looks while waiting."""
 
+LONGEST = 8.0
+"""Seconds that one look may take: with --expect, the volumes may take 5 s, and then those of the processes 1 s."""
+
+Disk = tuple[Compared, ...] | None
+Look = tuple[Scan, Disk]
 Row = tuple[str, ...]
 
 _HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
@@ -72,11 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"liveconfig ps: --expect {printable(str(arguments.expect))}: {reason}", file=sys.stderr)
         return NOTHING
-    deadline = _clock.monotonic() + (arguments.wait or 0.0)
-    found, disk = look()
-    while (code := _code(found, disk)) != CURRENT and _clock.monotonic() < deadline:
-        time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
-        found, disk = look()
+    try:
+        found, disk = _waited(look, arguments.wait or 0.0)
+    except NoAnswer:
+        print(f"liveconfig ps: /proc or a volume did not answer within {LONGEST:g} s", file=sys.stderr)
+        return NOTHING
+    code = _code(found, disk)
     if arguments.json:
         print(json.dumps(_as_json(found, disk)))
     else:
@@ -84,16 +100,23 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _waited(look: Callable[[], Look], seconds: float) -> Look:
+    """Look until every process is current, or the time is over. Each look is made in a child of its own."""
+    calls, deadline = ChildCalls(LONGEST), _clock.monotonic() + seconds
+    seen = calls.run(look)
+    while _code(*seen) != CURRENT and _clock.monotonic() < deadline:
+        time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
+        seen = calls.run(look)
+    return seen
+
+
 def _width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-Disk = tuple[Compared, ...] | None
-
-
-def _look_for(expect: str | None) -> Callable[[], tuple[Scan, Disk]]:
+def _look_for(expect: str | None) -> Callable[[], Look]:
     if expect is None:
-        return lambda: (scan(), None)
+        return lambda: (_others(scan()), None)
     if expect != "-":
         with open(expect, "rb") as file:
             document = file.read(_LARGEST_DOCUMENT)
@@ -103,14 +126,19 @@ def _look_for(expect: str | None) -> Callable[[], tuple[Scan, Disk]]:
         document = sys.stdin.buffer.read(_LARGEST_DOCUMENT)
     expectation = Expectation(document)
 
-    def look() -> tuple[Scan, Disk]:
+    def look() -> Look:
         disk = expectation.compare()  # before the processes: what they use is newer than what was compared
-        found = scan(own_root=True)
+        found = _others(scan(own_root=True))
         volumes = {volume.path for each in found.processes for settings in each.settings for volume in settings.volumes}
         mounts = expectation.mounts_of(volumes)
         return _with_expected(found, disk, mounts), tuple(_with_paths(each, mounts) for each in disk)
 
     return look
+
+
+def _others(found: Scan) -> Scan:
+    """Without the child that looks: it has a report if this command runs in a process with live settings."""
+    return replace(found, processes=tuple(each for each in found.processes if each.pid != os.getpid()))
 
 
 def _with_expected(found: Scan, disk: tuple[Compared, ...], mounts: Mapping[str, str]) -> Scan:

@@ -1,0 +1,71 @@
+"""An update that the kubelet began and did not finish: a newer generation beside the one that ``..data`` names.
+
+It is the only sign, inside a container, of an orphaned Secret or projected volume: the kubelet failed to update the
+volume, removed it and made another one, which the container does not see (kubernetes ``secret.go``, ``SetUpAt``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from liveconfig import _clock
+from liveconfig._volumes.file_calls import file_calls
+from liveconfig._volumes.fingerprint import Fingerprint
+
+GRACE = 2.0
+"""Seconds that an update may take: the kubelet needs milliseconds."""
+
+_KUBELETS_NAME = re.compile(r"\.\.\d{4}(_\d\d){5}\.\d+")
+_TIME = len("..2026_11_28_08_30_00")
+
+
+class Updates:
+    """Looks for an unfinished update of one volume, where its directory has changed since the last look.
+
+    Args:
+        path: The volume.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._modified: int | None = None
+        self._newer: str | None = None
+        self._since = 0.0
+
+    def unfinished(self, place: Fingerprint | None) -> str | None:
+        """The generation that has stood beside an older one in use for longer than an update takes; None if none has.
+
+        Args:
+            place: What stands at the path now.
+        """
+        if place is None or place.link is None:
+            return None
+        if self._newer is not None or place.modified != self._modified:
+            newer = self._find(place.link)
+            if newer != self._newer:
+                self._newer, self._since = newer, _clock.monotonic()
+            self._modified = place.modified
+        return self._newer if self._newer and _clock.monotonic() - self._since >= GRACE else None
+
+    def _find(self, link: str) -> str | None:
+        try:
+            return file_calls.run(self._path, lambda: newer_generation(self._path, link))
+        except OSError:
+            return None
+
+
+def newer_generation(path: str, link: str) -> str | None:
+    """The newest folder that the kubelet began to write after the generation in use; None if there is none.
+
+    Both its name and its time of modification must be newer: a clock that is set makes one of them lie.
+    """
+    written = os.stat(f"{path}/{link}").st_mtime_ns
+    with os.scandir(path) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if _KUBELETS_NAME.fullmatch(entry.name) and entry.name != link and entry.name[:_TIME] >= link[:_TIME]
+            if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns > written
+        ]
+    return max(names, default=None)

@@ -1,0 +1,237 @@
+"""Directories of ordinary files: links that are turned, folders, and volumes inside."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+
+import pytest
+from pydantic import BaseModel
+
+from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
+
+PATIENCE = 30.0
+
+
+class Database(BaseModel):
+    host: str = "default"
+
+
+class Outer(BaseModel):
+    inner: Database = Database()
+
+
+class Still(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    message: str = "default"
+    db: Database = Database()
+
+
+class Deep(Still):
+    outer: Outer = Outer()
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        return {"db/host": self.db.host, "outer/inner/host": self.outer.inner.host}
+
+
+class Rechecked(Still):
+    model_config = SettingsConfigDict(resync=0.2)
+
+
+def write(path, content):
+    """Write a file as an editor does: beside it, then renamed into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / "..aside"
+    aside.write_text(content)
+    aside.rename(path)
+
+
+def turn(link, target):
+    """Have a link lead elsewhere, in one step."""
+    os.symlink(target, link.parent / "next")
+    os.rename(link.parent / "next", link)
+
+
+@pytest.fixture
+def work_trees(tmp_path):
+    """What git-sync makes: work trees in a folder, each with a file ``.git``, and a link to the one in use."""
+
+    def make(number):
+        tree = tmp_path / "root" / ".worktrees" / f"commit{number}"
+        tree.mkdir(parents=True)
+        (tree / ".git").write_text("gitdir: ../../.git/worktrees/x")
+        write(tree / "message", str(number))
+        write(tree / "db" / "host", f"host{number}")
+        turn(tmp_path / "root" / "current", f".worktrees/commit{number}")
+        return tree
+
+    return make
+
+
+@pytest.mark.parametrize("cls", [Still, Rechecked])
+def test_git_sync(work_trees, load, tmp_path, cls):
+    """K01: a link to a plain directory is read and followed when it is turned, by event too, and the old one may go."""
+    old = work_trees(1)
+    settings = load(cls, _volumes=tmp_path / "root" / "current")
+    assert (settings.message, settings.db.host) == ("1", "host1")
+    for number in (2, 3):
+        new = work_trees(number)
+        shutil.rmtree(old)
+        old = new
+        seen = settings.live.wait(lambda s, number=number: s.message == str(number), PATIENCE)
+        assert seen.db.host == f"host{number}"
+    status = settings.live.status()
+    assert status.healthy
+    assert status.watcher == "inotify"
+    assert settings.live.origin("message").path == str(tmp_path / "root" / "current" / "message")
+
+
+def test_files_behind_a_link(work_trees, load, tmp_path):
+    """K01: a file that changes behind the link is followed by event, after a turn too."""
+    work_trees(1)
+    settings = load(Still, _volumes=tmp_path / "root" / "current")
+    for number in (2, 3):
+        tree = work_trees(number)
+        settings.live.wait(lambda s, number=number: s.message == str(number), PATIENCE)
+        write(tree / "message", f"{number} edited")
+        settings.live.wait(lambda s, number=number: s.message == f"{number} edited", PATIENCE)
+
+
+def test_a_link_on_the_way(work_trees, load, tmp_path):
+    """K01: a link on the way to the volume, absolute or relative, is followed when it is turned."""
+    work_trees(1)
+    os.symlink(tmp_path / "root", tmp_path / "absolute")
+
+    class Inner(Still):
+        host: str = "default"
+
+    inner = load(Inner, _volumes=tmp_path / "absolute" / "current" / "db")
+    assert inner.host == "host1"
+    work_trees(2)
+    inner.live.wait(lambda s: s.host == "host2", PATIENCE)
+
+
+def test_a_link_that_dangles(work_trees, load, tmp_path):
+    """K01: a link that leads nowhere for a while leaves the last good values, and is followed when it leads on."""
+    tree = work_trees(1)
+    settings = load(Rechecked, _volumes=tmp_path / "root" / "current")
+    rejected = []
+    settings.live.on_reject(rejected.append)
+    shutil.rmtree(tree)
+    settings.live.reload()
+    assert settings.message == "1"
+    assert not settings.live.status().healthy
+    work_trees(2)
+    settings.live.wait(lambda s: s.message == "2", PATIENCE)
+    assert settings.live.status().healthy
+    assert len(rejected) == 1
+
+
+def test_a_link_to_another_kind_of_volume(make_kubelet_volume, load, tmp_path):
+    """K01: a link may be turned from a plain directory to a kubelet's volume."""
+    write(tmp_path / "plain" / "message", "one")
+    volume = make_kubelet_volume("atomic")
+    volume.write({"message": "two"})
+    os.symlink("plain", tmp_path / "link")
+    settings = load(Still, _volumes=tmp_path / "link")
+    assert settings.message == "one"
+    turn(tmp_path / "link", volume.path)
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    volume.write({"message": "three"})
+    settings.live.wait(lambda s: s.message == "three", PATIENCE)
+
+
+@pytest.mark.parametrize("key", ["db/host", "outer/inner/host"])
+def test_files_in_folders(load, tmp_path, key):
+    """H06: a file in a folder of a plain directory, at any depth, is found by event, renamed or written in place."""
+    file = tmp_path / "volume" / key
+    write(file, "one")
+    settings = load(Deep, _volumes=tmp_path / "volume")
+    assert settings.hosts[key] == "one"
+    write(file, "two")
+    settings.live.wait(lambda s: s.hosts[key] == "two", PATIENCE)
+    file.write_text("three")
+    settings.live.wait(lambda s: s.hosts[key] == "three", PATIENCE)
+    file.unlink()
+    settings.live.wait(lambda s: s.hosts[key] == "default", PATIENCE)
+
+
+def test_folders_that_come(load, tmp_path):
+    """H06: files in folders that come while the process runs, made there or moved in, are found by event."""
+    root = tmp_path / "volume"
+    write(root / "message", "one")
+    settings = load(Deep, _volumes=root)
+    write(root / "outer" / "inner" / "host", "made")
+    settings.live.wait(lambda s: s.outer.inner.host == "made", PATIENCE)
+    write(root / "outer" / "inner" / "host", "edited")
+    settings.live.wait(lambda s: s.outer.inner.host == "edited", PATIENCE)
+    write(tmp_path / "aside" / "host", "moved")
+    os.rename(tmp_path / "aside", root / "db")
+    settings.live.wait(lambda s: s.db.host == "moved", PATIENCE)
+    write(root / "db" / "host", "edited")
+    settings.live.wait(lambda s: s.db.host == "edited", PATIENCE)
+
+
+def test_folders_that_go_and_come_back(load, tmp_path):
+    """H06: a folder that is deleted and made again is followed by event, as often as that happens."""
+    root = tmp_path / "volume"
+    write(root / "db" / "host", "0")
+    settings = load(Deep, _volumes=root)
+    for number in range(1, 6):
+        shutil.rmtree(root / "db")
+        settings.live.wait(lambda s: s.db.host == "default", PATIENCE)
+        write(root / "db" / "host", str(number))
+        settings.live.wait(lambda s, number=number: s.db.host == str(number), PATIENCE)
+
+
+def test_folders_cost_no_thread(load, tmp_path):
+    """H06: watching fifty folders takes no further thread, and close() leaves none."""
+    for number in range(50):
+        write(tmp_path / "volume" / "db" / f"folder{number}" / "unused", "x")
+    before = threading.active_count()
+    settings = load(Still, _volumes=tmp_path / "volume")
+    assert settings.live.status().watcher == "inotify"
+    assert threading.active_count() <= before + 4
+    settings.live.close()
+    assert threading.active_count() == before
+
+
+def test_only_volumes(make_kubelet_volume, load, tmp_path, caplog):
+    """A directory that holds volumes but no key of its own is reported, with their paths, and no longer once it has one."""
+    for name in ("config", "secrets"):
+        make_kubelet_volume(f"etc/{name}").write({"message": "unread"})
+    with caplog.at_level(logging.INFO, "liveconfig"):
+        settings = load(Still, _volumes=tmp_path / "etc")
+        assert settings.message == "default"
+        [note] = settings.live.status().notes
+        assert "no key of its own" in note
+        assert f"{tmp_path}/etc/config, {tmp_path}/etc/secrets" in note
+        assert sum("no key of its own" in record.message for record in caplog.records) == 1
+        write(tmp_path / "etc" / "message", "one")
+        settings.live.wait(lambda s: s.message == "one", PATIENCE)
+        assert settings.live.reload()
+    assert settings.live.status().notes == ()
+
+
+def test_only_volumes_further_down(make_kubelet_volume, load, tmp_path):
+    """Volumes in a folder of a directory without keys are reported too; an empty directory is not."""
+    make_kubelet_volume("etc/app/config").write({"message": "unread"})
+    [note] = load(Still, _volumes=tmp_path / "etc").live.status().notes
+    assert f"{tmp_path}/etc/app/config" in note
+    (tmp_path / "empty").mkdir()
+    assert load(Still, _volumes=tmp_path / "empty").live.status().notes == ()
+
+
+def test_only_volumes_at_the_start(make_kubelet_volume, tmp_path):
+    """An error at the start about a missing key says that the directory holds only volumes."""
+    make_kubelet_volume("etc/config").write({"needed": "unread"})
+
+    class Needing(Still):
+        needed: str
+
+    with pytest.raises(InvalidSettingsError, match="no key of its own") as failure:
+        Needing.load(_volumes=tmp_path / "etc")
+    assert f"{tmp_path}/etc/config" in str(failure.value)

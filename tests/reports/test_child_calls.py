@@ -1,0 +1,98 @@
+"""Calls in a child: an answer, or none within the time, and no child that is waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from liveconfig._processes.child_calls import MOST_LEFT, ChildCalls, NoAnswer
+
+LONG = 20.0
+
+
+def stop():
+    """Stand still, as a process does whose file call does not return."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def children():
+    with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
+        return set(map(int, file.read().split()))
+
+
+def test_an_answer():
+    """The result of the call comes back, however large, and the child has ended."""
+    before = children()
+    assert ChildCalls(LONG).run(lambda: (os.getpid() != os.getppid(), "x" * 10_000_000))[1] == "x" * 10_000_000
+    assert children() == before
+
+
+def test_a_call_that_stops():
+    """G02: a child that stands still is given up after its time, and killed."""
+    before, began = children(), time.monotonic()
+    with pytest.raises(NoAnswer):
+        ChildCalls(0.3).run(stop)
+    assert 0.3 <= time.monotonic() - began < LONG / 2
+    assert children() == before
+
+
+def test_a_thread_that_stays():
+    """G02: an answer is not held up by a thread of the child that does not end."""
+
+    def work():
+        threading.Thread(target=threading.Event().wait).start()
+        return "answer"
+
+    began = time.monotonic()
+    assert ChildCalls(LONG).run(work) == "answer"
+    assert time.monotonic() - began < LONG / 2
+
+
+@pytest.mark.parametrize("fault", [OSError("x"), KeyboardInterrupt()])
+def test_a_call_that_raises(capfd, fault):
+    """A call that raises gives no answer, at once, and writes nothing."""
+
+    def work():
+        raise fault
+
+    with pytest.raises(NoAnswer):
+        ChildCalls(LONG).run(work)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_children_that_cannot_be_killed(monkeypatch):
+    """G02: where killed children do not end, no more than three are left behind."""
+    killed = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "kill", lambda pid, _: killed.append(pid))
+        calls = ChildCalls(0.05)
+        for _ in range(MOST_LEFT + 2):
+            with pytest.raises(NoAnswer):
+                calls.run(lambda: time.sleep(60))
+    assert len(killed) == MOST_LEFT
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_streams_are_released():
+    """A reader of the streams of the process does not wait for a child that is left behind."""
+    code = (
+        "import os, signal, time\n"
+        "from liveconfig._processes.child_calls import ChildCalls, NoAnswer\n"
+        "os.kill = lambda pid, _: print(pid, flush=True)\n"
+        "try: ChildCalls(0.2).run(lambda: time.sleep(30))\n"
+        "except NoAnswer: print('given up')\n"
+    )
+    began = time.monotonic()
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG, check=True)
+    assert time.monotonic() - began < LONG
+    pid, line = ran.stdout.splitlines()
+    os.kill(int(pid), signal.SIGKILL)
+    assert line == "given up"
