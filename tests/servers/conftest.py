@@ -193,6 +193,32 @@ class RabbitMQ:
             return json.loads(answer.read() or "null")
 
 
+class TwoServers:
+    """A broker on RabbitMQ and results on Redis, each with a login of its own."""
+
+    user = "app"
+
+    def __init__(self, rabbitmq: RabbitMQ, redis_server: Redis) -> None:
+        self._rabbitmq, self._redis = rabbitmq, redis_server
+        self.where = {"port": rabbitmq.port, "redis_port": redis_server.where["port"]}
+
+    def set_password(self, password: str) -> None:
+        self._rabbitmq.set_password(password)
+        self._redis.set_password(f"{password}-of-results")
+
+    def more_keys(self, password: str) -> dict[str, str]:
+        """What the volume holds beside the login of the broker."""
+        return {"results.user": self._redis.user, "results.password": f"{password}-of-results"}
+
+    def sessions(self) -> set[object]:
+        return self._rabbitmq.sessions() | self._redis.sessions()
+
+    def cut(self) -> None:
+        """Cut every connection."""
+        self._rabbitmq.cut()
+        self._redis.cut()
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
         return one.getsockname()[1]
@@ -228,6 +254,11 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     yield from started(RabbitMQ, "rabbitmq-server", "rabbitmq-server")
 
 
+@pytest.fixture(scope="session")
+def two_servers(rabbitmq: RabbitMQ, redis_server: Redis) -> TwoServers:
+    return TwoServers(rabbitmq, redis_server)
+
+
 BOTH = ("server first", "volume first")
 
 
@@ -258,7 +289,8 @@ class Rotation:
         self.server.set_password(self._next)
 
     def in_volume(self) -> None:
-        self.volume.write({"db.user": self.server.user, "db.password": self._next})
+        more = getattr(self.server, "more_keys", lambda _: {})
+        self.volume.write({"db.user": self.server.user, "db.password": self._next, **more(self._next)})
 
     def rotate(self, order: str, gap: float, load: Load, *, all_move: bool) -> None:
         """Rotate once under load: all is on the new login within 2 s, and a busy connection is not cut."""

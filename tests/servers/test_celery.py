@@ -18,7 +18,11 @@ import kombu.pools
 import pytest
 
 APPS = Path(__file__).parent / "apps"
-BROKERS = {"rabbitmq": ("amqp://127.0.0.1:{port}//", "rpc://"), "redis_server": ("redis://{host}:{port}/0",) * 2}
+BROKERS = {
+    "rabbitmq": ("amqp://127.0.0.1:{port}//", "rpc://"),
+    "redis_server": ("redis://{host}:{port}/0",) * 2,
+    "two_servers": ("amqp://127.0.0.1:{port}//", "redis://127.0.0.1:{redis_port}/0"),
+}
 
 # Celery leaves the connections of its result consumers, one for each thread, to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -89,11 +93,16 @@ def until(holds: Callable[[], object], log: Path, seconds: float = 30) -> None:
 
 
 def worker(pool: str, log: Path) -> Any:
-    return running(f"worker --pool {pool} --concurrency 3", log, " ready.")
+    """A worker with this pool; of `spawn`, a prefork pool whose processes are started anew."""
+    start = {"APP_START": "spawn"} if pool == "spawn" else {}
+    return running(f"worker --pool {pool.replace('spawn', 'prefork')} --concurrency 3", log, " ready.", **start)
 
 
-@EACH_BROKER
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
+STORIES = [(name, pool) for name in ("rabbitmq", "redis_server") for pool in ("prefork", "threads")]
+STORIES += [("two_servers", "prefork"), ("two_servers", "spawn")]
+
+
+@pytest.mark.parametrize(("on", "pool"), STORIES, indirect=["on"])
 def test_tasks_go_on(
     rotation: Any, client: Any, pool: str, make_load: Any, tell: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -190,7 +199,7 @@ def test_beat_goes_on(rotation: Any, client: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on", ["redis_server"], indirect=True)
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize("pool", ["prefork", "spawn", "threads"])
 def test_a_task_has_one_snapshot(rotation: Any, client: Any, pool: str, tmp_path: Path) -> None:
     """During a task `snapshot` returns one version, although the volume is swapped."""
     flag = tmp_path / "flag"

@@ -12,6 +12,7 @@ from typing import Any
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._fields import Login
+from liveconfig.integrations._global import global_name, global_settings
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._pool_renewal import Renewal
 
@@ -53,6 +54,9 @@ def bind(
 
     During a task ``settings.live.snapshot()`` returns one snapshot.
 
+    A bound application can be pickled where the settings object is a global variable of a module: workers whose
+    ``worker_pool_start_method`` is ``spawn`` need that.
+
     Args:
         app: An application that is configured and has no connection yet. Its broker is RabbitMQ or another AMQP server
             (py-amqp), or Redis; those in memory and in a directory have no login.
@@ -75,11 +79,35 @@ def bind(
     transport = app.connection_for_write().get_transport_cls()
     if not broker.knows(transport):
         raise ValueError(f"the broker's transport {transport.__module__} cannot be told a new login")
+    options = {"user": user, "password": password, "result_user": result_user, "result_password": result_password}
+    bound = _picklable(app, settings, **options, patience=patience)
     if (result_user or result_password) is not None:
         backend: Any = _live_backend(app, settings, result_user, result_password, patience)
         app.backend_cls = backend
     app.amqp.Connection = broker.connection_class(app.amqp.Connection)
     broker.pins = _Pins(app, settings)
+    app.__class__ = bound
+
+
+def _picklable(app: Celery, settings: Settings, **options: Any) -> type[Celery]:
+    """The class of the application, whose pickle is bound again: a worker hands it to the processes that it spawns."""
+    base: Any = type(app)
+    backend = app.backend_cls
+
+    class Bound(base):
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+            parts = self.__reduce_keys__() | {"backend": backend}
+            return _restore, (base, parts, global_name(settings), options)
+
+    Bound.__name__ = Bound.__qualname__ = base.__name__
+    return Bound
+
+
+def _restore(kind: type[Celery], parts: dict[str, Any], name: tuple[str, str], options: dict[str, Any]) -> Celery:
+    """Make an application from its pickle."""
+    app = kind(**parts, set_as_current=False)
+    bind(app, global_settings(*name), **options)
+    return app
 
 
 class _Broker:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from importlib import import_module
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Self
 
 from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._global import global_name, global_settings
 
 __all__ = ["Credential", "credential"]
 
@@ -85,7 +83,7 @@ class Credential:
         return self._newest()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str, str]]:
-        return _restore, (*_global_name(self._settings), self._field)
+        return _restore, (*global_name(self._settings), self._field)
 
     def __copy__(self) -> Self:
         return self
@@ -160,30 +158,6 @@ class _Refreshes:
             return self._newest
 
 
-def _global_name(settings: Settings) -> tuple[str, str]:
-    """The module and the name under which the settings can be imported.
-
-    Raises:
-        pickle.PicklingError: There are none.
-    """
-    for module, name in _globals_of(type(settings).__module__, *list(sys.modules)):
-        if vars(sys.modules[module]).get(name) is settings:
-            return module, name
-    raise pickle.PicklingError(
-        f"a credential can be pickled only if its settings are a global variable of a module, "
-        f"and this {type(settings).__name__} is none: assign it to a name at the top level of a module"
-    )
-
-
-def _globals_of(*modules: str) -> Iterator[tuple[str, str]]:
-    for module in dict.fromkeys(modules):
-        for name in list(getattr(sys.modules.get(module), "__dict__", ())):
-            yield module, name
-
-
 def _restore(module: str, name: str, field: str) -> Credential:
     """Make a credential from its pickle."""
-    settings = getattr(import_module(module), name, None)
-    if not isinstance(settings, Settings):
-        raise pickle.UnpicklingError(f"the credential {field} needs live settings in {module}.{name}: there are none")
-    return credential(settings, field)
+    return credential(global_settings(module, name), field)

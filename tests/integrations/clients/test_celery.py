@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import pickle
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -122,3 +125,28 @@ def test_an_application_that_is_gone_is_forgotten(settings: Any) -> None:
     bind(application(backend="redis://results"), settings, **LOGIN, **RESULTS)
     gc.collect()
     assert settings.live.status().subscribers == ()
+
+
+def test_a_pickled_application_is_bound(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that a worker hands to a spawned process is bound there; its pickle holds no value."""
+    monkeypatch.setitem(sys.modules, "shop_live", module := ModuleType("shop_live"))
+    module.settings = settings  # type: ignore[attr-defined]
+    app = application(backend="redis://results")
+    bind(app, settings, **LOGIN, **RESULTS)
+    subscribers = len(settings.live.status().subscribers)
+    content = pickle.dumps(app)
+    again = pickle.loads(content)
+    assert type(again).__name__ == "Celery"
+    assert again.conf.broker_url == app.conf.broker_url
+    assert len(settings.live.status().subscribers) == 2 * subscribers
+    assert b"one" not in content
+    again.close()
+    app.close()
+
+
+def test_an_application_over_other_settings_cannot_be_pickled(settings: Any) -> None:
+    """If the settings are no global variable, pickling the application is an error that says what to do."""
+    app = application()
+    bind(app, settings, **LOGIN)
+    with pytest.raises(pickle.PicklingError, match="assign it to a name at the top level of a module"):
+        pickle.dumps(app)

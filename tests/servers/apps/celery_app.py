@@ -21,6 +21,7 @@ class Db(BaseModel):
 class AppSettings(Settings):
     model_config = SettingsConfigDict(volumes=[os.environ["APP_VOLUME"]])
     db: Db
+    results: Db | None = None
 
 
 settings = AppSettings.load()
@@ -28,7 +29,11 @@ app = Celery("shop", broker=os.environ["APP_BROKER"], backend=os.environ["APP_RE
 app.conf.update(worker_hijack_root_logger=False, worker_send_task_events=True, result_expires=60)
 if "APP_BEAT" in os.environ:
     app.conf.beat_schedule = {"tick": {"task": "shop.tick", "schedule": 0.2, "args": [os.environ["APP_BEAT"]]}}
-results = {"result_user": "db.user", "result_password": "db.password"} if app.conf.result_backend != "rpc://" else {}
+if "APP_START" in os.environ:
+    app.conf.worker_pool_start_method = os.environ["APP_START"]
+model = "db" if settings.results is None else "results"
+results = {f"result_{name}": f"{model}.{name}" for name in ("user", "password")}
+results = {} if app.conf.result_backend == "rpc://" else results
 bind(app, settings, "db.user", "db.password", **results)
 
 
