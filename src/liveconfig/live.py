@@ -40,14 +40,14 @@ Callback = Callable[[T], R]
 
 
 class Subscription:
-    """What `Live.subscribe` and `Live.add_verifier` return: the way to cancel it."""
+    """The result of `Live.subscribe` and `Live.add_verifier`, to cancel it."""
 
     def __init__(self, core: Core[Any], member: Subscriber | Verifier) -> None:
-        self._core: Core[Any] | None = core  # None once cancelled: who keeps this keeps no settings alive by it
+        self._core: Core[Any] | None = core  # None after `cancel`: it must not keep the settings alive
         self._member = member
 
     def cancel(self) -> None:
-        """Call it no more; a call that is under way ends as it will. Harmless when called twice."""
+        """Stop the calls. A running call is not interrupted. Calling this twice is harmless."""
         core, self._core = self._core, None
         renew_at_end()
         if core is not None:
@@ -59,7 +59,7 @@ def _nothing(_: object) -> None:
 
 
 class Live(Generic[S]):
-    """Everything that a settings object can do beside being read. Reached as ``settings.live``."""
+    """The methods of a settings object: ``settings.live``. Reading the values needs none of them."""
 
     def __init__(self, core: Core[S], instance: S) -> None:
         self._its_core = core
@@ -76,46 +76,49 @@ class Live(Generic[S]):
     # Snapshots
 
     def latest(self) -> S:
-        """The newest snapshot: an immutable instance of the same class that never changes."""
-        return self._core.engine.in_use.state[0].snapshot  # each pin pays for a property
+        """Return the newest snapshot: an immutable instance of the same class."""
+        return self._core.engine.in_use.state[0].snapshot  # every pin runs this, and a property costs time
 
     def snapshot(self) -> S:
-        """The pinned snapshot inside `pinned`, else the newest."""
+        """Return the pinned snapshot inside `pinned`, else the newest."""
         in_use = self._core.engine.in_use
         held = pinned(in_use)
         return in_use.state[0].snapshot if held is None else held
 
     def pinned(self) -> AbstractContextManager[S]:
-        """For the length of a ``with``, `snapshot` returns one and the same; nested ones keep the outer.
+        """Pin one snapshot: inside the ``with``, `snapshot` always returns the same one.
 
-        Tasks started inside see the newest again once the ``with`` is left.
+        A nested pin keeps the snapshot of the outer one.
+
+        Tasks that were started inside get the newest snapshot again after the ``with`` has ended.
         """
         return Pin(self._core.engine.in_use)
 
     @property
     def version(self) -> int:
-        """1 after the first load, then one more for each applied change."""
+        """The version: 1 after the first load, then one more for each applied change."""
         return self._core.engine.version.number
 
-    # Looking and stopping
+    # Reloading, starting and closing
 
     def reload(self, wait: bool = True) -> bool:
-        """Look at the volumes now.
+        """Read the volumes now.
 
         Args:
-            wait: Wait until a writer has finished, the verifiers have spoken and each subscriber was given the
-                version current at the call (save coroutines, one that has run for over 1 s, and, when called inside
-                a subscriber, those still to come). Called inside a validator, it waits for nobody.
+            wait: Return after the volumes are complete, the verifiers have decided, and each subscriber has received
+                the version that is newest at the call. It does not wait for coroutines, for a subscriber that has run
+                for over 1 s, and, inside a subscriber, for those that are called later. Inside a validator it does not
+                wait at all.
 
         Returns:
-            True if what is on disk is applied, now or before; False if it is rejected (`status` says why).
+            True if the content of the volumes is applied, now or before; False if it is rejected (`status` says why).
         """
         return self._core.reload(wait)
 
     async def areload(self) -> bool:
-        """The same as ``reload(wait=True)``, without blocking the event loop.
+        """Do the same as ``reload(wait=True)`` without blocking the event loop.
 
-        On return the coroutine subscribers of this loop have finished too, except those that run for over 1 s.
+        It also waits for the coroutine subscribers of this loop, except those that have run for over 1 s.
 
         Raises:
             LiveConfigError: No asyncio event loop runs here.
@@ -125,14 +128,17 @@ class Live(Generic[S]):
         return applied
 
     def start(self) -> None:
-        """Follow the volumes: again after `close`, or for the first time where ``watch=False`` was given.
+        """Watch the volumes: again after `close`, or for the first time if ``watch=False`` was given.
 
-        Harmless where they are followed already. A forked child follows by itself.
+        Calling it twice is harmless. A forked child watches its volumes without a call.
         """
         self._core.follow()
 
     def close(self) -> None:
-        """Stop watching: bounded in time, idempotent, from anywhere. A closed one still reads, and reloads by hand."""
+        """Stop watching. It returns in bounded time, from any thread, and calling it twice is harmless.
+
+        Closed settings keep their values, and `reload` still works.
+        """
         self._core.close()
 
     def __enter__(self) -> Self:
@@ -161,16 +167,16 @@ class Live(Generic[S]):
     def on_change(
         self, what: Callable[[S], T] | str, *, initial: bool = False, retry: bool = True
     ) -> Callable[[Callback[Change[T], R]], Callback[Change[T], R]]:
-        """Subscribe the decorated function to a value; it is returned unchanged.
+        """Subscribe the decorated function to a value. The function is returned unchanged.
 
         Args:
-            what: A selector (``lambda s: (s.db.user, s.db.password)``) or a field (``"db.password"``; a model's name
-                hears every leaf below).
-            initial: Deliver once at subscription too, with ``old`` as ``new``.
+            what: A selector (``lambda s: (s.db.user, s.db.password)``) or a field (``"db.password"``; the name of a
+                model means every field inside it).
+            initial: Also deliver once at the subscription; ``old`` is then ``new``.
             retry: Deliver again after an exception: after 1 s, doubling to 60 s, until it succeeds.
 
         Raises:
-            LiveConfigError: There is no such field; the message names the nearest.
+            LiveConfigError: There is no such field. The message suggests the nearest name.
             TypeError: ``what`` is neither a field nor a selector: the decorator was written without parentheses.
         """
         self._selector(what)
@@ -238,20 +244,20 @@ class Live(Generic[S]):
     def subscribe(
         self, what: Any, callback: Callable[[Any], object], *, initial: bool = False, retry: bool = True
     ) -> Subscription:
-        """Deliver to ``callback`` from now on.
+        """Call ``callback`` for each event from now on.
 
         Args:
             what: As for `on_change`, or one of `Reloaded`, `Rejected`, `Recovered`, `Stale`.
             callback: A plain function, called on a delivery thread, or a coroutine function, run on the event loop
-                that is running now (or at the next ``async with settings.live``). Held strongly.
-            initial: As for `on_change`; of `Rejected` and `Stale`, what stands now is delivered.
+                that is running now (or at the next ``async with settings.live``). It is held strongly.
+            initial: As for `on_change`; for `Rejected` and `Stale`, the standing ones are delivered.
             retry: As for `on_change`.
 
         Returns:
-            The way to cancel it.
+            An object with a ``cancel`` method.
 
         Raises:
-            LiveConfigError: There is no such field; the message names the nearest.
+            LiveConfigError: There is no such field. The message suggests the nearest name.
             TypeError: ``what`` is neither a field nor a selector, or ``callback`` cannot be called.
         """
         subject = self._subject(what)
@@ -266,23 +272,24 @@ class Live(Generic[S]):
     @overload
     def changes(self, what: Callable[[S], T]) -> asyncio_bridge.Stream[Change[T]]: ...
     def changes(self, what: Any) -> asyncio_bridge.Stream[Change[Any]]:
-        """``async for change in settings.live.changes(what)``: subscribed at the call; ends with `close`.
+        """Return an asynchronous iterator over the changes of a value.
 
-        It has ``aclose()``, as ``contextlib.aclosing`` needs it.
+        Use it as ``async for change in settings.live.changes(what)``. It is subscribed at the call and ends at `close`.
+        It has ``aclose()``, for ``contextlib.aclosing``.
 
         Raises:
-            LiveConfigError: There is no such field; the message names the nearest.
+            LiveConfigError: There is no such field. The message suggests the nearest name.
         """
         return asyncio_bridge.Stream(self._core.publisher, self._subject(what), self._core.closed)
 
     def reloads(self) -> asyncio_bridge.Stream[Reloaded[S]]:
-        """The same for each applied change, as a whole."""
+        """Return an asynchronous iterator over the applied changes, each as a whole."""
         return asyncio_bridge.Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
 
     async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
-        """The first snapshot for which the predicate holds, of those that are the newest when the loop gets to look.
+        """Wait for a snapshot for which the predicate is true, and return it.
 
-        A state that lasted shorter can be passed over.
+        It checks the newest snapshot each time when the loop has time, so it can miss a state that lasts only briefly.
 
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
@@ -291,7 +298,7 @@ class Live(Generic[S]):
         return snapshot
 
     def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
-        """The same as `wait_for`, for plain code: it blocks, and can pass over a state that lasted shorter, too.
+        """Do the same as `wait_for` in plain code: block until the predicate is true.
 
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
@@ -310,22 +317,23 @@ class Live(Generic[S]):
     def verify(
         self, check: Any = None, *, on: Callable[[S], object] | str | None = None, timeout: float = 10.0
     ) -> Callable[..., Any]:
-        """Have the decorated function check each change before it is applied: ``@live.verify(on="db", timeout=5)``.
+        """Let the decorated function check each change before it is applied: ``@live.verify(on="db", timeout=5)``.
 
-        It is called with the candidate, a snapshot, on a thread of its own. If it raises, returns False or takes
-        longer than ``timeout``, the candidate is rejected. It is tried again while it is on disk: after 1 s, doubling
-        to 300 s, with 20 % jitter. The function is not called for the first load.
+        The function is called with the candidate, a snapshot, on a separate thread. If it raises an exception, returns
+        False or takes longer than ``timeout``, the candidate is rejected. It is called again while the content is on
+        disk: after 1 s, doubling to 300 s, with 20 % jitter. It is not called for the first load.
 
         Args:
             check: The function, if the decorator is written without parentheses: ``@live.verify``.
             on: A selector or the name of a field. The function is called only if that value differs from the one in
-                use; volumes that do not feed it are applied at once, while the function runs. None: every change.
+                use; volumes that do not feed it are applied at once, while the function runs. None: for every change.
             timeout: Seconds that one call may take.
 
         Raises:
-            TypeError: What was given positionally is no function to decorate: a text, a lambda, an `attrgetter`, or
-                something that cannot be called with one argument. Nothing is registered.
-            LiveConfigError: There is no such field (the message names the nearest), or ``timeout`` is not positive.
+            TypeError: The positional argument is not a function to decorate but a text, a lambda, an `attrgetter`, or
+                an object that cannot be called with one argument. Nothing is registered.
+            LiveConfigError: There is no such field (the message suggests the nearest name), or ``timeout`` is not
+                positive.
         """
         if isinstance(check, (str, attrgetter, itemgetter)) or getattr(check, "__name__", "") == "<lambda>":
             raise TypeError(f"`verify` takes the function that checks, not {_described(check)}: {_WRITE_ON}")
@@ -340,14 +348,15 @@ class Live(Generic[S]):
     def add_verifier(
         self, check: Callable[[S], object], *, on: Callable[[S], object] | str | None = None, timeout: float = 10.0
     ) -> Subscription:
-        """The same as `verify`, as a call.
+        """Register a verifier, as `verify` does, with a call.
 
         Returns:
-            The way to cancel it. A change that only this verifier has rejected is then applied.
+            An object with a ``cancel`` method, after which a change that only this verifier rejected is applied.
 
         Raises:
             TypeError: ``check`` or ``on`` cannot be called with one argument.
-            LiveConfigError: There is no such field (the message names the nearest), or ``timeout`` is not positive.
+            LiveConfigError: There is no such field (the message suggests the nearest name), or ``timeout`` is not
+                positive.
         """
         verifier = _verifier(check, self._verified_value(on, timeout), timeout)
         self._core.add_verifier(verifier)
@@ -367,7 +376,7 @@ class Live(Generic[S]):
         if what in (Rejected, Recovered, Stale):
             return EventQueue(what, version)
         select = self._selector(what)
-        if failure_of(self._instance) is not None:  # there is nothing to select from, and nothing will change
+        if failure_of(self._instance) is not None:  # a placeholder has no values, and nothing will change
             select = _nothing
         return ValueChanges(select, what if isinstance(what, str) else None, version)
 
@@ -392,24 +401,24 @@ class Live(Generic[S]):
     # Origins, status, history
 
     def origin(self, field: str) -> Origin:
-        """Where the value of a field comes from.
+        """Return where the value of a field comes from.
 
         Raises:
-            LiveConfigError: There is no such field; the message names the nearest.
+            LiveConfigError: There is no such field. The message suggests the nearest name.
         """
         return self._core.monitor.origin(self._known(field), self._core.engine.applied)
 
     def origins(self) -> dict[str, Origin]:
-        """Where each value comes from, by dotted field."""
+        """Return where each value comes from, by dotted field."""
         return self._core.monitor.origins(self._core.engine.applied)
 
     def status(self) -> Status:
-        """The state of these settings in this process. It holds no value."""
+        """Return the state of these settings in this process. It contains no value."""
         return self._core.status()
 
     @property
     def healthy(self) -> bool:
-        """Whether `Status.healthy` is true. For probes: nothing else of the status is computed."""
+        """Whether `Status.healthy` is true. Cheap enough for probes: nothing else of the status is computed."""
         return self._core.is_healthy()
 
     @overload
@@ -417,12 +426,14 @@ class Live(Generic[S]):
     @overload
     def recent(self, field: Callable[[S], T], *, within: float | None = ...) -> tuple[T, ...]: ...
     def recent(self, field: Any, *, within: float | None = None) -> tuple[Any, ...]:
-        """The distinct values of a field that were in use, newest first, 16 at most: keys that must still verify.
+        """Return the present and earlier distinct values of a field, newest first, at most 16.
 
-        The first call returns the present value; from then on the replaced ones are kept, in memory only.
+        Use it for keys that must still verify older signatures. The first call returns the present value. From then on,
+        replaced values are kept, in memory only.
 
         Args:
-            field: The name of a field, or a selector. A selector is known by its identity: define it once.
+            field: The name of a field, or a selector. A selector is identified by its object identity, so define it
+                once.
             within: Seconds for which a replaced value is kept; None: until 16 others have come.
 
         Raises:
@@ -434,7 +445,7 @@ class Live(Generic[S]):
         return self._core.recent.recent(field, self._selector(field), within)
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """The newest 32 outcomes, newest first: applied, rejected, recovered and stale. They hold no value."""
+        """Return the newest 32 outcomes (applied, rejected, recovered, stale), newest first, without values."""
         return self._core.history()
 
 

@@ -40,20 +40,20 @@ __all__ = ["Settings", "SettingsConfigDict"]
 
 
 class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
-    """pydantic-settings' own keys, and what liveconfig adds.
+    """The configuration of a settings class: the keys of pydantic-settings, and those of liveconfig.
 
     Attributes:
-        volumes: One directory or `Volume`, or several; the last wins on a key that several hold.
-        documents: Names of keys that hold a whole document (``application.yaml``, ``flags.json``, ``app.toml``,
-            ``.env``, ``app.properties``), parsed by ending and merged under the single keys of the same volume. Or a
-            mapping from names to formats: ``{"config": "dotenv"}``.
-        key_prefix: The prefix that keys carry; ``""`` for none, None (default) for the class's ``env_prefix``.
+        volumes: One directory or `Volume`, or several. If several have the same key, the last one wins.
+        documents: Names of keys that contain a whole document (``application.yaml``, ``flags.json``, ``app.toml``,
+            ``.env``, ``app.properties``), parsed according to the ending. Single keys of the same volume override them.
+            Or a mapping from names to formats: ``{"config": "dotenv"}``.
+        key_prefix: The prefix of the keys; ``""`` for none, None (default) for the ``env_prefix`` of the class.
         resync: Seconds between re-checks (default 30).
-        watch: False: read once, `Live.reload` by hand (default True).
-        missing_key: What a key does that vanishes from a volume that is there: ``"fallback"`` to environment or
-            default, ``"reject"`` the update; None (default): reject for secrets, fall back for the rest.
-        from_environment: Fields that are meant to come from the environment: no warning for them.
-        stale_reminder: Seconds between reminders of what is stale (default 3600); None: say it once.
+        watch: False: read once, and again only at `Live.reload` (default True).
+        missing_key: What happens when a key is removed from a volume: ``"fallback"`` to the environment or the default,
+            or ``"reject"`` the change. None (default): reject for secrets, fall back for others.
+        from_environment: Fields that come from the environment on purpose, so that there is no warning.
+        stale_reminder: Seconds between reminders of stale fields (default 3600); None: log each once.
     """
 
     volumes: VolumePath | Sequence[VolumePath]
@@ -67,15 +67,16 @@ class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
 
 
 class Settings(BaseSettings):
-    """Settings that follow their volumes: a pydantic-settings class whose instances always show the newest values.
+    """Settings that follow their volumes: a pydantic-settings class whose instances always have the newest values.
 
-    An instance reads and validates when it is made and watches its volumes from then on. Its attributes are plain
-    attributes; everything else it can do is reached as `live`.
+    An instance reads and validates its sources when it is created, and watches its volumes from then on. Its values are
+    plain attributes. All other functions are methods of `live`.
 
     Raises:
-        InvalidSettingsError: There is no valid configuration: which fields, and where each was looked for.
+        InvalidSettingsError: There is no valid configuration. The message names the fields and where each was looked
+            for.
         AmbiguousKeyError: Two keys of one volume claim one field.
-        VolumeError: A volume that is required is not there, or one cannot be read.
+        VolumeError: A required volume is missing, or a volume cannot be read.
     """
 
     __slots__ = (
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, /, **values: Any) -> None:
-        # Every value that came in is out of our frames before anything can be raised.
+        # No frame of ours may hold a value when an exception is raised.
         try:
             failure = _load_again(self, values) if _is_made(self) else _load(self, values)
         finally:
@@ -110,17 +111,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, /, **overrides: Any) -> Self:
-        """The same as calling the class, for type checkers that want every required field named there.
+        """Load the settings, as a call of the class does. Type checkers do not ask for the required fields here.
 
         Args:
             overrides: As for the constructor: values for fields; ``_volumes=``, ``_watch=``; ``_wait=``, the seconds
-                to wait for a valid configuration and for required volumes, during which the thread is blocked; and
+                to wait for a valid configuration and for required volumes, while the thread blocks; and
                 pydantic-settings' own ``_env_file=`` and so on.
 
         Raises:
             InvalidSettingsError: There is no valid configuration.
             AmbiguousKeyError: Two keys of one volume claim one field.
-            VolumeError: A volume that is required is not there, or one cannot be read.
+            VolumeError: A required volume is missing, or a volume cannot be read.
         """
         try:
             return cls(**overrides)
@@ -129,15 +130,15 @@ class Settings(BaseSettings):
 
     @property
     def live(self) -> Live[Self]:
-        """The way to everything beside the values (events, snapshots, status). Always the same object.
+        """The methods of the settings: events, snapshots, status. Always the same object.
 
         Raises:
             LiveConfigError: This is a snapshot.
         """
-        face = _face(self)
-        if face is None:
+        live = _live_of(self)
+        if live is None:
             raise LiveConfigError(f"this {type(self).__name__} is a snapshot: only the object it came from is live")
-        return cast("Live[Self]", face)
+        return cast("Live[Self]", live)
 
     @classmethod
     def settings_customise_sources(
@@ -148,9 +149,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The order of the sources; the volumes come as ``file_secret_settings``.
+        """Return the sources in their order; ``file_secret_settings`` stands for the volumes.
 
-        They stand above the environment on purpose: only they can be fresh.
+        The volumes come before the environment, because only they can change while the process runs.
         """
         return init_settings, file_secret_settings, env_settings, dotenv_settings
 
@@ -164,7 +165,7 @@ class Settings(BaseSettings):
         if failed:
             raise unknown_class_argument(cls, others, _configuration_keys())
         merge_bases(cls)
-        # Before pydantic sees the fields: it would only warn.
+        # Check this before pydantic does, which would only warn.
         for name in RESERVED:
             if name in cls.__dict__ or name in inspect.get_annotations(cls):
                 raise LiveConfigError(f"{cls.__name__}: a field cannot be called {name!r}: liveconfig uses this name")
@@ -175,7 +176,7 @@ class Settings(BaseSettings):
         for problem in misuse(cls, _configuration_keys()):
             raise LiveConfigError(f"{cls.__name__}: {problem}")
 
-    if not TYPE_CHECKING:  # a type checker would take every name for a field
+    if not TYPE_CHECKING:  # a type checker would accept every name as a field
 
         def __getattr__(self, name: str) -> Any:
             failure = failure_of(self)
@@ -183,7 +184,7 @@ class Settings(BaseSettings):
                 raise type(failure)(str(failure))
             return super().__getattr__(name)
 
-        # Validators and `model_post_init` may assign; whoever has a finished object may not.
+        # Validators and `model_post_init` may assign attributes; nothing may assign them on a finished object.
 
         def __setattr__(self, name: str, value: Any) -> None:
             if is_being_built(self):
@@ -191,7 +192,7 @@ class Settings(BaseSettings):
             elif name.startswith("_"):
                 super().__setattr__(name, value)
             else:
-                del value  # no frame on the way of the error is to hold it
+                del value  # no frame of the traceback may hold it
                 raise _assignment_error(self, name, "assigned")
 
         def __delattr__(self, name: str) -> None:
@@ -199,27 +200,27 @@ class Settings(BaseSettings):
                 raise _assignment_error(self, name, "deleted")
             super().__delattr__(name)
 
-    # A live object is itself; a snapshot is its values.
+    # A live object is equal only to itself; snapshots with the same values are equal.
 
     def __eq__(self, other: object) -> bool:
-        if _face(self) is not None or _face(other) is not None:
+        if _live_of(self) is not None or _live_of(other) is not None:
             return self is other
         return super().__eq__(other)
 
     def __hash__(self) -> int:
-        return object.__hash__(self) if _face(self) is not None else field_hash(self)
+        return object.__hash__(self) if _live_of(self) is not None else field_hash(self)
 
     def __copy__(self) -> Self:
-        return copy_of(self) if _face(self) is None else copy_of(self.live.latest())
+        return copy_of(self) if _live_of(self) is None else copy_of(self.live.latest())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return deep_copy_of(self if _face(self) is None else self.live.latest(), memo)
+        return deep_copy_of(self if _live_of(self) is None else self.live.latest(), memo)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return empty, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> dict[Any, Any]:
-        source = self if _face(self) is None else self.live.latest()
+        source = self if _live_of(self) is None else self.live.latest()
         return {**BaseSettings.__getstate__(source), MASKED: masked(source)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -228,9 +229,10 @@ class Settings(BaseSettings):
         mask(self, names)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        # What a Volume(secret=True) feeds is a secret, whatever its type. pydantic prints by way of this everywhere.
-        # The values and what of them is secret belong together; what is computed may be computed of that.
-        source = self if _face(self) is None else self.live.latest()
+        # Fields that a Volume(secret=True) feeds are secrets, whatever their type. pydantic prints everything with this
+        # method. The values and the names of the secret ones come from one snapshot. A computed field may be computed
+        # from a secret.
+        source = self if _live_of(self) is None else self.live.latest()
         hidden = masked(source)
         computed = type(self).model_computed_fields if hidden else {}
         for name, value in super(Settings, source).__repr_args__():
@@ -240,7 +242,7 @@ class Settings(BaseSettings):
 _SLOT = "__liveconfig_live__"
 
 
-def _face(instance: object) -> Live[Any] | None:
+def _live_of(instance: object) -> Live[Any] | None:
     try:
         return object.__getattribute__(instance, _SLOT)  # type: ignore[no-any-return]
     except AttributeError:
@@ -248,12 +250,12 @@ def _face(instance: object) -> Live[Any] | None:
 
 
 def _is_made(instance: Settings) -> bool:
-    """Whether an object has values already: it is live, or it is a snapshot."""
-    return _face(instance) is not None or hasattr(instance, "__pydantic_fields_set__")
+    """Whether an object has values already: it is live or a snapshot."""
+    return _live_of(instance) is not None or hasattr(instance, "__pydantic_fields_set__")
 
 
 def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
-    """Load, and make a new object live; or why that is not possible."""
+    """Load a new object and make it live. Return the error if that is not possible."""
     core, failure = load_core(type(instance), given)
     if core is None:
         return failure
@@ -267,21 +269,21 @@ def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
 
 
 def _load_again(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
-    """Look again, as a second ``__init__`` does in pydantic-settings; or why that is not possible."""
-    face, name = _face(instance), type(instance).__name__
-    if face is None:
+    """Reload, as a second ``__init__`` does in pydantic-settings. Return the error if that is not possible."""
+    live, name = _live_of(instance), type(instance).__name__
+    if live is None:
         return LiveConfigError(f"{name}: this is a snapshot, which never changes: only the object it came from is live")
-    if given and not has_arguments(face._core, given):  # noqa: SLF001
+    if given and not has_arguments(live._core, given):  # noqa: SLF001
         return LiveConfigError(
             f"{name}: these settings are loaded already, with other arguments: make another object, or call "
             "`live.reload()` to look again"
         )
-    face.reload(wait=False)
+    live.reload(wait=False)
     return None
 
 
 def _assignment_error(instance: Settings, name: str, verb: str) -> ValidationError:
-    """Pydantic's error for a frozen model, without the value, and with what to do instead."""
+    """Return pydantic's error for a frozen model, without the value, and with advice."""
     cls = type(instance)
     text = (
         f"{cls.__name__}.{name} cannot be {verb}: the next change on a volume would replace it. Change the key on the "

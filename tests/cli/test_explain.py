@@ -102,7 +102,9 @@ def test_class_in_a_new_process(run, app, kubelet_volume, canary):
     done = run("explain", "app:AppSettings", POD_NAME=canary)
     assert done.returncode == 0
     first, *_ = done.stdout.splitlines()
-    assert re.fullmatch(r"This is a new process \(\d+\), started to look; it is NOT the one that runs\.", first)
+    assert re.fullmatch(
+        r"This is a new process \(\d+\), started for this command; it is NOT the running application\.", first
+    )
     path = kubelet_volume.path
     assert row(done.stdout, "message")[1] == "live"
     assert row(done.stdout, "message")[-1] == f"{path}/message"

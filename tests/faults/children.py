@@ -64,7 +64,7 @@ class Complaints(logging.Handler):
     """Passes on what liveconfig says of faults of its own, and nothing else: what is on stderr fails the test."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "error of its own" in record.getMessage():
+        if "internal error" in record.getMessage():
             sys.stderr.write(self.format(record) + "\n")
 
 
@@ -561,7 +561,7 @@ def descriptors_closed(folder: str, how: str) -> Iterator[Any]:
     began = time.process_time()
     threading.Event().wait(1.0)
     busy = time.process_time() - began > 0.5
-    lines = sum("watches its volumes again" in text for _, text in log.records)
+    lines = sum("has started again" in text for _, text in log.records)
     settings.live.close()
     yield {
         "seen": seen,

@@ -781,7 +781,7 @@ class TestShortage:
 
         def child():
             told[1].wait()
-            return told[1].news, "could not go on" in caplog.text
+            return told[1].news, "could not restart" in caplog.text
 
         try:
             assert Child(child).result() == [["two"], True]

@@ -254,7 +254,7 @@ def test_a_child_goes_on_though_one_cannot(caplog):
         renew_in_child(member)
     child = os.fork()
     if not child:
-        os._exit(0 if went_on == [os.getpid()] and "could not go on with Member" in caplog.text else 1)
+        os._exit(0 if went_on == [os.getpid()] and "could not restart Member" in caplog.text else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert went_on == []
     assert os.getpid() == parent

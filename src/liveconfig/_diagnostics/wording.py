@@ -32,7 +32,7 @@ def variable_of(stale: Stale) -> str | None:
 
 
 def place(origin: Origin) -> str:
-    """Where a value comes from: a volume, a variable, a file, the default."""
+    """Name the place that a value comes from: a volume, a variable, a file, the default."""
     if origin.kind == "volume":
         return (origin.path or "").removesuffix(f"/{origin.name}")
     texts = {
@@ -47,31 +47,33 @@ def place(origin: Origin) -> str:
 
 
 def now_from(origins: Mapping[str, Origin]) -> str:
-    """Where each field comes from now, grouped by place."""
+    """Say where each field comes from now, grouped by place."""
     by_place: dict[str, list[str]] = {}
     for field, origin in origins.items():
         by_place.setdefault(place(origin), []).append(f"`{field}`")
     return "; ".join(
-        f"{', '.join(fields)} now {'come' if len(fields) > 1 else 'comes'} from {where}"
+        f"{', '.join(fields)} now comes from {where}"
+        if len(fields) == 1
+        else f"{', '.join(fields)} now come from {where.replace('its default', 'their defaults')}"
         for where, fields in by_place.items()
     )
 
 
 def one_of(paths: Sequence[str]) -> str:
-    """A place to mount a key: the volume, or one of several."""
+    """Name the places where a key can be mounted."""
     return paths[0] if len(paths) == 1 else f"one of {', '.join(paths)}"
 
 
 def generations(by_path: Mapping[str, str]) -> str:
-    """The generation of each volume."""
+    """List the generation of each volume."""
     return ", ".join(f"{path}: {name}" for path, name in by_path.items()) or "no volume"
 
 
 def held_back(fields: Sequence[str]) -> str:
-    """What else waits because of a rejection, as the end of a sentence; empty for none."""
+    """List the other fields that a rejection holds back, as the end of a sentence; empty for none."""
     return f"; also not applied until this is fixed: {', '.join(fields)}" if fields else ""
 
 
 def did_you_mean(close: str | None) -> str:
-    """A hint at the nearest name, as the end of a sentence; empty for none."""
+    """Suggest the nearest name, as the end of a sentence; empty for none."""
     return f"; did you mean `{close}`?" if close else ""

@@ -218,7 +218,7 @@ class Attempt:
         try:
             self._ended(by_time)
         except BaseException as error:  # noqa: BLE001 - nobody else would log it
-            _log.error("liveconfig: an error of its own, please report it: %s", redacted_traceback(error))
+            _log.error("liveconfig: internal error; please report it: %s", redacted_traceback(error))
 
 
 def _call(check: Callable[[Any], Any], candidate: BaseModel) -> Any:

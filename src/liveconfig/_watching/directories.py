@@ -186,7 +186,7 @@ class ObservedDirectories:
 
     def _watch(self, path: str) -> None:
         if not self.is_alive():
-            _log.warning("liveconfig watches its volumes again: %s", self._loss())
+            _log.warning("liveconfig: watching the volumes was interrupted and has started again: %s", self._loss())
             self._release_all()
         old = self._watches.pop(path, None)
         if old is not None:
@@ -202,8 +202,8 @@ class ObservedDirectories:
 
     def _loss(self) -> str:
         if self._reader is not None and not self._reader.is_ours():
-            return "other code in this process closed its inotify descriptor, as a library that makes daemons does"
-        return "its thread that reads inotify had ended"
+            return "other code in this process closed the inotify descriptor, as a library that starts a daemon does"
+        return "the thread that reads inotify had ended"
 
     def _try(self, path: str, real: str, place: Fingerprint) -> str | None:
         """Why it cannot be watched; None if it is."""

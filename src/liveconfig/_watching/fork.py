@@ -66,7 +66,9 @@ class _Registry:
                 member.resume()
             except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from resuming
                 _log.error(
-                    "a forked child could not go on with %s: %s", type(member).__name__, redacted_traceback(error)
+                    "liveconfig: could not restart %s in a forked child; please report this error: %s",
+                    type(member).__name__,
+                    redacted_traceback(error),
                 )
 
 

@@ -345,7 +345,7 @@ class Scheduler:
             job.call()
         except BaseException as error:  # noqa: BLE001 - the thread must live; what is logged is redacted
             with contextlib.suppress(BaseException):  # of a log handler
-                _log.error("liveconfig: an error of its own, please report it: %s", redacted_traceback(error))
+                _log.error("liveconfig: internal error; please report it: %s", redacted_traceback(error))
         finally:
             self._end(me)
 

@@ -1,4 +1,4 @@
-"""The status of one process as a page of text, in the order of a tired person's questions."""
+"""The status of one process as text: the verdict first, then fields, volumes and problems."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Json = Mapping[str, Any]
 _LONG = timedelta(seconds=30)
 _WATCHERS = {
     "inotify": "Woken by inotify",
-    "polling": "Looked at every 2 s, because inotify is unavailable",
+    "polling": "Checked every 2 s, because inotify is unavailable",
     "off": "Not watched: read once, and again at reload()",
 }
 
 
 def page(status: Json, paint: Paint, *, new_process: bool) -> Iterator[str]:
-    """The lines.
+    """Yield the lines of the text.
 
     Args:
-        status: What `Status.as_dict` gave, fit to be printed.
-        paint: Colours a text, or does not.
-        new_process: Whether it was loaded to be looked at, and is not the one that runs.
+        status: The result of `Status.as_dict`, with printable texts.
+        paint: Colours a text on a terminal.
+        new_process: Whether the settings were loaded by this command, and not by a running application.
     """
     now = datetime.fromisoformat(status["applied_at"]) + timedelta(seconds=status["since_apply"])
     yield from _Page(status, paint, now).lines(new_process)
@@ -72,12 +72,12 @@ class _Page:
     def _ago(self, when: str | None) -> str:
         return "-" if when is None else f"{in_words(self._now - datetime.fromisoformat(when))} ago"
 
-    # At the top
+    # The verdict
 
     def _process(self, new_process: bool) -> str:
         pid, started = self._status["pid"], self._status["process_started_at"]
         if new_process:
-            return f"This is a new process ({pid}), started to look; it is NOT the one that runs."
+            return f"This is a new process ({pid}), started for this command; it is NOT the running application."
         return f"This is the running process {pid}, started {started[:19].replace('T', ' ')} UTC, {self._ago(started)}."
 
     def _verdict(self) -> Iterator[str]:
@@ -85,7 +85,7 @@ class _Page:
         healthy, frozen = status["healthy"], status["frozen"]
         yield self._paint("Healthy.", "good") if healthy else self._paint("NOT HEALTHY, see the problems below.", "bad")
         yield self._paint(f"FROZEN: {', '.join(frozen)}.", "bad") if frozen else "Nothing is frozen."
-        lag = status["written_to_applied"] if status["version"] > 1 else None  # the first was there before us
+        lag = status["written_to_applied"] if status["version"] > 1 else None  # the first was written before the start
         after = "" if lag is None else f", {_short(lag)} after it was written"
         yield f"Version {status['version']}, applied {self._ago(status['applied_at'])}{after}."
         yield f"{_WATCHERS[status['watcher']]}."
@@ -115,7 +115,7 @@ class _Page:
         return "no key" if origin["kind"] == "default" and self._status["volumes"] else "fixed"
 
     def _since(self, origin: Json) -> str:
-        """For what came with the process, its age; in a process that has only just started that says nothing."""
+        """Return the age of a value; ``start`` for one that came with a process that has just started."""
         started = datetime.fromisoformat(self._status["process_started_at"])
         just_now = self._now - started < timedelta(minutes=1)
         return "start" if just_now and origin["kind"] != "volume" else self._ago(origin["since"])
@@ -162,7 +162,7 @@ class _Page:
         for part, reason in volume["frozen"].items():
             yield self._paint(f"  FROZEN: {part or 'the whole volume'} ({_frozen(reason)})", "bad")
 
-    # What else there is to say
+    # Other sections
 
     def _rejection(self) -> Iterator[str]:
         last, candidate = self._status["last_rejected"], self._status["candidate"]

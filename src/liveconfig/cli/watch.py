@@ -1,4 +1,4 @@
-"""``liveconfig watch DIR``: each generation of one volume, and the names of the keys that changed."""
+"""``liveconfig watch DIR``: prints each generation of one volume, and the names of the changed keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Event = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
-    parser.description = "Prints what happens to a volume, until Ctrl-C. It shows names of keys, never values."
+    parser.description = "Prints the changes of a volume until Ctrl-C. It shows names of keys, never values."
     parser.add_argument("directory", metavar="DIR", help="where the ConfigMap or Secret is mounted")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
     """Print until Ctrl-C.
 
     Returns:
-        0 after Ctrl-C, 2 where there can be no volume.
+        0 after Ctrl-C, 2 if the path is a file.
     """
     path = os.path.abspath(given.directory)
     if os.path.exists(path) and not os.path.isdir(path):
@@ -46,28 +46,28 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-class _Bell:
-    """Rings when the volume may have changed."""
+class _Changed:
+    """An event that the watcher sets when the volume may have changed."""
 
     def __init__(self) -> None:
-        self._rung: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def look(self) -> None:
-        self._rung.put(None)
+        self._events.put(None)
 
-    def recheck(self, seen: Fingerprints) -> None:  # noqa: ARG002 - it reads in any case
+    def recheck(self, seen: Fingerprints) -> None:  # noqa: ARG002 - the volume is read in any case
         self.look()
 
     def overdue(self) -> None:
-        """Its look takes no time."""
+        """Do nothing: `look` returns at once."""
 
     def wait(self, seconds: float | None) -> None:
         with suppress(queue.Empty):
-            self._rung.get(timeout=seconds)
+            self._events.get(timeout=seconds)
 
 
 class _Follower:
-    """Reads one volume again and again, and tells what is new."""
+    """Reads one volume, and yields an event for each change."""
 
     def __init__(self, path: str) -> None:
         self._reader = VolumeReader(path)
@@ -77,7 +77,7 @@ class _Follower:
 
     @property
     def settled(self) -> bool:
-        """Whether it was there and could be read."""
+        """Whether the last read was successful."""
         return self.delay is None and self._fault is None
 
     def look(self) -> Iterator[Event]:
@@ -112,24 +112,26 @@ def _difference(old: Revision | None, new: Revision) -> Event:
 
 
 def _events(path: str) -> Generator[Event]:
-    """What happens to the volume, for ever."""
-    bell, volume = _Bell(), _Follower(path)
-    registration = process_watcher.add(bell, [path], POLLING)
-    told: Event = {}
+    """Yield the events of the volume, without end."""
+    changed, volume = _Changed(), _Follower(path)
+    registration = process_watcher.add(changed, [path], POLLING)
+    shown: Event = {}
     try:
         while True:
-            news = list(volume.look())
-            how = _manner(volume.known, process_watcher.mode(registration)) if volume.known and volume.settled else told
-            if how != told:
-                yield dict(how)
-            told = how
-            yield from news
-            bell.wait(volume.delay)
+            changes = list(volume.look())
+            state = shown
+            if volume.known and volume.settled:
+                state = _watching(volume.known, process_watcher.mode(registration))
+            if state != shown:
+                yield dict(state)
+            shown = state
+            yield from changes
+            changed.wait(volume.delay)
     finally:
         process_watcher.remove(registration)
 
 
-def _manner(known: Revision, mode: str) -> Event:
+def _watching(known: Revision, mode: str) -> Event:
     return {
         "event": "watching",
         "path": known.path,
@@ -147,7 +149,7 @@ def _line(event: Event) -> str:
         return f"{time}  cannot be read: {event['reason']}; an application keeps the last good"
     if event["event"] == "readable":
         return f"{time}  can be read again; nothing has changed"
-    return f"{time}  {_how(event)}"
+    return f"{time}  {_describe(event)}"
 
 
 def _changes(event: Event) -> str:
@@ -157,7 +159,7 @@ def _changes(event: Event) -> str:
     return "; ".join(kinds) or "no key changed"
 
 
-def _how(event: Event) -> str:
+def _describe(event: Event) -> str:
     if event["mode"] == "missing":
         return f"missing: there is no such directory (yet); looked for every {POLLING:.0f} s"
     by = (

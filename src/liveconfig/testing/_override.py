@@ -1,4 +1,4 @@
-"""For an application's own tests: other values than the volume's, and a record of what happened."""
+"""Overrides of values for tests of applications, and a record of the events."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ Event: TypeAlias = Reloaded[Any] | Rejected | Recovered | Stale
 
 @contextlib.contextmanager
 def override(settings: Settings, /, **values: Any) -> Iterator[None]:
-    """For the length of a ``with``, let some fields have other values.
+    """Override the values of some fields inside a ``with``.
 
-    A source above all others: it goes through the normal transaction, so it is validated, published to subscribers,
-    seen by the whole process, and survives swaps. Undone in reverse order; if what is on the volumes by then is good
-    under the override only, the settings go back to what they were before it, the last good ones.
+    The override is a source above all others. It is validated, published to subscribers and visible in the whole
+    process, and it stays when a volume changes. Overrides are undone in reverse order. If the content of the volumes is
+    then valid only with the override, the settings go back to the last good values.
 
     Args:
         settings: A live object.
         values: By the name of the field; ``__`` reaches into nested models (``db__password="x"``).
 
     Raises:
-        InvalidSettingsError: The values are not taken; the message says why, and holds none of them.
-        LiveConfigError: There is no such field; the message names the nearest.
+        InvalidSettingsError: The values are not valid. The message says why, and contains none of them.
+        LiveConfigError: There is no such field. The message suggests the nearest name.
     """
-    core = settings.live._core  # noqa: SLF001 - the one place that needs more than the face
+    core = settings.live._core  # noqa: SLF001 - the only place that needs more than the public methods
     layer = _Overrides(core)
-    refused = layer.put(values)
-    if refused is not None:
-        raise refused
+    error = layer.set(values)
+    if error is not None:
+        raise error
     try:
         yield
     finally:
-        layer.take_away()
+        layer.remove()
 
 
 @contextlib.contextmanager
 def recorded(settings: Settings) -> Iterator[list[Event]]:
-    """For the length of a ``with``, the list of events; filled when ``settings.live.reload()`` returns.
+    """Record the events inside a ``with``. The list is complete when ``settings.live.reload()`` returns.
 
-    They are told as to any subscriber: events of one kind come in their order, and changes that come while a subscriber
-    is busy are merged.
+    The events are those of any subscriber: in order for each kind, and changes that happen while a subscriber is busy
+    are merged.
     """
     events: list[Event] = []
 
@@ -72,34 +72,34 @@ class _Overrides:
         self._before = core.engine.applied.feeds
         self._layer: Overrides = ()
 
-    def put(self, values: dict[str, Any]) -> LiveConfigError | None:
-        """Let the values hold. The arguments are emptied, so that no frame on the way of an error holds a value."""
+    def set(self, values: dict[str, Any]) -> LiveConfigError | None:
+        """Set the values. The arguments are emptied, so that no frame of a traceback holds a value."""
         paths = {name: self._path(name) for name in values}
         unknown = next((name for name, path in paths.items() if not path), None)
         if unknown is None:
-            # A whole model first, then the fields inside it, in whatever order they were given.
+            # A whole model first, then the fields inside it, in any order of the arguments.
             self._layer = tuple(sorted(((paths[name], values[name]) for name in values), key=lambda each: len(each[0])))
         values.clear()
-        return self._unknown(unknown) if unknown is not None else self._put()
+        return self._unknown(unknown) if unknown is not None else self._set()
 
-    def _put(self) -> LiveConfigError | None:
+    def _set(self) -> LiveConfigError | None:
         self._change(lambda layers: (*layers, self._layer))
-        if self._holds():
+        if self._is_applied():
             return None
         reasons = "; ".join(rejected.reason for rejected in self._core.engine.rejections.standing())
-        self.take_away()
+        self.remove()
         self._layer = ()
-        return InvalidSettingsError(f"the override is not applied: {reasons or 'another look is under way'}")
+        return InvalidSettingsError(f"the override is not applied: {reasons or 'another reload is running'}")
 
     def _unknown(self, name: str) -> LiveConfigError:
         inside = (dotted.replace(".", "__") for dotted, _ in leaves(self._core.engine.applied.snapshot))
         close = nearest(name, [*self._core.loader.plan.fields, *inside])
         return LiveConfigError(f"no field {name!r}" + (f"; did you mean {close!r}?" if close else ""))
 
-    def take_away(self) -> None:
-        """Let the values hold no more."""
+    def remove(self) -> None:
+        """Remove the values."""
         self._change(lambda layers: tuple(layer for layer in layers if layer is not self._layer))
-        if self._holds():
+        if self._is_applied():
             self._core.engine.revert(self._before)
             self._core.publisher.barrier()
 
@@ -107,7 +107,7 @@ class _Overrides:
         self._core.engine.override(change)
         self._core.publisher.barrier()
 
-    def _holds(self) -> bool:
+    def _is_applied(self) -> bool:
         return any(layer is self._layer for layer in self._core.engine.applied.overrides)
 
     def _path(self, name: str) -> tuple[Node, ...]:
