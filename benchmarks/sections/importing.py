@@ -1,10 +1,12 @@
-"""What ``import`` costs."""
+"""The time of ``import``, and of the start of the command line."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 
 import liveconfig
 from benchmarks._bench import Bench, in_turn
@@ -17,6 +19,7 @@ __all__ = ["run"]
 _SOURCE = os.path.dirname(os.path.dirname(liveconfig.__file__))
 _BASE = "import pydantic_settings, watchdog.observers, blinker"
 _OURS = "from liveconfig import Settings"
+_COMMANDS = {"Python alone": ["-c", "pass"], "`liveconfig --version`": ["-m", "liveconfig", "--version"]}
 _WHY = (
     "Import: half of our own time creates about thirty dataclasses. The rest is many small modules. PyYAML and "
     "tomllib, which took a quarter of the time before, are imported when they are first used."
@@ -33,7 +36,7 @@ _PEERS = {
 
 
 def run(bench: Bench) -> Section:
-    """New interpreters in turn; the time is taken inside, so that the start of Python is not counted."""
+    """Measure imports inside new interpreters, without the start of Python, and whole commands with it."""
     statements = {"the base of liveconfig": _BASE, "liveconfig": _OURS, **(_PEERS if bench.peers else {})}
     python = bench.peers or sys.executable
     found = in_turn(
@@ -41,14 +44,24 @@ def run(bench: Bench) -> Section:
     )
     times = {name: median(values[1:]) for name, values in zip(statements, found, strict=True)}
     base, ours = times["the base of liveconfig"], times["liveconfig"]
+    started = in_turn(bench.rounds(20) + 1, list(_COMMANDS.values()), lambda command, _: _start(bench, python, command))
+    starts = [(name, median(values[1:])) for name, values in zip(_COMMANDS, started, strict=True)]
     rows = [(name, f"`{statements[name]}`", duration(value), ratio(value, base)) for name, value in times.items()]
     bars = [Bar(name, value, ours=name == "liveconfig") for name, value in list(times.items())[1:]]
     return Section(
         "Import",
         "Each measurement starts a new interpreter and takes the time inside it. All use the environment of the "
         "contenders, because the time grows with the number of installed packages (pydantic searches them for "
-        "plugins). The base is the import of what liveconfig uses: pydantic-settings, watchdog and blinker.",
-        [Table(("", "statement", "time", "times the base"), rows)],
+        "plugins). The base is the import of what liveconfig uses: pydantic-settings, watchdog and blinker. The "
+        "commands are measured from the start of the process to its end; `liveconfig --version` does not import "
+        "pydantic.",
+        [
+            Table(("", "statement", "time", "times the base"), rows),
+            Table(
+                ("command, from start to end", "time", "times Python alone"),
+                [(name, duration(value), ratio(value, starts[0][1])) for name, value in starts],
+            ),
+        ],
         [Chart("import", "Import", bars, duration, base)],
         [
             Promise(
@@ -69,8 +82,18 @@ def run(bench: Bench) -> Section:
 
 def _import(bench: Bench, python: str, statement: str) -> float:
     code = f"import time; start = time.perf_counter_ns()\n{statement}\nprint(time.perf_counter_ns() - start)"
+    done = subprocess.run([python, "-c", code], capture_output=True, check=True, env=_environment(bench))
+    return float(done.stdout)
+
+
+def _start(bench: Bench, python: str, command: Sequence[str]) -> float:
+    environment, start = _environment(bench), time.perf_counter_ns()
+    subprocess.run([python, *command], capture_output=True, check=True, env=environment)
+    return float(time.perf_counter_ns() - start)
+
+
+def _environment(bench: Bench) -> dict[str, str]:
     # Bytecode is kept for all of them alike, as it is where a package was installed; the first round writes it.
     environment = {**os.environ, "PYTHONPATH": _SOURCE, "PYTHONPYCACHEPREFIX": str(bench.directory / "bytecode")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run([python, "-c", code], capture_output=True, check=True, env=environment)
-    return float(done.stdout)
+    return environment
