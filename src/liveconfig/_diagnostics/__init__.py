@@ -1,15 +1,15 @@
 """What cannot change and why, when to report it, and the status of one settings object.
 
 - `detectors`: Detectors: each generator finds one kind of cause for stale or frozen values.
-- `frozen`: Fields that cannot change while the process runs, and the sources that are read once.
+- `frozen`: Fields that cannot change while the process runs, and sources that are read once.
 - `history`: The newest outcomes of one settings object: applied, rejected, recovered, stale.
 - `monitor`: Reviews what is stale in one settings object, writes its log lines, and makes its status.
-- `present_state`: The present state of one settings object, as far as causes depend on it.
-- `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads are real.
-- `process_report`: One settings object -> its part of the report of this process.
+- `present_state`: The present state of one settings object, as far as the detectors need it.
+- `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads were replaced.
+- `process_report`: The entry of one settings object in the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.
-- `report`: The observed state of one settings object -> a `Status`.
-- `unwatched_volumes`: Whether volumes that nothing follows still hold what is in use: looked at on threads, because a
+- `report`: The status of one settings object, made from its observed state.
+- `unwatched_volumes`: A check whether volumes that nothing watches still hold the content in use; on threads, as a
   mount can hang.
 - `wording`: Names, places and lists as the log and the status write them.
 """

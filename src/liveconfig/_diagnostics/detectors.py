@@ -31,7 +31,7 @@ from liveconfig.origin import Origin
 
 
 def detect_causes(state: PresentState) -> Iterator[Cause]:
-    """Everything that is to be reported about the present state."""
+    """Yield every cause to report about the present state."""
     yield from _environment(state)
     if state.loader.volumes:
         yield from _shadowed(state)
@@ -239,7 +239,7 @@ def _dropped(state: PresentState) -> Iterator[Cause]:
 
 
 def _simple(key: tuple[str, ...], text: str, resolved: str, **options: Any) -> Cause:
-    """A cause that is about no field."""
+    """Return a cause that concerns no single field."""
     return Cause(key, lambda _, age: text.replace("{age}", age), lambda *_: resolved, **options)
 
 
@@ -415,5 +415,5 @@ def _threads() -> Iterator[Cause]:
 
 
 def describe_frozen(parts: Mapping[str, Frozen]) -> dict[str, str]:
-    """The reason, by key, in a few words."""
+    """Return the reasons in a few words, by key."""
     return {part: frozen.reason + (" (stale)" if frozen.stale else "") for part, frozen in parts.items()}

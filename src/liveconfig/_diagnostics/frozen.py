@@ -1,4 +1,4 @@
-"""Fields that cannot change while the process runs, and the sources that are read once."""
+"""Fields that cannot change while the process runs, and sources that are read once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from liveconfig.origin import Origin
 
 
 def frozen_fields(state: PresentState) -> tuple[str, ...]:
-    """The fields that cannot change although the class has volumes, or a source reads a file on a volume."""
+    """Return the fields that cannot change although the class has volumes, or a source with a file on a volume."""
     expected = expected_from_environment(state)
     return tuple(name for name in _may_be_frozen(state) if _is_frozen(state, name, expected))
 
 
 def _may_be_frozen(state: PresentState) -> tuple[str, ...]:
-    """The fields for which that is worth asking: without a frozen mount, all others come from a volume that moves."""
+    """Return the fields that may be frozen: without a frozen mount, all others come from a live volume."""
     if state.frozen:
         return tuple(name for name, _ in leaves(state.applied.snapshot))
     return tuple(dict.fromkeys((*state.variables, *state.by_sources)))
@@ -48,7 +48,7 @@ def is_on_a_volume(state: PresentState, path: str) -> bool:
 
 
 def detect_frozen_sources(state: PresentState) -> Iterator[Cause]:
-    """One cause for each source that the class added and that feeds fields, with all its fields."""
+    """Yield one cause for each source that the class added and that feeds fields, with all its fields."""
     expected = expected_from_environment(state)
     found: dict[tuple[str, str], list[tuple[str, Origin]]] = {}
     for name in state.by_sources:
@@ -77,7 +77,7 @@ def _now_from(fields: Fields, origin_of: OriginOf) -> str:
 
 
 def _live_remedy(state: PresentState, source: str, path: str) -> str:
-    """How the values of a source become live."""
+    """Say how the values of a source become live."""
     paths = path.split(", ") if path else []
     placed = (_place_on_volume(state.paths, os.path.abspath(each)) for each in paths if os.path.isdir(each))
     folders = [os.path.normpath(os.path.join(*each)) for each in placed]

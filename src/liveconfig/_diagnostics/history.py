@@ -17,7 +17,7 @@ MOST_ENTRIES = 32
 
 @dataclass(frozen=True, slots=True)
 class _Applied:
-    """An applied version whose changed fields are not computed yet: that would delay the readers of the new values."""
+    """An applied version whose changed fields are not computed yet, because that would delay the readers."""
 
     old: Version
     new: Version
@@ -28,7 +28,7 @@ class _Applied:
 
 
 class History:
-    """Records each outcome when it happens, so that it is there as soon as the new values are.
+    """Records each outcome when it happens, so that it is available as soon as the new values.
 
     Args:
         first: The version of the first load, which is no outcome.
@@ -40,8 +40,8 @@ class History:
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: a new lock."""
-        self._lock = threading.RLock()  # a signal handler may come back in
+        """Create the lock: at the start, and in a forked child."""
+        self._lock = threading.RLock()  # a signal handler may enter it again
 
     def publish(self, version: Version) -> None:
         """Record a version, unless it is the one that was recorded last."""
@@ -51,7 +51,7 @@ class History:
                 self._newest = version
 
     def changed(self, version: Version) -> tuple[str, ...]:
-        """The fields that an applied version changed; none if it is no longer among the newest entries."""
+        """Return the fields that an applied version changed; none if the entry is no longer kept."""
         applied = (each for each in self.entries() if each.kind == "applied" and each.version == version.number)
         return next((each.fields for each in applied), ())
 
@@ -87,7 +87,7 @@ class History:
             )
 
     def entries(self, standing: Iterable[Rejected] = ()) -> tuple[HistoryEntry, ...]:
-        """The entries, newest first.
+        """Return the entries, newest first.
 
         Args:
             standing: The standing rejections with their present count of attempts.
@@ -100,7 +100,7 @@ class History:
         return tuple(reversed(resolved))
 
     def _count(self, rejected: Rejected) -> bool:
-        """Update the entry of a rejection in place. Returns whether there is one."""
+        """Update the entry of a rejection in place. Return whether there is one."""
         for index, entry in enumerate(self._entries):
             if isinstance(entry, HistoryEntry) and entry.kind == "rejected" and entry.at == rejected.at:
                 self._entries[index] = replace(self._rejection(rejected), version=entry.version)

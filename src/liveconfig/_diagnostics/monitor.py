@@ -40,11 +40,11 @@ _log = logging.getLogger("liveconfig")
 
 
 class Engine(Protocol):
-    """What is asked of the engine."""
+    """The attributes of the engine that the monitor reads."""
 
     @property
     def applied(self) -> Loaded[Any]:
-        """What is in use."""
+        """The configuration in use."""
         ...
 
     @property
@@ -54,12 +54,12 @@ class Engine(Protocol):
 
 
 class Monitor:
-    """What is observed, logged and shown of one settings object.
+    """The diagnostics of one settings object: reviews, log lines, origins and the status.
 
     Args:
-        loader: Makes its instances.
-        origins: Tells where values came from.
-        engine: Holds what is in use.
+        loader: Creates its instances.
+        origins: Finds where values come from.
+        engine: Holds the configuration in use.
         mode: What notices changes of the volumes now.
         why_polling: Why inotify does not.
         environment_since: How old the environment is.
@@ -93,14 +93,14 @@ class Monitor:
         self._frozen: Frozens = {}
         self._vanished: dict[str, datetime] = {}
         self._gone: dict[str, GoneEntry] = {}
-        self._reviewed = engine.applied  # what the standing causes are about
+        self._reviewed = engine.applied  # what the standing causes depend on
         self._places: tuple[object, ...] = ()
         self._unused_names = UnusedNames()
         self._content: tuple[PresentState, Content] | None = None
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: new locks."""
+        """Create the locks: at the start, and in a forked child."""
         self._reviewing = threading.RLock()
         self._standing.renew()
         self.history.renew()
@@ -112,7 +112,7 @@ class Monitor:
     # Reviewing
 
     def review_if_changed(self, places: Sequence[Fingerprint | None] | None = None) -> None:
-        """Review what is stale, if anything on which that depends has changed since the last review.
+        """Review what is stale, if anything that matters for it has changed since the last review.
 
         Args:
             places: What stands at each volume's path; None to look.
@@ -123,7 +123,7 @@ class Monitor:
             self.review_content()
 
     def review(self) -> None:
-        """Find everything that is stale, and log what is new of it."""
+        """Find everything that is stale, and log what is new."""
         with self._reviewing:
             places, mounts = self._seen(None), read_mounts()
             for index, place in enumerate(places):
@@ -191,7 +191,7 @@ class Monitor:
         )
 
     def log_applied(self, new: Version) -> None:
-        """Log a version, and which variables of the environment it leaves behind."""
+        """Log a version, and the environment variables that are now older than their fields."""
         fields = self.history.changed(new)
         _log.info(
             "%s: version %d applied: %s (%s)", self._name, new.number, ", ".join(fields), generations(new.generations)
@@ -207,7 +207,7 @@ class Monitor:
             )
 
     def log_rejected(self, rejected: Rejected) -> None:
-        """Log a rejection, and what waits with it."""
+        """Log a rejection, with the fields that it holds back."""
         where = f" ({generations(rejected.generations)})" if rejected.generations else ""
         _log.error(
             "%s: rejected at stage %s%s: %s; the last good configuration stays in use%s",
@@ -234,15 +234,15 @@ class Monitor:
     # Origins and status
 
     def stale(self) -> tuple[Stale, ...]:
-        """The standing `Stale` records."""
+        """Return the standing `Stale` records."""
         return self._standing.standing()
 
     def origin(self, name: str, applied: Loaded[Any]) -> Origin:
-        """The origin of one leaf."""
+        """Return the origin of one leaf."""
         return self._origins.of(name, applied, self._frozen, self._vanished)
 
     def origins(self, applied: Loaded[Any]) -> dict[str, Origin]:
-        """The origin of every leaf."""
+        """Return the origin of every leaf."""
         return dict(self._content_of(self._present(applied)).origins)
 
     def status(self, seen: Observation) -> Status:
@@ -258,7 +258,7 @@ class Monitor:
         )
 
     def report(self, seen: Observation) -> Mapping[str, Any]:
-        """The part of these settings in the report of this process."""
+        """Return the entry of these settings in the report of this process."""
         present = self._present(seen.applied)
         problems = [text for text, is_problem in self._sentences(seen) if is_problem]
         history = self.history.entries(seen.rejections)
@@ -308,6 +308,6 @@ def _lost_a_key(now: Feed, before: Feed) -> bool:
 
 
 def _has_entry(applied: Loaded[Any], name: str, field: str) -> bool:
-    """Whether a key feeds an entry again, or the whole of its field."""
+    """Whether a key feeds an entry again, or its whole field."""
     feeds = applied.feeds
     return any(name in feed.entries or (field in feed.keys and feed.feeds_whole(field)) for feed in feeds)

@@ -1,4 +1,4 @@
-"""The present state of one settings object, as far as causes depend on it."""
+"""The present state of one settings object, as far as the detectors need it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GoneEntry:
 
     Attributes:
         field: The field.
-        what: What was removed from where, in words.
+        what: The removed name and its place, in words.
         since: When it was removed.
     """
 
@@ -29,19 +29,19 @@ class GoneEntry:
 
 @dataclass(frozen=True, slots=True)
 class PresentState:
-    """The present state, as far as causes depend on it.
+    """The present state, as far as the detectors need it.
 
     Attributes:
         loader: With the class, its names and its volumes.
-        origins: Tells where values came from.
-        applied: What is in use.
+        origins: Finds where values come from.
+        applied: The configuration in use.
         variables: The leaves for which the environment or a ``.env`` file has a variable.
         by_sources: The leaves for which a source that the class added has a value.
         frozen: By index of a volume, its parts that can never change.
         vanished: When the key of a field was removed, by field that fell back.
         gone_entries: The entries of mappings whose keys were removed, by name.
-        watcher: What notices changes.
-        why_polling: Why inotify does not; None if it does, or nothing does.
+        watcher: The way in which changes are noticed.
+        why_polling: Why inotify is not used; None if it is, or if nothing is watched.
         started_at: When the process started.
         replaced: Whether ``LIVECONFIG_VOLUMES`` replaced the declared volumes.
     """
@@ -61,7 +61,7 @@ class PresentState:
 
     @property
     def feeds(self) -> Feeds:
-        """What each volume gives."""
+        """The content of each volume."""
         return self.applied.feeds
 
     def has_content_of(self, other: PresentState) -> bool:
@@ -70,11 +70,11 @@ class PresentState:
         return same and self.frozen == other.frozen and self.vanished == other.vanished
 
     def origin(self, name: str) -> Origin:
-        """The origin of a leaf."""
+        """Return the origin of a leaf."""
         return self.origins.of(name, self.applied, self.frozen, self.vanished)
 
     def unexpected(self) -> list[str]:
-        """The leaves that the environment holds too, except those that the class expects from there."""
+        """Return the leaves that the environment holds too, except those that the class expects from there."""
         expected = expected_from_environment(self)
         return [name for name in self.variables if not is_expected(name, expected)]
 

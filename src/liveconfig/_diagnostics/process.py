@@ -1,4 +1,4 @@
-"""Facts about this process: its start time, whether it runs in a pod, whether its threads are real."""
+"""Facts about this process: its start time, whether it runs in a pod, whether its threads were replaced."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _IMPORTED_AT = _clock.now()
 
 
 def started_at() -> datetime:
-    """When the process started: as old are the variables of its environment.
+    """Return when the process started, which is the age of its environment variables.
 
     On Linux from field 22 of /proc/self/stat, proc_pid_stat(5), in clock ticks since boot; elsewhere the
-    moment of import. Found out once a process, so that a wall clock that is set later does not move it.
+    moment of import. Computed once for each process, so that a later change of the wall clock does not move it.
     """
     return _started_at(os.getpid())
 
@@ -38,7 +38,7 @@ def in_pod() -> bool:
 
 
 def green_threads() -> str | None:
-    """The library that has replaced threads by its own, under which nothing here works; None where there is none."""
+    """Return the name of a library that has replaced the threads, such as gevent; None if there is none."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.is_module_patched("threading"):
         return "gevent"

@@ -1,4 +1,4 @@
-"""One settings object -> its part of the report of this process."""
+"""The entry of one settings object in the report of this process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def report_of(
     stale: Iterable[Stale],
     history: Sequence[HistoryEntry],
 ) -> Mapping[str, Any]:
-    """What `liveconfig.processes` shows of one settings object: names, paths, times and reasons, never a value.
+    """Return what `liveconfig.processes` shows for one settings object: names, paths, times and reasons, never a value.
 
     Args:
         seen: The engine and the delivery.
-        present: What is in use and where it comes from.
+        present: The present state.
         frozen: The fields that cannot change.
         problems: Why the settings are not healthy.
         stale: The standing `Stale` records.

@@ -20,16 +20,16 @@ OriginOf = Callable[[str], Origin]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing to report, about some fields or about none.
+    """One cause to report, with the fields that it concerns, if any.
 
     Attributes:
         key: Identifies the cause at the next review.
-        text: The sentence about some of its fields, and how long it has lasted in words.
-        resolved: The sentence for the end of it, for the fields that it was about and their present origins.
+        text: Makes the sentence, from some of its fields and its age in words.
+        resolved: Makes the sentence for its end, from its fields and their present origins.
         level: Of the log record.
-        stale: The fields it makes stale; each is known from when it was first seen.
+        stale: The fields that it makes stale, each with the time when it was first seen.
         reminded: Whether it is logged again while it lasts.
-        since: When it began, if that is known better than from when it was first seen.
+        since: When it began, if that is known.
         problem: Whether it makes the settings unhealthy.
     """
 
@@ -68,15 +68,15 @@ class StandingCauses:
         self.renew()
 
     def renew(self) -> None:
-        """At the start, and in a forked child: a new lock."""
-        self._lock = threading.RLock()  # a signal handler may come back in
+        """Create the lock: at the start, and in a forked child."""
+        self._lock = threading.RLock()  # a signal handler may enter it again
 
     def review(self, causes: Iterable[Cause], origin_of: OriginOf) -> None:
-        """Replace what stands by ``causes``: log what is new, what lasts and is due, and what is resolved.
+        """Replace the standing causes: log those that are new, due for a reminder, or resolved.
 
         Args:
-            causes: Everything that holds now.
-            origin_of: Gives the present origin of a field.
+            causes: All present causes.
+            origin_of: Returns the present origin of a field.
         """
         now = {cause.key: cause for cause in causes}
         lines: list[tuple[int, str]] = []
@@ -113,7 +113,7 @@ class StandingCauses:
         return cause.reminded and self._reminder is not None and _clock.monotonic() - logged_at >= self._reminder
 
     def stands(self) -> bool:
-        """Whether there is anything to remind of, or whose end is to be logged."""
+        """Whether any cause stands."""
         return bool(self._standing)
 
     def standing(self) -> tuple[Stale, ...]:
@@ -122,7 +122,7 @@ class StandingCauses:
             return tuple(stale for each in self._standing.values() for stale in each.fields.values())
 
     def sentences(self) -> Iterator[tuple[str, bool]]:
-        """Each standing cause as a sentence, and whether it is a problem."""
+        """Return each standing cause as a sentence, and whether it is a problem."""
         with self._lock:
             standing = list(self._standing.values())
         for each in standing:
@@ -135,14 +135,14 @@ class StandingCauses:
 
 
 def _dated(stale: Stale, known: Stale | None, *, anew: bool) -> Stale:
-    """The record that stands already; another one with its date if the cause got worse, which is published again."""
+    """Return the standing record, or a new one with its date if the cause got worse; that is published again."""
     if known is None:
         return stale
     return replace(stale, since=known.since) if anew else known
 
 
 def _sentence(cause: Cause, fields: Fields, since: datetime) -> str:
-    """The age is that of the fields, if it is about some."""
+    """Return the sentence. Its age is that of its fields, if it has any."""
     age = _clock.now() - min((stale.since for stale in fields), default=since)
     return cause.text(fields, _clock.in_words(age))
 

@@ -1,4 +1,4 @@
-"""The observed state of one settings object -> a `Status`."""
+"""The status of one settings object, made from its observed state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from liveconfig.status import CandidateStatus, Status, SubscriberStatus, UnusedK
 _log = logging.getLogger("liveconfig")
 
 GRACE = 2.0
-"""Seconds before a difference between the volumes and what is in use counts: a swap must not fail a probe."""
+"""Seconds after which a difference between volumes and values in use counts: an update must not fail a probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +36,21 @@ class Observation:
     """The engine and the delivery of one settings object at one moment.
 
     Attributes:
-        applied: What is in use.
+        applied: The configuration in use.
         version: Its version.
         loaded_at: When the first version was loaded.
-        faults: What is wrong with each volume that cannot be read or parsed, by index.
+        faults: The fault of each volume that cannot be read or parsed, by index.
         rejections: The standing rejections, oldest first, with their present counts of attempts.
         last_rejected: The newest rejection, standing or not, with its present count of attempts.
-        candidate: What is on disk and not applied: the oldest standing rejection, else what is being verified.
-        verifying_for: Seconds for which there has been content that the verifiers have not decided on; None for none.
-        settled: Whether what was on disk at the last look is applied.
+        candidate: The content that is not applied: the oldest standing rejection, else the candidate being verified.
+        verifying_for: Seconds for which content has been waiting for verifiers; None if none waits.
+        settled: Whether the content that the last look found is applied.
         subscribers: Each subscriber.
         watched: Whether the watcher follows the volumes.
         closed: Whether it was closed, and not started again.
         overdue_for: Seconds for which a look at the volumes has been due; None if none is.
         looking_for: Seconds for which a look at the volumes has been running; None if none is.
-        unfollowed: What a look found at volumes that nothing follows, by path.
+        unfollowed: The results for volumes that nothing watches, by path.
     """
 
     applied: Loaded[Any]
@@ -72,7 +72,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What depends on the applied content only, and is computed once for it.
+    """The parts of a status that depend only on the applied content, computed once for it.
 
     Attributes:
         origins: The origin of every leaf.
@@ -88,7 +88,7 @@ class Content:
 
 
 def content_of(present: PresentState, names: UnusedNames) -> Content:
-    """Everything in a status that takes time to compute."""
+    """Compute the parts of a status that take time."""
     origins = {name: present.origin(name) for name, _ in leaves(present.applied.snapshot)}
     documents = missing_documents(documents_of(present.loader.cls), present.feeds)
     return Content(origins, frozen_fields(present), tuple(_unused(present, origins, names)), documents)
@@ -102,13 +102,13 @@ def status_of(
     stale: tuple[Stale, ...],
     history: tuple[HistoryEntry, ...],
 ) -> Status:
-    """The status of one settings object.
+    """Return the status of one settings object.
 
     Args:
-        seen: What was observed.
-        present: What is in use and where it comes from.
-        content: What depends on the applied content only.
-        sentences: What is to be said, and whether it is a problem.
+        seen: The observed state.
+        present: The present state.
+        content: The parts that depend only on the applied content.
+        sentences: Sentences, each with whether it is a problem.
         stale: The standing `Stale` records.
         history: The newest outcomes.
     """
@@ -143,17 +143,17 @@ def status_of(
 
 
 def full_name(cls: type) -> str:
-    """Module and qualified name of a settings class, as the status and the report have it."""
+    """Return the module and qualified name of a settings class, for the status and the report."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def delay_of(version: Version) -> timedelta | None:
-    """From the kubelet's write to the apply; for the first load it would be the age of the volume."""
+    """Return the time from the kubelet's write to the apply; None for the first load."""
     return None if version.written_at is None or version.number == 1 else version.applied_at - version.written_at
 
 
 def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
-    """What is to be said about the engine, the subscribers and the logger, and whether it is a problem."""
+    """Yield sentences about the engine, the subscribers and the logger, each with whether it is a problem."""
     for rejected in seen.rejections:
         yield f"rejected at stage {rejected.stage}: {rejected.reason}{held_back(rejected.held)}", True
     if seen.verifying_for is not None:
@@ -186,7 +186,7 @@ def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
 
 
 def _waiting(seen: Observation) -> dict[str, str]:
-    """The newest generation that is known not to be applied, by path."""
+    """Return the newest generation that is not applied, by path."""
     found: dict[str, str] = {}
     for each in (*seen.rejections, seen.candidate):
         if each is not None:
@@ -239,7 +239,7 @@ def _volumes(seen: Observation, present: PresentState) -> Iterator[VolumeStatus]
 
 
 def _on_disk(seen: Observation, revision: Revision, fault: Fault | None) -> str | None:
-    """The generation that the last look found: the applied one, unless something says otherwise."""
+    """Return the generation that the last look found: the applied one, unless a fault or a rejection names another."""
     sighting = seen.unfollowed.get(revision.path)
     if sighting is not None:
         return sighting.generation

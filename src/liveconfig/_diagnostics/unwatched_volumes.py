@@ -1,4 +1,4 @@
-"""Whether volumes that nothing follows still hold what is in use: looked at on threads, because a mount can hang."""
+"""A check whether volumes that nothing watches still hold the content in use; on threads, as a mount can hang."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnread
 from liveconfig._watching import start_thread
 
 PATIENCE = 0.2
-"""Seconds that a status waits for the looks."""
+"""Seconds for which a status waits for the looks."""
 
 _LONGEST_WRITE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a look at one volume found.
+    """The result of a look at one volume.
 
     Attributes:
-        same: Whether the volume holds what is in use.
-        generation: The generation that it holds; None if that is not known.
+        same: Whether the volume holds the content in use.
+        generation: Its generation; None if unknown.
         fault: Why the volume cannot be read; None if it can.
     """
 
@@ -33,7 +33,7 @@ class Sighting:
 
 
 class _Look:
-    """One look at one volume, on a thread of its own."""
+    """One look at one volume, on a separate thread."""
 
     def __init__(self, revision: Revision) -> None:
         self.since = _clock.now()
@@ -42,7 +42,7 @@ class _Look:
         self._revision = revision
         try:
             start_thread(threading.Thread(target=self._run, name="liveconfig-status", daemon=True))
-        except RuntimeError:  # out of threads: there is no answer, and the next status tries again
+        except RuntimeError:  # no more threads: there is no answer, and the next status tries again
             self.done.set()
 
     def _run(self) -> None:
@@ -60,17 +60,17 @@ class UnfollowedVolumes:
         self._looks: dict[str, _Look] = {}
 
     def renew(self) -> None:
-        """In a forked child: the threads are the parent's."""
+        """In a forked child: forget the threads of the parent."""
         self.__init__()  # type: ignore[misc]
 
     def look(self, revisions: Sequence[Revision]) -> dict[str, Sighting]:
         """Look at the volumes, for `PATIENCE` at most.
 
         Args:
-            revisions: What is in use of each volume.
+            revisions: The revision in use of each volume.
 
         Returns:
-            The sighting of each volume by path; for a look that has not returned, one that says since when.
+            The result for each volume by path. A look that has not returned gives a fault that says since when it runs.
         """
         with self._lock:
             looks = {each.path: self._begin(each) for each in revisions}

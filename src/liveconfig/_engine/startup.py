@@ -25,9 +25,9 @@ from liveconfig._loading import (
     declared_paths,
     explain,
     is_importing,
+    placeholder_loader,
     settings_error,
     split_arguments,
-    stand_in_loader,
     volume_error,
 )
 from liveconfig._traceback import came_by_signal, summarize
@@ -64,7 +64,7 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
         _await_change(chosen.volumes, left)
         core, failure = _attempt(cls, chosen, sources)
     if core is None and is_importing():
-        core = Core(cls, (), sources, replaced=False, loader=stand_in_loader(failure))
+        core = Core(cls, (), sources, replaced=False, loader=placeholder_loader(failure))
     if core is not None and arguments.watch is not None:
         core.config = {**core.config, "watch": arguments.watch}
     return core, failure

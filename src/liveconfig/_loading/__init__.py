@@ -1,39 +1,38 @@
 """Bytes by key -> a validated settings instance: the only package that knows pydantic and pydantic-settings.
 
-- `arguments`: The arguments of one constructor call, by what they are for.
-- `class_checks`: What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work.
+- `arguments`: The arguments of one constructor call, by purpose.
+- `class_checks`: Checks of a settings class: unknown keys of the configuration, wrong values, fields that cannot work.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
-- `configuration`: What a class configures: its keyword arguments, and the lists of its bases, merged.
-- `decoder`: The bytes of one key -> the input for pydantic, by the rules of pydantic-settings for variables.
-- `documents`: The bytes of a document -> data, by its format.
+- `configuration`: The configuration of a class: its keyword arguments, and the merged lists of its bases.
+- `decoder`: The decoder of one key: from its bytes to the input for pydantic, as pydantic-settings decodes variables.
+- `documents`: The parsers of documents, by format.
 - `fault`: Why a volume, or a whole candidate, is not applied.
-- `feed`: One revision of one volume -> the values that it feeds, by field.
-- `field_validation`: The fields of a class, each validated by itself: what is known of settings of which some values
-  are not.
-- `fields`: The places where values are: fields, items of lists, entries of mappings; and the names that reach them.
+- `feed`: The values of one revision of a volume, by field.
+- `field_validation`: The validation of each field by itself, for settings of which some values are unknown.
+- `fields`: The places of values (fields, items of lists, entries of mappings) and the names that reach them.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
-- `loader`: Revisions, environment and other sources -> a validated instance.
-- `merging`: The data for pydantic: nested dictionaries and lists, merged and copied.
-- `messages`: A text of our own for each type of pydantic's errors; none of them holds a value.
-- `names`: Which key feeds which field.
-- `origins`: Where each value came from, computed on request.
-- `placeholder`: Settings for which there is no configuration, while a command imports the application that loads them.
-- `problems`: What a validation found: the field, its place, and a message without any value.
+- `loader`: The loader: makes a validated instance of revisions, environment and other sources.
+- `merging`: Merging and copying of the data for pydantic: nested dictionaries and lists.
+- `messages`: The messages for pydantic's errors, by type; none contains a value.
+- `names`: The names of keys, and the fields that they feed.
+- `origins`: The origins of values, computed on request.
+- `placeholder`: Placeholders for settings without a valid configuration, while a command imports their application.
+- `problems`: The problems of a validation: field, place, and a message without any value.
 - `properties`: Java .properties (docs.oracle.com, java.util.Properties.load) -> a mapping of texts.
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
-- `redaction`: What may be told of an error of pydantic-settings.
-- `removed_keys`: Keys that were removed: what they fed, and whether they may go.
+- `redaction`: The safe part of an error of pydantic-settings.
+- `removed_keys`: Removed keys: the values that they fed, and whether the removal is allowed.
 - `restart_fields`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
-- `secret_repr`: Hides what a secret volume feeds into nested objects, wherever these are printed by themselves.
+- `secret_repr`: Hides the values of secret volumes in nested objects that are printed by themselves.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.
-- `types`: What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own.
+- `types`: The types of fields, and how a key feeds them: text, bytes, JSON, or keys of nested fields.
 - `unused`: Names on a volume that feed no field: whether they may be told, and the field whose name is nearest.
 - `volume_selection`: The volumes of one settings object: those of the class, of `_volumes=`, and of
   `LIVECONFIG_VOLUMES`.
-- `yaml`: YAML -> data, with the safe loader of PyYAML made strict.
+- `yaml`: A strict YAML parser, based on the safe loader of PyYAML.
 """
 
 from liveconfig._loading.arguments import Arguments, split_arguments
@@ -56,7 +55,7 @@ from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.names import Plan, getter
 from liveconfig._loading.origins import Frozens, Origins
-from liveconfig._loading.placeholder import FAILURE, failure_of, importing_application, is_importing, stand_in_loader
+from liveconfig._loading.placeholder import FAILURE, failure_of, importing_application, is_importing, placeholder_loader
 from liveconfig._loading.problems import Problem, missing_documents
 from liveconfig._loading.pydantic_internals import (
     MASKED,
@@ -155,10 +154,10 @@ __all__ = [
     "misuse",
     "named",
     "nearest",
+    "placeholder_loader",
     "same",
     "settings_error",
     "split_arguments",
-    "stand_in_loader",
     "swap",
     "take_class_arguments",
     "unknown_class_argument",

@@ -1,4 +1,4 @@
-"""The arguments of one constructor call, by what they are for."""
+"""The arguments of one constructor call, by purpose."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Arguments:
     wait: float = 0.0
 
     def equal(self, other: Arguments) -> bool:
-        """Whether another call has the same arguments; what cannot be compared is another one."""
+        """Whether another call has the same arguments; values that cannot be compared count as different."""
         try:
             return self == other
         except Exception:  # noqa: BLE001 - a user's __eq__
@@ -45,7 +45,7 @@ class Arguments:
 
 
 def split_arguments(cls: type[BaseSettings], given: dict[str, Any]) -> Arguments:
-    """Sort the arguments of a call, and empty what was given: no frame on the way of an error is to hold a value.
+    """Sort the arguments of a call, and empty the mapping: no frame of a traceback may hold a value.
 
     Raises:
         LiveConfigError: An argument with an underscore is not known, or has a value that it cannot have. The message
@@ -85,6 +85,6 @@ def _advice(cls: type[BaseSettings], name: str) -> str:
 
 @functools.cache
 def source_options() -> frozenset[str]:
-    """The constructor's arguments that are meant for a source, with their underscore."""
+    """Return the constructor's arguments for sources, with their underscore."""
     names = inspect.signature(BaseSettings.__init__).parameters
     return frozenset(name for name in names if name.startswith("_") and not name.startswith("__"))

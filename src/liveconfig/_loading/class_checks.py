@@ -1,4 +1,4 @@
-"""What a class may not ask for: unknown keys, values that mean nothing, fields that cannot work."""
+"""Checks of a settings class: unknown keys of the configuration, wrong values, fields that cannot work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_IN_TYPED_DICT = frozenset({"cli_settings_source"})  # pydantic-settings rea
 
 
 def misuse(cls: type[BaseSettings], known: frozenset[str]) -> Iterator[str]:
-    """What a class may not ask for, in sentences.
+    """Yield what is wrong with a settings class, in sentences.
 
     Args:
         cls: The settings class.
@@ -90,7 +90,7 @@ def is_seconds(value: Any) -> bool:
 
 
 def volume_problems(entry: object) -> Iterator[str]:
-    """What is wrong with one entry of ``volumes``."""
+    """Yield what is wrong with one entry of ``volumes``."""
     advice = "name the directory at which the volume is mounted, or `volumes=()` for none"
     if entry is None:
         yield f"`volumes` contains None: {advice}"

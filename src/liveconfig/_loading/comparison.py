@@ -9,21 +9,21 @@ from liveconfig._volumes import Revision
 
 
 def named(revisions: Iterable[Revision]) -> dict[str, str]:
-    """The names of generations by volume path."""
+    """Return the names of generations by volume path."""
     return {revision.path: revision.generation for revision in revisions if revision.generation is not None}
 
 
 def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
-    """The fields that some volume fed before and none feeds now, though all volumes are there."""
+    """Return the fields that a volume fed before and none feeds now, although all volumes exist."""
     if all(before.keys.keys() <= after.keys.keys() for before, after in zip(old, new, strict=True)):
-        return ()  # as at nearly every swap
+        return ()  # the usual case
     fed = {name for each in new for name in each.keys}
     before = dict.fromkeys(name for each in old for name in each.keys)
     return tuple(name for name in before if name not in fed and not beside(name, fed))
 
 
 def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:
-    """The same for entries of mappings, as ``dotted/entry``; not where a key for the whole mapping has come."""
+    """Return the removed entries of mappings, as ``dotted/entry``; none if a key feeds the whole mapping now."""
     if all(before.entries.keys() <= after.entries.keys() for before, after in zip(old, new, strict=True)):
         return ()
     entries = {name for each in new for name in each.entries}

@@ -1,4 +1,4 @@
-"""What a class configures: its keyword arguments, and the lists of its bases, merged."""
+"""The configuration of a class: its keyword arguments, and the merged lists of its bases."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from liveconfig._volumes import Volume
 from liveconfig.exceptions import LiveConfigError
 
 _MERGED = ("volumes", "documents", "from_environment")
-_OWN = "__liveconfig_own__"  # what a class itself names, by key of its configuration
+_OWN = "__liveconfig_own__"  # the entries that the class itself names, by key of its configuration
 
 
 def take_class_arguments(cls: type[BaseSettings], arguments: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Move the class keyword arguments that are configuration into the class, as pydantic does with its own.
+    """Move the keyword arguments that are configuration into the class, as pydantic does with its own.
 
     Returns:
-        The arguments that are left.
+        The other arguments.
     """
     configuration: dict[str, Any] = cls.model_config  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     configuration.update({name: value for name, value in arguments.items() if name in known})
@@ -30,13 +30,13 @@ def take_class_arguments(cls: type[BaseSettings], arguments: dict[str, Any], kno
 
 
 def unknown_class_argument(cls: type[BaseSettings], arguments: Iterable[str], known: frozenset[str]) -> LiveConfigError:
-    """The error for class keyword arguments that nothing takes."""
+    """Return the error for unknown class keyword arguments."""
     name = next(iter(arguments))
     return LiveConfigError(f"{cls.__name__}: unknown class argument `{name}`{did_you_mean(name, known)}")
 
 
 def merge_bases(cls: type[BaseSettings]) -> None:
-    """Merge what the bases of a class name, unless the class itself names it; the most derived class comes last."""
+    """Merge the lists of the bases of a class, unless the class has its own; the most derived class comes last."""
     own = {name: entries_of(cls, name) for name in _MERGED if _is_own(cls, name)}
     type.__setattr__(cls, _OWN, own)
     configuration: dict[str, Any] = cls.model_config  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
@@ -46,14 +46,14 @@ def merge_bases(cls: type[BaseSettings]) -> None:
 
 
 def dropped_volumes(cls: type[BaseSettings]) -> tuple[str, ...]:
-    """The paths of the volumes of its bases that a class leaves out by naming its own."""
+    """Return the volumes of the bases that a class leaves out, because it names its own."""
     kept = {_identity(entry) for entry in entries_of(cls, "volumes")}
     inherited = [entry for base in cls.__bases__ for entry in entries_of(base, "volumes")]
     return tuple(dict.fromkeys(_path(entry) for entry in inherited if _identity(entry) not in kept))
 
 
 def _is_own(cls: type[BaseSettings], name: str) -> bool:
-    """Whether a class names a list itself: what pydantic inherits is the very object of the last base that has one."""
+    """Whether a class names a list itself: an inherited one is the same object as that of its last base."""
     inherited = [_config(base)[name] for base in cls.__bases__ if name in _config(base)]
     return not inherited or _config(cls).get(name) is not inherited[-1]
 
@@ -82,7 +82,7 @@ def _config(cls: type) -> Mapping[str, Any]:
 
 
 def entries_of(cls: type, name: str) -> list[Any]:
-    """What a class and its bases name under a key of the configuration; an entry of a mapping is a pair."""
+    """Return the entries of a class and its bases under a key of the configuration; those of a mapping are pairs."""
     given = _config(cls).get(name, ())
     if isinstance(given, Mapping):
         return list(given.items())
@@ -96,7 +96,7 @@ def _as_configured(entries: list[Any]) -> Any:
 
 
 def _identity(entry: Any) -> Any:
-    """What makes two entries the same one: the path of a volume, the name of a document or of a field."""
+    """Return what identifies an entry: the path of a volume, the name of a document or of a field."""
     return entry[0] if isinstance(entry, tuple) else os.path.normpath(_path(entry))
 
 
@@ -108,7 +108,7 @@ def check_complete(cls: type[BaseSettings]) -> None:
     """Check that every type that a class names is known.
 
     Raises:
-        LiveConfigError: One is not; the message names it.
+        LiveConfigError: One is unknown. The message names it.
     """
     missing = None if cls.__pydantic_complete__ else _missing_type(cls)
     if missing is not None:
@@ -127,7 +127,7 @@ def _missing_type(cls: type[BaseSettings]) -> str | None:
 
 
 def documents_of(cls: type[BaseSettings]) -> dict[str, str]:
-    """The format of each document of a class, by the name of its key."""
+    """Return the format of each document of a class, by the name of its key."""
     configured: Any = cls.model_config.get("documents", ())
     formats = configured if isinstance(configured, Mapping) else dict.fromkeys(configured)
     return {name: given or str(format_of(name)) for name, given in formats.items()}

@@ -1,4 +1,4 @@
-"""The bytes of one key -> the input for pydantic, by the rules of pydantic-settings for variables."""
+"""The decoder of one key: from its bytes to the input for pydantic, as pydantic-settings decodes variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from liveconfig._loading.types import ABSENT, Kind
 
 
 class DecodeError(Exception):
-    """The content of a volume cannot be read as what the fields ask for."""
+    """The content of a volume cannot be decoded for its fields."""
 
     def __init__(self, reason: str, fields: tuple[str, ...], *, ambiguous: bool = False) -> None:
         super().__init__(reason)
@@ -25,10 +25,10 @@ class DecodeError(Exception):
 
 
 class Decoder:
-    """Text -> value, by the rules that pydantic-settings has for variables."""
+    """Decodes texts by the rules of pydantic-settings for variables."""
 
     def __init__(self, source: EnvSettingsSource) -> None:
-        # Beside decoding, the source puts variables such as DB__USER over parts of a value: the volume is above them.
+        # The source also merges variables such as DB__USER into a value: not here, because the volume wins over them.
         self._source = copy.copy(source)
         self._source.env_vars = {}
         self._ignore_empty = bool(source.env_ignore_empty)
@@ -36,16 +36,16 @@ class Decoder:
         self.verbatim = not self._ignore_empty and self._none is None
 
     def value(self, step: Node | Entry, key: str, content: bytes, where: str) -> Any:
-        """The input for pydantic from the content of a key; `ABSENT` where the rules say that it does not count.
+        """Return the input for pydantic from the content of a key; `ABSENT` if the rules ignore it.
 
         Args:
-            step: Where the value goes.
-            key: The name of the key, whose ending may tell a format.
+            step: The place of the value.
+            key: The name of the key; its ending can decide the format.
             content: The bytes.
-            where: The key, for an error.
+            where: The key, for messages.
 
         Raises:
-            DecodeError: It is not UTF-8, or not in the format that the field asks for.
+            DecodeError: It is not UTF-8, or not in the format of the field.
         """
         place = step.place
         form = place.form(key)
@@ -71,7 +71,7 @@ class Decoder:
 
     def _text(self, place: Place, content: bytes, where: str) -> str:
         try:
-            # Files made with ``echo`` end in a newline that nobody meant.
+            # Files that were written with ``echo`` end with an unintended newline.
             return content.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             problem = f"{where} is not UTF-8 text (byte {error.start})"
@@ -86,7 +86,7 @@ class Decoder:
         return value
 
     def _entry(self, place: Place, text: str) -> Any:
-        """The value of an entry: what is not JSON is text there; so is a number, where text is among several types."""
+        """Decode the value of an entry: text if it is not JSON, or if it is a number and the type allows text."""
         value = self._parsed(place, text, True)
         if value is ABSENT or (place.is_union and not isinstance(value, (dict, list))):
             return text

@@ -1,4 +1,4 @@
-"""The bytes of a document -> data, by its format."""
+"""The parsers of documents, by format."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FORMATS = {
     "dotenv": (".env",),
     "properties": (".properties",),
 }
-"""The endings of names by format."""
+"""The endings of names, by format."""
 
 TEXT_FORMATS = ("dotenv", "properties")
-"""The formats whose values are texts, to be read as keys are."""
+"""The formats whose values are texts, which are decoded like keys."""
 
 MAX_EXPANDED = 16 * 1024 * 1024
-"""Characters at most in a dotenv document once its variables are expanded: as much as a volume may hold."""
+"""The largest number of characters of an expanded dotenv document: as much as a volume may hold."""
 
 
 def format_of(name: str) -> str | None:
-    """The format of a document by the ending of its name; None where the ending is not known."""
+    """Return the format of a document by the ending of its name; None if the ending is unknown."""
     return next((form for form, endings in FORMATS.items() if name.lower().endswith(endings)), None)
 
 
@@ -52,25 +52,25 @@ def as_documents(names: Sequence[str], form: str = "yaml") -> str:
 
 
 def parse(form: str, content: bytes) -> dict[str, Any]:
-    """Parse a document that holds several fields: a mapping at its top.
+    """Parse a document with several fields: its top level is a mapping.
 
     Raises:
-        DocumentError: What is wrong, and on which line where that is known.
+        DocumentError: It cannot be parsed. The message says why, and on which line if that is known.
     """
     data = parse_any(form, content)
     if data is None and form == "yaml":
-        return {}  # an empty document, or one of comments only
+        return {}  # an empty document, or one with comments only
     if not isinstance(data, dict):
         raise DocumentError("a document must have a mapping at its top")
     return data
 
 
 def parse_any(form: str, content: bytes) -> Any:
-    """Parse a content of some format.
+    """Parse content in one of the formats.
 
     Raises:
-        DocumentError: What is wrong, and on which line where that is known. It has no cause and no context, because
-            those of the parsers contain the text.
+        DocumentError: It cannot be parsed. The message says why, and on which line if that is known. It has no cause
+            and no context, because those of the parsers contain the text.
     """
     data, reason = None, None
     try:
@@ -118,7 +118,7 @@ def _dotenv(text: str) -> dict[str, Any]:
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise DocumentError(f"invalid line {binding.original.line}")
-        if binding.key is not None and binding.value is not None:  # a name alone gives nothing, as in an `.env` file
+        if binding.key is not None and binding.value is not None:  # a name alone counts as absent, as in `.env`
             pairs.append((binding.key, binding.value))
     return _expanded(unique(pairs))
 

@@ -1,4 +1,4 @@
-"""One revision of one volume -> the values that it feeds, by field."""
+"""The values of one revision of a volume, by field."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from liveconfig._volumes import Revision
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What one revision gives to the fields.
+    """The values of one revision for the fields.
 
     Attributes:
-        revision: Where it came from.
+        revision: The revision.
         values: The data for pydantic, nested as the models are.
         keys: The key by the dotted name of the field that it feeds.
         entries: The key by ``dotted/entry``, where a key feeds one entry of a field that is a mapping.
@@ -33,7 +33,7 @@ class Feed:
         misnamed: Of those that are names in structured data, the place at which each stands, and the name.
         unquoted: Names in YAML documents that feed no field because they have no quotes: ``on``, ``yes``, ``null``.
         secret: Whether everything from this volume is a secret.
-        since: When each file came to hold what it holds.
+        since: When the content of each file appeared.
     """
 
     revision: Revision
@@ -48,11 +48,11 @@ class Feed:
     since: Mapping[str, datetime] = field(compare=False)
 
     def key_for(self, dotted: str) -> str | None:
-        """The key that serves a leaf, or the nearest model around it; for a model, the first inside."""
+        """Return the key that serves a leaf, or the nearest model around it; for a model, the first inside."""
         return serving(dotted, self.keys)
 
     def feeds_whole(self, dotted: str) -> bool:
-        """Whether a key feeds the whole of a field, and not entries of it alone."""
+        """Whether a key feeds a whole field, not only entries of it."""
         inside = (key for name, key in self.entries.items() if name.startswith(f"{dotted}/"))
         return self.keys[dotted] not in inside
 
@@ -60,15 +60,15 @@ class Feed:
 def feed(
     plan: Plan, decoder: Decoder, revision: Revision, documents: Mapping[str, str], secret: bool, before: Feed | None
 ) -> Feed:
-    """What a revision gives: its documents, and over them its single keys.
+    """Compute the values of a revision: its documents, overridden by its single keys.
 
     Args:
         plan: The names of the fields.
-        decoder: Text -> value.
-        revision: What to read.
+        decoder: Decodes texts.
+        revision: The revision to decode.
         documents: The format of each document, by its key.
         secret: Whether everything in it is a secret.
-        before: What the volume gave before.
+        before: The feed before.
 
     Raises:
         DecodeError: Something cannot be parsed, or two names claim one field.
@@ -98,7 +98,7 @@ def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
 
 @dataclass(slots=True)
 class _Claims:
-    """Who claims what within one volume or one mapping of a document: the name that pydantic looks for first."""
+    """The claims of names on places within one volume or one mapping: the name that pydantic looks for first wins."""
 
     paths: dict[str, tuple[tuple[int, ...], str, Path]] = field(default_factory=dict)
 
@@ -113,19 +113,19 @@ class _Claims:
         return None
 
     def __iter__(self) -> Iterator[tuple[Path, str]]:
-        """The paths and their names; one for a part of a value goes over the one for the whole, so it comes later."""
+        """Yield the paths and their names; a part of a value comes after the whole, which it overrides."""
         for _, name, path in sorted(self.paths.values(), key=lambda claim: len(claim[2])):
             yield path, name
 
 
 def _target(path: Path) -> str:
-    """What two names may not both stand for. A name inside of which others look stands for itself."""
+    """Return the place that only one name may claim. A name whose value others look into is its own place."""
     last = path[-1]
     return f"{path_name(path)}@{last.key}" if isinstance(last, Node) and last.nested_path else path_name(path)
 
 
 class _Layer:
-    """Values as they are put together."""
+    """The values of one revision, while they are collected."""
 
     def __init__(self, plan: Plan, decoder: Decoder, path: str) -> None:
         self._plan = plan
@@ -140,7 +140,7 @@ class _Layer:
         self.unquoted: list[str] = []
 
     def document(self, name: str, form: str, content: bytes) -> None:
-        """Take the names of a document."""
+        """Add the names of a document."""
         data, reason = {}, None
         try:
             data = parse(form, content)
@@ -155,7 +155,7 @@ class _Layer:
             self.values = merge(self.values, values) if self.values else values
 
     def keys_over(self, files: Mapping[str, bytes]) -> None:
-        """Take the single keys."""
+        """Add the single keys."""
         self._texts(_Document(self._plan.resolve), files)
 
     def _texts(self, document: _Document, files: Mapping[str, bytes]) -> None:
@@ -208,28 +208,28 @@ class _Layer:
         self._note(path, value, key)
 
     def _note(self, path: Path, value: Any, key: str) -> None:
-        """Remember which key serves a field, and which one an entry of it."""
+        """Record the key of a field or of an entry."""
         at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), None)
         if at is None:
             node = path[-1].place
-            if not (isinstance(value, dict) and node.children):  # else each field inside was noted
+            if not (isinstance(value, dict) and node.children):  # else each field inside was recorded
                 self.keys.update((dotted, key) for dotted in node.served(value))
             return
         owner, name = path[at - 1].place, path_name(path)
         self.entries[name], self.paths[name] = key, path
         served = [f"{owner.dotted}.{path[at].key}"] if owner.children else owner.served(_nested(path[at:], value))
         for dotted in served:
-            self.keys.setdefault(dotted, key)  # a key for the whole was noted before
+            self.keys.setdefault(dotted, key)  # a key for the whole was recorded before
 
     # Structured data
 
     def _translated(self, place: Place, value: Any, key: str, at: str) -> Any:
-        """Data with the names that pydantic knows, at any depth.
+        """Return the data with the names that pydantic knows, at any depth.
 
         Args:
             place: Where it goes.
             value: The data.
-            key: The key that it comes from.
+            key: The key of the data.
             at: The path to it inside the key, for names that no field uses.
         """
         if isinstance(value, dict) and place.children:
@@ -241,11 +241,11 @@ class _Layer:
             item = place.item
             return [self._translated(item, inner, key, f"{at}[{index}]") for index, inner in enumerate(value)]
         if isinstance(value, dict):
-            return dict(value)  # entries may be added, and an alias of YAML may stand elsewhere too
+            return dict(value)  # entries may be added, and a YAML alias may use the same object elsewhere
         return value.encode() if place.kind is Kind.BYTES and isinstance(value, str) else value
 
     def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
-        """A mapping of fields with the names that pydantic knows; the others as they are."""
+        """Return a mapping of fields with the names that pydantic knows; other names stay as they are."""
         plain = inside.children.plain_names
         searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
         others = {name: paths for name, paths in searched.items() if name not in plain}
@@ -277,7 +277,7 @@ class _Layer:
         claims = _Claims()
         unquoted = data.unquoted if isinstance(data, NamedMapping) else {}
         for name, paths in others.items():
-            if name in unquoted:  # no field has such a name
+            if name in unquoted:  # no field can have this name
                 self.unquoted.append(f"{key}:{at}{unquoted[name]}")
                 continue
             for path in paths:
@@ -302,14 +302,14 @@ class _Layer:
     def _ambiguous_in_document(self, path: Path, key: str, one: str, other: str) -> DecodeError:
         if isinstance(path[-1], Node):
             return self._ambiguous(path, f"{key}:{one}", f"{key}:{other}")
-        # The names of entries are somebody's data.
+        # The names of entries are data of the user.
         where, dotted = f"{self._path}/{key}", field_of(path).dotted
         return DecodeError(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """Where names with texts come from: a document of texts, or the single keys of a volume.
+    """The origin of names with texts: a document of texts, or the single keys of a volume.
 
     Attributes:
         resolve: The places that a name feeds.
@@ -320,20 +320,20 @@ class _Document:
     name: str = ""
 
     def key(self, name: str) -> str:
-        """The key that a name comes from."""
+        """Return the key that a name comes from."""
         return self.name or name
 
     def shown(self, name: str) -> str:
-        """The name as messages write it."""
+        """Return the name for messages."""
         return f"{self.name}:{name}" if self.name else name
 
     def inner(self, name: str) -> str:
-        """The path to what a name contains, inside the key."""
+        """Return the path of a name inside the key."""
         return name if self.name else ""
 
 
 def _enter(values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The dictionary at the end of a path; made where it is missing."""
+    """Return the dictionary at the end of a path; create it if it is missing."""
     for step in path:
         if not isinstance(values.get(step.key), dict):
             values[step.key] = {}

@@ -1,4 +1,4 @@
-"""The fields of a class, each validated by itself: what is known of settings of which some values are not."""
+"""The validation of each field by itself, for settings of which some values are unknown."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from liveconfig._loading.types import ABSENT
 
 
 def validated_apart(nodes: Mapping[str, Node], data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each field that the data or a default gives, by dotted name, and its value.
+    """Yield the dotted name and the value of each field that has data or a default.
 
     A value that its type does not accept stays as it is in the data. Validators of classes do not run.
 
     Args:
         nodes: The fields of the class.
-        data: What pydantic would be given.
+        data: The input for pydantic.
     """
     for node in nodes.values():
         given = node.given(data)

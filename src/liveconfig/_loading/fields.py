@@ -1,4 +1,4 @@
-"""The places where values are: fields, items of lists, entries of mappings; and the names that reach them."""
+"""The places of values (fields, items of lists, entries of mappings) and the names that reach them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from liveconfig._loading.types import (
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a class says of names.
+    """The rules of a class for names.
 
     Attributes:
         case_sensitive: Whether case counts.
         prefix: The prefix that names at the first level carry.
-        prefix_target: What carries it, as in pydantic-settings: ``"variable"``, ``"alias"`` or ``"all"``.
+        prefix_target: The names with the prefix, as in pydantic-settings: ``"variable"``, ``"alias"`` or ``"all"``.
         delimiter: ``env_nested_delimiter``: reaches into nested models, beside ``/`` and ``.``; None for none.
         max_split: ``env_nested_max_split``: how often a name is split at the delimiter at most; None for any number.
         decode_all: Whether even simple text goes through pydantic-settings (strict numbers, enum names).
@@ -53,23 +53,23 @@ class Rules:
     decode_all: bool = False
 
     def canonical(self, name: str) -> str:
-        """The form in which names are compared."""
+        """Return the form in which names are compared."""
         name = name.replace("-", "_")
         return name if self.case_sensitive else name.lower()
 
     @property
     def without_prefix(self) -> Rules:
-        """The same rules for names that carry no prefix."""
+        """Return the same rules for names without a prefix."""
         return replace(self, prefix="") if self.prefix else self
 
     def lead(self, each: Input) -> str:
-        """The prefix that one of the names of a field carries."""
+        """Return the prefix of one of the names of a field."""
         return self.prefix if self.prefix_target in ("all", "alias" if each.is_alias else "variable") else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One name under which pydantic takes a field; with a path, what it takes is inside the value of that name."""
+    """One name under which pydantic looks for a field; with a path, the value is inside the value of that name."""
 
     key: str
     path: tuple[str | int, ...] = ()
@@ -91,7 +91,7 @@ def _inside(value: Any, part: str | int) -> Any:
 
 
 def _inputs(label: str, field: FieldInfo, *, by_alias: bool, by_name: bool) -> tuple[Input, ...]:
-    """All of them, in the order in which pydantic looks."""
+    """Return all names, in the order in which pydantic looks."""
     paths = _paths(field) if by_alias else []
     found = [Input(str(path[0]), tuple(path[1:]), is_alias=True) for path in paths]
     if not found or by_name:
@@ -111,7 +111,7 @@ def aliases_of(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
 
 
 class Place:
-    """A value somewhere in the settings, and what names reach inside it.
+    """A value somewhere in the settings, and the names that reach inside it.
 
     Attributes:
         dotted: Its name from the settings down: ``db.user``, ``routes[]``, ``tenants[*].host``.
@@ -226,7 +226,7 @@ class Node(Place):
 
     Attributes:
         label: Its name in its own class.
-        key: Where a key's value goes in the data for pydantic.
+        key: The name of the value in the data for pydantic.
         nested_path: Whether pydantic takes the field out of the value there (an `AliasPath`).
         inputs: Every name under which pydantic takes it.
         rank: How early pydantic looks under the name that led here.
@@ -423,7 +423,7 @@ class Level(Mapping[str, Node]):
         return [*found, self.node(name)] if name in self._fields and name not in self._aliased else found
 
     def accepting(self, name: str) -> Node | None:
-        """The field that pydantic calls by a name: its own, or one of its aliases."""
+        """Return the field that has a name for pydantic: its own, or one of its aliases."""
         labels = [name] if name in self._fields else self._by_key.get(name, ())
         return self.node(labels[0]) if labels else None
 

@@ -21,7 +21,7 @@ Seen = frozenset[Any]
 
 @dataclass(frozen=True, slots=True, init=False)
 class Key:
-    """Metadata of one field: ``host: Annotated[str, Key("web.host-name")]``. It may stand in nested models.
+    """Metadata of one field: ``host: Annotated[str, Key("web.host-name")]``. It also works in nested models.
 
     Args:
         name: The whole key that feeds the field instead of the field's own name, without a prefix. With several, the
@@ -91,7 +91,7 @@ def key_of(field: FieldInfo) -> Key | None:
 
 
 def _in_annotation(annotation: Any) -> Iterator[Key]:
-    """The keys that stand inside an annotation, but not inside a list or a mapping, the outermost first."""
+    """Return the keys inside an annotation, except in lists and mappings, the outermost first."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from (each for each in reversed(get_args(annotation)[1:]) if isinstance(each, Key))
@@ -116,7 +116,7 @@ def keys_within(fields: Fields, prefix: str = "", seen: Seen = frozenset()) -> d
 
 
 def misplaced(fields: Fields, prefix: str = "", seen: Seen = frozenset()) -> Iterator[str]:
-    """The places at which a `Key` can have no effect: in a list or a mapping, where no whole key feeds one field."""
+    """Return the places where a `Key` has no effect: in a list or a mapping, where no whole key feeds one field."""
     for label, field in fields.items():
         dotted, models = prefix + label, _models(field)
         if _in_arguments(field.annotation):

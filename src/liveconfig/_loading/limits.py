@@ -15,10 +15,10 @@ class DocumentError(Exception):
 
 
 def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Make a mapping of the pairs as they stand in a text.
+    """Make a mapping of the pairs of a text.
 
     Raises:
-        DocumentError: A name stands there twice.
+        DocumentError: A name occurs twice.
     """
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
@@ -27,7 +27,7 @@ def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def check_size(data: Any) -> None:
-    """Refuse data that nobody means as a configuration, and that others may choke on.
+    """Reject data that is too large or too deep for a configuration, or that cannot be encoded.
 
     Raises:
         DocumentError: It has too many entries, or half a character in a text.
@@ -64,7 +64,7 @@ def _size(inner: Collection[Any], sizes: dict[int, int], depth: int) -> int:
 
 
 def _check_text(text: str) -> None:
-    """Refuse what can never be written as UTF-8: an escape for the half of a character."""
+    """Reject text that cannot be encoded as UTF-8: an escape for half of a surrogate pair."""
     if not text.isascii() and _HALF.search(text):
         raise DocumentError("an escape stands for half a character")
 

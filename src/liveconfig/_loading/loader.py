@@ -1,4 +1,4 @@
-"""Revisions, environment and other sources -> a validated instance."""
+"""The loader: makes a validated instance of revisions, environment and other sources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Overrides: TypeAlias = tuple[tuple[tuple[Node, ...], Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
-    """A validated instance, and what it was made of.
+    """A validated instance, and its sources.
 
     Attributes:
         snapshot: The instance.
@@ -48,13 +48,13 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Why there is no instance."""
+    """The reasons why there is no valid instance."""
 
     problems: tuple[Problem, ...]
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The places at fault, each once: ``port``, ``routes[30].timeout``."""
+        """Return the places at fault, each once: ``port``, ``routes[30].timeout``."""
         return tuple(dict.fromkeys(problem.location for problem in self.problems if problem.location))
 
     @property
@@ -67,12 +67,12 @@ class Invalid:
 
 
 class Loader(Generic[S]):
-    """Loads instances of one class, again and again; only the volumes change in between.
+    """Loads instances of one class. Only the volumes change between two loads.
 
     Args:
         cls: The settings class.
         volumes: Its volumes, the strongest last.
-        sources: Everything but the volumes.
+        sources: All other sources.
     """
 
     def __init__(self, cls: type[S], volumes: Sequence[Volume], sources: Sources) -> None:
@@ -85,7 +85,7 @@ class Loader(Generic[S]):
         self._documents = documents_of(cls)
 
     def feed(self, index: int, revision: Revision, before: Feed | None) -> Feed:
-        """What a revision of the volume at ``index`` gives, which gave ``before``.
+        """Return the feed of a revision of the volume at ``index``; ``before`` is its feed before.
 
         Raises:
             DecodeError: It does not parse.
@@ -93,11 +93,11 @@ class Loader(Generic[S]):
         return feed(self.plan, self._decoder, revision, self._documents, self.volumes[index].secret, before)
 
     def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S] | Invalid:
-        """Validate what the volumes and all else give together.
+        """Validate the values of the volumes and all other sources together.
 
         Args:
             feeds: What each volume gives.
-            before: The snapshot in use, whose defaults stay; None at the first load.
+            before: The snapshot in use, which keeps its defaults; None at the first load.
             overrides: The layers of `override`, the strongest last.
         """
         if before is None:
@@ -108,7 +108,7 @@ class Loader(Generic[S]):
         if before is None and not isinstance(snapshot, Invalid):
             self._restart.start(data, snapshot)
         elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, _overridden(overrides))):
-            # What is on disk is valid for a restart; now what is in use until then.
+            # The content on disk is valid for a restart. Now make the instance that is in use until then.
             snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), feeds, before)
         if isinstance(snapshot, Invalid):
             return snapshot

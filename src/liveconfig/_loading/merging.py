@@ -1,4 +1,4 @@
-"""The data for pydantic: nested dictionaries and lists, merged and copied."""
+"""Merging and copying of the data for pydantic: nested dictionaries and lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, nested dictionaries entry by entry; on a conflict ``high`` wins."""
+    """Merge two values, nested dictionaries entry by entry; ``high`` wins."""
     merged = dict(low)
     for name, value in high.items():
         below = merged.get(name)
@@ -16,7 +16,7 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fresh(value: Any) -> Any:
-    """The same data in dictionaries and lists of its own, which a validator may change."""
+    """Return a copy that a validator may change."""
     if isinstance(value, dict):
         copied = dict(value)
         copied.update((name, fresh(inner)) for name, inner in value.items() if isinstance(inner, (dict, list)))
@@ -25,7 +25,7 @@ def fresh(value: Any) -> Any:
 
 
 def serving(dotted: str, names: Mapping[str, str]) -> str | None:
-    """The name that serves a leaf, or the nearest model around it; for a model, the first inside."""
+    """Return the name that serves a leaf, or the nearest model around it; for a model, the first inside."""
     label = dotted
     while label not in names and "." in label:
         label = label.rpartition(".")[0]

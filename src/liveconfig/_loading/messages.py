@@ -1,4 +1,4 @@
-"""A text of our own for each type of pydantic's errors; none of them holds a value."""
+"""The messages for pydantic's errors, by type; none contains a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from liveconfig.exceptions import Refusal
 
-# Messages that pydantic makes of the type and its constraints alone.
+# Messages that pydantic makes of the type and its constraints only.
 _SAFE = frozenset(
     """
     arguments_type bool_parsing bool_type bytes_too_long bytes_too_short bytes_type complex_str_parsing
@@ -32,7 +32,7 @@ _PATTERN = "expected a regular expression"
 _ARGUMENTS = "the arguments do not fit"
 _FROZEN = "a validator changed a value that is frozen"
 
-# For the errors whose messages quote the input, or what an author of a validator wrote.
+# Messages for errors whose own message quotes the input or the text of a validator.
 _TEXTS = {
     "base64_decode": "expected Base64",
     "byte_size": _SIZE,
@@ -112,11 +112,11 @@ for _version in ("any", "v4", "v6"):
 
 
 def message(detail: Mapping[str, Any], declared: str) -> str:
-    """What is said of one error.
+    """Return the message of one error.
 
     Args:
         detail: One of the errors of a `pydantic.ValidationError`.
-        declared: What the class says of its fields: a message may repeat that.
+        declared: The schema of the class: a message may repeat its texts.
     """
     kind, context = detail["type"], detail.get("ctx", {})
     if isinstance(context.get("error"), Refusal):

@@ -1,4 +1,4 @@
-"""Which key feeds which field."""
+"""The names of keys, and the fields that they feed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Root:
 
 
 class Plan:
-    """The names of one settings class, made once."""
+    """The names of one settings class, computed once."""
 
     def __init__(self, cls: type[BaseSettings], rules: Rules) -> None:
         self.rules = rules
@@ -102,7 +102,7 @@ class Plan:
         return node.label if simple and node.key == node.label else None  # type: ignore[union-attr]
 
     def resolve(self, key: str) -> Paths:
-        """The places that a key of a volume feeds."""
+        """Return the places that a key of a volume feeds."""
         return self._remembered(key, whole=True)
 
     def resolve_name(self, name: str) -> Paths:
@@ -265,7 +265,7 @@ _PLANS = "__liveconfig_plans__"
 
 
 def plan_of(cls: type[BaseSettings], rules: Rules) -> Plan:
-    """The plan of a class, made once and kept with it."""
+    """Return the plan of a class, which is computed once and stored in it."""
     plans: dict[Rules, Plan] | None = cls.__dict__.get(_PLANS)
     if plans is None:
         plans = {}
@@ -276,7 +276,7 @@ def plan_of(cls: type[BaseSettings], rules: Rules) -> Plan:
 
 
 def getter(dotted: str) -> Callable[[Any], Any]:
-    """What reads a dotted field of an instance, as `value_at` does."""
+    """Return a function that reads a dotted field of an instance, as `value_at` does."""
     return partial(_value_at, dotted) if "." in dotted else lambda data: data.__dict__[dotted]
 
 

@@ -1,4 +1,4 @@
-"""Where each value came from, computed on request."""
+"""The origins of values, computed on request."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Origins:
     def of(
         self, dotted: str, applied: Loaded[Any], frozen: Frozens, fallen_back: Mapping[str, datetime] = _NOTHING
     ) -> Origin:
-        """Where the value of a leaf came from, with the origins that lost.
+        """Return the origin of the value of a leaf, with the origins that lost.
 
         Args:
             dotted: The name of the leaf.
-            applied: What is in use.
-            frozen: What can never change.
-            fallen_back: Since when, by leaf whose key vanished.
+            applied: The configuration in use.
+            frozen: The parts of volumes that cannot change.
+            fallen_back: When the key was removed, by leaf.
         """
         found = list(self._found(self._sources.plan.path(dotted), dotted, applied, frozen))
         first, *rest = found or [Origin("default", since=self._since["default"])]

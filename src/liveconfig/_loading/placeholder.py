@@ -1,4 +1,4 @@
-"""Settings for which there is no configuration, while a command imports the application that loads them."""
+"""Placeholders for settings without a valid configuration, while a command imports their application."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from liveconfig.exceptions import LiveConfigError
 S = TypeVar("S", bound=BaseSettings)
 
 FAILURE = "__liveconfig_failure__"
-"""The slot with the error that the constructor would have raised."""
+"""The slot with the error that the constructor did not raise."""
 
 _commands = 0
-"""How many commands are importing an application now."""
+"""The number of commands that are importing an application."""
 
 
 @contextmanager
 def importing_application() -> Iterator[None]:
-    """Meanwhile a constructor without a configuration gives a stand-in instead of an error.
+    """Let constructors return a placeholder instead of raising, if there is no valid configuration.
 
     In a pipeline no volume is mounted, and applications load their settings at the top of a module.
     """
@@ -41,7 +41,7 @@ def is_importing() -> bool:
 
 
 def failure_of(instance: object) -> LiveConfigError | None:
-    """Why there is no configuration, for a stand-in; None for real settings."""
+    """Return why a placeholder has no configuration; None for real settings."""
     try:
         found: LiveConfigError | None = object.__getattribute__(instance, FAILURE)
     except AttributeError:
@@ -49,18 +49,18 @@ def failure_of(instance: object) -> LiveConfigError | None:
     return found
 
 
-class StandInLoader(Loader[S]):
-    """Gives an instance that has its defaults, and raises the failure where another field is read."""
+class PlaceholderLoader(Loader[S]):
+    """Makes instances with the defaults only; reading another field raises the error."""
 
     failure: LiveConfigError
 
     def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S]:  # noqa: ARG002
-        """The stand-in, whatever the volumes hold."""
+        """Return the placeholder, whatever the content of the volumes."""
         snapshot = build_without_values(self.cls)
         object.__setattr__(snapshot, FAILURE, self.failure)
         return Loaded(snapshot, feeds, overrides)
 
 
-def stand_in_loader(failure: LiveConfigError) -> type[StandInLoader[Any]]:
-    """The loader that gives stand-ins for one failure."""
-    return type("StandInLoader", (StandInLoader,), {"failure": failure})
+def placeholder_loader(failure: LiveConfigError) -> type[PlaceholderLoader[Any]]:
+    """Return a loader that makes placeholders for one error."""
+    return type("PlaceholderLoader", (PlaceholderLoader,), {"failure": failure})

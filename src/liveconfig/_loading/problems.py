@@ -1,4 +1,4 @@
-"""What a validation found: the field, its place, and a message without any value."""
+"""The problems of a validation: field, place, and a message without any value."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes:
         location: The place: ``port``, ``routes[30].timeout``, ``tenants[*].host``; empty for the settings as a whole.
             The names of entries are left out, because they can be secrets.
         message: What is wrong.
         where: The key or the variable that the value comes from; empty where it is not known.
-        hint: What comes near to what is missing.
+        hint: The key that is nearest to the missing one.
         looked_for: Where something that is missing was looked for.
     """
 
@@ -58,10 +58,10 @@ class Problem:
 def find_problems(
     error: ValidationError, sources: Sources, feeds: tuple[Feed, ...], documents: Iterable[str], schema: object
 ) -> tuple[Problem, ...]:
-    """What a validation found, without any value.
+    """Return the problems of a validation, without any value.
 
     Args:
-        error: It contains values, and must not leave liveconfig.
+        error: The error. It contains values and must not leave liveconfig.
         sources: Everything but the volumes.
         feeds: What each volume gives.
         documents: The documents of the class.

@@ -1,4 +1,4 @@
-"""What may be told of an error of pydantic-settings."""
+"""The safe part of an error of pydantic-settings."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _UNPARSABLE = re.compile(r'error (?:parsing|getting) value for field "[^"]*" fro
 
 
 def settings_error(error: BaseException) -> str:
-    """What may be told of pydantic-settings' error: the text of a command line's, or of a class's own, may quote."""
+    """Return the safe part of an error: the text of other sources may quote a value."""
     return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {summarize(error)}"

@@ -1,4 +1,4 @@
-"""Keys that were removed: what they fed, and whether they may go."""
+"""Removed keys: the values that they fed, and whether the removal is allowed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from liveconfig._loading.pydantic_internals import has_place
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A key that was removed, and what it fed.
+    """A removed key, and the value that it fed.
 
     Attributes:
         name: The field, or ``field/entry`` for an entry of a mapping.
@@ -51,9 +51,9 @@ class Removals:
 
     Args:
         loader: Makes instances of the class.
-        origins: Tells where values came from.
-        before: What is in use.
-        now: What would be in use.
+        origins: Finds where values come from.
+        before: The configuration in use.
+        now: The new configuration.
     """
 
     def __init__(self, loader: Loader[Any], origins: Origins, before: Loaded[Any], now: Loaded[Any]) -> None:
@@ -64,7 +64,7 @@ class Removals:
         self._now = now
 
     def __iter__(self) -> Iterator[Removal]:
-        """Those that mattered: the volumes decided the value, and it still has a place."""
+        """Yield the removals that matter: a volume supplied the value, and the value still has a place."""
         for name in vanished(self._before.feeds, self._now.feeds):
             index, feed = _feeding(self._before.feeds, name)
             if feed.feeds_whole(name) and has_place(self._now.snapshot, name) and self._was_decided_by_volumes(name):
@@ -79,14 +79,14 @@ class Removals:
         return self._origins.of(field, self._before, {}).kind == "volume"
 
     def refused(self) -> Iterator[tuple[str, str]]:
-        """The fields whose keys may not be removed, and why."""
+        """Return the fields whose keys must not be removed, and the reasons."""
         for removal in self:
             reason = self._refusal(removal)
             if reason is not None:
                 yield removal.field, self.in_words(removal) + reason
 
     def in_words(self, removal: Removal) -> str:
-        """What was removed from where: a key, or a name in a document that is still there."""
+        """Describe a removal: a key, or a name in a document that still exists."""
         feed = self._now.feeds[removal.index]
         path = feed.revision.path
         if removal.key in feed.revision.files:
@@ -123,7 +123,7 @@ class Removals:
         return bool(self._before.feeds[index].revision.files) and not self._now.feeds[index].revision.files
 
     def _may_go(self, removal: Removal) -> bool:
-        """Whether nothing is left where the value was: an entry is gone, or an optional value is None."""
+        """Whether nothing replaces the value, so that it may be removed: an entry, or a value that is None."""
         path, last = removal.path, removal.path[-1]
         at = next((index for index in reversed(range(len(path))) if isinstance(path[index], Entry)), None)
         if at is None:
@@ -134,12 +134,12 @@ class Removals:
 
 
 def _feeding(feeds: Feeds, name: str) -> tuple[int, Feed]:
-    """The strongest volume that feeds a field."""
+    """Return the volume of the highest precedence that feeds a field."""
     return next((index, feeds[index]) for index in reversed(range(len(feeds))) if name in feeds[index].keys)
 
 
 def _own_rule(plan: Plan, removal: Removal) -> str | None:
-    """What a `Key` says about the removal: that of the value, or that of the nearest model around it."""
+    """Return the ``missing`` of the nearest `Key`: that of the value, or that of a model around it."""
     inside = (step for step in removal.path if isinstance(step, Node))
     nodes = [*plan.path(removal.field)[:-1], *inside]
     rules = (node.declared.missing for node in reversed(nodes) if node.declared is not None)

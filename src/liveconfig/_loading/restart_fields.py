@@ -18,7 +18,7 @@ LayOver = Callable[[Mapping[str, Any], Sequence[Node], Any], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What one field had at the start: the data for pydantic, and the validated value."""
+    """One field at the start: the data for pydantic, and the validated value."""
 
     data: Any
     value: Any
@@ -43,10 +43,10 @@ class RestartFields:
                 self._start[name] = _Start(_given(data, self._plan.path(name)), value)
 
     def changed(self, snapshot: BaseModel, overridden: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """The restart fields whose value differs from that at the start, each with the leaves that differ.
+        """Return the restart fields whose value differs from that at the start, each with the leaves that differ.
 
         Args:
-            snapshot: What would be in use after a restart.
+            snapshot: The settings after a restart.
             overridden: Dotted names that a test has overridden: these take effect at once.
         """
         at_once = tuple(overridden)
@@ -60,14 +60,14 @@ class RestartFields:
         return found
 
     def with_start_values(self, data: Mapping[str, Any], names: Iterable[str], lay_over: LayOver) -> Mapping[str, Any]:
-        """The data for pydantic with what these fields had at the start."""
+        """Return the data for pydantic with the values of these fields at the start."""
         for name in names:
             nodes, given = self._plan.path(name), self._start[name].data
             data = _without(data, nodes) if given is ABSENT else lay_over(_without(data, nodes), nodes, given)
         return data
 
     def restore(self, snapshot: BaseModel, names: Iterable[str]) -> None:
-        """Give these fields of a validated snapshot the very values that they had at the start."""
+        """Set these fields of a validated snapshot to the same objects as at the start."""
         for name in names:
             outer, _, label = name.rpartition(".")
             model = _held(snapshot, outer) if outer else snapshot

@@ -1,4 +1,4 @@
-"""Hides what a secret volume feeds into nested objects, wherever these are printed by themselves.
+"""Hides the values of secret volumes in nested objects that are printed by themselves.
 
 ``repr(settings.db)`` is made by the user's own class. So the first time that an object of a class is to be hidden, the
 method with which the class describes itself is replaced by one that asks whether this very object is hidden. All other
@@ -18,14 +18,14 @@ _HIDDEN = "__liveconfig_hidden__"
 
 
 class HiddenFields(set[str]):
-    """In place of a model's set of given fields it says that the model is hidden.
+    """A set of given fields that marks its model as hidden.
 
     It is copied and pickled with the model, and no comparison looks at it.
     """
 
 
 def hide(value: Any) -> None:
-    """Hide a value that a secret volume fed, and what is in it: models and dataclasses, also inside containers."""
+    """Hide a value of a secret volume and everything in it: models and dataclasses, also inside containers."""
     if isinstance(value, BaseModel):
         _hide_model(value)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,7 +1,8 @@
 """All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 
-The place that knows pydantic-settings' sources. It builds them by their public constructors and lets the class order,
-add and drop them in ``settings_customise_sources``, where the volumes stand in as ``file_secret_settings``.
+This is the only module that uses the sources of pydantic-settings. It creates them with their public constructors. The
+class orders, adds and drops them in ``settings_customise_sources``, where ``file_secret_settings`` stands for the
+volumes.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class VolumesSource(PydanticBaseSettingsSource):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source and what it gave.
+    """One source and its values.
 
     Attributes:
         kind: The sort of source; None marks the place of the volumes.
@@ -87,7 +88,7 @@ def value_in(data: Any, nodes: Sequence[Node]) -> Any:
 
 @dataclass(slots=True)
 class _State:
-    """What the sources asked so far gave: each by its name, and all together."""
+    """The values of the sources that were read so far, by name and merged."""
 
     by_source: dict[str, dict[str, Any]] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -96,8 +97,8 @@ class _State:
 class Sources:
     """The layers of one settings object, the strongest first.
 
-    The sources above the volumes are asked at once, those below when the volumes were read: they may need a value from
-    there.
+    The sources above the volumes are read at once. Those below are read after the volumes, because they may need a
+    value of a volume.
 
     Attributes:
         arguments: Those of the constructor.
@@ -129,10 +130,10 @@ class Sources:
         self.below: dict[str, Any] = {}
 
     def complete(self, volumes: Mapping[str, Any]) -> None:
-        """Ask the sources below the volumes.
+        """Read the sources below the volumes.
 
         Args:
-            volumes: What the volumes give.
+            volumes: The values of the volumes.
         """
         state = _State(
             {**self._state.by_source, VolumesSource.__name__: dict(volumes)}, merge(volumes, self._state.data)
@@ -142,7 +143,7 @@ class Sources:
         self.layers = (*self._before, Layer(None), *after) if self.has_volumes else self._before
 
     def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
-        """Ask sources, each with what those before it gave, as pydantic-settings does."""
+        """Read sources, each with the values of those before it, as pydantic-settings does."""
         for source in sources:
             if isinstance(source, PydanticBaseSettingsSource):
                 source._set_current_state(state.data)  # noqa: SLF001
@@ -248,7 +249,7 @@ class Sources:
 
 
 def _kind_of(source: EnvSettingsSource) -> OriginKind:
-    """What a source of variables reads: a ``.env`` file, the environment, or something of its own."""
+    """Return the kind of a source: a ``.env`` file, the environment, or another one."""
     if isinstance(source, DotEnvSettingsSource):
         return "dotenv"
     if type(source) is EnvSettingsSource:

@@ -1,4 +1,4 @@
-"""What the annotation of a field asks of a key: text, bytes, JSON, or keys of its own."""
+"""The types of fields, and how a key feeds them: text, bytes, JSON, or keys of nested fields."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ABSENT: Any = object()
 
 
 class Kind(enum.Enum):
-    """How the bytes of a key become what pydantic is given."""
+    """The way in which the bytes of a key become the input for pydantic."""
 
     TEXT = "text"
     BYTES = "bytes"
@@ -101,7 +101,7 @@ def is_text(annotation: Any) -> bool:
 
 
 def kind_of(annotation: Any) -> Kind:
-    """How a key for a field of this type is read. What is not known to be simple is decoded by pydantic-settings."""
+    """Return how a key for a field of this type is read. pydantic-settings decodes all types that are not simple."""
     allowed = list(_with_roots(annotation))
     if allowed and all(_is(member, _BYTES) for member in allowed):
         return Kind.BYTES

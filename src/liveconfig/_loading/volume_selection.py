@@ -34,7 +34,7 @@ class ChosenVolumes:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What `LIVECONFIG_VOLUMES` says: pairs (the new path by the declared one), or paths that replace all volumes."""
+    """The value of `LIVECONFIG_VOLUMES`: pairs (the new path by the declared one), or paths for all volumes."""
 
     pairs: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
@@ -45,11 +45,11 @@ def choose_volumes(declared: Any, given: Any, variable: str) -> ChosenVolumes:
 
     Args:
         declared: The class's ``volumes``.
-        given: ``_volumes=``, which is stronger than the variable; None if it was not given.
+        given: ``_volumes=``, which overrides the variable; None if it was not given.
         variable: The value of `LIVECONFIG_VOLUMES`.
 
     Raises:
-        LiveConfigError: An entry is no path, or the variable cannot be understood.
+        LiveConfigError: An entry is not a path, or the variable cannot be parsed.
     """
     if given is not None:
         return ChosenVolumes(_volumes(given))
@@ -65,7 +65,7 @@ def choose_volumes(declared: Any, given: Any, variable: str) -> ChosenVolumes:
 
 
 def volume_error(volumes: Iterable[Volume]) -> str | None:
-    """Why the volumes cannot be read at the start: one is a file, or a required one is not there; None if they can."""
+    """Return why the volumes cannot be read: one is a file, or a required one is missing; None if they can."""
     for volume in volumes:
         if os.path.isfile(volume.path):
             folder, name = os.path.split(volume.path)
@@ -79,7 +79,7 @@ def volume_error(volumes: Iterable[Volume]) -> str | None:
 
 
 def parse_variable(value: str) -> Replacement:
-    """Parse the value of `LIVECONFIG_VOLUMES`; an empty one says nothing.
+    """Parse the value of `LIVECONFIG_VOLUMES`; an empty one counts as not set.
 
     Raises:
         LiveConfigError: It mixes pairs and paths, or names one volume twice.
@@ -104,7 +104,7 @@ def parse_variable(value: str) -> Replacement:
 
 
 def declared_paths(declared: Any) -> frozenset[str]:
-    """The absolute paths of the volumes that a class declares; none where an entry is no path."""
+    """Return the absolute paths of the volumes that a class declares; none if an entry is not a path."""
     try:
         return frozenset(volume.path for volume in _volumes(declared))
     except LiveConfigError:

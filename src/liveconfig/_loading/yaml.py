@@ -1,4 +1,4 @@
-"""YAML -> data, with the safe loader of PyYAML made strict."""
+"""A strict YAML parser, based on the safe loader of PyYAML."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
         self._depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        """Look at the names as they stand there, before what is merged is among them."""
+        """Check the names before merge keys are resolved."""
         self.flatten_mapping(node)
         result: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return result
