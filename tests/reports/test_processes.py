@@ -76,6 +76,60 @@ def test_a_process_that_rejects(program, kubelet_volume):
     assert in_state(pid, "current")[0].is_current
 
 
+FAILING = """
+class Flaky:
+    fails = True
+    def __call__(self, _):
+        if self.fails: raise ConnectionError
+flaky = Flaky()
+"""
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine function", "receiver of a signal"])
+def test_a_subscriber_that_fails(program, kubelet_volume, kind):
+    """A subscriber that fails makes the report unhealthy at once, not at the next re-check, and so does its recovery."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do(f"exec({FAILING!r})")
+    running.do(SUBSCRIBING[kind])
+    kubelet_volume.write({"message": "two"})
+    settings = until(lambda: (now := report_of(running.pid)[1]).failing_subscribers and now)
+    assert not settings.healthy
+    assert "ConnectionError" in settings.problems[0]
+    running.do("flaky.fails = False")
+    settings = until(lambda: not (now := report_of(running.pid)[1]).failing_subscribers and now)
+    assert settings.healthy
+
+
+SUBSCRIBING = {
+    "function": "settings.live.on_change('message')(flaky)",
+    "coroutine function": (
+        "import asyncio, threading; loop = asyncio.new_event_loop();"
+        "threading.Thread(target=loop.run_forever, daemon=True).start();"
+        "exec('async def call(change): flaky(change)');"
+        "exec('async def subscribe(): settings.live.on_change(\"message\")(call)');"
+        "asyncio.run_coroutine_threadsafe(subscribe(), loop).result()"
+    ),
+    "receiver of a signal": (
+        "from liveconfig import signals;"
+        "receive = lambda sender, **event: flaky(event);"
+        "signals.reloaded.connect(receive, sender=settings)"
+    ),
+}
+
+
+def test_a_failing_subscriber_that_is_cancelled(program, kubelet_volume):
+    """A failing subscriber that is cancelled leaves the report at once."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do(f"exec({FAILING!r})")
+    running.do("subscription = settings.live.subscribe('message', flaky)")
+    kubelet_volume.write({"message": "two"})
+    until(lambda: report_of(running.pid)[1].failing_subscribers)
+    running.do("subscription.cancel()")
+    until(lambda: report_of(running.pid)[1].healthy)
+
+
 def test_a_stopped_process(program, kubelet_volume):
     """A process that is stopped is behind once the volume has moved on for 2 s, and current after it goes on."""
     kubelet_volume.write({"message": "one"})

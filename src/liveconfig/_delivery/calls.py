@@ -24,6 +24,7 @@ class Calls:
         timers: For retries, and for calls that do not return.
         again: Called when a subscriber may be due.
         another_loop: Returns a running loop that has entered the settings, for coroutines without one; or None.
+        changed: Called when a subscriber fails that did not, or the other way round.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Calls:
         timers: Timers,
         again: Callable[[], None],
         another_loop: Callable[[], asyncio.AbstractEventLoop | None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._timers = timers
         self.again = again
+        self._changed = changed
         self.coroutines = CoroutineCalls(settings, timers, self, another_loop)
 
     def set_closed(self, closed: bool) -> None:
@@ -80,7 +83,7 @@ class Calls:
             return
         if inspect.isasyncgen(result) or inspect.isgenerator(result):
             self._returned_generator(subscriber)
-        subscriber.succeeded(job.target, job.event)
+        self.succeeded(job)
 
     def _returned_generator(self, subscriber: Subscriber) -> None:
         _log.error(
@@ -109,6 +112,13 @@ class Calls:
             HUNG,
         )
 
+    def succeeded(self, job: Job) -> None:
+        """Record that a call returned normally."""
+        failing = job.subscriber.error is not None
+        job.subscriber.succeeded(job.target, job.event)
+        if failing:
+            self._changed()
+
     def failed(self, job: Job, error: BaseException) -> None:
         """Log an exception of a subscriber, and schedule a retry."""
         subscriber = job.subscriber
@@ -118,8 +128,10 @@ class Calls:
 
     def retry(self, job: Job, error: BaseException) -> float | None:
         """Schedule a retry, unless the subscriber has ``retry=False``. Return the delay; None for no retry."""
-        subscriber = job.subscriber
+        subscriber, before = job.subscriber, job.subscriber.error
         delay = subscriber.failed(job.target, job.event, error)
+        if subscriber.error != before:
+            self._changed()
         return None if delay is None else self._put_off(subscriber, delay)
 
     def _put_off(self, subscriber: Subscriber, delay: float) -> float | None:

@@ -20,6 +20,9 @@ _log = logging.getLogger("liveconfig")
 class Outcomes(Protocol):
     """The methods that are called after a call."""
 
+    def succeeded(self, job: Job) -> None:
+        """Record that it returned normally."""
+
     def failed(self, job: Job, error: BaseException) -> None:
         """Handle an exception."""
 
@@ -178,7 +181,7 @@ class CoroutineCalls:
             return
         try:
             if (error := task.exception() or task.result()) is None:
-                subscriber.succeeded(job.target, job.event)
+                self._outcomes.succeeded(job)
             else:
                 self._outcomes.failed(job, error)
         finally:  # a log filter raised too

@@ -46,6 +46,7 @@ class Publisher:
         log_event: Writes log lines. Called before all subscribers, with each version and its predecessor, and with each
             rejection and its end.
         receivers: Returns the signal receivers, which are called after the subscribers.
+        changed: Called when a subscriber fails that did not, or the other way round: on its thread, or on its loop.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Publisher:
         scheduler: Scheduler,
         log_event: Callable[[Any], None],
         receivers: Callable[[Version], tuple[Subscriber, ...]],
+        changed: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.newest = first
@@ -67,7 +69,7 @@ class Publisher:
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._timers = Timers(scheduler)
         self._loops = Loops()
-        self._calls = Calls(settings, self._timers, self._kick, self._loops.running_one)
+        self._calls = Calls(settings, self._timers, self._kick, self._loops.running_one, changed)
         self._set_up()
 
     def _set_up(self) -> None:

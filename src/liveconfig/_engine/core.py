@@ -18,7 +18,7 @@ from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Loader, Origins, Sources
 from liveconfig._processes import process_report
 from liveconfig._volumes import Fingerprint, Volume
-from liveconfig._watching import POLLING, Fingerprints, Mode, Registration, process_watcher, renew_in_child
+from liveconfig._watching import POLLING, DelayedCall, Fingerprints, Mode, Registration, process_watcher, renew_in_child
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import HistoryEntry, Status
 
@@ -69,9 +69,11 @@ class Core(Generic[S]):
             process_watcher.scheduler,
             self._log_event,
             SignalSubscribers(cls.__name__, self._instance),
+            self._report_soon,
         )
         self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
         self.monitor.post = self.publisher.post
+        self._report = DelayedCall(process_watcher.scheduler, self._update_report)
         self.recent = RecentValues(cls.__name__, self.engine.version)
         self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
@@ -89,6 +91,7 @@ class Core(Generic[S]):
     def renew(self) -> None:
         """In a forked child: create the locks again."""
         self._set_up()
+        self._report.forget()
         self.engine.renew()
         self.engine.in_use.show()
         self.publisher.renew()
@@ -244,6 +247,7 @@ class Core(Generic[S]):
             self.engine.remove_verifier(member)
         else:
             self.publisher.remove(member)
+            process_watcher.scheduler.note(self._update_report)  # it may have been failing
         self._update_anchor()
 
     def add_verifier(self, verifier: Verifier) -> None:
@@ -290,6 +294,13 @@ class Core(Generic[S]):
     def _recover(self, recovered: Recovered) -> None:
         self.monitor.history.recover(recovered)
         self.publisher.recover(recovered)
+
+    def _report_soon(self) -> None:
+        """Update the report of this process on the scheduler thread: the caller may be an event loop."""
+        self._report.later(0.0)
+
+    def _update_report(self) -> None:
+        process_report.update(self)
 
     def report(self) -> Mapping[str, Any]:
         """Return the entry of these settings in the report of this process."""
