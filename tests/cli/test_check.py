@@ -127,6 +127,32 @@ MISTAKES = {
     "a required key in no object": (manifests({"timeout-seconds": "3"}), "missing-field", "timeout-seconds"),
     "a missing password": (manifests(GOOD, {"pasword": "p"}), "missing-field", "pasword"),
     "two spellings": (manifests({**GOOD, "timeout_seconds": "4"}), "invalid-value", "timeout"),
+    "a number without quotes": (
+        manifests({**GOOD, "port": "5"}).replace('port: "5"', "port: 5"),
+        "invalid-value",
+        "port: 5",
+    ),
+    "a bool without quotes": (
+        manifests({**GOOD, "checkout-enabled": "true"}).replace('"true"', "true"),
+        "invalid-value",
+        "checkout-enabled",
+    ),
+    "a value that is left out": (
+        manifests({**GOOD, "port": "5"}).replace('port: "5"', "port:"),
+        "invalid-value",
+        "port:",
+    ),
+    "a list instead of JSON": (
+        manifests({**GOOD, "routes": "x"}).replace('"x"', "[{path: /a}]"),
+        "invalid-value",
+        "routes",
+    ),
+    "a Secret that is not encoded": (
+        manifests(GOOD).replace("  password: cA==", "  password: not base64"),
+        "invalid-value",
+        "password",
+    ),
+    "a name that no key has": (manifests({**GOOD, "check out": "1"}), "invalid-value", "check out"),
     "more than 1 MiB": (manifests({**GOOD, "big": "x" * 1_100_000}), "too-large", "big"),
 }
 
@@ -162,6 +188,20 @@ def test_warnings(check: Any) -> None:
     assert "CHECKOUT_ENABLED" in lines["checkout_enabled"]
     assert "time-out" in lines["time-out"]
     assert check(text, "--fail-on", "warning")[0] == 1
+
+
+def test_what_an_api_server_refuses(check: Any) -> None:
+    """A value that an API server refuses makes its field invalid, also where `items` leaves the key out."""
+    text = manifests({**GOOD, "port": "5"}).replace('port: "5"', "port: 5")
+    code, answer, _ = check(text)
+    assert {row["field"]: row["state"] for row in answer["fields"]}["port"] == "invalid"
+    [finding] = answer["findings"]
+    assert finding["message"] == (
+        "configmap/shop: the value of 'port' is of type int, not text: put it in quotes; the API server refuses the object"
+    )
+    items = "{name: shop, items: [{key: endpoint, path: endpoint}]}"
+    code, answer, _ = check(text.replace("configMap: {name: shop}", f"configMap: {items}"))
+    assert (code, [each["field"] for each in answer["findings"]]) == (1, ["port"])
 
 
 def test_a_value_of_a_variable(check: Any) -> None:

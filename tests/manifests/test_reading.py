@@ -120,8 +120,29 @@ class TestObjects:
         assert problem.line == 6
         assert "the key 'a' stands twice" in problem.message
 
+    def test_a_section_twice(self, found):
+        """A section that stands twice is a problem with its line: only one of both would count."""
+        [problem] = found(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: '1'}\ndata: {b: '2'}\n"
+        ).problems
+        assert (problem.line, problem.message) == (5, "the key 'data' stands twice in configmap/x")
+
+    @pytest.mark.parametrize("name", ["a b", "a/b", "..data", ".", ""])
+    def test_a_name_that_no_key_has(self, found, name):
+        """A key that an API server refuses has a problem."""
+        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{'{name}': x}}\n"
+        [data] = found(text).objects
+        assert f"the key {name!r} is no name of a key" in data.keys[name].problem
+
 
 class TestWorkloads:
+    def test_a_container_without_a_name(self, found):
+        """A container of a Knative Service needs no name."""
+        spec = "{containers: [{image: i, envFrom: [{configMapRef: {name: x}}]}]}"
+        text = f"apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {{name: k}}\nspec: {{template: {{spec: {spec}}}}}\n"
+        [use] = found(text).uses
+        assert use.object == ObjectId("ConfigMap", "", "x")
+
     def test_containers(self, found):
         """A container of each kind is told apart."""
         [pod] = found(POD).workloads

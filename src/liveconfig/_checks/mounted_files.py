@@ -91,6 +91,7 @@ class Surroundings:
         missing: Objects that are mounted or set variables and are not in the input, and where the workload names them.
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
+        refused: The keys that an API server refuses, of the objects that the container uses.
         place: Where the workload stands.
     """
 
@@ -100,6 +101,7 @@ class Surroundings:
     variables: Mapping[str, VariableValue] = field(default_factory=dict)
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
+    refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -134,7 +136,8 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
                 files.update(_files(data, None, ""))
                 incomplete += [data.id] * (not data.complete)
         volumes.append(MountedVolume(path, files, tuple(incomplete), path in chosen))
-    return Surroundings(None, "", tuple(volumes))
+    refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
+    return Surroundings(None, "", tuple(volumes), refused=refused)
 
 
 def _is_at(mount: Mount, path: str) -> bool:
@@ -151,7 +154,19 @@ def _of_container(manifests: Manifests, workload: Workload, container: Container
         if not manifests.known(source.object):
             missing.setdefault(source.object, source.place)
     ids = tuple(source.object for source in open_ended)
-    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, workload.place)
+    refused = _refused(manifests, _objects_of(container))
+    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, refused, workload.place)
+
+
+def _objects_of(container: Container) -> Iterator[ObjectId]:
+    yield from (source.object for mount in container.mounts for source in mount.volume.sources)
+    yield from (source.object for source in container.env_from)
+    yield from (variable.key_ref.object for variable in container.env if variable.key_ref is not None)
+
+
+def _refused(manifests: Manifests, objects: Iterable[ObjectId]) -> Mapping[tuple[ObjectId, str], DataKey]:
+    known = (data for each in dict.fromkeys(objects) for data in manifests.known(each))
+    return {(data.id, key.name): key for data in known for key in data.keys.values() if key.problem}
 
 
 def _open_ended(manifests: Manifests, container: Container) -> Iterator[VariableSource]:

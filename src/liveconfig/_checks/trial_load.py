@@ -131,10 +131,11 @@ class _Trial:
             self._loader = Loader(cls, volumes_of(cls), self._sources)
             self._load()
         self._unknown = self._unknown_fields()
+        self._refused = self._refused_fields()
 
     def result(self) -> Trial:
         rows = tuple(self._row(name, node) for name, node in self._leaves())
-        findings = [*self._faults, *self._of_problems(), *self._of_volumes(), *self._of_rows(rows)]
+        findings = [*self._faults, *self._of_refused(), *self._of_problems(), *self._of_volumes(), *self._of_rows(rows)]
         known = partial(self._loader.known_values, tuple(self._feeds))
         restart = self._loader.plan.restart_fields
         return Trial(self._surroundings, rows, tuple(findings), self._snapshot, known, restart)
@@ -178,12 +179,23 @@ class _Trial:
                 return frozenset(name for name, _ in self._leaves())
             for name, file in volume.files.items():
                 if file.content is None:
-                    steps = (step for path in self._loader.plan.resolve(name) for step in path)
-                    found |= {step.dotted for step in steps if isinstance(step, Node)}
+                    found |= self._fed_by(name)
         by_variable = {self._sources.variable_for(name): name for name, _ in self._leaves()}
         missing = (name for name, value in self._surroundings.variables.items() if value.text is None)
         found |= {by_variable[name.upper()] for name in missing if name.upper() in by_variable}
         return frozenset(found)
+
+    def _fed_by(self, key: str) -> frozenset[str]:
+        steps = (step for path in self._loader.plan.resolve(key) for step in path)
+        return frozenset(step.dotted for step in steps if isinstance(step, Node))
+
+    def _refused_fields(self) -> frozenset[str]:
+        """The fields that keys feed which an API server refuses."""
+        refused = self._surroundings.refused
+        named = ((name, file) for volume in self._volumes for name, file in volume.files.items())
+        return frozenset(
+            field for name, file in named if (file.object, file.key) in refused for field in self._fed_by(name)
+        )
 
     # Fields
 
@@ -225,12 +237,19 @@ class _Trial:
             return "frozen" if file.frozen else "live"
         if key is not None:
             return "environment"
+        if any(_is_about(each, name) for each in self._refused):
+            return "invalid"
         return "unknown" if self._is_unknown(name) else "default"
 
     def _is_unknown(self, name: str) -> bool:
         return any(_is_about(each, name) for each in self._unknown) and self._feeding(name) is None
 
     # Findings
+
+    def _of_refused(self) -> Iterator[Finding]:
+        for (of, name), key in self._surroundings.refused.items():
+            text = f"{_named(of)}: {key.problem}; the API server refuses the object"
+            yield self._finding("invalid-value", text, field=name, of=of, place=key.place)
 
     def _of_problems(self) -> Iterator[Finding]:
         for problem in self._problems:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from liveconfig._manifests.kustomize import ends_in_hash
 from liveconfig._manifests.parser import Map
-from liveconfig._manifests.payload import SECTIONS, content_of
+from liveconfig._manifests.payload import SECTIONS, content_of, problem_of_key
 
 ANY_NAMESPACE = "*"
 DATA_KINDS = ("ConfigMap", "Secret")
@@ -64,7 +64,7 @@ class DataKey:
         name: The key.
         value: Its content; None where it is unknown, encrypted, wrong, or was not asked for.
         encrypted: The value stands there, but encrypted (SOPS).
-        problem: Why an API server would not take the value; empty where it would.
+        problem: Why an API server refuses the key or its value; empty where it does not.
         ends_in_newline: A Secret's value of one line that ends in a line break.
         place: Where the key stands; None for an object that was read from a cluster.
         binary: It stands in ``binaryData``: the kubelet makes files of it and no variables.
@@ -190,11 +190,17 @@ def _keys(manifest: Map, section: str, file: str, *, encoded: bool, secret: bool
             text(name),
             content if values and not encrypted else None,
             encrypted,
-            "" if encrypted else problem,
+            _refusal(text(name), "" if encrypted else problem),
             secret and not encrypted and _ends_in_newline(content or b""),
             place_of(file, data.line_of(name)),
             binary=section == "binaryData",
         )
+
+
+def _refusal(name: str, problem: str) -> str:
+    if wrong_name := problem_of_key(name):
+        return f"the key {name!r} {wrong_name}"
+    return f"the value of {name!r} {problem}" if problem else ""
 
 
 def _ends_in_newline(content: bytes) -> bool:

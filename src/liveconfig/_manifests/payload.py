@@ -86,6 +86,13 @@ def checked(payload: Payload) -> dict[str, bytes]:
     return {key: _bytes(key, value) for key, value in payload.items()}
 
 
+def problem_of_key(key: str) -> str:
+    """Why an API server refuses a key of a ConfigMap or Secret; empty if it does not (kubernetes, IsConfigMapKey)."""
+    if _NAME.fullmatch(key) and key != "." and not key.startswith(".."):
+        return ""
+    return "is no name of a key: it takes letters, digits, '-', '_' and '.', and does not begin with '..'"
+
+
 def check_key(key: str) -> None:
     """Raise ValueError for a key (or the path of an item) that cannot be on a volume."""
     if not isinstance(key, str):

@@ -189,12 +189,10 @@ class _Collector:
             self._other(manifest, object_id, file)
 
     def _data(self, manifest: Map, object_id: ObjectId, file: str) -> DataObject:
-        for section in ("data", "stringData", "binaryData"):
-            twice = getattr(manifest.get(section), "twice", ())
-            for key, line in twice:
-                self._problems.append(
-                    Problem(file, line, f"the key {key!r} stands twice in `{section}` of {object_id}")
-                )
+        parts = {f"`{name}` of {object_id}": manifest.get(name) for name in ("data", "stringData", "binaryData")}
+        for where, part in {str(object_id): manifest, **parts}.items():
+            for key, line in getattr(part, "twice", ()):
+                self._problems.append(Problem(file, line, f"the key {key!r} stands twice in {where}"))
         return data_object(manifest, object_id, file, values=self._values)
 
     def _other(self, manifest: Map, object_id: ObjectId, file: str) -> None:

@@ -280,7 +280,9 @@ def _pod_specs(manifest: Map) -> Iterator[tuple[Map, str, Any]]:
 
 def _is_pod_spec(spec: Map) -> bool:
     containers = spec.get("containers")
-    return isinstance(containers, Seq) and any(isinstance(each, Map) and "name" in each for each in containers)
+    return isinstance(containers, Seq) and any(
+        isinstance(each, Map) and {"name", "image"} & each.keys() for each in containers
+    )
 
 
 _CONTAINERS: tuple[tuple[str, ContainerType], ...] = (
