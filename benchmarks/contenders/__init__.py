@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "CONTENDERS",
+    "DYNAMIC_CONFIG",
     "FLOOR",
     "FLOOR_DOCUMENT",
     "FLOOR_YAML",
@@ -51,17 +52,14 @@ OURS_DOCUMENT = Contender("liveconfig_document", "liveconfig, one document", sha
 FLOOR_DOCUMENT = Contender("floor_document", "the floor, one JSON document", shape="json", peer=False)
 FLOOR_YAML = Contender("floor_yaml", "the floor, one YAML document", shape="yaml", peer=False)
 OURS_YAML = Contender("liveconfig_yaml", "liveconfig, one YAML document", shape="yaml", peer=False)
+DYNAMIC_CONFIG = Contender(
+    "dynamic_config", "dynamic-config-py, one file", shape="json", packages=("dynamic-config-py",), patience=1.0
+)
 CONTENDERS: tuple[Contender, ...] = (
     FLOOR,
     OURS,
     OURS_DOCUMENT,
-    Contender(
-        "dynamic_config",
-        "dynamic-config-py, one file",
-        shape="json",
-        packages=("dynamic-config-py",),
-        patience=1.0,
-    ),
+    DYNAMIC_CONFIG,
     Contender(
         "dynamic_config_secrets",
         "dynamic-config-py, secrets_dir",

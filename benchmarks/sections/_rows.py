@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from benchmarks._result import Chart, Loss
 from benchmarks._stats import ratio
 from benchmarks._svg import Bar
-from benchmarks.contenders import FLOOR, OURS, OURS_DOCUMENT, Contender
+from benchmarks.contenders import FLOOR, OURS, OURS_DOCUMENT, OURS_YAML, Contender
 
 __all__ = ["behind", "chart", "times_floor"]
 
@@ -21,7 +21,12 @@ def chart(
 ) -> Chart:
     """One bar a contender, the floor's value as a line; `missing` stands where there is no number."""
     bars = [
-        Bar(contender.title, value, "" if value is not None else missing, ours=contender in (OURS, OURS_DOCUMENT))
+        Bar(
+            contender.title,
+            value,
+            "" if value is not None else missing,
+            ours=contender in (OURS, OURS_DOCUMENT, OURS_YAML),
+        )
         for contender, value in values.items()
         if contender is not FLOOR
     ]
@@ -40,7 +45,7 @@ def behind(
     show: Callable[[float], str],
     because: Mapping[str, str] | None = None,
 ) -> list[Loss]:
-    """Each contender, the floor aside, that has a smaller number than ours by more than a twentieth.
+    """Each contender, the floors aside, that has a smaller number than ours by more than a twentieth.
 
     One that reads a key for each setting is held against liveconfig with such keys, the others against liveconfig
     with one document. `because` has explanations by the name of the contender's module.
@@ -48,7 +53,7 @@ def behind(
     losses = []
     for contender, value in values.items():
         ours = values.get(OURS if contender.shape == "keys" else OURS_DOCUMENT) or values.get(OURS)
-        if contender in (FLOOR, OURS, OURS_DOCUMENT) or not value or not ours or value * 1.05 >= ours:
+        if not contender.peer or not value or not ours or value * 1.05 >= ours:
             continue
         why = (because or {}).get(contender.module, "")
         losses.append(Loss(what, contender.title, show(value), show(ours), ratio(ours, value), why))

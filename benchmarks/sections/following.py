@@ -121,9 +121,9 @@ def _promises(times: dict[Contender, tuple[list[float], int]]) -> list[Promise]:
     return [
         Promise(
             "rename to readable in another thread, median",
-            "at most 2.5 times the floor (aim: 2.0)",
+            "at most 2.0 times the floor",
             f"{ratio(median(ours), median(floor))} times ({duration(median(ours))})",
-            middle <= 2.5,
+            middle <= 2.0,
             _WHY,
         ),
         Promise(

@@ -345,6 +345,21 @@ def test_a_source_sees_the_volumes(kubelet_volume, load):
     assert (settings.message, settings.other, len(Looking.seen)) == ("for token", "moved on", 1)
 
 
+def test_a_source_keeps_no_configuration(kubelet_volume, load):
+    """A source that was asked does not hold the first configuration for as long as the process runs."""
+    asked = []
+
+    class Asked(Looking):
+        def __init__(self, settings_cls: type[Settings]) -> None:
+            super().__init__(settings_cls)
+            asked.append(self)
+
+    Asked.seen = []
+    kubelet_volume.write({"other": "token"})
+    assert load(with_sources(Asked), _volumes=kubelet_volume.path).message == "for token"
+    assert [(each.current_state, each.settings_sources_data) for each in asked] == [({}, {})]
+
+
 def test_a_source_before_the_volumes(kubelet_volume, load):
     """K21: a source before the volumes sees what stands before it, and not the volumes."""
     Looking.seen = []

@@ -131,6 +131,7 @@ class _Layer:
         self._plan = plan
         self._decoder = decoder
         self._path = path
+        self._pace = _clock.Pace()
         self.values: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
         self.entries: dict[str, str] = {}
@@ -148,15 +149,18 @@ class _Layer:
             reason = str(error)
         if reason is not None:
             raise DecodeError(f"{self._path}/{name}: {reason}", (name,))
+        self._pace.step()
         if form in TEXT_FORMATS:
             self._texts(_Document(self._plan.resolve_name, name), {key: text.encode() for key, text in data.items()})
         else:
             values = self._fields(self._plan.document, data, name, "")
             self.values = merge(self.values, values) if self.values else values
+        self._pace.step()
 
     def keys_over(self, files: Mapping[str, bytes]) -> None:
         """Add the single keys."""
         self._texts(_Document(self._plan.resolve), files)
+        self._pace.step()
 
     def _texts(self, document: _Document, files: Mapping[str, bytes]) -> None:
         values, plain = self._plain_text(files)

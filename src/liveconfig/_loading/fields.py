@@ -331,7 +331,8 @@ class Level(Mapping[str, Node]):
         canonical, lead, aliased = self._rules.canonical, self._rules.lead(Input("")), self._aliased
         for label in self._fields:
             if label not in aliased:
-                self.labels.setdefault(canonical(lead + label), label)
+                name = canonical(lead + label)
+                self.labels.setdefault(label if name == label else name, label)  # one string for both, where it can be
         for label, inputs in aliased.items():
             for name in dict.fromkeys(canonical(self._rules.lead(each) + each.key) for each in inputs):
                 if self.labels.setdefault(name, label) != label:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from liveconfig._loading.suggestions import did_you_mean
-from liveconfig._loading.types import classes_in, members, nested_fields
+from liveconfig._loading.types import classes_in, is_bare, members, nested_fields
 from liveconfig.exceptions import LiveConfigError
 
 Format = Literal["yaml", "json", "toml", "dotenv", "properties"]
@@ -86,6 +86,8 @@ def _names(given: object) -> str | tuple[str, ...] | None:
 
 def key_of(field: FieldInfo) -> Key | None:
     """The `Key` of a field; of several, the outermost."""
+    if is_bare(field):
+        return None
     found = [each for each in field.metadata if isinstance(each, Key)]
     return found[-1] if found else next(_in_annotation(field.annotation), None)
 
@@ -107,6 +109,8 @@ def keys_within(fields: Fields, prefix: str = "", seen: Seen = frozenset()) -> d
     """The keys of some fields and of the models inside them, by dotted name. A model inside itself is not entered."""
     found: dict[str, Key] = {}
     for label, field in fields.items():
+        if is_bare(field):
+            continue
         key, models = key_of(field), _models(field)
         if key is not None:
             found[prefix + label] = key

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from liveconfig import _clock
 from liveconfig._loading.configuration import documents_of
 from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed
@@ -125,8 +126,11 @@ class Loader(Generic[S]):
         return dict(validated_apart(self.plan.fields, self._data(feeds, ())))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
+        pace = _clock.Pace()
         try:
-            snapshot = build(self.cls, fresh(data))
+            copied = fresh(data)
+            pace.step()
+            snapshot = build(self.cls, copied)
         except ValidationError as error:
             return Invalid(
                 find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
@@ -135,8 +139,10 @@ class Loader(Generic[S]):
             if came_by_signal(error):
                 raise  # no validator's
             return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
+        pace.step()
         if before is not None:
             keep_defaults(snapshot, before)
+            pace.step()
         return snapshot
 
     def _of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two values, nested dictionaries entry by entry; ``high`` wins."""
+    if not low:
+        return dict(high)
     merged = dict(low)
     for name, value in high.items():
         below = merged.get(name)

@@ -145,10 +145,9 @@ class Sources:
     def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
         """Read sources, each with the values of those before it, as pydantic-settings does."""
         for source in sources:
-            if isinstance(source, PydanticBaseSettingsSource):
-                source._set_current_state(state.data)  # noqa: SLF001
-                source._set_settings_sources_data(state.by_source)  # noqa: SLF001
+            _show(source, state)
             given = self._layer(source)
+            _show(source, _State())  # or it would hold the first configuration as long as it is there itself
             state.by_source[given.name] = dict(given.values)
             layer = replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
             state.data = merge(layer.values, state.data)
@@ -246,6 +245,13 @@ class Sources:
         defaults = self.plan.roots.aligned(self._defaults())
         merged = merge(defaults, data)
         return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
+
+
+def _show(source: SourceCallable, state: _State) -> None:
+    """Let a source see what those before it gave."""
+    if isinstance(source, PydanticBaseSettingsSource):
+        source._set_current_state(state.data)  # noqa: SLF001
+        source._set_settings_sources_data(state.by_source)  # noqa: SLF001
 
 
 def _kind_of(source: EnvSettingsSource) -> OriginKind:

@@ -100,8 +100,15 @@ def is_text(annotation: Any) -> bool:
     return isinstance(annotation, type) and annotation in _PLAIN
 
 
+def is_bare(field: FieldInfo) -> bool:
+    """Whether a field has one of these types and nothing else, as most fields have: no `Key`, no model inside."""
+    return not field.metadata and is_text(field.annotation)
+
+
 def kind_of(annotation: Any) -> Kind:
     """Return how a key for a field of this type is read. pydantic-settings decodes all types that are not simple."""
+    if is_text(annotation):
+        return Kind.TEXT
     allowed = list(_with_roots(annotation))
     if allowed and all(_is(member, _BYTES) for member in allowed):
         return Kind.BYTES

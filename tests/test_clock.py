@@ -1,0 +1,20 @@
+"""The clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from liveconfig import _clock
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.4, 0), (0.6, 1)])
+def test_pace(monkeypatch, seconds, expected):
+    """Long work gives way after a step; short work does not."""
+    now, ways = [100.0], []
+    monkeypatch.setattr(_clock, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_clock, "give_way", lambda: ways.append(now[0]))
+    pace = _clock.Pace()
+    now[0] += seconds / 1000
+    pace.step()
+    pace.step()
+    assert len(ways) == expected
