@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import weakref
+from concurrent.futures import Future
 
 import pytest
 
@@ -674,8 +675,9 @@ class TestCoroutines:
 
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
         """What ends on a loop that the subscriber has left since says nothing of its present call."""
-        subscriber.task = object()
-        Calls("App", Timers(), print, print).coroutines._ended(Job(subscriber, None), object())
+        subscriber.task, other = object(), Future()
+        other.set_result(None)
+        Calls("App", Timers(), print, print).coroutines._ended(Job(subscriber, None), other)
         assert subscriber.error is None
         assert subscriber.task is not None
 

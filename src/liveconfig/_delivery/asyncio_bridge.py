@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
 from liveconfig._delivery.subscribers import SLOW, described
-from liveconfig._watching import start_thread
+from liveconfig._watching import call_user_code, start_thread
 from liveconfig.exceptions import LiveConfigError
 
 E = TypeVar("E")
@@ -115,7 +115,7 @@ async def in_thread(function: Callable[[], R]) -> R:
     def run() -> None:
         value, failure = None, None
         try:
-            value = function()
+            value = call_user_code(function)
         except BaseException as error:  # noqa: BLE001 - it is raised in the coroutine
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits there

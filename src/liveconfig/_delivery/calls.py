@@ -7,11 +7,12 @@ import contextvars
 import inspect
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from liveconfig._delivery.coroutines import CoroutineCalls
 from liveconfig._delivery.subscribers import FIRST_RETRY, HUNG, Subscriber, described
 from liveconfig._delivery.threads import Job
-from liveconfig._watching import Timer, Timers
+from liveconfig._watching import Timer, Timers, call_user_code
 
 _log = logging.getLogger("liveconfig")
 
@@ -50,7 +51,7 @@ class Calls:
         subscriber = job.subscriber
         again = subscriber.owed and not subscriber.waits
         try:
-            event = job.event = subscriber.subject.take(job.target, again=again)
+            event = job.event = call_user_code(partial(subscriber.subject.take, again=again), job.target)
         except BaseException as error:  # noqa: BLE001 - a selector of the user
             subscriber.skipped(job.target)
             if again:  # an event is still due
@@ -72,7 +73,7 @@ class Calls:
     def _call(self, job: Job) -> None:
         subscriber = job.subscriber
         try:
-            result = contextvars.Context().run(subscriber.callback, job.event)
+            result = call_user_code(contextvars.Context().run, subscriber.callback, job.event)
         except BaseException as error:  # noqa: BLE001 - a callback of the user; sys.exit() must not end the thread
             self.failed(job, error)
             return

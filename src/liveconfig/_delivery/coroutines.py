@@ -7,12 +7,13 @@ import contextlib
 import contextvars
 import inspect
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from liveconfig._delivery.subscribers import FIRST_RETRY, HUNG, SLOW, Subscriber
 from liveconfig._delivery.threads import Job
-from liveconfig._watching import Timers
+from liveconfig._watching import Timers, fork_count
 
 _log = logging.getLogger("liveconfig")
 
@@ -154,6 +155,7 @@ class CoroutineCalls:
         subscriber = job.subscriber
         if subscriber.current_job is not job:
             return  # it was parked meanwhile, or has moved to another loop
+        subscriber.thread = threading.get_ident()
         if subscriber.cancelled:
             self._discard(job)
             self._end(subscriber)
@@ -171,8 +173,10 @@ class CoroutineCalls:
 
     def _ended(self, job: Job, task: asyncio.Task[Any]) -> None:
         subscriber = job.subscriber
-        if subscriber.task is not task:
-            return  # it has moved to another loop
+        if subscriber.task is not task:  # it has moved to another loop, or this is a forked child
+            if not task.cancelled():
+                task.exception()  # asyncio logs an exception that nobody retrieves
+            return
         if task.cancelled():  # by user code, or because its loop is being closed: the second call finds out
             self._timers.cancel(subscriber.watch)
             self._outcomes.retry(job, asyncio.CancelledError())
@@ -210,10 +214,13 @@ def _task(callback: Callable[[Any], Any], job: Job) -> asyncio.Task[Any]:
 
 async def _outcome(coroutine: Awaitable[Any]) -> BaseException | None:
     """Return the exception as a result: asyncio logs the message of a task that raises."""
+    forks = fork_count()
     try:
         await coroutine
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # noqa: BLE001 - a user's callback; sys.exit() must not end the loop
+    except BaseException as error:  # a callback of the user; sys.exit() must not end the loop
+        if isinstance(error, SystemExit) and fork_count() != forks:
+            raise  # it ends a process that was forked inside
         return error
     return None

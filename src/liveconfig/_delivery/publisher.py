@@ -85,18 +85,18 @@ class Publisher:
 
     def renew(self) -> None:
         """In a forked child: create the lock again, and reset the subscribers."""
-        forking = self._threads.forking()
+        subscribers = (*self.subscribers, *self._receivers)
+        forking = [each for each in subscribers if each is self._threads.forking() or each.is_running_here()]
         self._timers.forget()
         self._loops.forget()
         self._set_up()
         self._log_queue.forget()
         for waker in self._wakers:
             waker.renew()
-        for subscriber in (self._logging, *self.subscribers, *self._receivers):
+        for subscriber in (self._logging, *subscribers):
             subscriber.renew()
-        if forking is not None and forking.event is not None:
-            # This subscriber forked and is inside its call in the child too: a second call would fork again.
-            forking.subscriber.succeeded(forking.target, forking.event)
+        for subscriber in forking:  # it is inside its call in the child too, and a second call would fork again
+            subscriber.cancelled = True
 
     def resume(self) -> None:
         """In a forked child, or after a restart: deliver what is due."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,6 +64,7 @@ class Subscriber:
         on_loop: Whether that call runs on its loop.
         current_job: The job that runs on its loop.
         started: When its present call began (monotonic).
+        thread: The thread of the loop on which its coroutine runs.
     """
 
     def __init__(self, subject: Subject, callback: Callable[[Any], Any], *, initial: bool, retry: bool) -> None:
@@ -99,6 +101,12 @@ class Subscriber:
         self.task: asyncio.Task[Any] | None = None
         self.watch: Timer | None = None
         self.started: float | None = None
+        self.thread: int | None = None
+
+    def is_running_here(self) -> bool:
+        """Whether this is called inside its coroutine."""
+        running = self.task is None or getattr(self.task.get_coro(), "cr_running", False)
+        return self.thread == threading.get_ident() and running
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Move it to another loop; a call on the old one is abandoned."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
 from liveconfig._delivery.subscribers import SLOW, Subscriber
-from liveconfig._watching import Timer, Timers, start_thread
+from liveconfig._watching import Timer, Timers, call_user_code, start_thread
 
 
 class Job:
@@ -144,10 +144,10 @@ class DeliveryThreads:
         with self._lock:
             return self._of_this_thread()
 
-    def forking(self) -> Job | None:
-        """In a forked child: return the job that forked. Without the lock, which may be held for ever."""
+    def forking(self) -> Subscriber | None:
+        """In a forked child: return the subscriber that forked. Without the lock, which may be held for ever."""
         delivery = self._of_this_thread()
-        return None if delivery is None else delivery.job
+        return None if delivery is None or delivery.job is None else delivery.job.subscriber
 
     def _of_this_thread(self) -> DeliveryThread | None:
         current = threading.current_thread()
@@ -184,7 +184,7 @@ class DeliveryThreads:
                 if job.subscriber.started is None:
                     job.subscriber.started = _clock.monotonic()
                 try:  # noqa: SIM105
-                    self._source.serve(job)
+                    call_user_code(self._source.serve, job)
                 except BaseException:  # noqa: BLE001, S110 - of a log filter; `suppress` costs as much as a call
                     pass
 

@@ -45,6 +45,11 @@ class Composition:
         """Return what identifies the content of each part, whatever the name of its generation."""
         return {index: self._content(index) for index in sorted(parts)}
 
+    def has_content_of(self, other: Composition) -> bool:
+        """Whether each part has the same content, whatever its generation is called."""
+        everything = range(len(self.feeds) + 1)
+        return self.contents(everything) == other.contents(everything)
+
     def _content(self, index: int) -> object:
         if index == len(self.feeds):
             return _Identity(self.overrides)

@@ -70,7 +70,9 @@ class Engine(Generic[S]):
         self._busy_too_long = False
         self.paused = True  # until the volumes are watched
         self._unlooked = False  # candidates were dropped by `pause`: what is on disk is neither applied nor rejected
-        self.renew()
+        self._inherited: Composition | None = None
+        self._forks = 0
+        self._set_up()
         began = _clock.monotonic()
         self.in_use = AppliedState(self.reader.first_load(), began)
         self._newest = Composition.of(self.applied)
@@ -87,17 +89,27 @@ class Engine(Generic[S]):
         """The version of the configuration in use."""
         return self.in_use.version
 
-    def renew(self) -> None:
-        """Create the locks: at the start, and in a forked child."""
-        self.reader.renew()
+    def _set_up(self) -> None:
         self._transactions = SingleFlight(self._look_again)
         self._delay: float | None = None
+        self._planned: tuple[Loaded[S], tuple[Verifier, ...]] | None = None
+
+    def renew(self) -> None:
+        """Create the locks again, in a forked child.
+
+        A child that is forked inside a validator or a verifier does not decide on that content again, because that
+        would fork again. A child that is forked so inside such a child applies nothing more.
+        """
+        if self._transactions.is_inside() or self.verification.is_inside():
+            self._forks += 1
+            self._inherited = self._newest
+        self.reader.renew()
         self._again.forget()
         self._retry.forget()
         self._out_of_time.forget()
         self._unlooked = self._unlooked or bool(self.verification.candidates)
         self.verification.forget()
-        self._planned: tuple[Loaded[S], tuple[Verifier, ...]] | None = None
+        self._set_up()
 
     def resume(self) -> None:
         """In a forked child: publish a version that a thread of the parent had applied but not published."""
@@ -289,9 +301,12 @@ class Engine(Generic[S]):
         began = _clock.monotonic()
         result = self.reader.look(self.applied.feeds)
         self._unread = result.rejections
-        self._busy_too_long, self._unlooked = result.busy_too_long, False
+        self._busy_too_long = result.busy_too_long
         self._busy = self._with_what_waits_for(result.waiting)
         newest = Composition(result.feeds, self._overrides).taking(self._busy, Composition.of(self.applied))
+        self._unlooked = self._forks_again(newest)
+        if self._unlooked:
+            return result.delay
         if not self._is_planned(newest) or (again and not result.waiting):
             self._planned = None  # first, because a signal handler may raise in between
             self._newest = newest
@@ -300,7 +315,14 @@ class Engine(Generic[S]):
                 self.verification.begin_rounds()
         self.verification.begin_rounds(due=began)
         self._proceed(began)
+        self._inherited = None
         return result.delay
+
+    def _forks_again(self, newest: Composition) -> bool:
+        """Return whether to decide on a composition would fork again; see `renew`."""
+        if not newest.changed_from(Composition.of(self.applied)):
+            return False
+        return self._forks > 1 or (self._inherited is not None and newest.has_content_of(self._inherited))
 
     def _with_what_waits_for(self, busy: Iterable[int]) -> frozenset[int]:
         """Return the volumes that are being written, and the parts that wait together with them.

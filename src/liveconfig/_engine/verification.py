@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -100,6 +101,10 @@ class Verification(Generic[S]):
     def attempts(self) -> Iterator[Attempt]:
         """Return the running attempts."""
         return (candidate.attempt for candidate in self.candidates if candidate.attempt is not None)
+
+    def is_inside(self) -> bool:
+        """Whether this is called inside a verifier."""
+        return any(attempt.thread is threading.current_thread() for attempt in self.attempts())
 
     def undecided(self) -> dict[int, object]:
         """Return the content that the verifiers have not decided on yet, by the index of the part."""

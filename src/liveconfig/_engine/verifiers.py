@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
 from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
-from liveconfig._watching import Scheduler, Timer, is_ending, start_thread
+from liveconfig._watching import Scheduler, Timer, call_user_code, is_ending, start_thread
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
@@ -190,7 +190,7 @@ class Attempt:
             return blocked
         settings = type(self._candidate).__name__
         try:
-            refused = contextvars.Context().run(_call, verifier.check, self._candidate) is False
+            refused = call_user_code(contextvars.Context().run, _call, verifier.check, self._candidate) is False
         except Refusal as refusal:
             return str(refusal)
         except BaseException as error:  # noqa: BLE001 - a user's code

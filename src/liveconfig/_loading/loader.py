@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -126,6 +127,7 @@ class Loader(Generic[S]):
         return dict(validated_apart(self.plan.fields, self._data(feeds, ())))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
+        process = os.getpid()
         pace = _clock.Pace()
         try:
             copied = fresh(data)
@@ -136,8 +138,8 @@ class Loader(Generic[S]):
                 find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
             )
         except BaseException as error:
-            if came_by_signal(error):
-                raise  # no validator's
+            if came_by_signal(error) or (isinstance(error, SystemExit) and os.getpid() != process):
+                raise  # no validator's; or it ends a process that was forked inside one
             return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
         pace.step()
         if before is not None:

@@ -1,13 +1,13 @@
 """The process's watcher: file-system events, the scheduler thread, re-checks, and what a forked child makes anew.
 
 - `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
-- `fork`: Objects that a forked child must renew, in a weak registry; and what holds when the interpreter ends.
+- `fork`: What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
 - `observer`: inotify, through watchdog: the only module that uses watchdog.
 - `scheduler`: The scheduler thread of the process: runs posted calls and timers, and lets no call hold up another.
 - `watcher`: The process's watcher: it wakes registered objects on a change, and at each re-check.
 """
 
-from liveconfig._watching.fork import is_ending, renew_at_end, renew_in_child, start_thread
+from liveconfig._watching.fork import call_user_code, fork_count, is_ending, renew_at_end, renew_in_child, start_thread
 from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
 from liveconfig._watching.watcher import POLLING, Fingerprints, Mode, Registration, process_watcher
 
@@ -20,6 +20,8 @@ __all__ = [
     "Scheduler",
     "Timer",
     "Timers",
+    "call_user_code",
+    "fork_count",
     "is_ending",
     "process_watcher",
     "renew_at_end",

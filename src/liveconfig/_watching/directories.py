@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from liveconfig import _clock
 from liveconfig._volumes import Fingerprint, TreeError, folders, links_on, take_fingerprint
+from liveconfig._watching.fork import start_thread
 
 if TYPE_CHECKING:
     from liveconfig._watching import observer
@@ -54,7 +55,7 @@ class _Watch:
     def start(self, reader: observer.Reader) -> None:
         """Begin to report."""
         self.emitter = observer.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
-        self.emitter.start()
+        start_thread(self.emitter)
         self._beside = observer.Beside(reader, lambda what: self._heard("", what))
         for link in links_on(self._path):
             self._beside.add_link(link)
@@ -215,7 +216,7 @@ class ObservedDirectories:
         try:
             if self._reader is None:
                 self._reader = observer.Reader(self._lost)
-                self._reader.start()
+                start_thread(self._reader)
             watch.start(self._reader)
         except (OSError, RuntimeError) as error:  # out of instances, watches or threads, or the directory went away
             watch.release()

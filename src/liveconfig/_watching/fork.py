@@ -1,8 +1,11 @@
-"""Objects that a forked child must renew, in a weak registry; and what holds when the interpreter ends.
+"""What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
 
 A child has one thread, and whatever locks the parent's other threads held at that moment are held for ever. So each
 object that owns locks or threads names itself here. In the child, before any other code runs there, all are renewed
 first, and only then resumed: what resumes may use what was renewed.
+
+The thread that forked is the only one in the child, and its end is the end of the process. Threads of liveconfig that
+run in the child must not keep it alive: it ends when all other threads have ended.
 
 An interpreter that is finalizing is like such a child: all other threads stand still for ever, with their locks. So the
 objects are renewed then too, by the first call of a finalizer or a generator that comes so late.
@@ -10,16 +13,20 @@ objects are renewed then too, by the first call of a finalizer or a generator th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import threading
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from liveconfig._traceback import redacted_traceback
 
 _log = logging.getLogger("liveconfig")
+
+T = TypeVar("T")
 
 
 class Forked(Protocol):
@@ -38,6 +45,9 @@ class _Registry:
         self._others: dict[int, weakref.ref[Forked]] = {}
         self._hooked = False
         self._ended = False
+        self._guard: threading.Thread | None = None
+        self.forks = 0
+        self.threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     def add(self, member: Forked, first: bool) -> None:
         members = self._first if first else self._others
@@ -61,6 +71,8 @@ class _Registry:
             self._renew()
 
     def _in_child(self) -> None:
+        self.forks += 1
+        self._guard = None
         for member in self._renew():
             try:
                 member.resume()
@@ -70,6 +82,15 @@ class _Registry:
                     type(member).__name__,
                     redacted_traceback(error),
                 )
+
+    def guard(self) -> None:
+        """Have the process end with the thread that was forked, if that was not the main thread of the parent."""
+        main = threading.main_thread()
+        # The end of a `_MainThread` is the end of the process in any case, and a `_DummyThread` cannot be waited for.
+        if self._guard is None and type(main).__name__ not in ("_MainThread", "_DummyThread"):
+            self._guard = threading.Thread(target=_end_with, args=(main,), name="liveconfig-end", daemon=True)
+            self.threads.add(self._guard)
+            self._guard.start()
 
 
 _registry = _Registry()
@@ -110,4 +131,72 @@ def start_thread(thread: threading.Thread) -> None:
     """
     if sys.is_finalizing():  # it would never run, and `start` would wait for it for ever
         raise RuntimeError("the interpreter is ending")
+    _registry.threads.add(thread)
     thread.start()
+    _registry.guard()
+
+
+def fork_count() -> int:
+    """How many forks lie between the process that loaded liveconfig and this one."""
+    return _registry.forks
+
+
+def call_user_code(function: Callable[..., T], *arguments: Any) -> T:
+    """Call user code on a thread of liveconfig. A process that is forked inside ends where the call ends.
+
+    Nothing of liveconfig goes on in the child after the call: what it would do there, it does in the parent. The child
+    has the exit code of its `SystemExit`, 1 after another exception, else 0.
+    """
+    forks, failure = _registry.forks, None
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        if _registry.forks != forks:
+            _end_process(failure)
+
+
+def _end_process(failure: BaseException | None) -> NoReturn:
+    code = 1
+    try:
+        code = _exit_code(failure)
+        _wait_for_others()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(failure: BaseException | None) -> int:
+    if failure is None:
+        return 0
+    if not isinstance(failure, SystemExit):
+        with contextlib.suppress(Exception):  # of a handler of the log
+            _log.error(
+                "liveconfig ends a process that was forked in user code: that raised %s", redacted_traceback(failure)
+            )
+        return 1
+    if isinstance(failure.code, int):
+        return failure.code & 0xFF
+    if failure.code is not None and sys.stderr is not None:
+        sys.stderr.write(f"{failure.code}\n")  # as Python does
+    return 0 if failure.code is None else 1
+
+
+def _end_with(main: threading.Thread) -> None:
+    main.join()
+    _end_process(None)
+
+
+def _wait_for_others() -> None:
+    """Wait until all threads have ended but this one and those of liveconfig."""
+
+    def others() -> list[threading.Thread]:
+        own = (threading.current_thread(), *_registry.threads)
+        return [thread for thread in threading.enumerate() if thread not in own]
+
+    while found := others():
+        found[0].join()

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig._traceback import redacted_traceback
-from liveconfig._watching.fork import start_thread
+from liveconfig._watching.fork import call_user_code, start_thread
 
 PATIENCE = 0.25
 """Seconds after which a call keeps its thread to itself."""
@@ -342,7 +342,7 @@ class Scheduler:
     def _perform(self, me: _Member, job: Job) -> None:
         try:
             self._begin(me, job)
-            job.call()
+            call_user_code(job.call)
         except BaseException as error:  # noqa: BLE001 - the thread must live; what is logged is redacted
             with contextlib.suppress(BaseException):  # of a log handler
                 _log.error("liveconfig: internal error; please report it: %s", redacted_traceback(error))
