@@ -13,6 +13,7 @@ from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection
 from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Fault, Invalid, Loaded, Loader, Origins, Removals
+from liveconfig._watching import call_user_code
 from liveconfig.events import Stage
 
 S = TypeVar("S", bound=BaseSettings)
@@ -68,7 +69,7 @@ class Trials(Generic[S]):
         applied = self.applied
         if tried.has_bytes_of(applied):
             return Loaded(applied.snapshot, tried.feeds, applied.overrides, applied.restart_pending)
-        return self._loader.load(tried.feeds, applied.snapshot, tried.overrides)
+        return call_user_code(self._loader.load, tried.feeds, applied.snapshot, tried.overrides)
 
     def problems(self, tried: Composition) -> tuple[Finding, ...]:
         """Return the reasons why a composition is not valid; none if it is valid."""

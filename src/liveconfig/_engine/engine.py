@@ -7,6 +7,7 @@ version for the delivery.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import weakref
@@ -280,7 +281,8 @@ class Engine(Generic[S]):
         self.in_use.complete()
         while self._unpublished:
             self.publish(self._unpublished[0])
-            self._unpublished.popleft()
+            with contextlib.suppress(IndexError):  # a child that was forked in a validator has published it meanwhile
+                self._unpublished.popleft()
         self.publish(self.version)
         self.rejections.publish_rejected(self.post)
         self.rejections.publish_recovered(self._recover)

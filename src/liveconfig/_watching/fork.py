@@ -142,7 +142,7 @@ def fork_count() -> int:
 
 
 def call_user_code(function: Callable[..., T], *arguments: Any) -> T:
-    """Call user code on a thread of liveconfig. A process that is forked inside ends where the call ends.
+    """Call user code. A process that is forked inside, on a thread of liveconfig, ends where the call ends.
 
     Nothing of liveconfig goes on in the child after the call: what it would do there, it does in the parent. The child
     has the exit code of its `SystemExit`, 1 after another exception, else 0.
@@ -154,7 +154,7 @@ def call_user_code(function: Callable[..., T], *arguments: Any) -> T:
         failure = error
         raise
     finally:
-        if _registry.forks != forks:
+        if _registry.forks != forks and threading.current_thread() in _registry.threads:
             _end_process(failure)
 
 
