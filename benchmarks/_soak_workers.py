@@ -48,11 +48,11 @@ class ForkingSubscriber:
     """A subscriber that forks inside its call; the child ends there. It never forks in a child.
 
     Args:
-        object: Called with what must not be.
+        complain: Called with what must not be.
     """
 
-    def __init__(self, object: Callable[[str], None]) -> None:
-        self._object = object
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        self._complain = complain
         self._home = os.getpid()
         self.forks = 0
 
@@ -66,4 +66,4 @@ class ForkingSubscriber:
             raise SystemExit(7)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code != 7:
-            self._object(f"a child that a subscriber forked ended with {code}")
+            self._complain(f"a child that a subscriber forked ended with {code}")
