@@ -213,6 +213,14 @@ async def test_a_patience_that_is_no_time(name: str, patience: Any, settings: Ap
         PATIENT[name](settings, "db.user", "db.password", patience=patience)
 
 
+@pytest.mark.parametrize("module", [live_aiohttp, live_grpc, live_httpx, live_requests])
+@pytest.mark.parametrize("header", ["", "X Api Key", "X-Key:", "X-Key\r\nHost"])
+def test_a_header_that_cannot_be(module: Any, header: str, settings: AppSettings) -> None:
+    """The name of a header that no request can have is an error of each `TokenAuth` at once."""
+    with pytest.raises(LiveConfigError, match="`header` must be the name of a header"):
+        module.TokenAuth(settings, "db.password", header=header)
+
+
 def no_subscribers(settings: Settings) -> bool:
     gc.collect()
     return settings.live.status().subscribers == ()

@@ -317,11 +317,12 @@ def test_a_login_that_is_wrong(rotation: Any, kind: str) -> None:
 
 
 @EACH_KIND
-def test_an_empty_password(rotation: Any, kind: str) -> None:
-    """A password that is empty is a refused one: connections are made with the login before."""
+@pytest.mark.parametrize("password", ["", "CANARY\0", "CANARY " * 100, "CANARY='\"\\%@:/?#[]"], ids=repr)
+def test_a_password_that_is_odd(rotation: Any, kind: str, password: str) -> None:
+    """A password that is empty, long, or has a NUL or quotes is a refused one: the login before is used."""
 
     async def body(connect: Connect) -> None:
-        rotation.volume.write({"db.user": rotation.server.user, "db.password": ""})
+        rotation.volume.write({"db.user": rotation.server.user, "db.password": password})
         assert rotation.settings.live.reload()
         await connect()
 

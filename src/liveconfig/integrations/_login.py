@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -131,10 +131,10 @@ class Logins:
             with accepted_despite_limits():
                 probe(newest)
         except Exception as error:  # noqa: BLE001 - the caller has a connection that works
-            if self._login_refused(error):
-                self._warn(newest)
+            if self.refuses(error):
+                self.warn(newest)
         else:
-            self.record(newest, None)
+            self.accepted(newest)
 
     def superseded(self, login: Login) -> bool:
         """Whether the server has accepted a newer login since."""
@@ -172,6 +172,7 @@ class Logins:
             if isinstance(step, Login):
                 with attempts.of(step):
                     return attempt(step)
+                attempts.stop_at_failure()
             elif perform is None:
                 step.plain(self.live)
             else:
@@ -185,6 +186,7 @@ class Logins:
             if isinstance(step, Login):
                 with attempts.of(step):
                     return await attempt(step)
+                attempts.stop_at_failure()
             else:
                 await step.awaitable(self.live)
         assert attempts.refusal is not None
@@ -215,28 +217,31 @@ class Logins:
     def _newer_than(self, login: Login) -> Callable[[Any], bool]:
         return lambda snapshot: self.read(snapshot) != login
 
-    def record(self, login: Login, error: Exception | None) -> bool:
-        """Record the server's answer to a login; whether the next step should be tried."""
-        if error is not None:
-            return self._login_refused(error)
-        if login == (newest := self._history[0]):
+    def accepted(self, login: Login, refused: Collection[Login] = ()) -> None:
+        """Record that the server accepts a login.
+
+        Args:
+            login: It.
+            refused: Those that it has refused just before.
+        """
+        if login == (newest := self.newest()):
             self._accepted, self._history = login, (login,)  # a replaced login is not kept in memory
-        else:
-            self._warn(newest)
-        return False
+        elif newest in refused:
+            self.warn(newest)
 
     def without_secrets(self, error: Exception) -> Exception:
-        """The refusal without the password."""
-        if isinstance(error, UnicodeEncodeError):  # its message shows a letter of the password, its attributes the rest
+        """The error without the password."""
+        if _cannot_be_sent(error):  # its message shows a letter of the password, its attributes the rest
             what = f"{self._settings_name}: the driver cannot send the login ({self._fields})"
-            return LiveConfigError(f"{what}: it contains a letter that the driver cannot encode")
+            return LiveConfigError(f"{what}: it contains a character that the driver cannot encode")
         return without_secrets(error)
 
-    def _login_refused(self, error: Exception) -> bool:
+    def refuses(self, error: Exception) -> bool:
         """Whether the login is at fault: the server refuses it, or the driver cannot send it."""
-        return isinstance(error, UnicodeEncodeError) or self._refused(error)
+        return _cannot_be_sent(error) or self._refused(error)
 
-    def _warn(self, newest: Login) -> None:
+    def warn(self, newest: Login) -> None:
+        """Say once that the server refuses the newest login, while one that is older works."""
         if self._warned_about != newest:
             self._warned_about = newest
             log.warning(
@@ -258,17 +263,32 @@ class _Attempts:
 
     def __init__(self, logins: Logins) -> None:
         self.refusal: Exception | None = None
+        self._failure: Exception | None = None
+        self._refused: set[Login] = set()
         self._logins = logins
 
     @contextmanager
     def of(self, login: Login) -> Iterator[None]:
-        """Keep the client's error, and do not raise it, if it is a refusal of this login."""
+        """Keep the client's error, and do not raise it: its frames hold the password."""
         try:
             yield
-        except Exception as error:
-            if not self._logins.record(login, error):
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised later
+            clean = self._logins.without_secrets(error)
+            if not self._logins.refuses(error):
+                self._failure = clean
+                return
+            self._refused.add(login)
             if self.refusal is None or login == self._logins.newest():
-                self.refusal = self._logins.without_secrets(error)
+                self.refusal = clean
         else:
-            self._logins.record(login, None)
+            self._logins.accepted(login, self._refused)
+
+    def stop_at_failure(self) -> None:
+        """Raise the client's error if it is no refusal, because another login would not help."""
+        if self._failure is not None:
+            raise self._failure
+
+
+def _cannot_be_sent(error: Exception) -> bool:
+    """Whether the driver cannot put the login into its protocol: it cannot encode a letter, or it allows no NUL."""
+    return isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "null char" in str(error))

@@ -12,6 +12,7 @@ from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations._fields import secret_reader
 
 HEADER_VALUE = re.compile(r"([!-~]+([ \t]+[!-~]+)*)?")  # RFC 9110 5.5, of which the clients send ASCII
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
 STANDARD_PORTS = {"http": 80, "https": 443}
 
 
@@ -23,10 +24,12 @@ class Token:
         header: The name of the header.
 
     Raises:
-        LiveConfigError: There is no such field; the message names the nearest.
+        LiveConfigError: There is no such field (the message names the nearest), or no header can have that name.
     """
 
     def __init__(self, settings: Settings, field: str, header: str, scheme: str) -> None:
+        if not HEADER_NAME.fullmatch(header):
+            raise LiveConfigError(f"`header` must be the name of a header, such as X-Api-Key, not {header!r}")
         self.live: Any = settings.live
         self.header = header
         self._where = f"{type(settings).__name__}: `{field}`"

@@ -235,6 +235,8 @@ class _LiveAmqp:
 
 def _given(login: Login, user: str | None, password: str | None) -> tuple[str | None, str | None]:
     given = login.arguments()
+    if any("\0" in value for value in given.values()):
+        raise ValueError("AMQP separates the user from the password by a null character")  # the broker would hang up
     return given.get("user", user), given.get("password", password)
 
 

@@ -58,9 +58,11 @@ class KeyRing:
         keep_for: float = 86400,
         sign_after: float = 120,
     ) -> None:
+        if not isinstance(keep, int):
+            raise LiveConfigError(f"KeyRing: `keep` must be a whole number, not {keep!r}")
         for name, number in {"keep": keep, "keep_for": keep_for, "sign_after": sign_after}.items():
-            if not number >= 0:
-                raise LiveConfigError(f"KeyRing: `{name}` must be 0 or more, not {number}")
+            if not isinstance(number, int | float) or not number >= 0:
+                raise LiveConfigError(f"KeyRing: `{name}` must be 0 or more, not {number!r}")
         self._live = settings.live
         self._field = key
         self._rules = _Rules(keep, keep_for, sign_after)

@@ -424,10 +424,13 @@ def test_a_snapshot_is_refused(make_pod: Callable[..., Pod]) -> None:
         KeyRing(make_pod("A").settings.live.latest(), "session_key")
 
 
-@pytest.mark.parametrize("options", [{"keep": -1}, {"keep_for": -0.5}, {"sign_after": float("nan")}], ids=str)
-def test_numbers_below_zero_are_refused(make_pod: Callable[..., Pod], options: dict[str, Any]) -> None:
-    """A negative number, or one that is none, is an error that names the argument."""
-    with pytest.raises(LiveConfigError, match=f"`{next(iter(options))}` must be 0 or more"):
+BAD_NUMBERS = [{"keep": -1}, {"keep": 1.5}, {"keep": "3"}, {"keep_for": -0.5}, {"keep_for": "60"}]
+
+
+@pytest.mark.parametrize("options", [*BAD_NUMBERS, {"sign_after": float("nan")}], ids=str)
+def test_what_is_no_number_is_refused(make_pod: Callable[..., Pod], options: dict[str, Any]) -> None:
+    """A negative number, or what is no number, is an error that names the argument."""
+    with pytest.raises(LiveConfigError, match=f"`{next(iter(options))}` must be"):
         make_pod("A", **options)
 
 

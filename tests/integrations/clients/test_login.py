@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Login, Logins
 from liveconfig.integrations._pool_renewal import Renewal
+from liveconfig.testing import KubeletVolume
 
 
 @pytest.fixture
@@ -81,3 +84,53 @@ def test_a_pool_that_is_deleted_while_its_renewal_subscribes(settings: Any, logi
     before = settings.live.status().subscribers
     renewal._subscribe()
     assert settings.live.status().subscribers == before
+
+
+def test_a_change_during_an_attempt_is_no_refusal(
+    logins: Logins, volume: KubeletVolume, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the volume changes while a connection logs in, the log does not say that the server refuses the new login."""
+
+    def attempt(login: Login) -> None:
+        volume.write({"db.user": "app", "db.password": "two"})
+        logins.live.reload()
+
+    logins.connect(attempt)
+    assert logins.newest().arguments()["password"] == "two"
+    logins.outdated(Login(None, None), lambda _: volume.write({"db.password": "three"}) or logins.live.reload())
+    assert "refuses" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError("embedded null character"), "a\udc80".encode])
+def test_a_login_that_the_driver_cannot_send(
+    logins: Logins, volume: KubeletVolume, error: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A password that the driver cannot send counts as refused: the connection is made with the login before."""
+    volume.write({"db.user": "app", "db.password": "two"})
+    logins.live.reload()
+
+    def attempt(login: Login) -> str:
+        if login.arguments()["password"] == "two":
+            if callable(error):
+                error()
+            raise error
+        return login.arguments()["password"]
+
+    assert logins.connect(attempt) == "one"
+    assert "the server refuses the newest login" in caplog.text
+
+
+def test_any_error_of_the_client_is_without_the_password(logins: Logins, canary: str) -> None:
+    """An error that does not refuse the login (the server is down) is raised at once, without the password."""
+
+    class DownError(Exception):
+        pgconn = SimpleNamespace(password=canary.encode(), info=[canary])
+
+    def attempt(login: Login) -> None:
+        password = canary
+        raise DownError(f"no route with {len(password)} letters")
+
+    with pytest.raises(DownError, match="no route") as caught:
+        logins.connect(attempt)
+    assert "attempt" not in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert vars(caught.value.pgconn) == {"password": b"", "info": []}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, Connection, OperationalError
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from liveconfig import LiveConfigError
@@ -352,3 +352,13 @@ def test_a_connection_that_is_outdated_when_it_is_made(
 
 async def finished(awaitable: Any) -> Any:
     return await awaitable
+
+
+def test_an_error_of_a_server_that_is_down_holds_no_password(settings: Any) -> None:
+    """The error of a server that does not answer comes at once; psycopg keeps the password in it, and it is removed."""
+    pool = ConnectionPool("host=127.0.0.1 port=1", open=False)
+    bind(pool, settings, patience=60)
+    with pytest.raises(OperationalError, match="port 1 failed") as caught:
+        pool.connection_class.connect(str(pool.conninfo))
+    assert caught.value.pgconn is not None
+    assert caught.value.pgconn.password == b""
