@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -21,6 +24,19 @@ def printable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {printable(name): printable(inner) for name, inner in value.items()}
     return [printable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def seconds(text: str) -> float:
+    """The value of an argument that takes a length of time.
+
+    Raises:
+        ArgumentTypeError: It is no number, or less than 0.
+    """
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 <= number <= 1e9:
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number of seconds, not {text!r}")
 
 
 def painter() -> Paint:
@@ -81,14 +97,15 @@ def folded_table(
 
 _GAP = "  "
 _BELOW = "    "
-_NARROWEST = 20  # characters that a cell is folded to at most
+_NARROWEST = 20  # characters of the last column
+_NARROWEST_CELL = 12  # and of another
 
 
 def _narrow(widths: list[int], width: int) -> None:
     """Take from the widest column but the last, until all those fit or none can give more."""
     while sum(widths[:-1]) + len(_GAP) * (len(widths) - 2) > width:
         widest = max(range(len(widths) - 1), key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        if widths[widest] <= _NARROWEST_CELL:
             break
         widths[widest] -= 1
 
@@ -99,9 +116,15 @@ def _two_lines(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str
     return [*_folded(cells[:-1], widths[:-1], paint), *(f"{_BELOW}{paint(line, len(cells) - 1)}" for line in below)]
 
 
+class _Names(textwrap.TextWrapper):
+    """Breaks names after ``/`` and ``-``, where they have parts."""
+
+    wordsep_re = re.compile(r"(\s+|[^\s/-]*[/-])")
+
+
 def _folded(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str, int], str]) -> list[str]:
     pairs = zip(cells, widths, strict=True)
-    parts = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in pairs]
+    parts = [_Names(width).wrap(cell) or [""] for cell, width in pairs]
     lines = []
     for at in range(max(map(len, parts))):
         row = [part[at] if at < len(part) else "" for part in parts]

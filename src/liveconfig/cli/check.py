@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("target", metavar="MODULE:CLASS", help="the settings class, as app.settings:AppSettings")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="manifests: files, directories, - for standard input")
-    parser.add_argument("--workload", default="", metavar="KIND/NAME", help="look at this workload alone")
+    parser.add_argument(
+        "--workload",
+        default="",
+        metavar="KIND/NAME",
+        help="look at this workload alone (default: every workload that mounts a volume of the class)",
+    )
     parser.add_argument("--container", default="", metavar="NAME", help="look at this container alone")
     parser.add_argument(
         "--volume",
@@ -43,10 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MOUNT=KIND/NAME",
         help="without a workload: the object that is mounted at MOUNT; may be repeated",
     )
-    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="that of objects that name none")
-    parser.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="which fields would change, live or at restart")
-    parser.add_argument("-o", "--output", choices=("table", "json", "sarif", "github"), default="table")
-    parser.add_argument("--fail-on", choices=("error", "warning", "note", "never"), default="error")
+    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace of objects that name none")
+    parser.add_argument(
+        "--diff",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="which fields would change from OLD to NEW, live or at the next start; files or directories",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json", "sarif", "github"),
+        default="table",
+        help="table (default), json, sarif (2.1.0), github (annotations of a workflow)",
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "note", "never"),
+        default="error",
+        help="exit with code 1 for a finding of this level or a more serious one (default: error)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from liveconfig._processes import (
     SettingsReport,
     scan,
 )
-from liveconfig.cli._text import Paint, painter, printable, table
+from liveconfig.cli._text import Paint, painter, printable, seconds, table
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 _LARGEST_DOCUMENT = 64 * 1024 * 1024
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument(
-        "--wait", type=_seconds, metavar="SECONDS", help="wait until every process is current, at most so long"
+        "--wait", type=seconds, metavar="SECONDS", help="wait until every process is current, at most this long"
     )
     parser.add_argument(
         "--expect",
@@ -66,13 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a document of digests of what the cluster holds (- for standard input): exit code 1 also if the "
         "volumes hold something else",
     )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= 1e9:
-        raise ValueError
-    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:

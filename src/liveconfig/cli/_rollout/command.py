@@ -19,7 +19,7 @@ from liveconfig.cli._rollout.container_queries import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
 from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, rows_of
-from liveconfig.cli._text import folded_table, painter, printable, width_of_output
+from liveconfig.cli._text import folded_table, painter, printable, seconds, width_of_output
 
 IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
 _KEPT = ("SYNCED",)
@@ -45,16 +45,22 @@ def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> 
     parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace; else that of the context")
     parser.add_argument("--context", default="", help="the context of the kubeconfig")
     parser.add_argument("-c", "--container", default="", help="ask this container alone")
-    parser.add_argument("--python", default="", metavar="PATH", help="the Python interpreter in the containers")
-    parser.add_argument("--timeout", type=_seconds, default=timeout, metavar="SECONDS", help=f"default {timeout:g}")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default table")
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 1e9:
-        raise ValueError
-    return seconds
+    parser.add_argument(
+        "--python",
+        default="",
+        metavar="PATH",
+        help="the Python interpreter in the containers (default: liveconfig, python3 or python on their PATH)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=timeout,
+        metavar="SECONDS",
+        help=f"end after this time (default: {timeout:g})",
+    )
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json"), default="table", help="the format of the answer (default: table)"
+    )
 
 
 @dataclass
@@ -173,11 +179,11 @@ def guarded(name: str, body: Callable[[], int]) -> int:
 def show(call: Call, pods: Sequence[Pod]) -> int:
     """Print the rows, and return the exit code."""
     rows = call.rows()
-    ok, seconds = in_sync(rows), time.monotonic() - call.began
+    ok, took = in_sync(rows), time.monotonic() - call.began
     if call.arguments.output == "json":
-        print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(seconds, 3)}))
+        print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(took, 3)}))
     else:
-        for line in _lines(rows, pods, seconds):
+        for line in _lines(rows, pods, took):
             print(line)
     return IN_SYNC if ok else NOT_IN_SYNC
 

@@ -1,0 +1,32 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from liveconfig.cli._text import folded_table
+
+HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
+ROW = (
+    "payment-api-6c9f7d9c4d-x2x8k",
+    "istio-proxy",
+    "/etc/config",
+    "NOT FOLLOWED",
+    "3 min 12 s ago",
+    "4/4",
+    "no settings class names this volume",
+)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_table_fits_the_terminal(width: int) -> None:
+    """No line is wider than the terminal, and no word of a sentence or part of a name is lost."""
+    lines = folded_table(HEADER, [ROW], lambda cell, _: cell, width)
+    assert max(map(len, lines)) <= width
+    assert sorted("".join(lines).replace(" ", "")) == sorted("".join((*HEADER, *ROW)).replace(" ", ""))
+
+
+def test_a_name_is_broken_between_its_parts() -> None:
+    """A name that does not fit is broken after a slash or a hyphen."""
+    lines = folded_table(("OBJECT", "WHY"), [("configmap/payment-api-config", "short")], lambda cell, _: cell, 24)
+    assert [line.strip() for line in lines[2:]] == ["configmap/payment-api-", "config", "short"]
