@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from liveconfig.cli._kubectl import Answer
 from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
 from liveconfig.cli._rollout.pods import CannotAsk, Pod
 from liveconfig.cli._rollout.progress import Progress
@@ -18,6 +19,8 @@ PAUSE = 0.1
 """Seconds between two rounds of questions."""
 
 _BATCH = 200
+_PATIENCE = 30.0
+"""Seconds that the annotations of one batch may take: kubectl sends them one after the other."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +83,14 @@ def _annotate(call: Call, pods: Sequence[Pod]) -> None:
             f"{ANNOTATION}={moment}",
             "--overwrite",
             scope=call.target.scope,
-            timeout=call.left(),
+            timeout=min(call.left(), _PATIENCE),
         )
-        if answer.code:
+        if answer.code != 0 and not _only_gone(answer):
             problem = printable(f"the pods could not be annotated ({answer.error})")
             print(f"liveconfig sync: {problem}: waiting for the kubelets, up to 90 s", file=sys.stderr)
+
+
+def _only_gone(answer: Answer) -> bool:
+    """Whether nothing but pods that have gone meanwhile could not be annotated: kubectl goes on with the others."""
+    lines = answer.errors.splitlines()
+    return bool(lines) and all("(NotFound)" in line for line in lines)

@@ -345,3 +345,11 @@ settings = App.load()
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+def test_a_container_that_no_pod_has(cluster: Any, status: Any) -> None:
+    """A container that no pod has is one line and exit code 2, and not "nothing to do"."""
+    cluster.pod("a")
+    code, rows, said = status("deploy/web", "-c", "ap")
+    assert (code, rows) == (2, [])
+    assert "no pod has a container 'ap'; containers there: app" in said

@@ -155,3 +155,13 @@ def test_a_volume_that_the_kubelet_does_not_write(cluster: Any, sync: Any) -> No
     assert (code, row["state"]) == (1, "PENDING")
     assert "has no key `gone`" in row["problem"]
     assert time.monotonic() - began < 60
+
+
+def test_a_pod_that_has_gone_before_it_is_annotated(cluster: Any, sync: Any) -> None:
+    """A pod that has gone meanwhile is no reason for a warning."""
+    cluster.pod("a")
+    cluster.state["errors"]["annotate"] = 'Error from server (NotFound): pods "b" not found'
+    cluster.save()
+    code, rows, said = sync("deploy/web")
+    assert (code, rows[0]["state"]) == (0, "SYNCED")
+    assert "annotated" not in said

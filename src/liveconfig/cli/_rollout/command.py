@@ -95,14 +95,20 @@ class Call:
             CannotAsk: The cluster does not answer, or what was asked for does not exist.
             KubectlMissing: There is no kubectl.
         """
-        pods = tuple(self._chosen(pod) for pod in pods_of(self.kubectl, self.target, self.left))
+        pods = self._chosen(pods_of(self.kubectl, self.target, self.left))
         keys = {pod.key for pod in pods}
         self._found = {key: seen for key, seen in self._found.items() if key[:3] in keys}
         return pods
 
-    def _chosen(self, pod: Pod) -> Pod:
-        wanted = self.target.container
-        return replace(pod, containers=tuple(each for each in pod.containers if wanted in ("", each.name)))
+    def _chosen(self, pods: Sequence[Pod]) -> tuple[Pod, ...]:
+        wanted, names = self.target.container, {each.name for pod in pods for each in pod.containers}
+        if not wanted or not pods:
+            return tuple(pods)
+        if wanted not in names:
+            raise CannotAsk(f"no pod has a container {wanted!r}; containers there: {', '.join(sorted(names))}")
+        return tuple(
+            replace(pod, containers=tuple(each for each in pod.containers if each.name == wanted)) for pod in pods
+        )
 
     def ask(self, pods: Sequence[Pod], *, again: Callable[[Row], bool]) -> Iterator[Pod]:
         """Ask the containers that were not asked yet, or of which an object has changed since, or a row is to be asked.
