@@ -14,16 +14,14 @@ from benchmarks import _page
 from benchmarks._bench import Bench
 from benchmarks._machine import machine, versions
 from benchmarks._result import Section
-from benchmarks._venv import contenders_python
 from benchmarks.sections import SECTIONS
 
 
 def main() -> int:
     options = _options()
     started = time.monotonic()
-    peers = None if options.ours else contenders_python()
     with tempfile.TemporaryDirectory(dir=options.directory, prefix="liveconfig-bench-") as directory:
-        bench = Bench(Path(directory), peers, options.quick)
+        bench = Bench(Path(directory), options.ours, options.quick)
         description = machine(bench.directory)
         print(description, flush=True)
         found = [_run(bench, name) for name in options.section or SECTIONS]
@@ -47,12 +45,15 @@ def _run(bench: Bench, name: str) -> Section:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--section", action="append", choices=list(SECTIONS), help="only this one (may be repeated)")
+    parser.add_argument("section", nargs="*", metavar="SECTION", help=f"only these: {', '.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="a tenth of the rounds, about a minute")
     parser.add_argument("--ours", action="store_true", help="only liveconfig, the floor, the habit; no installation")
     parser.add_argument("--write", action="store_true", help="write the page even though the run was not a full one")
     parser.add_argument("--directory", default=_memory(), help="where volumes are made (default: in memory)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.section) - SECTIONS.keys():
+        parser.error(f"there is no section {', '.join(sorted(unknown))}")
+    return options
 
 
 def _memory() -> str | None:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks._process import ContenderError, Process, TooSlowError
+from benchmarks._venv import contenders_python
 from benchmarks._volumes import Volume
 from benchmarks.contenders import CONTENDERS, Contender
 
@@ -25,14 +27,19 @@ class Bench:
 
     Attributes:
         directory: Where volumes are made; gone after the run.
-        peers: The interpreter of the contenders' virtual environment; None: only what runs in ours.
+        ours: Only what runs in our environment.
         quick: A tenth of the rounds.
     """
 
     directory: Path
-    peers: str | None
+    ours: bool = False
     quick: bool = False
     _made: int = field(default=0, init=False)
+
+    @cached_property
+    def peers(self) -> str | None:
+        """The interpreter of the contenders' virtual environment, made when a section needs it; None: there is none."""
+        return None if self.ours else contenders_python()
 
     @property
     def contenders(self) -> list[Contender]:
