@@ -222,6 +222,7 @@ def test_the_schema_accepts_every_spelling() -> None:
 
     class Spelled(Settings):
         model_config = SettingsConfigDict(volumes=["/etc/config"])
+        enabled: bool = False
         api_url: str
         port: Annotated[int, Field(validation_alias=AliasChoices("port", "http_port"))]
 
@@ -229,6 +230,9 @@ def test_the_schema_accepts_every_spelling() -> None:
     for url in ("api_url", "api-url"):
         for port in ("port", "http_port", "http-port"):
             validator.validate({url: "https://pay", port: " 8080\n"})
+    for word in ("true", "NO", "On", "0", "1", "t"):
+        validator.validate({"api-url": "https://pay", "port": "1", "enabled": word})
+    assert not validator.is_valid({"api-url": "https://pay", "port": "1", "enabled": "maybe"})
     assert not validator.is_valid({"api-url": "https://pay"})
     assert not validator.is_valid({"port": "1"})
     assert not validator.is_valid({"api-url": "https://pay", "port": "x"})

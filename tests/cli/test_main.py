@@ -31,6 +31,29 @@ def test_misuse(run, arguments):
     assert done.stderr.startswith("usage: liveconfig")
 
 
+def test_an_unknown_option(run):
+    """An option that a command does not have is an error with the usage of that command: exit code 2."""
+    done = run("explain", "app:App", "-o", "json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: liveconfig explain ")
+    assert "liveconfig explain: error: unrecognized arguments: -o json" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("audit", "k8s.yaml"), ("check", "app:App", "k8s.yaml"), ("check", "app:App", "--diff", "k8s.yaml", "-")],
+)
+def test_without_pyyaml(run, tmp_path, arguments):
+    """Where PyYAML is not installed, a command that reads manifests says so in one line: exit code 2."""
+    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(name='yaml')")
+    (tmp_path / "app.py").write_text("import liveconfig\nclass App(liveconfig.Settings): pass\n")
+    (tmp_path / "k8s.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n")
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"liveconfig {arguments[0]}: YAML needs PyYAML, which is not installed: pip install")
+    assert done.stderr.count("\n") == 1
+
+
 def test_installed_command(run):
     """The command ``liveconfig`` is the same as ``python -m liveconfig``."""
     command = shutil.which("liveconfig", path=str(Path(sys.executable).parent))

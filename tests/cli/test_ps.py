@@ -12,7 +12,9 @@ import time
 
 import pytest
 
+from liveconfig._processes import Scan
 from liveconfig.cli import main
+from liveconfig.cli.ps import lines
 
 KEY = bytes(range(32))
 PROGRAM = """
@@ -244,6 +246,15 @@ def test_nothing_to_see(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
     assert ran.stdout == "No process with live settings is visible.\n"
+
+
+@pytest.mark.parametrize(
+    ("skipped", "sentence"), [(1, "1 other process belongs to another user and was"), (2, "2 other processes belong")]
+)
+def test_processes_of_another_user(skipped, sentence):
+    """Processes of another user are counted in a sentence, beside other processes and alone."""
+    others = Scan(processes=(), skipped=skipped)
+    assert sentence in "".join(lines(others, lambda cell, _: cell, None))
 
 
 def test_no_answer(capsys, monkeypatch):

@@ -235,3 +235,16 @@ def test_only_volumes_at_the_start(make_kubelet_volume, tmp_path):
     with pytest.raises(InvalidSettingsError, match="no key of its own") as failure:
         Needing.load(_volumes=tmp_path / "etc")
     assert f"{tmp_path}/etc/config" in str(failure.value)
+
+
+def test_no_directory_at_the_start(make_kubelet_volume, tmp_path):
+    """An error at the start names the volumes whose directory does not exist, and the variable that names another."""
+    there = make_kubelet_volume("there")
+    there.write({"message": "hello"})
+
+    class Needing(Still):
+        needed: str
+
+    with pytest.raises(InvalidSettingsError, match=f"no such directory: {tmp_path}/a, {tmp_path}/b\\.") as failure:
+        Needing.load(_volumes=[tmp_path / "a", there.path, tmp_path / "b"])
+    assert f"LIVECONFIG_VOLUMES, for example to {tmp_path}/a=./a" in str(failure.value)

@@ -13,8 +13,14 @@ from liveconfig._checks.trial_load import field_leaves, plan_for
 from liveconfig._loading import Node, documents_of, is_secret
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in word)
+
+
 _PATTERNS = {
-    bool: "^(" + "|".join("".join(f"[{each}{each.upper()}]" for each in word) for word in _WORDS) + ")$",
+    bool: f"^({'|'.join(map(_any_case, _WORDS))})$",
     int: "^\\s*[-+]?[0-9_]+(\\.0+)?\\s*$",
 }
 

@@ -6,9 +6,10 @@ A fault in reading or parsing holds back its own volume only.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from posixpath import basename
 from typing import Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -64,8 +65,7 @@ class VolumesReader(Generic[S]):
             raise StartupFailure(tuple(faults))
         loaded = self._loader.load(tuple(feeds), None, ())
         if isinstance(loaded, Invalid):
-            notes = (feed.revision.only_volumes for feed in feeds)
-            raise StartupFailure((), loaded, tuple(note for note in notes if note is not None))
+            raise StartupFailure((), loaded, tuple(_notes(feeds)))
         return loaded
 
     def renew(self) -> None:
@@ -105,6 +105,17 @@ class VolumesReader(Generic[S]):
             return self._loader.feed(index, read, known)
         except DecodeError as unfit:
             return Fault("parse", unfit.reason, unfit.fields, named([read]), ambiguous=unfit.ambiguous)
+
+
+def _notes(feeds: Sequence[Feed]) -> Iterator[str]:
+    """What is known of the volumes and may be why a key is missing."""
+    yield from (note for feed in feeds if (note := feed.revision.only_volumes) is not None)
+    missing = [feed.revision.path for feed in feeds if feed.revision.mode == "missing"]
+    if missing:
+        yield (
+            f"no such directory: {', '.join(missing)}. Mount the volume there or, outside a pod, set "
+            f"LIVECONFIG_VOLUMES, for example to {missing[0]}=./{basename(missing[0])}"
+        )
 
 
 def _content(read: Revision | Fault | None, fault: Fault) -> object:

@@ -20,12 +20,12 @@ from liveconfig._distribution import __version__
 __all__ = ["main", "program"]
 
 _COMMANDS = {
-    "demo": "the main job: an application follows its ConfigMap and Secret",
+    "demo": "see it work: a small web application follows its ConfigMap and Secret",
     "watch": "print each generation of a volume, and the names of the keys that changed",
-    "explain": "where each value comes from, and whether it can change",
+    "explain": "where each value of one application comes from, and whether it can change",
     "audit": "who uses each ConfigMap and Secret of your manifests, and what is frozen",
     "check": "would your application accept these manifests, and what would it read",
-    "schema": "JSON Schema for the data of a ConfigMap",
+    "schema": "JSON Schema for the data of the ConfigMap that feeds a settings class",
     "ps": "every process of this container, and whether it uses what is on disk",
     "status": "every process of every pod, and whether it uses what the cluster holds",
     "sync": "have every pod take a change at once, and wait until every process uses it",
@@ -71,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        given = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        parser = _parser(sys.argv[1:] if arguments is None else arguments)
+        given, unknown = parser.parse_known_args(arguments)
+        if unknown:  # argparse shows the usage of the whole program here, not of the command
+            given.command.error(f"unrecognized arguments: {' '.join(unknown)}")
         code: int = given.run(given)
     finally:  # of ``--help``, too
         sys.stdout.flush()
@@ -92,6 +95,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="liveconfig",
         description="Settings that follow their mounted Kubernetes ConfigMaps and Secrets without a restart.",
+        epilog="`liveconfig COMMAND --help` shows the arguments and the exit codes of a command.",
     )
     parser.add_argument("--version", action="version", version=f"liveconfig {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -101,5 +105,5 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         if chosen:
             module = import_module(f"liveconfig.cli.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, command=command)
     return parser

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     try:
         return _run(arguments)
-    except (CannotCheck, NoSettings) as error:
+    except (CannotCheck, NoSettings, ModuleNotFoundError) as error:
         print(f"liveconfig check: {printable(str(error))}", file=sys.stderr)
         return CANNOT
 

@@ -16,8 +16,9 @@ from liveconfig.cli._text import painter, printable
 WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
 
 _EPILOG = (
-    "Exit code: 0 all is well; 1 a field that a volume should feed is frozen; 2 there is no answer; "
-    "3 nothing is frozen, but the settings are not healthy."
+    "Exit code: 0 all is well; 1 a field that a volume should feed is frozen, or the object MODULE:OBJECT has no valid "
+    "configuration here; 2 there is no answer; 3 nothing is frozen, but the settings are not healthy. Outside a pod, "
+    "name directories in place of the volumes: LIVECONFIG_VOLUMES=/etc/config=DIR liveconfig explain app:settings."
 )
 TIMEOUT = 10.0
 """Seconds for the whole answer of a status page."""

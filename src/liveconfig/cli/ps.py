@@ -186,7 +186,13 @@ def lines(found: Scan, paint: Paint, width: int | None) -> Iterable[str]:
 
     yield from (line.rstrip() for line in table(header, rows, coloured))
     if found.skipped:
-        yield f"{found.skipped} other processes belong to another user and were not looked at."
+        yield _skipped(found.skipped)
+
+
+def _skipped(count: int) -> str:
+    if count == 1:
+        return "1 other process belongs to another user and was not looked at."
+    return f"{count} other processes belong to another user and were not looked at."
 
 
 def _fitted(rows: list[Row], width: int) -> list[Row]:
@@ -215,7 +221,7 @@ _NARROWEST = 24
 
 def _hint(found: Scan) -> str:
     if found.skipped:
-        return f" {found.skipped} processes belong to another user: run this as that user or as root."
+        return f" {_skipped(found.skipped)} Run this as that user or as root."
     if not sys.platform.startswith("linux"):
         return " It needs /proc, which only Linux has."
     return ""

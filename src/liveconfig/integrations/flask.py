@@ -181,6 +181,8 @@ class LiveConfig(Generic[S]):
                 status = decorate(status)
             pages.add_url_rule("/status", "status", status)
 
+        pages.cli.help = "Ask for the live settings of the application."
+
         @pages.cli.command("explain")
         def explain() -> None:
             """Say where each value comes from. The exit code is 1 if a field that a volume should feed is frozen."""
