@@ -401,6 +401,18 @@ def test_check_manifests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         check_manifests(App, path)
 
 
+def test_volumes_that_are_named_wrongly(check: Any) -> None:
+    """``--volume`` of a path that the class does not declare is an error; an object that is not there is a warning."""
+    text = manifests(GOOD, deployment="")
+    code, _, said = check(text, "--volume", "/etc/confg=configmap/shop")
+    assert code == 2
+    assert "/etc/confg is no volume of App, which declares /etc/config, /etc/secrets" in said
+    code, answer, _ = check(text, "--volume", "/etc/config=configmap/shp", "--volume", "/etc/secrets=secret/shop")
+    assert code == 0
+    assert [(each["rule"], each["object"]) for each in answer["findings"]] == [("missing-object", "configmap/shp")]
+    assert {row["field"]: row["state"] for row in answer["fields"]}["endpoint"] == "unknown"
+
+
 def diffed(folder: Path, old: str, new: str, *paths: str) -> tuple[int, Any, str]:
     """The code, the answer and standard error of ``check --diff``."""
     (folder / "old.yaml").write_text(old)

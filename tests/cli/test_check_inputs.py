@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import jsonschema
 import pytest
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
 from liveconfig import Settings, SettingsConfigDict
-from liveconfig._checks import schema_of
+from liveconfig._checks import Selection, schema_of
+from liveconfig._checks import check as check_class
+from liveconfig._manifests import read, read_paths
 from liveconfig.testing import check_manifests
 
 APP = """
@@ -236,6 +238,51 @@ def test_the_schema_accepts_every_spelling() -> None:
     assert not validator.is_valid({"api-url": "https://pay"})
     assert not validator.is_valid({"port": "1"})
     assert not validator.is_valid({"api-url": "https://pay", "port": "x"})
+
+
+class Tree(BaseModel):
+    name: str = "x"
+    next: Tree | None = None
+
+
+class Nested(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"], env_prefix="APP_", env_nested_delimiter="__")
+    message: str
+    port: int = 1
+    tree: Tree = Tree()
+    trees: dict[str, Tree] = {}
+    password: SecretStr = SecretStr("")
+
+
+NESTED = [
+    ({"APP_MESSAGE": "x"}, True),
+    ({"app-message": "x", "App_Port": "1"}, True),
+    ({"APP_message": "x", "APP_TREE__NAME": "y", "APP_tree.next.name": "z"}, True),
+    ({"APP_message": "x", "APP_tree": "{}", "APP_trees": "{}"}, True),
+    ({"APP_message": "x", "APP_trees.acme.name": "1", "APP_TREES__acme__next__name": "2"}, True),
+    ({}, False),
+    ({"message": "x"}, False),
+    ({"APP_message": "x", "APP_prt": "1"}, False),
+    ({"APP_message": "x", "APP_PORT": "x"}, False),
+    ({"APP_message": "x", "APP_password": "s"}, False),
+]
+
+
+@pytest.mark.parametrize(("data", "valid"), NESTED, ids=lambda each: " ".join(each) if isinstance(each, dict) else "")
+def test_the_schema_of_nested_fields(data: dict[str, str], valid: bool) -> None:
+    """The schema compares names as the class does: any case, hyphens, the delimiter, entries of mappings."""
+    schema = schema_of(Nested)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert jsonschema.Draft202012Validator(schema).is_valid(data) is valid
+
+
+@pytest.mark.parametrize("data", [data for data, valid in NESTED if valid], ids=" ".join)
+def test_what_the_schema_accepts(tmp_path: Path, data: dict[str, str]) -> None:
+    """Data that the schema accepts is accepted by the class too, and every key of it feeds a field."""
+    (tmp_path / "shop.yaml").write_text(pod() + configmap(data))
+    check_manifests(Nested, tmp_path / "shop.yaml")
+    [trial] = check_class(Nested, read(read_paths([str(tmp_path)]), values=True), Selection())
+    assert trial.findings == ()
 
 
 def test_the_environment_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

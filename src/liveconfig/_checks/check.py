@@ -77,6 +77,8 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
     paths = [volume.path for volume in volumes_of(cls)]
     if not paths:
         raise CannotCheck(f"{cls.__name__} declares no volumes, so no manifest feeds it")
+    if others := [each for each in selection.volumes if each not in paths]:
+        raise CannotCheck(f"{others[0]} is no volume of {cls.__name__}, which declares {', '.join(paths)}")
     if selection.volumes:
         yield of_objects(manifests, selection.volumes, paths)
         return

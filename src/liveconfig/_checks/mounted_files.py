@@ -128,16 +128,21 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
         paths: The volumes of the settings class.
     """
     volumes = []
+    missing: dict[ObjectId, Place | None] = {}
     for path in paths:
         files: dict[str, File] = {}
         incomplete: list[ObjectId] = []
         for each in chosen.get(path, ()):
-            for data in manifests.known(each):
+            found = manifests.known(each)
+            if not found:
+                missing[each] = None
+                incomplete.append(each)
+            for data in found:
                 files.update(_files(data, None, ""))
                 incomplete += [data.id] * (not data.complete)
         volumes.append(MountedVolume(path, files, tuple(incomplete), path in chosen))
     refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
-    return Surroundings(None, "", tuple(volumes), refused=refused)
+    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused)
 
 
 def _is_at(mount: Mount, path: str) -> bool:

@@ -9,14 +9,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.trial_load import field_leaves, plan_for
-from liveconfig._loading import Node, documents_of, is_secret
+from liveconfig._checks.trial_load import field_nodes, plan_for
+from liveconfig._loading import Node, Plan, Rules, documents_of, is_secret
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
 
 
-def _any_case(word: str) -> str:
-    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in word)
+def _any_case(text: str) -> str:
+    return "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else re.escape(each) for each in text)
 
 
 _PATTERNS = {
@@ -32,18 +32,19 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
         cls: The settings class.
     """
     plan = plan_for(cls)
+    spelling = _Spelling(plan.rules)
     properties: dict[str, Any] = {}
     patterns: dict[str, Any] = {}
-    required: list[list[str]] = []
-    for name, node in field_leaves(plan):
-        if is_secret(node.field.annotation):
-            continue
+    required: list[str] = []
+    for name, node, is_leaf in _nodes(plan):
         keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.keys_for(name)))
         value = {**_value(node), "description": _description(name, node)}
-        properties.update(dict.fromkeys(keys, value))
-        patterns.update({f"^{re.escape(key).replace('_', '[-_]')}$": value for key in keys if "_" in key})
-        if node.field.is_required() and "." not in name:
-            required.append(_spellings(keys))
+        properties.update(dict.fromkeys(keys, value) if is_leaf else {})
+        patterns[spelling.of(keys)] = value
+        if node.entry is not None:
+            patterns[spelling.of(keys, inside=True)] = {"type": "string", "description": f"Feeds an entry of {name}."}
+        if node.field.is_required() and "." not in name and not node.children:
+            required.append(spelling.of(keys))
     for document in documents_of(cls):
         properties[document] = {"type": "string", "description": "A document with several fields."}
     schema = {
@@ -55,17 +56,41 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     if required and not documents_of(cls):
-        schema["required"] = [names[0] for names in required if len(names) == 1]
-        schema["allOf"] = [_one_of(names) for names in required if len(names) > 1]
+        schema["allOf"] = [_some_name(pattern) for pattern in required]
     return schema
 
 
-def _spellings(keys: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(each for key in keys for each in (key, key.replace("_", "-"))))
+def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool]]:
+    """The fields at any depth that hold no secret, by dotted name, each once, and whether they are leaves."""
+    found = {node.dotted: (node, is_leaf) for node, is_leaf in field_nodes(plan.fields)}
+    for name, (node, is_leaf) in found.items():
+        if not is_secret(node.field.annotation):
+            yield name, node, is_leaf
 
 
-def _one_of(names: Iterable[str]) -> dict[str, Any]:
-    return {"anyOf": [{"required": [name]} for name in names]}
+def _some_name(pattern: str) -> dict[str, Any]:
+    """That one property has a name of this pattern: not every name is another one."""
+    return {"not": {"propertyNames": {"not": {"pattern": pattern}}}}
+
+
+class _Spelling:
+    """The patterns of names: case, hyphens and the ways to reach inside, as the class compares them.
+
+    Args:
+        rules: What the class says of names.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._spell = re.escape if rules.case_sensitive else _any_case
+        self._inside = f"(\\.|{self._text(rules.delimiter)})" if rules.delimiter else "\\."
+
+    def of(self, keys: Iterable[str], *, inside: bool = False) -> str:
+        """The pattern of some keys, or of names that reach inside the value of one."""
+        names = "|".join(dict.fromkeys(self._inside.join(map(self._text, key.split("."))) for key in keys))
+        return f"^({names}){f'{self._inside}.+' * inside}$"
+
+    def _text(self, text: str) -> str:
+        return "[-_]".join(map(self._spell, re.split("[-_]", text)))
 
 
 def _description(name: str, node: Node) -> str:
@@ -81,7 +106,7 @@ def _value(node: Node) -> dict[str, Any]:
     pattern = _PATTERNS.get(annotation) if isinstance(annotation, type) else None
     if pattern is not None:
         return {"type": "string", "pattern": pattern}
-    if get_origin(annotation) in (list, dict, tuple, set):
+    if node.children or get_origin(annotation) in (list, dict, tuple, set):
         return {"type": "string", "contentMediaType": "application/json"}
     return {"type": "string"}
 

@@ -103,17 +103,19 @@ def plan_for(cls: type[BaseSettings]) -> Plan:
         return Sources(cls, Arguments({}, {"_env_file": None, "_cli_parse_args": False})).plan
 
 
+def field_nodes(nodes: Mapping[str, Node], around: tuple[Any, ...] = ()) -> Iterator[tuple[Node, bool]]:
+    """Every field at any depth, and whether it is a leaf; of a model that holds itself, the inner one is a leaf."""
+    for node in nodes.values():
+        annotation = node.field.annotation
+        is_open = bool(node.children) and annotation not in around
+        yield node, not is_open
+        if is_open:
+            yield from field_nodes(node.children, (*around, annotation))
+
+
 def field_leaves(plan: Plan) -> Iterator[tuple[str, Node]]:
     """The fields that hold no other fields, by dotted name."""
-
-    def below(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-        for node in nodes.values():
-            if node.children:
-                yield from below(node.children)
-            else:
-                yield node.dotted, node
-
-    yield from below(plan.fields)
+    return ((node.dotted, node) for node, is_leaf in field_nodes(plan.fields) if is_leaf)
 
 
 class _Trial:

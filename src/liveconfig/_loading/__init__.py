@@ -50,7 +50,7 @@ from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.documents import FORMATS, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node
+from liveconfig._loading.fields import Node, Rules
 from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.names import Plan, getter
@@ -117,6 +117,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Removals",
+    "Rules",
     "Sources",
     "StartupFailure",
     "UnusedNames",
