@@ -19,7 +19,6 @@ from liveconfig._diagnostics.unwatched_volumes import Sighting
 from liveconfig._diagnostics.wording import held_back
 from liveconfig._loading import Fault, Loaded, UnusedNames, documents_of, leaves, missing_documents
 from liveconfig._volumes import Revision
-from liveconfig._watching import process_watcher
 from liveconfig.events import Rejected, Stale
 from liveconfig.history import HistoryEntry
 from liveconfig.origin import Origin
@@ -47,6 +46,7 @@ class Observation:
         settled: Whether the content that the last look found is applied.
         subscribers: Each subscriber.
         watched: Whether the watcher follows the volumes.
+        watcher_runs: Whether the threads of the watcher run, on descriptors of their own.
         closed: Whether it was closed, and not started again.
         overdue_for: Seconds for which a look at the volumes has been due; None if none is.
         looking_for: Seconds for which a look at the volumes has been running; None if none is.
@@ -64,6 +64,7 @@ class Observation:
     settled: bool
     subscribers: Sequence[Subscriber]
     watched: bool
+    watcher_runs: bool
     closed: bool
     overdue_for: float | None
     looking_for: float | None
@@ -168,7 +169,7 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
 
 
 def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
-    if seen.watched and not process_watcher.is_alive():
+    if seen.watched and not seen.watcher_runs:
         yield "the watcher does not run: no change is noticed until the next re-check starts it again", True
     if seen.looking_for is not None and seen.looking_for > GRACE:
         age = _clock.in_words(timedelta(seconds=seen.looking_for))

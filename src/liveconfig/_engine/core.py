@@ -80,6 +80,7 @@ class Core(Generic[S]):
         self._kept: S | None = None
         self._entries = 0
         self._closed = False
+        self._watcher_runs = True  # as far as is known; each re-check finds out
         self._set_up()
 
     def _set_up(self) -> None:
@@ -215,7 +216,7 @@ class Core(Generic[S]):
         self._review(None)
 
     def _review(self, places: Sequence[Fingerprint | None] | None) -> None:
-        process_watcher.is_alive()  # this also starts a thread that could not be started before
+        self._watcher_runs = process_watcher.is_alive()  # this also starts a thread that could not be started before
         self.monitor.review_if_changed(places)
         self.recent.forget()
         process_report.update(self)
@@ -332,6 +333,7 @@ class Core(Generic[S]):
             settled=self.engine.is_settled(),
             subscribers=self.publisher.all_subscribers(),
             watched=self.registration is not None,
+            watcher_runs=self._watcher_runs,
             closed=self._closed,
             overdue_for=self._overdue(),
             looking_for=self.engine.looking_for(),
@@ -340,6 +342,7 @@ class Core(Generic[S]):
 
     def _look_and_observe(self) -> Observation:
         """Observe the settings; if nothing watches their volumes, look at these now."""
+        self._watcher_runs = process_watcher.is_alive()
         seen = self._observe()
         if seen.watched:
             return seen

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from liveconfig._distribution import __version__
-from liveconfig._json import as_plain
 from liveconfig._processes.memory_file import MemoryFile, is_supported
 from liveconfig.history import HistoryEntry
 
@@ -38,21 +37,32 @@ class _Part:
         self.source = weakref.ref(source)
         self.text = ""
         self._report: Mapping[str, Any] = {}
-        self._entries: dict[int, tuple[HistoryEntry, str]] = {}  # by id: hashing records takes longer than the rest
+        # By id: hashing records takes longer than the rest. An entry that is kept here shares its id with no other.
+        self._entries: dict[int, tuple[HistoryEntry, str]] = {}
 
     def take(self, report: Mapping[str, Any]) -> bool:
         """Replace the text. Returns whether anything has changed."""
         if report == self._report:
             return False
         self._report = report
-        self._entries = {id(entry): self._written(entry) for entry in report["history"]}
+        known, entries = self._entries, report["history"]
+        self._entries = {id(each): known.get(id(each)) or (each, _dumps(_as_plain(each))) for each in entries}
         head = _dumps({name: value for name, value in report.items() if name != "history"})
-        self.text = f'{head[:-1]},"history":[{",".join(text for _, text in self._entries.values())}]}}'
+        self.text = f'{head[:-1]},"history":[{",".join([text for _, text in self._entries.values()])}]}}'
         return True
 
-    def _written(self, entry: HistoryEntry) -> tuple[HistoryEntry, str]:
-        known = self._entries.get(id(entry))
-        return known if known is not None and known[0] is entry else (entry, _dumps(as_plain(entry)))
+
+def _as_plain(entry: HistoryEntry) -> Mapping[str, Any]:
+    """Return the entry as data for JSON. Written out, because this is done for each applied change."""
+    return {
+        "at": entry.at.isoformat(),
+        "kind": entry.kind,
+        "version": entry.version,
+        "generations": entry.generations,
+        "fields": entry.fields,
+        "reason": entry.reason,
+        "attempt": entry.attempt,
+    }
 
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
