@@ -124,7 +124,7 @@ class Kubectl:
     def _talked(self, talk: _Talk, deadline: float | None) -> Answer:
         while not talk.is_over(_TICK if deadline is None else min(_TICK, deadline - time.monotonic())):
             self.waiting()
-            if deadline is not None and time.monotonic() >= deadline:
+            if self._stopped.is_set() or (deadline is not None and time.monotonic() >= deadline):
                 return Answer(None, "", "it did not answer in time")
         return talk.answer()
 
@@ -132,7 +132,8 @@ class Kubectl:
 class _Talk:
     """Gives a process its input and reads what it prints, each on a thread that closes its pipe.
 
-    A pipe can outlive the process, in what that has started; it is not waited for beyond the time of the call.
+    A pipe can outlive the process, in what that has started (a connection that is kept open for the next call): it is
+    not waited for.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], given: bytes, limit: int | None) -> None:
@@ -140,6 +141,7 @@ class _Talk:
         self._limit = limit
         self._output, self._errors = bytearray(), bytearray()
         self._is_too_long = False
+        self._ended_at: float | None = None
         self._threads = [
             threading.Thread(target=partial(work, pipe), daemon=True)
             for work, pipe in (
@@ -161,7 +163,11 @@ class _Talk:
             return True
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, deadline - time.monotonic()))
-        return self._process.returncode is not None and not any(thread.is_alive() for thread in self._threads)
+        if self._process.returncode is None:
+            return False
+        self._ended_at = self._ended_at or time.monotonic()
+        is_read = not any(thread.is_alive() for thread in self._threads)
+        return is_read or time.monotonic() - self._ended_at > _TICK
 
     def answer(self) -> Answer:
         """What it gave, once it is over."""

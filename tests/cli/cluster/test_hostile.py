@@ -116,6 +116,17 @@ def test_a_plugin_that_hangs(cluster: Any, status: Any) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_a_process_that_stays(cluster: Any, status: Any) -> None:
+    """A process that kubectl leaves behind on purpose, with its pipes, does not make the container unreachable."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"daemon": True}
+    cluster.save()
+    code, [row], _ = status("deploy/web")
+    for pid in _plugins(cluster.folder):
+        os.kill(pid, signal.SIGKILL)
+    assert (code, row["state"]) == (0, "SYNCED")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", ["status", "sync"])
 def test_ended_by_a_signal(cluster: Any, number: int, command: str) -> None:
