@@ -154,3 +154,16 @@ def test_what_a_reader_sees_defines_the_names_it_uses(page: str) -> None:
     visible = "".join(code.lstrip("\n") for code in blocks(page, FENCE))
     checked = subprocess.run(ruff, input=visible, capture_output=True, text=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+VOLUME_IN_USE = re.compile(r"(?<![\w.])(config|secrets)\.(?:write|update|remove)\(")
+HIDDEN_OR_CODE = re.compile(r"^```.*?^```$|^<!--.*?-->$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if FENCE.search(text)])
+def test_a_page_says_what_the_volumes_in_its_fences_are(page: str) -> None:
+    """A page whose visible fences write to `config` or `secrets` says in its text that these are volumes of the test kit."""
+    used = {name for code in blocks(page, FENCE) for name in VOLUME_IN_USE.findall(code)}
+    prose = " ".join(HIDDEN_OR_CODE.sub("", PAGES[page]).split())
+    assert {name for name in used if f"`{name}`" not in prose} == set()
+    assert not used or "[test kit](" in prose
