@@ -1,7 +1,7 @@
 """The pytest plugin that ships with liveconfig.
 
-A top-level module on purpose: pytest loads it in every session of whoever has liveconfig installed, and it must
-import nothing of liveconfig until a fixture is used.
+It is a top-level module, because pytest loads it in every session where liveconfig is installed. It imports liveconfig
+only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["kubelet_volume", "make_kubelet_volume"]
 
 @pytest.fixture
 def make_kubelet_volume(tmp_path: Path) -> Callable[..., KubeletVolume]:
-    """A function that makes a volume: its name below ``tmp_path``, and the arguments of `KubeletVolume`."""
+    """Return a function that creates a volume: its name below ``tmp_path``, and the arguments of `KubeletVolume`."""
     from liveconfig.testing import KubeletVolume  # noqa: PLC0415 - see above
 
     def make(name: str, *, legacy: bool = False) -> KubeletVolume:
@@ -31,5 +31,5 @@ def make_kubelet_volume(tmp_path: Path) -> Callable[..., KubeletVolume]:
 
 @pytest.fixture
 def kubelet_volume(make_kubelet_volume: Callable[..., KubeletVolume]) -> KubeletVolume:
-    """An empty directory below ``tmp_path`` that is written as the kubelet writes a volume."""
+    """Return an empty volume below ``tmp_path``, which is written as the kubelet writes a volume."""
     return make_kubelet_volume("kubelet-volume")

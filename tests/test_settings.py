@@ -98,7 +98,7 @@ def make(**config: Any) -> type[Settings]:
     "config", [{"extra": "allow"}, {"frozen": False}, {"validate_assignment": True}, {"secrets_dir": "/run/secrets"}]
 )
 def test_refused_configuration(config):
-    """What would not survive the next swap, and secrets_dir, are an error when the class is made."""
+    """Options that would not survive the next swap, and secrets_dir, are errors when the class is created."""
     with pytest.raises(LiveConfigError, match=next(iter(config))):
         make(**config)
 
@@ -242,7 +242,7 @@ def test_no_watch(kubelet_volume, load):
     ],
 )
 def test_missing_volume(tmp_path, load, monkeypatch, texts, required, in_pod, level, healthy):
-    """A volume that is not there: a problem in a pod, a quiet word elsewhere, nothing where it is not required."""
+    """A missing volume is a problem in a pod, an INFO line elsewhere, and nothing if it is not required."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     if in_pod:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -265,7 +265,7 @@ def test_required_volume(tmp_path, load, monkeypatch, in_pod):
 
 
 def test_secret_volume(kubelet_volume, load, canary):
-    """What a secret volume feeds counts as a secret whatever its type: a key that vanishes is rejected."""
+    """A field of a secret volume is a secret whatever its type: the removal of its key is rejected."""
     kubelet_volume.write({"message": canary, "number": "1"})
     settings = load(App, _volumes=Volume(kubelet_volume.path, secret=True), _watch=False)
     assert settings.message == canary
@@ -371,7 +371,7 @@ def test_precedence_between_aliases(kubelet_volume, load, monkeypatch, tmp_path,
 
 
 def test_init_survives_swaps(kubelet_volume, load):
-    """An argument to the constructor stands above every later generation, too."""
+    """An argument of the constructor overrides every later generation, too."""
     kubelet_volume.write({"message": "one", "number": "1"})
     settings = load(App, message="init", _volumes=kubelet_volume.path, _watch=False)
     kubelet_volume.write({"message": "two", "number": "2"})
@@ -425,7 +425,7 @@ def test_since_when(kubelet_volume, load):
 
 
 def test_last_volume_wins(make_kubelet_volume, load, texts, canary):
-    """Of several volumes the last wins, at the start and at each swap; a secret supplied twice is warned of."""
+    """The last of several volumes wins, at the start and at each swap; a secret that is supplied twice gives a warning."""
     one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
     one.write({"message": "one", "number": "1", "secret": canary})
     other.write({"message": "other", "secret": canary})
@@ -519,7 +519,7 @@ def test_sources_in_another_order(kubelet_volume, load, monkeypatch):
 
 
 def test_sources_without_volumes(kubelet_volume, load):
-    """Who drops file_secret_settings drops the volumes."""
+    """A class that drops file_secret_settings drops the volumes."""
 
     class Dropped(App):
         @classmethod
@@ -614,7 +614,7 @@ def test_cached_property(kubelet_volume, load):
 
 
 def test_let_go(kubelet_volume):
-    """A live object that nobody refers to is let go and no longer watched; one with subscribers is not."""
+    """An unreferenced live object is collected and no longer watched; one with subscribers is not."""
     kubelet_volume.write({"message": "one"})
     gc.collect()
     before = set(threading.enumerate())

@@ -1,4 +1,4 @@
-"""The clock: every module asks for the time here, so that tests can replace it."""
+"""The clock: every module reads the time here, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 
 def monotonic() -> float:
-    """Seconds that only grow, whatever happens to the wall clock."""
+    """Return seconds that never go back, for delays."""
     return time.monotonic()
 
 
 def now() -> datetime:
-    """The wall clock, aware, in UTC: for people to read, never to compute a delay from."""
+    """Return the wall clock time (aware, UTC): for people to read, never for delays."""
     return datetime.now(UTC)
 
 
 def give_way() -> None:
-    """Let a thread go first that waits for the interpreter: after a swap, the readers of what is new."""
+    """Let a thread run first that waits for the interpreter: a reader of the new values."""
     time.sleep(0)
 
 
@@ -42,7 +42,7 @@ class Pace:
 
 
 def in_words(age: timedelta) -> str:
-    """A length of time as a person says it.
+    """Return a length of time in words.
 
     >>> in_words(timedelta(hours=3, minutes=12, seconds=5))
     '3 h 12 min'

@@ -1,4 +1,4 @@
-"""Records as data for JSON."""
+"""The conversion of records to data for JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def as_plain(value: Any) -> Any:
-    """The same as mappings, lists, texts and numbers: times as ISO 8601, durations in seconds, records as objects."""
+    """Return mappings, lists, texts and numbers: times as ISO 8601, durations in seconds, records as objects."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: as_plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
@@ -18,6 +18,6 @@ def as_plain(value: Any) -> Any:
         return [as_plain(inner) for inner in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, str):  # the name of a file need not be UTF-8
+    if isinstance(value, str):  # the name of a file may not be UTF-8
         return value.encode("utf-8", "backslashreplace").decode()
     return value.total_seconds() if isinstance(value, timedelta) else value

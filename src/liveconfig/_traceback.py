@@ -1,4 +1,4 @@
-"""What may be told of somebody's exception: its type and its frames, never its message or its arguments."""
+"""The safe part of an exception of user code: its type and its frames, never its message or its arguments."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from liveconfig.exceptions import Refusal
 
 
 def frames(error: BaseException) -> Iterator[str]:
-    """Where an exception passed, outermost first: file, line and function, without source lines or locals."""
+    """Return the frames of a traceback, outermost first: file, line and function, without source lines or locals."""
     for summary in traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False):
         yield f"{os.path.basename(summary.filename)}:{summary.lineno} in {summary.name}"
 
 
 def summarize(error: BaseException) -> str:
-    """One line for a reason: the message of a `Refusal`, else the type and the innermost frame."""
+    """Return one line for a reason: the message of a `Refusal`, else the type and the innermost frame."""
     if isinstance(error, Refusal):
         return f"refused: {error}"
     innermost = next(iter(reversed(list(frames(error)))), None)
@@ -26,18 +26,18 @@ def summarize(error: BaseException) -> str:
 
 
 def redacted_traceback(error: BaseException) -> str:
-    """A traceback for the log that holds no message, no argument and no local variable."""
+    """Return a traceback for the log without message, arguments and local variables."""
     lines = [f"    {frame}" for frame in frames(error)]
     return "\n".join([f"{type(error).__name__} (its message is withheld: it may hold a secret)", *lines])
 
 
 def describe(error: BaseException) -> str:
-    """Several lines for the log: the message of a `Refusal`, else the redacted traceback."""
+    """Return several lines for the log: the message of a `Refusal`, else the redacted traceback."""
     return summarize(error) if isinstance(error, Refusal) else redacted_traceback(error)
 
 
 def came_by_signal(error: BaseException) -> bool:
-    """Whether a signal handler raised it, for example a time limit of Celery: it is not meant for the code around."""
+    """Whether a signal handler raised it, for example a time limit of Celery; such an exception is never caught."""
     if threading.current_thread() is not threading.main_thread():
         return False
     if isinstance(error, KeyboardInterrupt):

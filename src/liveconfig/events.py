@@ -35,7 +35,7 @@ class Change(Generic[T_co]):
     version: int
 
     def __init__(self, field: str | None, old: T_co, new: T_co, version: int) -> None:
-        # As dataclass would have it, at a third of the time: one is made for each subscriber.
+        # The same as the method of dataclass in a third of the time: one is made for each subscriber.
         _set_field(self, field)
         _set_old(self, old)
         _set_new(self, new)
@@ -45,14 +45,14 @@ class Change(Generic[T_co]):
         return f"Change(field={self.field!r}, version={self.version})"
 
     def __eq__(self, other: object) -> bool:
-        # Not dataclass's own: pytest shows the fields, values included, of two that are compared by that.
+        # Not the method of dataclass: for that one, pytest shows the fields with their values.
         if not isinstance(other, Change):
             return NotImplemented
         same = self.field == other.field and self.version == other.version
         return bool(same and self.old == other.old and self.new == other.new)
 
     def __hash__(self) -> int:
-        return hash((self.field, self.version))  # the values need not be hashable
+        return hash((self.field, self.version))  # the values may not be hashable
 
 
 _set_field, _set_old, _set_new, _set_version = (
@@ -72,8 +72,8 @@ class Reloaded(Generic[S_co]):
         generations: The name of the generation by the path of its volume.
         written_at: When the kubelet wrote the newest of them: the modification time of the generation's folder
             (its name has whole seconds only). None in plain mode.
-        applied_at: When it became visible (aware, UTC).
-        duration: From the start of the reading until it was visible.
+        applied_at: When it was applied (aware, UTC).
+        duration: From the start of the reading until it was applied.
     """
 
     old: S_co
@@ -109,8 +109,8 @@ class Rejected:
         stage: The stage that rejected it.
         reason: Why, without any value.
         fields: The fields at fault; at the stages ``"read"`` and ``"parse"``, the keys.
-        held: The other changed fields of the volumes that wait. They are not applied until this is fixed; nothing
-            says that they are good.
+        held: The other changed fields of the volumes that wait. They are not applied until this is fixed; liveconfig
+            does not check whether they are valid.
         generations: The rejected generation by the path of each volume that waits.
         at: When this content was rejected first (aware, UTC).
         attempt: How often this content was tried: 1 in the event, the present count in the status, the history and
@@ -152,7 +152,7 @@ class Stale:
 
     Attributes:
         field: The dotted name of the field.
-        origin: What serves it now.
+        origin: Where its value comes from now.
         reason: Why it is stale.
         since: Since when (aware, UTC).
     """

@@ -10,7 +10,7 @@
     └── ValueError
         └── Refusal                raised by *your* verifier or validator; its message is shown
 
-No message of ours holds a value, and no cause or context of what we raise leads to one.
+No message of these errors contains a value, and no cause or context leads to one.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class VolumeError(LiveConfigError):
 
 
 class InvalidSettingsError(LiveConfigError, ValueError):
-    """There is no valid configuration: the message says which fields, and where each was looked for."""
+    """There is no valid configuration. The message names the fields, and where each was looked for."""
 
 
 class AmbiguousKeyError(LiveConfigError):
-    """Two keys of one volume claim one field: the message names both files."""
+    """Two keys of one volume claim one field. The message names both files."""
 
 
 class Refusal(ValueError):  # noqa: N818 - it is a verdict that a verifier hands down, not a fault of the program
-    """Raised by a verifier or a validator whose author vouches that its message holds no secret.
+    """Raise this in a verifier or a validator, with a message that contains no secret.
 
-    Its message is shown in the log, in `Rejected` and in `Status`; the messages of all other exceptions are not.
+    Its message appears in the log, in `Rejected` and in `Status`. The messages of all other exceptions do not.
     """

@@ -5,10 +5,10 @@ The sender is the settings object and the receiver is called as ``receiver(setti
     from liveconfig import signals
 
     @signals.reloaded.connect
-    def tell(settings, event): ...
+    def log(settings, event): ...
 
-Each receiver is isolated from the others. Receivers are weakly held, as always with blinker. A coroutine function is
-logged and skipped: subscribe it with ``settings.live`` instead. This is the only place that knows blinker.
+Each receiver is isolated from the others. blinker refers to receivers weakly. A coroutine function is logged and
+skipped: subscribe it with ``settings.live`` instead. This is the only module that uses blinker.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Key = tuple[type, int, int]
 
 
 def receivers(sender: object) -> dict[Key, Receiver]:
-    """Who listens to ``sender`` now, by the type of event and the identity of the receiver."""
+    """Return the receivers of ``sender``, by the type of event and the identity of the receiver."""
     found: dict[Key, Receiver] = {}
     for event_type, signal in _BY_EVENT.items():
         if signal.receivers and not signal.is_muted:
             for receiver in signal.receivers_for(sender):
-                # A bound method is a new object each time it is looked up: its parts identify it.
+                # Each access to a bound method creates a new object: its parts identify it.
                 owner, function = getattr(receiver, "__self__", None), getattr(receiver, "__func__", receiver)
                 found[event_type, id(owner), id(function)] = receiver
     return found

@@ -25,7 +25,7 @@ class VolumeStatus:
         generation_applied: The generation in use.
         written_at: When the kubelet wrote the applied generation; None in plain mode.
         frozen: The reason, by key that can never change; the key ``""`` stands for the whole volume.
-        fault: Why the volume cannot be read or parsed now; None if it can.
+        fault: Why the volume cannot be read or parsed; None if it can.
     """
 
     path: str
@@ -45,7 +45,7 @@ class CandidateStatus:
         generations: Its generations by volume path.
         attempt: How often it was tried.
         reason: Why it is not applied; None while a verifier checks it for the first time.
-        held: The changed fields that wait with it.
+        held: The other changed fields that are not applied because of it.
     """
 
     generations: Mapping[str, str] = field(hash=False)
@@ -60,8 +60,8 @@ class SubscriberStatus:
 
     Attributes:
         name: The callback's qualified name.
-        version: The newest version that it took.
-        error: The type of the exception it raised last; None once it has succeeded.
+        version: The newest version that it received.
+        error: The type of the last exception; None after a success.
         running_since: When its present call began; None if it is not running.
     """
 
@@ -77,9 +77,9 @@ class UnusedKey:
 
     Attributes:
         volume: The path of the volume.
-        key: The key; of a name inside a document, the document, a colon and the name.
-        nearest: The field with the nearest name; None if none is near.
-        hint: What to change, if that is known; None if not.
+        key: The key; for a name inside a document, the document, a colon and the name.
+        nearest: The field with the nearest name; None if there is none.
+        hint: What to change; None if that is unknown.
     """
 
     volume: str
@@ -95,19 +95,19 @@ class Status:
     Attributes:
         settings: The module and qualified name of the settings class.
         pid: The process.
-        process_started_at: When it started. Its environment is as old, or older: a forked child has its parent's.
+        process_started_at: When it started. Its environment is as old; that of a forked child is as old as its parent.
         version: Of the settings.
-        healthy: Whether the newest state on disk is in use, something follows the volumes, and no subscriber fails.
+        healthy: Whether the content of the volumes is in use, the volumes are watched, and no subscriber fails.
         problems: Why the settings are not healthy, in sentences.
-        notes: What else a person should know, in sentences; it does not make the settings unhealthy.
+        notes: Other sentences for a person. They do not make the settings unhealthy.
         volumes: Each volume.
-        watcher: What notices changes: ``"inotify"``, ``"polling"`` or ``"off"``.
+        watcher: How changes are noticed: ``"inotify"``, ``"polling"`` or ``"off"``.
         loaded_at: When the first version was loaded.
         applied_at: When the newest version was applied.
         last_rejected: The newest rejection, standing or not.
         rejections: The standing rejections, oldest first; `Rejected.generations` names the volumes that wait.
-        candidate: What is on disk and not applied; None if nothing is.
-        restart_pending: Fields with ``Key(restart=True)`` whose value on disk takes effect at the next start.
+        candidate: The content that is not applied; None if there is none.
+        restart_pending: Fields with ``Key(restart=True)`` whose new value takes effect at the next start.
         fields: The origin by dotted field.
         frozen: Fields that cannot change although the class has volumes.
         stale: The standing `Stale` records.
@@ -116,8 +116,8 @@ class Status:
         documents_missing: Documents of the class that are on no volume, each with the nearest key or None.
         history: The newest outcomes, newest first, as `Live.history` returns them.
         since_apply: How long ago the newest version was applied.
-        written_to_applied: From the kubelet's write of the newest generation to its being applied; None if no
-            volume knows the time of its write, or nothing was applied since the start.
+        written_to_applied: The time from the kubelet's write of the newest generation until it was applied; None if the
+            time of the write is unknown, or if nothing was applied since the start.
     """
 
     settings: str
@@ -146,7 +146,7 @@ class Status:
     written_to_applied: timedelta | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, ready for JSON: times as ISO 8601 texts, records as objects."""
+        """Return the status as data for JSON: times as ISO 8601 texts, records as objects."""
         plain = _plain(self)
         assert isinstance(plain, dict)
         return plain
@@ -161,6 +161,6 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, str):  # file names need not be UTF-8
+    if isinstance(value, str):  # file names may not be UTF-8
         return value.encode("utf-8", "backslashreplace").decode()
     return value.total_seconds() if isinstance(value, timedelta) else value

@@ -61,7 +61,7 @@ def words(text):
 
 
 class TestUses:
-    """The answer for one object: who uses it, what is live and what is frozen, and what to restart."""
+    """The answer for one object has its workloads, what is live and what is frozen, and what to restart."""
 
     def test_table(self, audit):
         """A row for each use says workload, container, how, which keys, live or frozen, and why."""
@@ -237,7 +237,7 @@ def test_starts_without_pydantic():
 
 class TestStandardInput:
     def test_pipe(self, audit, tmp_path):
-        """What another command prints is read from standard input."""
+        """The output of another command is read from standard input."""
         (tmp_path / "in").write_text(POD)
         done = audit("-o", "json", "-", before=("sh", "-c", 'exec "$@" < in', "sh"))
         assert [(each["file"], each["line"]) for each in json.loads(done.stdout)["findings"]] == [("-", 10), ("-", 9)]
@@ -331,7 +331,7 @@ class TestFormats:
         assert unquote(uri).removeprefix("./") == name
 
     def test_sarif_of_problems(self, audit, manifest):
-        """What could not be read is a notification of a run that was not successful."""
+        """An input that cannot be read is a notification of an unsuccessful run."""
         sarif = json.loads(audit(manifest("kind: [\n"), "-o", "sarif").stdout)
         Draft202012Validator(SARIF, format_checker=FormatChecker()).validate(sarif)
         [invocation] = sarif["runs"][0]["invocations"]
@@ -410,7 +410,7 @@ class TestFormats:
         assert done.stderr == "liveconfig audit: nowhere/audit.txt cannot be written: No such file or directory\n"
 
     def test_no_control_characters(self, audit, manifest):
-        """What a terminal could take for a command is not printed."""
+        """Characters that a terminal takes as a command are not printed."""
         text = POD.replace("name: A\n", 'name: "\\e]0;x\\a"\n')
         done = audit(manifest(text))
         assert "\x1b" not in done.stdout
@@ -428,7 +428,7 @@ class TestTerminal:
         assert "\x1b[" not in terminal("audit", str(SHOP), COLUMNS="200", NO_COLOR="1").replace("\x1b[K", "")
 
     def test_no_colours_in_a_file(self, terminal, tmp_path):
-        """What is written to a file has no colours and is not folded, though the command runs on a terminal."""
+        """Output to a file has no colours and is not folded, although the command runs on a terminal."""
         terminal("audit", str(SHOP), "--output", "audit.txt", COLUMNS="60")
         text = (tmp_path / "audit.txt").read_text()
         assert "\x1b" not in text
@@ -510,7 +510,7 @@ esac""",
         }
 
     def test_missing_is_an_error(self, audit, kubectl):
-        """What is not in the cluster is an error; a finding has no file."""
+        """An object that is missing in the cluster is an error; its finding has no file."""
         findings = json.loads(audit("--cluster", "-o", "json", KUBECTL=kubectl()).stdout)["findings"]
         [missing] = [each for each in findings if each["rule"] == "missing-object"]
         assert (missing["level"], missing["object"]) == ("error", "configmap/nobody-made-this")
@@ -558,7 +558,7 @@ esac""",
         assert "get Widget.example.com -o json" in self.calls(tmp_path)
 
     def test_secrets_forbidden(self, audit, kubectl):
-        """A user who may not list Secrets gets the rest, and is told which rules are silent."""
+        """Without the right to list Secrets, the rest is reported, and a note names the rules that were not applied."""
         message = "Error from server (Forbidden): secrets is forbidden: User u cannot list"
         done = audit("--cluster", "-o", "json", KUBECTL=kubectl(f'echo "{message}" >&2; exit 1'))
         answer = json.loads(done.stdout)
@@ -568,7 +568,7 @@ esac""",
         assert "Secrets could not be listed (secrets is forbidden" in answer["notes"][0]
 
     def test_partly_forbidden(self, audit, tmp_path):
-        """What kubectl could list is answered; that something is missing is exit code 2."""
+        """Objects that kubectl could list are reported; missing ones give exit code 2."""
         message = "Error from server (Forbidden): ingresses is forbidden"
         kubectl = script(tmp_path, f'cat {SHOP.parent}/get-all.json; echo "{message}" >&2; exit 1')
         done = audit("--cluster", KUBECTL=kubectl)
@@ -611,7 +611,7 @@ class TestUsesOfAny:
 
     @pytest.mark.parametrize("given", ["app", "deployment/app", "configmap/", "/app"])
     def test_misuse(self, audit, manifest, given):
-        """What is no ConfigMap or Secret is an error that shows the form."""
+        """An argument that is no ConfigMap or Secret is an error that shows the form."""
         done = audit(manifest(POD), "--uses", given)
         assert done.returncode == 2
         assert "--uses takes configmap/NAME or secret/NAME" in done.stderr

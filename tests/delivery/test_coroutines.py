@@ -86,7 +86,7 @@ class TestLoops:
         assert inbox.loops == [other_loop]
 
     @pytest.mark.parametrize("form", ["function", "method", "partial", "object"])
-    def test_forms(self, settings, volume, form):
+    async def test_forms(self, settings, volume, form):
         """Functions, methods, partials and objects are known as coroutines."""
         inbox = Inbox()
 
@@ -107,12 +107,9 @@ class TestLoops:
             "object": inbox,
         }
 
-        async def main():
-            settings.live.on_change("message")(forms[form])
-            await aswap(settings, volume, message="two")
-            await inbox.wait(1)
-
-        asyncio.run(main())
+        settings.live.on_change("message")(forms[form])
+        await aswap(settings, volume, message="two")
+        await inbox.wait(1)
         assert inbox.news == ["two"]
 
     def test_before_any_loop(self, settings, volume, caplog):
@@ -134,7 +131,7 @@ class TestLoops:
         assert [(c.old, c.new) for c in inbox.events] == [("one", "three"), ("three", "four")]
 
     def test_closed_loop(self, settings, volume, recorder, caplog):
-        """E15: its loop closed, then swaps: one warning, the others are told, and the next loop gets what it missed."""
+        """E15: after its loop was closed, a swap gives one warning, the others are called, and the next loop gets the missed change."""
         inbox, plain = Inbox(), recorder()
 
         async def first():
@@ -158,7 +155,7 @@ class TestLoops:
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("two", "four")]
 
     def test_loop_ends_with_a_task_pending(self, settings, volume, caplog):
-        """E56: a loop that ends while the coroutine is inside its call: that change is told again on the next one."""
+        """E56: a change whose call is running when the loop ends is delivered again on the next loop."""
 
         async def forever(_):
             await asyncio.Event().wait()
@@ -182,7 +179,7 @@ class TestLoops:
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("one", "two")]
 
     def test_loop_closed_without_a_word(self, settings, volume, caplog):
-        """E57: a loop that is closed without cancelling its tasks: one warning, and the change is told on the next."""
+        """E57: a loop that is closed without cancelling its tasks gives one warning, and the change is delivered on the next loop."""
 
         async def forever(_):
             await asyncio.get_running_loop().create_future()
@@ -212,7 +209,7 @@ class TestLoops:
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("one", "three")]
 
     def test_loop_stops_before_it_starts(self, settings, volume):
-        """E58: a change that was handed to a loop which ends before it can run is told on the next loop."""
+        """E58: a change that was scheduled on a loop which ends before the call is delivered on the next loop."""
         inbox = Inbox()
         loop = asyncio.new_event_loop()
 
@@ -231,19 +228,16 @@ class TestLoops:
         asyncio.run(second())
         assert [(c.old, c.new) for c in inbox.events] == [("one", "three")]
 
-    def test_initial(self, settings):
-        """initial=True of a coroutine is told on its loop, and subscribing does not wait for it."""
+    async def test_initial(self, settings):
+        """initial=True calls a coroutine on its loop, and subscribing does not wait for it."""
         inbox = Inbox()
 
-        async def main():
-            settings.live.on_change("message", initial=True)(inbox)
-            await inbox.wait(1)
-
-        asyncio.run(main())
+        settings.live.on_change("message", initial=True)(inbox)
+        await inbox.wait(1)
         assert [(c.old, c.new) for c in inbox.events] == [("one", "one")]
 
-    def test_empty_context(self, settings, volume):
-        """E59: a coroutine runs in an empty context, not in that of whoever subscribed it."""
+    async def test_empty_context(self, settings, volume):
+        """E59: a coroutine runs in an empty context, not in that of its subscription."""
         variable = contextvars.ContextVar("request", default="none")
         seen = []
 
@@ -252,18 +246,15 @@ class TestLoops:
 
         inbox = Inbox(look)
 
-        async def main():
-            variable.set("of the subscriber")
-            settings.live.on_change("message")(inbox)
-            await aswap(settings, volume, message="two")
-            await inbox.wait(1)
-
-        asyncio.run(main())
+        variable.set("of the subscriber")
+        settings.live.on_change("message")(inbox)
+        await aswap(settings, volume, message="two")
+        await inbox.wait(1)
         assert seen == ["none"]
 
 
 class TestSlow:
-    def test_merged(self, settings, volume):
+    async def test_merged(self, settings, volume):
         """A slow coroutine gets its changes merged, one call at a time."""
         gate = []
 
@@ -273,35 +264,29 @@ class TestSlow:
 
         inbox = Inbox(hold)
 
-        async def main():
-            settings.live.on_change("count")(inbox)
-            await aswap(settings, volume, count=2)
-            await inbox.wait(1)
-            for count in range(3, 10):
-                await aswap(settings, volume, count=count)
-            assert len(inbox.events) == 1
-            gate[0].set_result(None)
-            await inbox.wait(2)
-            gate[1].set_result(None)
-
-        asyncio.run(main())
+        settings.live.on_change("count")(inbox)
+        await aswap(settings, volume, count=2)
+        await inbox.wait(1)
+        for count in range(3, 10):
+            await aswap(settings, volume, count=count)
+        assert len(inbox.events) == 1
+        gate[0].set_result(None)
+        await inbox.wait(2)
+        gate[1].set_result(None)
         assert [(c.old, c.new) for c in inbox.events] == [(1, 2), (2, 9)]
 
-    def test_barrier_excepts_it(self, settings, volume, recorder):
+    async def test_barrier_excepts_it(self, settings, volume, recorder):
         """reload() on the loop itself does not wait for a coroutine that the same loop must run."""
         inbox, plain = Inbox(), recorder()
 
-        async def main():
-            settings.live.on_change("message")(inbox)
-            settings.live.on_change("message")(plain)
-            volume.update({"message": "two"})
-            assert settings.live.reload()
-            assert plain.news == ["two"]
-            await inbox.wait(1)
+        settings.live.on_change("message")(inbox)
+        settings.live.on_change("message")(plain)
+        volume.update({"message": "two"})
+        assert settings.live.reload()
+        assert plain.news == ["two"]
+        await inbox.wait(1)
 
-        asyncio.run(main())
-
-    def test_reload_inside(self, settings, volume):
+    async def test_reload_inside(self, settings, volume):
         """A coroutine that reloads inside neither deadlocks nor loses its own next change."""
         inbox = Inbox()
 
@@ -312,16 +297,13 @@ class TestSlow:
 
         inbox._act = again
 
-        async def main():
-            settings.live.on_change("count")(inbox)
-            await aswap(settings, volume, count=2)
-            await inbox.wait(4)
-
-        asyncio.run(main())
+        settings.live.on_change("count")(inbox)
+        await aswap(settings, volume, count=2)
+        await inbox.wait(4)
         assert inbox.news == [2, 3, 4, 5]
 
-    def test_kept_from_the_collector(self, settings, volume):
-        """E60: a coroutine that waits for something nobody else refers to is not collected as garbage."""
+    async def test_kept_from_the_collector(self, settings, volume):
+        """E60: a coroutine that waits for an otherwise unreferenced object is not collected."""
         waiting = []
 
         async def hold(_):
@@ -331,22 +313,19 @@ class TestSlow:
 
         inbox = Inbox(hold)
 
-        async def main():
-            settings.live.on_change("message")(inbox)
-            await aswap(settings, volume, message="two")
-            await inbox.wait(1)
-            await asyncio.sleep(0)
-            gc.collect()
-            future = waiting[0]()
-            assert future is not None
-            future.set_result(None)
-
-        asyncio.run(main())
+        settings.live.on_change("message")(inbox)
+        await aswap(settings, volume, message="two")
+        await inbox.wait(1)
+        await asyncio.sleep(0)
+        gc.collect()
+        future = waiting[0]()
+        assert future is not None
+        future.set_result(None)
 
 
 class TestFailing:
-    def test_again(self, settings, volume):
-        """A coroutine that raises stands in status() and is told again after 1 s."""
+    async def test_again(self, settings, volume):
+        """A coroutine that raises is listed in status() and called again after 1 s."""
         ill = [True]
 
         async def fail(_):
@@ -355,38 +334,32 @@ class TestFailing:
 
         inbox = Inbox(fail)
 
-        async def main():
-            settings.live.on_change("message")(inbox)
-            await aswap(settings, volume, message="two")
-            await inbox.wait(1)
-            while settings.live.status().healthy:
-                await asyncio.sleep(0)
-            assert [each.error for each in settings.live.status().subscribers] == ["ValueError"]
-            ill[0] = False
-            await inbox.wait(2)
-
-        asyncio.run(main())
+        settings.live.on_change("message")(inbox)
+        await aswap(settings, volume, message="two")
+        await inbox.wait(1)
+        while settings.live.status().healthy:
+            await asyncio.sleep(0)
+        assert [each.error for each in settings.live.status().subscribers] == ["ValueError"]
+        ill[0] = False
+        await inbox.wait(2)
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
 
-    def test_wrong_signature(self, settings, volume, caplog):
-        """E61: a coroutine function that cannot be called with one event is logged and stands in status()."""
+    async def test_wrong_signature(self, settings, volume, caplog):
+        """E61: a coroutine function that cannot be called with one event is logged and listed in status()."""
 
         async def wrong():
             pass
 
-        async def main():
-            settings.live.on_change("message")(wrong)
-            await aswap(settings, volume, message="two")
-            async with asyncio.timeout(PATIENCE):
-                while settings.live.status().healthy:
-                    await asyncio.sleep(0)
-
-        asyncio.run(main())
+        settings.live.on_change("message")(wrong)
+        await aswap(settings, volume, message="two")
+        async with asyncio.timeout(PATIENCE):
+            while settings.live.status().healthy:
+                await asyncio.sleep(0)
         assert settings.live.status().subscribers[0].error == "TypeError"
         assert {record.name for record in caplog.records} == {"liveconfig"}
 
-    def test_told_again_after_a_log_filter_raised(self, settings, volume):
-        """A coroutine that raised, and whose record a filter refused with an exception, hears of the next change."""
+    async def test_told_again_after_a_log_filter_raised(self, settings, volume):
+        """A coroutine that raised gets the next change, even if a log filter raised at its log line."""
 
         def refuse(_):
             raise RuntimeError
@@ -396,25 +369,22 @@ class TestFailing:
 
         inbox, logger = Inbox(fail), logging.getLogger("liveconfig")
 
-        async def main():
-            refused = asyncio.Event()
-            asyncio.get_running_loop().set_exception_handler(lambda *_: refused.set())
-            settings.live.on_change("message", retry=False)(inbox)
-            logger.addFilter(refuse)
-            try:
-                await aswap(settings, volume, message="two")
-                async with asyncio.timeout(PATIENCE):
-                    await refused.wait()
-            finally:
-                logger.removeFilter(refuse)
-            await aswap(settings, volume, message="three")
-            await inbox.wait(2)
-
-        asyncio.run(main())
+        refused = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: refused.set())
+        settings.live.on_change("message", retry=False)(inbox)
+        logger.addFilter(refuse)
+        try:
+            await aswap(settings, volume, message="two")
+            async with asyncio.timeout(PATIENCE):
+                await refused.wait()
+        finally:
+            logger.removeFilter(refuse)
+        await aswap(settings, volume, message="three")
+        await inbox.wait(2)
         assert inbox.news == ["two", "three"]
 
-    def test_cancelled_by_somebody(self, settings, volume):
-        """E62: one that is cancelled while its loop lives on is told again, on that loop."""
+    async def test_cancelled_by_somebody(self, settings, volume):
+        """E62: a call that is cancelled while its loop runs is repeated on that loop."""
         first = [True]
 
         async def cancelled(_):
@@ -425,44 +395,35 @@ class TestFailing:
         inbox = Inbox(cancelled)
         errors = []
 
-        async def main():
-            settings.live.on_change("message")(inbox)
-            await aswap(settings, volume, message="two")
-            while not errors or errors[-1] is None:  # the pause before the second call is a second
-                errors.append(settings.live.status().subscribers[0].error)
-                await asyncio.sleep(0.001)
-            await inbox.wait(2)
-
-        asyncio.run(main())
+        settings.live.on_change("message")(inbox)
+        await aswap(settings, volume, message="two")
+        while not errors or errors[-1] is None:  # the pause before the second call is a second
+            errors.append(settings.live.status().subscribers[0].error)
+            await asyncio.sleep(0.001)
+        await inbox.wait(2)
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
         assert errors[-1] == "CancelledError"
 
-    def test_unsubscribed_on_the_loop(self, settings, volume):
+    async def test_unsubscribed_on_the_loop(self, settings, volume):
         """E63: a coroutine that is cancelled before its loop gets to it is not called."""
         inbox = Inbox()
 
-        async def main():
-            subscription = settings.live.subscribe("message", inbox)
-            volume.update({"message": "two"})
-            settings.live.reload()  # on the loop: the call is handed over, and cannot have begun
-            subscription.cancel()
-            for _ in range(10):
-                await asyncio.sleep(0)
-
-        asyncio.run(main())
+        subscription = settings.live.subscribe("message", inbox)
+        volume.update({"message": "two"})
+        settings.live.reload()  # on the loop: the call is handed over, and cannot have begun
+        subscription.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
         assert not inbox.events
 
-    def test_task_factory(self, settings, volume):
+    async def test_task_factory(self, settings, volume):
         """E64: a loop whose task factory takes no context still runs the coroutine."""
         inbox = Inbox()
 
-        async def main():
-            asyncio.get_running_loop().set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
-            settings.live.on_change("message")(inbox)
-            await aswap(settings, volume, message="two")
-            await inbox.wait(1)
-
-        asyncio.run(main())
+        asyncio.get_running_loop().set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+        settings.live.on_change("message")(inbox)
+        await aswap(settings, volume, message="two")
+        await inbox.wait(1)
         assert inbox.news == ["two"]
 
     def test_debug_mode(self, settings, volume, canary, caplog):
@@ -500,17 +461,14 @@ def test_several_loops(settings, volume, other_loop):
     asyncio.run(main())
 
 
-def test_async_with_counts(settings):
+async def test_async_with_counts(settings):
     """`async with` counts its entries: the last exit closes, and a closed one is started again."""
 
-    async def main():
-        async with settings.live:
-            async with settings.live as live:
-                assert live is settings.live
-            assert settings.live.status().watcher != "off"
-        assert settings.live.status().watcher == "off"
-        async with settings.live:
-            assert settings.live.status().watcher != "off"
-
-    asyncio.run(main())
+    async with settings.live:
+        async with settings.live as live:
+            assert live is settings.live
+        assert settings.live.status().watcher != "off"
+    assert settings.live.status().watcher == "off"
+    async with settings.live:
+        assert settings.live.status().watcher != "off"
     assert settings.live.status().watcher == "off"

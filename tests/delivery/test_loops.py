@@ -35,7 +35,7 @@ async def _end_tasks():
 
 
 class Heard:
-    """A coroutine function that keeps what it is given, and says when it has begun and ended."""
+    """A coroutine function that records its events, and signals when it begins and ends."""
 
     def __init__(self):
         self.news, self.begun, self.threads = [], threading.Semaphore(0), []
@@ -82,7 +82,7 @@ class TestStopped:
         assert heard.news == []
 
     def test_its_own_loop_runs_again(self, settings, volume, loop):
-        """I01: when its own loop runs again it gets what it missed, as one change, and hears on."""
+        """I01: when its own loop runs again, it gets the missed changes as one, and then each later change."""
         heard = Heard()
         subscribe(loop, settings, heard)
         for text in ("two", "three"):
@@ -149,7 +149,7 @@ class TestStopped:
         assert heard.news == ["two", "three"]
 
     def test_stopped_before_its_call(self, settings, volume, loop, caplog):
-        """I01: one that was handed to a loop which stops before it comes to the call is parked within a second."""
+        """I01: a subscriber whose loop stops before the scheduled call is parked within a second."""
         heard, posted = Heard(), threading.Event()
 
         async def blocked():

@@ -17,14 +17,14 @@ PATIENCE = 20.0
 
 
 def swap(settings, volume, **values):
-    """Write, and return when everybody was told."""
+    """Write, and return after all subscribers were called."""
     volume.update({name.replace("__", "."): str(value) for name, value in values.items()})
     assert settings.live.reload()
 
 
 @pytest.fixture
 def silent(monkeypatch):
-    """What a thread that died of an exception said, which must be nothing."""
+    """The errors of threads that ended with an exception; there must be none."""
     died = []
     monkeypatch.setattr(threading, "excepthook", died.append)
     yield
@@ -33,7 +33,7 @@ def silent(monkeypatch):
 
 class TestOrder:
     def test_order_of_subscription(self, settings, volume):
-        """Subscribers are told in the order in which they subscribed, whatever they subscribed to."""
+        """Subscribers are called in the order of their subscription, whatever their subject."""
         told = []
         settings.live.on_change(lambda s: s.message)(lambda _: told.append("first"))
         settings.live.on_reload(lambda _: told.append("second"))
@@ -99,7 +99,7 @@ class TestIsolation:
 
     @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
     def test_selector_raises_later(self, settings, volume, recorder, silent, caplog, error):
-        """E31: a selector that raises later, even SystemExit, is logged, counts as no change and harms nobody."""
+        """E31: a selector that raises later, even SystemExit, is logged, counts as no change and does not affect others."""
 
         def select(s):
             if s.message == "two":
@@ -122,14 +122,14 @@ class TestIsolation:
         assert [(c.old, c.new) for c in chosen.events] == [("one", "three")]
 
     def test_selector_raises_at_subscription(self, settings):
-        """What a selector raises at subscription is raised to whoever subscribes."""
+        """An exception of a selector at the subscription is raised there."""
         with pytest.raises(ZeroDivisionError):
             settings.live.subscribe(lambda s: s.count / 0, print)
         assert not settings.live.status().subscribers
 
     @pytest.mark.parametrize("error", [ValueError, SystemExit])
     def test_comparison_raises(self, settings, volume, recorder, silent, error):
-        """E32: what a selector returns may raise when compared: that counts as a difference and harms nobody."""
+        """E32: a selected value that raises in a comparison counts as different and does not affect others."""
 
         class Odd:
             def __eq__(self, other):
@@ -170,7 +170,7 @@ class TestIsolation:
         assert after.news == ["two", "three"]
 
     def test_told_again_after_a_log_filter_raised(self, settings, volume, recorder, silent, caplog):
-        """A subscriber and our own log, whose words a filter refused with an exception, hear of what comes next."""
+        """After a log filter raised, subscribers and the log get the next change."""
 
         def refuse(_):
             raise RuntimeError
@@ -199,7 +199,7 @@ class TestIsolation:
         assert [r.levelno for r in caplog.records if "rejected at stage" in r.getMessage()] == [logging.ERROR]
 
     def test_no_thread_to_be_had(self, settings, volume, recorder):
-        """E34: where no thread can be started for a while, the change is told as soon as one can."""
+        """E34: if no thread can be started for a while, the change is delivered as soon as one can."""
         changes = recorder()
         settings.live.on_change("message")(changes)
         start = threading.Thread.start
@@ -232,7 +232,7 @@ class TestInside:
         assert seen.events == [("two",) * 4]
 
     def test_reloads(self, settings, volume, recorder):
-        """E04: reload() inside neither deadlocks nor recurses; the other subscriber is told of every change."""
+        """E04: reload() inside a subscriber neither deadlocks nor recurses; the other subscriber gets every change."""
         depth, deepest, results = [0], [0], []
 
         @settings.live.on_change("count")
@@ -270,7 +270,7 @@ class TestInside:
         assert [change.new for change in told.wait(2)] == ["two", "two"]
 
     def test_unsubscribes_another(self, settings, volume, recorder):
-        """E36: one that is unsubscribed while the others are being told is not told any more."""
+        """E36: a subscriber that is cancelled during a delivery is not called any more."""
         later = recorder()
         settings.live.on_change("message")(lambda _: subscription.cancel())
         subscription = settings.live.subscribe("message", later)
@@ -281,7 +281,7 @@ class TestInside:
         assert last.news == ["two"]
 
     def test_unsubscribes_itself(self, settings, volume, recorder):
-        """A subscriber can unsubscribe itself, twice, and hears no more."""
+        """A subscriber can cancel itself, twice, and is not called again."""
         told = recorder(lambda _: (subscription.cancel(), subscription.cancel()))
         subscription = settings.live.subscribe("message", told)
         swap(settings, volume, message="two")
@@ -290,7 +290,7 @@ class TestInside:
         assert not settings.live.status().subscribers
 
     def test_subscribes_another(self, settings, volume, recorder):
-        """One that is subscribed inside a subscriber is told of the next change, not of this one."""
+        """A function that is subscribed inside a subscriber gets the next change, not the present one."""
         inner = recorder()
         done = []
 
@@ -305,7 +305,7 @@ class TestInside:
         assert [(c.old, c.new) for c in inner.events] == [("two", "three")]
 
     def test_initial_inside(self, settings, volume, recorder):
-        """E37: initial=True inside a subscriber does not deadlock; it is told once, old is new."""
+        """E37: initial=True inside a subscriber does not deadlock; it is called once, with old equal to new."""
         inner = recorder()
         done = []
 
@@ -337,7 +337,7 @@ class TestInside:
         assert seen[0][1] is not threading.current_thread()
 
     def test_context_is_new_each_time(self, settings, volume):
-        """What a callback sets in its context is gone at its next call."""
+        """A context variable that a callback sets is not set at its next call."""
         variable = contextvars.ContextVar("call", default=0)
         seen = []
 
@@ -351,7 +351,7 @@ class TestInside:
         assert seen == [0, 0]
 
     def test_never_under_a_lock(self, settings, volume, recorder):
-        """While a subscriber runs, every word of the face answers another thread."""
+        """While a subscriber runs, every method of `live` returns in another thread."""
         answers = recorder()
 
         def ask():
@@ -402,7 +402,7 @@ class TestReferences:
         assert told == [("lambda", "two"), ("closure", "two"), ("method", "two")]
 
     def test_settings_with_subscribers_live_on(self, volume, recorder):
-        """Settings that nobody refers to, but that have a subscriber, are followed until it is cancelled."""
+        """Unreferenced settings with a subscriber are watched until it is cancelled."""
 
         class Short(Settings):
             model_config = SettingsConfigDict(resync=0.2)
@@ -416,7 +416,7 @@ class TestReferences:
         subscription.cancel()
 
     def test_let_go_when_cancelled(self, settings, volume, monkeypatch):
-        """A callback that raised and is cancelled is let go at once, not when its second call would have been due."""
+        """A callback that raised and is cancelled is released at once, not at the time of its retry."""
         monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
 
         class Pool:
@@ -436,7 +436,7 @@ class TestReferences:
 
 class TestWhat:
     def test_selector(self, settings, volume, recorder):
-        """A selector hears only when what it returns differs."""
+        """A subscriber with a selector is called only if the selected value differs."""
         pair = recorder()
         settings.live.on_change(lambda s: (s.db.user, s.db.port))(pair)
         swap(settings, volume, message="two")
@@ -446,7 +446,7 @@ class TestWhat:
         assert (change.field, change.old, change.new) == (None, ("web", 5432), ("admin", 5432))
 
     def test_dotted_field(self, settings, volume, recorder):
-        """A dotted field hears its leaf, and the name of a model hears every leaf below and gets the models."""
+        """A dotted name selects a leaf; the name of a model selects every leaf below and gives the models."""
         leaf, model = recorder(), recorder()
         settings.live.on_change("db.port")(leaf)
         settings.live.on_change("db")(model)
@@ -489,7 +489,7 @@ class TestWhat:
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
     def test_a_selector_that_cancels(self, settings, volume, recorder):
-        """One whose selector cancels the subscription is not told of what the selector was asked for."""
+        """A subscriber whose selector cancels the subscription does not get that change."""
         inbox, asked = recorder(), []
 
         def select(s):
@@ -546,7 +546,7 @@ class TestWhat:
 
 class TestNotices:
     def test_each_rejection(self, settings, volume, recorder):
-        """E38: several rejections in a row are each told, before the next barrier is passed."""
+        """E38: several rejections in a row are delivered one by one, before the next barrier returns."""
         hold, held = threading.Event(), threading.Event()
         rejections = recorder()
         settings.live.on_change("message")(lambda _: (held.set(), hold.wait(PATIENCE)))
@@ -562,7 +562,7 @@ class TestNotices:
         assert len(rejections.events) == 3
 
     def test_each_stale_field(self, open_settings, volume, recorder):
-        """E39: fields that become stale at one moment are each told of."""
+        """E39: fields that become stale together are delivered one by one."""
         settings = open_settings()
         stale = recorder()
         settings.live.on_stale(stale)

@@ -39,13 +39,13 @@ def test_newest_first(settings, volume):
 
 
 def test_not_before_the_first_call(settings, volume):
-    """What was replaced before the first call is not kept."""
+    """A value that was replaced before the first call is not kept."""
     write(settings, volume, "two")
     assert settings.live.recent("message") == ("two",)
 
 
 def test_distinct(settings, volume):
-    """A value that comes back stands once, at its newest place; other changes make no entry."""
+    """A value that comes back is listed once, at its newest place; other changes make no entry."""
     settings.live.recent("message")
     write(settings, volume, "two")
     volume.update({"count": "7"})
@@ -137,7 +137,7 @@ def test_wrong_arguments(settings):
 
 
 def test_there_as_soon_as_the_value_is(settings, volume):
-    """Whoever has waited for a value finds it, and the one before it."""
+    """After a wait for a value, it is found, and the one before it."""
     settings.live.recent("message")
     for number in range(30):
         volume.update({"message": str(number)})

@@ -15,7 +15,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def settings(open_settings):
-    """Settings that look only when they are told to."""
+    """Settings that are read only at `reload`."""
     return open_settings(_watch=False)
 
 
@@ -43,7 +43,7 @@ def test_applied_content_is_back(settings, volume, caplog):
 
 
 def test_new_content(settings, volume):
-    """S02: new good content ends a rejection; Recovered comes after the Reloaded that ended it, whoever subscribed first."""
+    """S02: new good content ends a rejection; Recovered comes after the Reloaded that ended it, in any order of subscription."""
     order = []
     settings.live.on_recover(order.append)
     settings.live.on_reload(order.append)

@@ -56,7 +56,7 @@ def errors(settings):
 
 class TestAgain:
     def test_until_it_succeeds(self, settings, volume, failing):
-        """One that raises is given the same change again after 1 s, and it stands in status() until it succeeds."""
+        """A subscriber that raises gets the same change again after 1 s, and is listed in status() until it succeeds."""
         settings.live.on_change("message")(failing)
         swap(settings, volume, message="two")
         status = settings.live.status()
@@ -71,7 +71,7 @@ class TestAgain:
         assert settings.live.status().healthy
 
     def test_merged_with_a_newer_change(self, settings, volume, failing):
-        """A newer change is told at once, merged with the one that it raised at."""
+        """A newer change is delivered at once, merged with the one that it raised at."""
         settings.live.on_change("message")(failing)
         swap(settings, volume, message="two")
         failing.ill = False
@@ -80,7 +80,7 @@ class TestAgain:
         assert settings.live.status().healthy
 
     def test_back_to_where_it_was(self, settings, volume, failing):
-        """One that raised is told too when the value goes back to what it had seen: its half-done work must be undone."""
+        """A subscriber that raised is also called when the value goes back, so that it can undo its half-done work."""
         settings.live.on_change("message")(failing)
         swap(settings, volume, message="two")
         failing.ill = False
@@ -168,7 +168,7 @@ class TestBackOff:
         assert len(failing.events) == 5
 
     def test_rejections_too(self, open_settings, volume, failing):
-        """E50: one that raises at a Rejected waits as long, though other things are told meanwhile."""
+        """E50: a subscriber that raises at a Rejected waits as long, although other events are delivered meanwhile."""
         settings = open_settings(_watch=False)
         settings.live.on_reject(failing)
         volume.update({"count": "many"})
@@ -184,7 +184,7 @@ class TestBackOff:
         assert first is again
 
     def test_a_new_rejection_is_told_at_once(self, settings, volume, recorder, monkeypatch):
-        """One that raised at a rejection is told again when the next one comes, long before its pause is over."""
+        """A subscriber that raised at a rejection gets the next one at once, before its pause has ended."""
         monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
 
         def fail(event):
@@ -299,7 +299,7 @@ class TestLog:
         assert "login refused by db-1" in caplog.text
 
     def test_odd_exception(self, settings, volume, recorder, caplog):
-        """E55: an exception that cannot be printed or compared harms nobody."""
+        """E55: an exception that cannot be printed or compared does not affect others."""
 
         class Odd(Exception):
             def __str__(self):

@@ -66,7 +66,7 @@ def test_all_three(settings, volume):
 
 
 def test_sender(open_settings, volume):
-    """Connected to one sender, it hears only that one."""
+    """A receiver that is connected to one sender is called only for that one."""
     one, other = open_settings(), open_settings()
     receiver = Receiver()
     signals.reloaded.connect(receiver, sender=one)
@@ -109,7 +109,7 @@ def test_bound_method(settings, volume):
 
 
 def test_receiver_dies(settings, volume):
-    """E77: a receiver that nobody refers to any more is gone, and harms nobody."""
+    """E77: a receiver that was collected is not called, and does not affect others."""
     kept = Receiver()
     signals.reloaded.connect(kept)
     dies = Receiver()
@@ -125,7 +125,7 @@ def test_receiver_dies(settings, volume):
 
 
 def test_isolated(settings, volume):
-    """A receiver that raises, SystemExit too, keeps no other from being told."""
+    """A receiver that raises, even SystemExit, does not prevent the calls of others."""
 
     def fail(_):
         raise SystemExit
@@ -139,7 +139,7 @@ def test_isolated(settings, volume):
 
 
 def test_failing_is_seen(settings, volume):
-    """E78: a receiver that raises stands in status(), is told again, and the settings are not healthy until then."""
+    """E78: a receiver that raises is listed in status() and called again, and the settings are not healthy until then."""
     ill = [True]
     again = threading.Event()
 
@@ -175,7 +175,7 @@ def test_receiver_that_fails_and_dies(settings, volume):
 
 
 def test_slow_receiver(settings, volume, gate):
-    """A slow receiver gets its changes merged, and holds up nobody."""
+    """A slow receiver gets its changes merged, and delays no other."""
     there = threading.Event()
     slow = Receiver(lambda _: (there.set(), gate.wait(PATIENCE)))
     fast = Receiver()
@@ -196,7 +196,7 @@ def test_slow_receiver(settings, volume, gate):
 
 
 def test_coroutine_is_skipped(settings, volume, caplog):
-    """A coroutine receiver is logged and skipped, and said once."""
+    """A coroutine receiver is skipped and logged once."""
 
     async def receive(sender, event):
         raise AssertionError
@@ -234,7 +234,7 @@ def test_returns_an_awaitable(settings, volume, caplog, recwarn):
 
 
 def test_disconnects_inside(settings, volume):
-    """E80: a receiver that disconnects itself inside its call hears no more."""
+    """E80: a receiver that disconnects itself inside its call is not called again."""
     receiver = Receiver(lambda _: signals.reloaded.disconnect(receiver))
     signals.reloaded.connect(receiver)
     swap(settings, volume, message="two")
@@ -243,7 +243,7 @@ def test_disconnects_inside(settings, volume):
 
 
 def test_connected_later(settings, volume):
-    """One that connects later hears from then on, and old is the version before."""
+    """A receiver that connects later gets the next version, with the version before as old."""
     swap(settings, volume, message="two")
     receiver = Receiver()
     signals.reloaded.connect(receiver)
@@ -253,7 +253,7 @@ def test_connected_later(settings, volume):
 
 
 def test_connected_before_a_rejection(settings, volume):
-    """One that connects is told of no version that was there before, when something else is to be told either."""
+    """A receiver that connects gets no earlier version, even if another event is delivered."""
     reloaded, rejected = Receiver(), Receiver()
     swap(settings, volume, message="two")
     signals.reloaded.connect(reloaded)
@@ -265,7 +265,7 @@ def test_connected_before_a_rejection(settings, volume):
 
 
 def test_muted(settings, volume):
-    """E81: a muted signal tells nobody, as blinker has it."""
+    """E81: a muted signal calls no receiver, as in blinker."""
     receiver = Receiver()
     signals.reloaded.connect(receiver)
     with signals.reloaded.muted():
@@ -291,7 +291,7 @@ def test_reloads_inside(settings, volume):
 
 
 def test_settings_are_let_go(open_settings, volume, settings):
-    """E83: a receiver keeps no settings alive that nobody else refers to."""
+    """E83: a receiver does not keep unreferenced settings alive."""
     import weakref
 
     receiver = Receiver()

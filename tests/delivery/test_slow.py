@@ -30,7 +30,7 @@ def later(monkeypatch):
 
 @pytest.fixture
 def hold(gate):
-    """A function that holds whoever calls it at the gate, once it has said that it is there."""
+    """A function that blocks its caller until the gate opens, and signals that it was called."""
 
     def call(_=None):
         call.there.set()
@@ -61,7 +61,7 @@ class TestMerging:
         assert [(c.old, c.new, c.version) for c in slow.events] == [(1, 2, 2), (2, 51, 51)]
 
     def test_merged_reload(self, settings, volume, recorder, gate, hold):
-        """What is merged has the first old, the last new, and the generations and times of the newest."""
+        """A merged event has the first old, the last new, and the generations and times of the newest."""
         slow = recorder(hold)
         settings.live.on_reload(slow)
         swap(settings, volume, count=2)
@@ -108,7 +108,7 @@ class TestMerging:
 
 class TestThreads:
     def test_others_go_on(self, settings, volume, recorder, hold):
-        """One that hangs keeps its thread to itself after a second; those behind it are told of this and the next."""
+        """A subscriber that hangs gets a thread of its own after a second; those behind it get this change and the next."""
         hung, after = recorder(hold), recorder()
         settings.live.on_change("message")(hung)
         settings.live.on_change("message")(after)
@@ -134,7 +134,7 @@ class TestThreads:
         assert settings.live.status().subscribers[1].running_since is not None
 
     def test_barrier_does_not_wait_for_it(self, settings, volume, recorder, hold):
-        """reload() returns though one hangs, and the others have been told by then."""
+        """reload() returns although one hangs, after the others were called."""
         after = recorder()
         settings.live.on_change("message")(hold)
         settings.live.on_change("message")(after)
@@ -168,7 +168,7 @@ class TestThreads:
         assert timely == [True]
 
     def test_several_hang(self, settings, volume, recorder, hold):
-        """E41: several that hang keep a thread each, and the last one is still told."""
+        """E41: several that hang have a thread each, and the last subscriber is still called."""
         after = recorder()
         for _ in range(4):
             settings.live.on_change("message")(lambda change: hold(change))
@@ -213,7 +213,7 @@ class TestThreads:
         assert not changes.threads[0].is_alive()
 
     def test_unsubscribed_while_inside(self, settings, volume, recorder, gate, hold):
-        """E42: one that is cancelled while it is inside its call ends it, and is not told of what came meanwhile."""
+        """E42: a subscriber that is cancelled inside its call finishes it, and does not get later changes."""
         slow = recorder(hold)
         subscription = settings.live.subscribe("message", slow)
         swap(settings, volume, message="two")
@@ -279,32 +279,29 @@ class TestHung:
         settings.live.reload()
         assert len(self.named(caplog)) == 1
 
-    def test_a_coroutine(self, settings, volume, later, caplog):
+    async def test_a_coroutine(self, settings, volume, later, caplog):
         """A coroutine that has been running for 30 s is named as well, and one that ended in time is not."""
 
-        async def main():
-            over, begun, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        over, begun, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-            @settings.live.on_change("message")
-            async def slow(_):
-                begun.set()
-                await over.wait()
+        @settings.live.on_change("message")
+        async def slow(_):
+            begun.set()
+            await over.wait()
 
-            @settings.live.on_change("message")
-            async def quick(_):
-                told.set()
+        @settings.live.on_change("message")
+        async def quick(_):
+            told.set()
 
-            assert await asyncio.to_thread(swap, settings, volume, message="two")
-            await asyncio.wait_for(begun.wait(), PATIENCE)
-            await asyncio.wait_for(told.wait(), PATIENCE)
-            while settings.live.status().subscribers[1].running_since is not None:
-                await asyncio.sleep(0)
-            later(35)
-            assert await asyncio.to_thread(swap, settings, volume, count=2)  # wakes whoever looks at the clock
-            await asyncio.to_thread(self.wait_until_named, caplog)
-            over.set()
-
-        asyncio.run(main())
+        assert await asyncio.to_thread(swap, settings, volume, message="two")
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        await asyncio.wait_for(told.wait(), PATIENCE)
+        while settings.live.status().subscribers[1].running_since is not None:
+            await asyncio.sleep(0)
+        later(35)
+        assert await asyncio.to_thread(swap, settings, volume, count=2)  # wakes whoever looks at the clock
+        await asyncio.to_thread(self.wait_until_named, caplog)
+        over.set()
         (line,) = self.named(caplog)
         assert "slow has been running for 30 s;" in line
 
@@ -355,7 +352,7 @@ class TestClose:
         opener.join(PATIENCE)
 
     def test_nobody_is_told_afterwards(self, settings, volume, recorder, gate, hold, monkeypatch):
-        """close() leaves one that hangs to itself, and those behind it are told nothing any more."""
+        """close() does not wait for a subscriber that hangs, and those behind it are not called any more."""
         hung, after = recorder(hold), recorder()
         monkeypatch.setattr("liveconfig._delivery.threads.SLOW", PATIENCE)
         settings.live.on_change("message")(hung)
@@ -369,7 +366,7 @@ class TestClose:
         assert not after.events
 
     def test_by_hand_afterwards(self, settings, volume, recorder, hold):
-        """E45: closed while one hangs: reload() by hand still returns, and tells those behind it."""
+        """E45: after a close while one hangs, reload() still returns and calls those behind it."""
         after = recorder()
         settings.live.on_change("message")(hold)
         settings.live.on_change("message")(after)
@@ -384,7 +381,7 @@ class TestClose:
         assert after.wait_until(lambda change: change.new == "three")
 
     def test_started_again(self, settings, volume, recorder, hold):
-        """E46: closed and started again while one hangs: the others are told again."""
+        """E46: after a close and a start while one hangs, the others are called again."""
         after = recorder()
         settings.live.on_change("message")(hold)
         settings.live.on_change("message")(after)

@@ -32,85 +32,63 @@ async def following(stream):
         return await anext(stream)
 
 
-def test_subscribed_at_the_call(settings, volume):
-    """A stream holds what came after the call, though nobody read it yet."""
+async def test_subscribed_at_the_call(settings, volume):
+    """A stream holds the changes since the call, even before it is read."""
     stream = settings.live.changes("message")
     swap(settings, volume, message="two")
 
-    async def main():
-        return await following(stream)
-
-    change = asyncio.run(main())
+    change = await following(stream)
     assert isinstance(change, Change)
     assert (change.field, change.old, change.new, change.version) == ("message", "one", "two", 2)
 
 
-def test_in_order(settings, volume):
+async def test_in_order(settings, volume):
     """Versions grow, and each old value is the new one before."""
-
-    async def main():
-        stream, seen = settings.live.changes(lambda s: s.message), []
-        for value in ("two", "three"):
-            await aswap(settings, volume, message=value)
-            seen.append(await following(stream))
-        return seen
-
-    assert [(c.old, c.new) for c in asyncio.run(main())] == [("one", "two"), ("two", "three")]
+    stream, seen = settings.live.changes(lambda s: s.message), []
+    for value in ("two", "three"):
+        await aswap(settings, volume, message=value)
+        seen.append(await following(stream))
+    assert [(c.old, c.new) for c in seen] == [("one", "two"), ("two", "three")]
 
 
-def test_reloads_in_order(settings, volume):
+async def test_reloads_in_order(settings, volume):
     """Each reload begins with the settings that the one before it ended with."""
-
-    async def main():
-        stream, seen = settings.live.reloads(), []
-        for value in ("two", "three"):
-            await aswap(settings, volume, message=value)
-            seen.append(await following(stream))
-        return seen
-
-    first, second = asyncio.run(main())
+    stream, seen = settings.live.reloads(), []
+    for value in ("two", "three"):
+        await aswap(settings, volume, message=value)
+        seen.append(await following(stream))
+    first, second = seen
     assert [change.new for change in first.changes] == ["two"]
     assert second.old is first.new
     assert [(change.old, change.new) for change in second.changes] == [("two", "three")]
 
 
-def test_wakes_a_waiting_consumer(settings, volume):
+async def test_wakes_a_waiting_consumer(settings, volume):
     """A consumer that waits is woken by a swap, from whichever thread."""
-
-    async def main():
-        stream = settings.live.reloads()
-        waiting = asyncio.create_task(following(stream))
-        await asyncio.sleep(0)
-        await aswap(settings, volume, message="two")
-        return await waiting
-
-    event = asyncio.run(main())
+    stream = settings.live.reloads()
+    waiting = asyncio.create_task(following(stream))
+    await asyncio.sleep(0)
+    await aswap(settings, volume, message="two")
+    event = await waiting
     assert isinstance(event, Reloaded)
     assert [change.field for change in event.changes] == ["message"]
 
 
-def test_slow_consumer(settings, volume):
+async def test_slow_consumer(settings, volume):
     """A slow consumer gets merged changes: first old, last new."""
     stream = settings.live.changes("count")
     for count in (2, 3, 4):
         swap(settings, volume, count=count)
 
-    async def main():
-        return await following(stream)
-
-    change = asyncio.run(main())
+    change = await following(stream)
     assert (change.old, change.new, change.version) == (1, 4, 4)
 
 
-def test_two_streams(settings, volume):
+async def test_two_streams(settings, volume):
     """Two consumers get each change, independent of each other."""
-
-    async def main():
-        streams = [settings.live.changes("message") for _ in range(2)]
-        await aswap(settings, volume, message="two")
-        return [(await following(stream)).new for stream in streams]
-
-    assert asyncio.run(main()) == ["two", "two"]
+    streams = [settings.live.changes("message") for _ in range(2)]
+    await aswap(settings, volume, message="two")
+    assert [(await following(stream)).new for stream in streams] == ["two", "two"]
 
 
 def test_two_readers_of_one_stream(settings, volume):
@@ -130,67 +108,56 @@ def test_two_readers_of_one_stream(settings, volume):
     assert sorted(asyncio.run(main())) == ["three", "two"]
 
 
-def test_cancelled(settings, volume):
+async def test_cancelled(settings, volume):
     """A consumer that is cancelled loses nothing, and leaves nothing behind."""
-
-    async def main():
-        stream = settings.live.changes("message")
-        reader = asyncio.create_task(following(stream))
-        await asyncio.sleep(0)
-        reader.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reader
-        await aswap(settings, volume, message="two")
-        change = await following(stream)
-        reference = weakref.ref(stream)
-        del stream
-        gc.collect()
-        assert reference() is None
-        return change
-
-    assert asyncio.run(main()).new == "two"
+    stream = settings.live.changes("message")
+    reader = asyncio.create_task(following(stream))
+    await asyncio.sleep(0)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await aswap(settings, volume, message="two")
+    change = await following(stream)
+    reference = weakref.ref(stream)
+    del stream
+    gc.collect()
+    assert reference() is None
+    assert change.new == "two"
     swap(settings, volume, message="three")
 
 
-def test_ends_with_close(settings, volume):
-    """close() ends the stream, after what was still to be told."""
+async def test_ends_with_close(settings, volume):
+    """close() ends the stream, after the last pending change."""
+    stream, seen = settings.live.changes("message"), []
+    await aswap(settings, volume, message="two")
 
-    async def main():
-        stream, seen = settings.live.changes("message"), []
-        await aswap(settings, volume, message="two")
+    async def read():
+        async for change in stream:
+            seen.append(change.new)
 
-        async def read():
-            async for change in stream:
-                seen.append(change.new)
-
-        reader = asyncio.create_task(read())
-        await asyncio.sleep(0)
-        await asyncio.to_thread(settings.live.close)
-        async with asyncio.timeout(PATIENCE):
-            await reader
-        return seen
-
-    assert asyncio.run(main()) == ["two"]
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(settings.live.close)
+    async with asyncio.timeout(PATIENCE):
+        await reader
+    assert seen == ["two"]
 
 
-def test_not_watched(open_settings, volume):
+async def test_not_watched(open_settings, volume):
     """E67: with watch=False too a stream waits for what reload() finds; it does not end at once."""
     settings = open_settings(_watch=False)
 
-    async def main():
-        stream = settings.live.changes("message")
-        reader = asyncio.create_task(following(stream))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert not reader.done()
-        await aswap(settings, volume, message="two")
-        return await reader
-
-    assert asyncio.run(main()).new == "two"
+    stream = settings.live.changes("message")
+    reader = asyncio.create_task(following(stream))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not reader.done()
+    await aswap(settings, volume, message="two")
+    assert (await reader).new == "two"
 
 
 def test_started_again(settings, volume):
-    """E68: a stream of settings that were closed and started again goes on."""
+    """E68: a stream continues after the settings were closed and started again."""
 
     async def main():
         settings.live.close()
@@ -203,7 +170,7 @@ def test_started_again(settings, volume):
 
 
 def test_on_a_later_loop(settings, volume):
-    """E69: a stream that was read on a loop which is closed by now goes on on the next one."""
+    """E69: a stream that was read on a closed loop continues on the next one."""
     stream = settings.live.changes("message")
 
     async def main(value):
@@ -218,23 +185,20 @@ def test_on_a_later_loop(settings, volume):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError])
-def test_selector_raises_later(settings, volume, caplog, error):
-    """E70: a selector that raises later is logged and counts as no change: the stream goes on."""
+async def test_selector_raises_later(settings, volume, caplog, error):
+    """E70: a selector that raises later is logged and counts as no change: the stream continues."""
 
     def select(s):
         if s.message == "two":
             raise error
         return s.message
 
-    async def main():
-        stream = settings.live.changes(select)
-        reader = asyncio.create_task(following(stream))
-        await asyncio.sleep(0)
-        await aswap(settings, volume, message="two")
-        await aswap(settings, volume, message="three")
-        return await reader
-
-    change = asyncio.run(main())
+    stream = settings.live.changes(select)
+    reader = asyncio.create_task(following(stream))
+    await asyncio.sleep(0)
+    await aswap(settings, volume, message="two")
+    await aswap(settings, volume, message="three")
+    change = await reader
     assert (change.old, change.new) == ("one", "three")
     assert [r.levelno for r in caplog.records if "selector" in r.getMessage()] == [logging.ERROR]
 
@@ -260,7 +224,7 @@ def test_from_another_thread(settings, volume):
 
 
 def test_slow_consumer_memory(settings, volume):
-    """A stream that nobody reads holds one old value, not one for each swap."""
+    """An unread stream holds one old value, not one for each swap."""
     stream = settings.live.changes("count")
     for count in range(2, 202):
         swap(settings, volume, count=count)
@@ -310,7 +274,7 @@ async def test_two_readers_on_one_loop(settings, volume):
 
 
 async def test_closing(settings, volume):
-    """I10: `aclose()` ends a stream, for whoever waits on it too, as `contextlib.aclosing` expects."""
+    """I10: `aclose()` ends a stream, also for code that waits on it, as `contextlib.aclosing` expects."""
     async with contextlib.aclosing(settings.live.changes("message")) as stream:
         await aswap(settings, volume, message="two")
         assert (await following(stream)).new == "two"

@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def settings(open_settings):
-    """Settings that look only when they are told to, so that each look asks the verifiers once."""
+    """Settings that are read only at `reload`, so that each one calls the verifiers once."""
     return open_settings(_watch=False)
 
 
@@ -30,7 +30,7 @@ def watched(open_settings):
 
 
 class Check:
-    """A verifier that keeps the candidates it is given and does as it is told."""
+    """A verifier that records its candidates and gives a prepared answer."""
 
     def __init__(self, act=lambda _: None):
         self.act = act
@@ -294,7 +294,7 @@ class TestRefused:
         assert "flag" in record.getMessage()
 
     def test_held_inside_a_model(self, settings, volume, recorder):
-        """Of the changes inside a model only those that the verifier is about are at fault; the others are held."""
+        """Of the changes inside a model, only those that the verifier watches are at fault; the others are held."""
         rejections = recorder()
         settings.live.on_reject(rejections)
         settings.live.verify(on=lambda s: (s.db.password, s.db.port % 2))(refuse)
@@ -338,7 +338,7 @@ class TestRefused:
         assert watched.live.status().candidate is None
 
     def test_published_once(self, watched, volume, recorder):
-        """A standing rejection is tried again by reload(), and published again to nobody."""
+        """A standing rejection is tried again by reload(), and not published again."""
         rejections = recorder()
         watched.live.on_reject(rejections)
         check = Check(refuse)
@@ -372,7 +372,7 @@ class TestRefused:
         assert settings.live.version == 1
 
     def test_invalid_after_refused(self, settings, volume, recorder):
-        """Invalid content that comes while a candidate waits takes its place, and is told."""
+        """Invalid content that arrives while a candidate waits replaces it, and is published."""
         rejections = recorder()
         settings.live.on_reject(rejections)
         settings.live.verify()(lambda _: False)
@@ -483,7 +483,7 @@ class TestSlow:
         assert settings.live.reload()
 
     def test_ten_seconds(self, settings):
-        """A verifier may take ten seconds, unless something else is said."""
+        """The default timeout of a verifier is ten seconds."""
         assert inspect.signature(settings.live.verify).parameters["timeout"].default == 10.0
 
     def test_hanging_for_many_contents(self, settings, volume, gate):
@@ -516,7 +516,7 @@ class TestInside:
         assert len(check.seen) == 1
 
     def test_waits_for_subscribers(self, settings, volume, recorder):
-        """Verify and reload(wait=True): on return the verifiers have spoken and each subscriber was told."""
+        """reload(wait=True) returns after the verifiers have decided and each subscriber was called."""
         changes = recorder()
         settings.live.verify()(lambda _: True)
         settings.live.on_change("message")(changes)

@@ -17,7 +17,7 @@ def swap(settings, volume, **values):
 
 class TestWait:
     def test_at_once(self, settings):
-        """What holds already is returned at once."""
+        """A condition that is true already returns at once."""
         assert settings.live.wait(lambda s: s.message == "one", 0) is settings.live.latest()
 
     def test_blocks(self, settings, volume):
@@ -57,7 +57,7 @@ class TestWait:
         assert found[0].count == 2
 
     def test_predicate_raises(self, settings):
-        """What the predicate raises is raised."""
+        """An exception of the predicate is raised."""
         with pytest.raises(ZeroDivisionError):
             settings.live.wait(lambda s: s.count / 0, 1)
 
@@ -112,65 +112,51 @@ class TestWait:
 
 
 class TestWaitFor:
-    def test_at_once(self, settings):
-        """What holds already is returned at once."""
-        assert asyncio.run(settings.live.wait_for(lambda s: s.message == "one", 1)) is settings.live.latest()
+    async def test_at_once(self, settings):
+        """A condition that is true already returns at once."""
+        assert (await settings.live.wait_for(lambda s: s.message == "one", 1)) is settings.live.latest()
 
-    def test_later(self, settings, volume):
+    async def test_later(self, settings, volume):
         """It waits without blocking the loop."""
+        waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(swap, settings, volume, message="two")
+        await asyncio.to_thread(swap, settings, volume, count=2)
+        assert (await waiting).count == 2
 
-        async def main():
-            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
-            await asyncio.sleep(0)
-            await asyncio.to_thread(swap, settings, volume, message="two")
-            await asyncio.to_thread(swap, settings, volume, count=2)
-            return await waiting
-
-        assert asyncio.run(main()).count == 2
-
-    def test_time_out(self, settings):
+    async def test_time_out(self, settings):
         """TimeoutError when it did not come, which says so; the predicate's own is raised as it is."""
 
         def late(_):
             raise TimeoutError("the predicate's own")
 
-        async def main():
-            with pytest.raises(TimeoutError, match=r"did not fulfil the condition within 0\.01 s"):
-                await settings.live.wait_for(lambda s: s.count == 2, 0.01)
-            with pytest.raises(TimeoutError, match="the predicate's own"):
-                await settings.live.wait_for(late, PATIENCE)
-
-        asyncio.run(main())
+        with pytest.raises(TimeoutError, match=r"did not fulfil the condition within 0\.01 s"):
+            await settings.live.wait_for(lambda s: s.count == 2, 0.01)
+        with pytest.raises(TimeoutError, match="the predicate's own"):
+            await settings.live.wait_for(late, PATIENCE)
 
     def test_predicate_raises(self, settings):
-        """What the predicate raises is raised."""
+        """An exception of the predicate is raised."""
         with pytest.raises(ZeroDivisionError):
             asyncio.run(settings.live.wait_for(lambda s: s.count / 0, 1))
 
-    def test_cancelled(self, settings, volume):
+    async def test_cancelled(self, settings, volume):
         """A cancelled wait leaves nothing behind."""
-
-        async def main():
-            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2))
-            await asyncio.sleep(0)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-
-        asyncio.run(main())
+        waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         swap(settings, volume, count=2)
 
-    def test_closed(self, open_settings, volume):
+    async def test_closed(self, open_settings, volume):
         """E75: of settings that are not watched it waits for what reload() finds."""
         settings = open_settings(_watch=False)
 
-        async def main():
-            waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
-            await asyncio.sleep(0)
-            await asyncio.to_thread(swap, settings, volume, count=2)
-            return await waiting
-
-        assert asyncio.run(main()).count == 2
+        waiting = asyncio.create_task(settings.live.wait_for(lambda s: s.count == 2, PATIENCE))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(swap, settings, volume, count=2)
+        assert (await waiting).count == 2
 
     @pytest.mark.parametrize("timeout", [float("inf"), 1e12, 1e300])
     async def test_a_time_out_without_bounds(self, settings, volume, timeout):

@@ -39,7 +39,7 @@ def test_accepted(candidate):
 
 
 def test_abandoned_before_it_began(candidate):
-    """An attempt that is abandoned before it began asks nobody, has no verdict, and keeps nobody waiting."""
+    """An attempt that is abandoned before it begins calls no verifier, has no verdict, and does not block `wait`."""
     asked, ended = [], []
     attempt = attempt_of(asked.append, candidate, ended.append)
     attempt.abandon()
@@ -51,7 +51,7 @@ def test_abandoned_before_it_began(candidate):
 
 
 def test_after_the_time(candidate):
-    """Of a verifier that answers after its time was up only the first verdict counts, and it is reported once."""
+    """If a verifier answers after its timeout, only the timeout counts, and it is reported once."""
     released, ended, answered = threading.Event(), threading.Event(), threading.Event()
     reports = []
 
@@ -74,7 +74,7 @@ def test_after_the_time(candidate):
 
 
 def test_never_started(candidate):
-    """G08: an attempt whose thread was never started is lost, and nobody waits for it."""
+    """G08: an attempt whose thread was never started is lost, and `wait` returns."""
     attempt = attempt_of(lambda _: None, candidate)
     assert attempt.is_lost()
     attempt.wait()

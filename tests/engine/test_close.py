@@ -117,7 +117,7 @@ class TestClose:
         assert settings.live.status().watcher == "off"
 
     def test_still_reads(self, settings, volume):
-        """A closed one still reads, and reloads by hand, and tells its subscribers then."""
+        """Closed settings can still be read and reloaded, and a reload calls the subscribers."""
         changes = []
         settings.live.on_change("message")(changes.append)
         settings.live.close()
@@ -173,7 +173,7 @@ class TestClose:
             assert not threads()
 
     def test_seen_when_started_again(self, settings, volume):
-        """What was swapped while it was closed is seen when it is started again, and told."""
+        """A swap while the settings were closed is found and delivered at the start."""
         changes = []
         settings.live.on_change("message")(changes.append)
         settings.live.close()
@@ -265,7 +265,7 @@ class TestClose:
 
 class TestLetGo:
     def test_unreferenced(self, volume):
-        """A live object without subscribers that nobody refers to is let go, and no longer watched."""
+        """An unreferenced live object without subscribers is collected, and no longer watched."""
         settings = App.load(_volumes=volume.path)
         reference = weakref.ref(settings)
         del settings
@@ -274,7 +274,7 @@ class TestLetGo:
         gone()
 
     def test_cancelled(self, volume):
-        """E121: one whose last subscriber is cancelled is let go, though it had failed."""
+        """E121: settings are collected after their last subscriber is cancelled, even if it had failed."""
         settings = App.load(_volumes=volume.path)
         subscription = settings.live.subscribe("message", lambda _: 1 / 0)
         volume.write({"message": "two"})
@@ -318,7 +318,7 @@ class TestLetGo:
         gone()
 
     def test_cancelled_by_a_finalizer(self, volume):
-        """E154: a subscription is cancelled by a finalizer while another thread delivers, and nobody waits."""
+        """E154: a finalizer that cancels a subscription during a delivery does not block."""
         settings = App.load(_volumes=volume.path)
         subscription = settings.live.subscribe("message", lambda _: None)
         lock = settings.live._core.publisher.lock
@@ -647,7 +647,7 @@ class TestSignals:
 class TestWorker:
     @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
     def test_validator(self, volume, error):
-        """E124: a validator that raises even SystemExit rejects, and the watching goes on."""
+        """E124: a validator that raises even SystemExit rejects the change, and the volumes are still watched."""
 
         class Leaving(Settings):
             model_config = SettingsConfigDict(resync=0.2)

@@ -190,7 +190,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_documents(name: str) -> None:
-    """B26: a document of any content is taken or refused, and of a refused one nothing is told."""
+    """B26: a document of any content is accepted or rejected, and no message shows its content."""
     soup = st.lists(PIECES, max_size=30).map("".join)
 
     @fuzz
@@ -223,6 +223,6 @@ CONTENTS = st.one_of(
 @fuzz
 @given(payload=st.dictionaries(KEYS, CONTENTS, max_size=6))
 def test_keys(payload: dict[str, bytes]) -> None:
-    """B27: keys of any name and content are taken or refused, and of refused ones nothing is told."""
+    """B27: keys of any name and content are accepted or rejected, and no message shows their content."""
     folders = {"/".join(parts[:end]) for key in payload for parts in [key.split("/")] for end in range(1, len(parts))}
     feed({key: content for key, content in payload.items() if key not in folders})

@@ -21,7 +21,7 @@ STEP = int(os.environ.get("LIVECONFIG_INTERRUPT_STEP", "37"))
 
 
 class TimeLimit(Exception):
-    """What the handler raises."""
+    """The exception of the signal handler."""
 
 
 def limit(*_):

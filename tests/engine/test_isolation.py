@@ -81,7 +81,7 @@ def gate():
 
 
 class Check:
-    """A verifier that keeps what it is asked about, and does as it is told."""
+    """A verifier that records its candidates and gives a prepared answer."""
 
     def __init__(self, select, act=lambda _: None):
         self.select = select
@@ -147,7 +147,7 @@ class TestInvalid:
         assert sorted(waiting(settings)) == [["0"], ["1"]]
 
     def test_a_volume_that_keeps_moving(self, open_settings):
-        """P3: what stands rejected is told once, however often the other volume moves on."""
+        """P3: a standing rejection is published once, however often the other volume changes."""
         settings, one, other = open_settings({"number": "1"}, {"other": "0"})
         rejected = []
         settings.live.on_reject(rejected.append)
@@ -160,7 +160,7 @@ class TestInvalid:
         assert settings.live.status().rejections[0].attempt == 4
 
     def test_the_same_bytes_again(self, open_settings):
-        """P3: the same bad bytes in a new generation are the same bad content: told once, attempts counted."""
+        """P3: the same bad bytes in a new generation are the same bad content: published once, with counted attempts."""
         settings, one = open_settings({"number": "many", "other": "x"}, cls=AppWithNumber)
         rejected = []
         settings.live.on_reject(rejected.append)
@@ -297,7 +297,7 @@ class TestHeld:
         assert (rejected.fields, rejected.held) == (("number",), ("other",))
 
     def test_inside_a_list(self, open_settings):
-        """K09: a fault inside a list is never told as held."""
+        """K09: a fault inside a list is never listed as held."""
         settings, one = open_settings({"app.json": json.dumps({"routes": [1, 2], "other": "a"})})
         one.write({"app.json": json.dumps({"routes": [1, 2, "x"], "other": "b"})})
         assert not settings.live.reload()
@@ -601,7 +601,7 @@ class TestVerifier:
         assert (settings.low, settings.high) == (5, 10)
 
     def test_cancelled(self, open_settings):
-        """What only a cancelled verifier refused is applied, at the next look of a watched object by itself."""
+        """A change that only a cancelled verifier rejected is applied, without a reload if the volumes are watched."""
         settings, one = open_settings({"user": "a"}, watch=True)
         subscription = settings.live.add_verifier(refuse, on="user")
         one.update({"user": "b"})
@@ -610,7 +610,7 @@ class TestVerifier:
         settings.live.wait(lambda s: s.user == "b", PATIENCE)
 
     def test_content_back(self, open_settings):
-        """P3: when the refused volume shows again what is in use, its rejection ends, and nobody is asked."""
+        """P3: when a rejected volume has the content in use again, its rejection ends, and no verifier is called."""
         settings, one, _ = open_settings({"user": "a"}, {"number": "1"})
         check = Check(lambda s: s.user, refuse)
         settings.live.verify(on="user")(check)

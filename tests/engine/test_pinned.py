@@ -100,69 +100,58 @@ def test_to_thread(settings, swap):
     assert asyncio.run(main()).message == "one"
 
 
-def test_task_that_outlives_it(settings, swap):
+async def test_task_that_outlives_it(settings, swap):
     """A task started inside sees the pinned one, and the newest again once the `with` is left."""
+    left = asyncio.Event()
 
-    async def main():
-        left = asyncio.Event()
+    async def work():
+        seen = [settings.live.snapshot().message]
+        await left.wait()
+        return [*seen, settings.live.snapshot().message]
 
-        async def work():
-            seen = [settings.live.snapshot().message]
-            await left.wait()
-            return [*seen, settings.live.snapshot().message]
-
-        with settings.live.pinned():
-            swap("two")
-            task = asyncio.create_task(work())
-            await asyncio.sleep(0)
-        left.set()
-        return await task
-
-    assert asyncio.run(main()) == ["one", "two"]
+    with settings.live.pinned():
+        swap("two")
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+    left.set()
+    assert (await task) == ["one", "two"]
 
 
-def test_pin_of_a_task_inside_a_pin(settings, swap):
+async def test_pin_of_a_task_inside_a_pin(settings, swap):
     """E101: a task that pins inside a pin keeps its snapshot until its own `with` is left, though the outer is."""
+    outer_left, seen = asyncio.Event(), []
 
-    async def main():
-        outer_left, seen = asyncio.Event(), []
+    async def work():
+        with settings.live.pinned() as pinned:
+            await outer_left.wait()
+            seen.append((pinned.message, settings.live.snapshot().message))
+        seen.append(settings.live.snapshot().message)
 
-        async def work():
-            with settings.live.pinned() as pinned:
-                await outer_left.wait()
-                seen.append((pinned.message, settings.live.snapshot().message))
-            seen.append(settings.live.snapshot().message)
-
-        with settings.live.pinned():
-            task = asyncio.create_task(work())
-            await asyncio.sleep(0)
-            swap("two")
-        outer_left.set()
-        await task
-        return seen
-
-    assert asyncio.run(main()) == [("one", "one"), "two"]
+    with settings.live.pinned():
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        swap("two")
+    outer_left.set()
+    await task
+    assert seen == [("one", "one"), "two"]
 
 
-def test_tasks_beside_each_other(settings, swap):
+async def test_tasks_beside_each_other(settings, swap):
     """Two tasks pin each their own."""
 
-    async def main():
-        async def request(before, after):
-            with settings.live.pinned() as pinned:
-                before.set()
-                await after.wait()
-                assert settings.live.snapshot() is pinned
-                return pinned.message
+    async def request(before, after):
+        with settings.live.pinned() as pinned:
+            before.set()
+            await after.wait()
+            assert settings.live.snapshot() is pinned
+            return pinned.message
 
-        first, second = asyncio.Event(), asyncio.Event()
-        one = asyncio.create_task(request(first, second))
-        await first.wait()
-        swap("two")
-        two = asyncio.create_task(request(second, second))
-        return await asyncio.gather(one, two)
-
-    assert asyncio.run(main()) == ["one", "two"]
+    first, second = asyncio.Event(), asyncio.Event()
+    one = asyncio.create_task(request(first, second))
+    await first.wait()
+    swap("two")
+    two = asyncio.create_task(request(second, second))
+    assert (await asyncio.gather(one, two)) == ["one", "two"]
 
 
 def test_left_in_another_context(settings, swap):
@@ -176,7 +165,7 @@ def test_left_in_another_context(settings, swap):
     assert entered.run(settings.live.snapshot).message == "two"
 
 
-def test_async_generator(settings, swap):
+async def test_async_generator(settings, swap):
     """E103: a pin in an async generator that is closed by another task is left."""
 
     async def stream():
@@ -184,15 +173,12 @@ def test_async_generator(settings, swap):
             while True:
                 yield pinned.message
 
-    async def main():
-        generator = stream()
-        assert await anext(generator) == "one"
-        swap("two")
-        assert await asyncio.create_task(anext(generator)) == "one"
-        await asyncio.create_task(generator.aclose())
-        return settings.live.snapshot().message
-
-    assert asyncio.run(main()) == "two"
+    generator = stream()
+    assert await anext(generator) == "one"
+    swap("two")
+    assert await asyncio.create_task(anext(generator)) == "one"
+    await asyncio.create_task(generator.aclose())
+    assert (settings.live.snapshot().message) == "two"
 
 
 def test_generator_collected(settings, swap):

@@ -104,7 +104,7 @@ def test_a_bad_value_is_rejected(settings, kubelet_volume):
 
 
 def test_values_that_a_validator_derives(kubelet_volume, load):
-    """What a validator derives from a restart field belongs to the value in use."""
+    """A value that a validator derives from a restart field matches the value in use."""
 
     class Derived(App):
         url: str = ""
@@ -170,7 +170,7 @@ def test_an_override_takes_effect_at_once(settings, kubelet_volume):
 
 
 def test_a_whole_model(kubelet_volume, load):
-    """Of a nested model that needs a restart as a whole, the leaves that differ are pending."""
+    """For a nested model that needs a restart as a whole, the leaves that differ are pending."""
 
     class Whole(Settings):
         model_config = SettingsConfigDict(watch=False)

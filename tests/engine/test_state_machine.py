@@ -45,7 +45,7 @@ class Database(BaseModel):
 
 
 class App(Settings):
-    """What each volume feeds; `low` of the first and `high` of the second are valid together, or not."""
+    """The fields of each volume; `low` of the first and `high` of the second can be invalid together."""
 
     model_config = SettingsConfigDict(resync=3600.0)
     message: str = "default"
@@ -110,7 +110,7 @@ def payload_of(place: int, generation: Generation) -> dict[str, bytes]:
 
 @dataclass(eq=False)
 class Generation:
-    """What the model knows of one generation."""
+    """One generation, as the model knows it."""
 
     serial: int = 0
     keys: frozenset[str] = frozenset()
@@ -143,7 +143,7 @@ Fault = tuple[str, frozenset[int]]
 
 
 def values(combination: Combination) -> dict[str, str]:
-    """What each leaf holds."""
+    """The value of each leaf."""
     found = {"low": "0", "high": "9"}
     for place, generation in enumerate(combination):
         for key, leaf in FEEDS[place].items():
@@ -159,7 +159,7 @@ PLACE_OF = {leaf: place for place, feeds in enumerate(FEEDS) for leaf in feeds.v
 
 
 class Verifiers:
-    """The two verifiers, which refuse and hang as the serial in a value tells them."""
+    """The two verifiers, which refuse or hang depending on the serial number in a value."""
 
     def __init__(self) -> None:
         self.refused: set[str] = set()
@@ -191,11 +191,11 @@ class Verifiers:
 
 
 class Model:
-    """What becomes of the volumes, by the rules of P3 alone.
+    """The expected state of the volumes, by the rules of P3 only.
 
     Attributes:
         applied: The generation in use of each volume.
-        faults: What stands rejected: the stage, and the volumes that wait.
+        faults: The standing rejections: the stage, and the volumes that wait.
         pending: The volumes that the verifiers have not decided on.
         version: The version in use.
     """
@@ -424,7 +424,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(places=st.sets(st.sampled_from(PLACES), min_size=2), data=st.data())
     def write_several(self, places: set[int], data: st.DataObject) -> None:
-        """Several volumes are swapped before anybody looks; where somebody watches, that may be in between."""
+        """Swap several volumes before a look; if they are watched, a look may come in between."""
         for place in sorted(places):
             if self.places[place].there:
                 self.swap(place, self.draw(place, data), None)
@@ -525,7 +525,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def repent(self) -> None:
-        """What the verifiers refused is good now: the database is up again."""
+        """Make the verifiers accept what they refused: the database is up again."""
         self.verifiers.refused.clear()
         self.look()
 
@@ -538,7 +538,7 @@ class Machine(RuleBasedStateMachine):
     # Looking
 
     def after(self) -> None:
-        """Where somebody watches, wait for what an event leads to; else the event is lost, and a look comes later."""
+        """If the volumes are watched, wait for the result of an event; otherwise a look comes later."""
         if self.watch:
             self.look()
 
@@ -592,13 +592,13 @@ class Machine(RuleBasedStateMachine):
         assert seen == expected
 
     def expected(self) -> tuple[object, ...]:
-        """What should be seen."""
+        """The expected state."""
         leaves = values(self.model.applied)
         generations = [each.name for each in self.model.applied]
         return leaves, leaves, self.model.version, generations, self.model.faults | self.unread
 
     def seen(self) -> tuple[object, ...]:
-        """What is seen."""
+        """The observed state."""
         status = self.settings.live.status()
         standing = {(each.stage, self.waiting(each)) for each in status.rejections}
         generations = [each.generation_applied for each in status.volumes]

@@ -39,7 +39,7 @@ CHANGES = [
 
 @pytest.fixture
 def settings(load, kubelet_volume):
-    """Live settings that look when they are told to."""
+    """Live settings that are read only at `reload`."""
     kubelet_volume.write({"unused": "1"})
     return load(App, _volumes=kubelet_volume.path, _watch=False)
 

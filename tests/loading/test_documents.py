@@ -181,7 +181,7 @@ def test_under_single_keys(read):
 
 
 def test_later_document_wins(read):
-    """Of several documents the later one in the list wins, part by part."""
+    """The later of several documents in the list wins, part by part."""
     settings = read(
         {
             "flags.json": '{"message": "json", "db": {"pool": {"min_size": 2}}}',
@@ -221,7 +221,7 @@ def test_origin(read, kubelet_volume):
 
 
 def test_unused_names(read):
-    """A name at the top of a document that no field uses stands among the unused keys, with the nearest field."""
+    """A name at the top of a document that no field uses is listed in the unused keys, with the nearest field."""
     unused = read({"application.yaml": "mesage: x", ".env": "NUMBR=1"}).live.status().unused_keys
     assert {(each.key, each.nearest) for each in unused} == {
         ("application.yaml:mesage", "message"),
@@ -239,7 +239,7 @@ def test_unused_names(read):
     ],
 )
 def test_secrets_that_look_like_names(read, canary, name, text):
-    """P4: what stands in a document where a name should be, as a line of a pasted key, is told to nobody."""
+    """P4: a line of a pasted key in the place of a name in a document is never shown."""
     settings = read({name: text.replace("@", canary)})
     assert settings.number == 1
     status = settings.live.status()
@@ -323,12 +323,12 @@ def test_invalid(refusal, name, text):
     ],
 )
 def test_duplicates(refusal, name, text):
-    """B09: a name that stands twice in one mapping is reported, and not silently taken once."""
+    """B09: a name that occurs twice in one mapping is an error."""
     assert "twice" in refusal({name: text})
 
 
 def test_merge_keys(read):
-    """YAML's merge keys work: what stands beside them wins, and is no duplicate."""
+    """YAML's merge keys work: a name beside them wins, and is no duplicate."""
     text = "base: &base {user: base, key: k}\ndb: {<<: *base, user: own}"
     assert read({"application.yaml": text}).db == Database(user="own", key=b"k")
 
@@ -511,7 +511,7 @@ def test_unknown_ending(documents):
 )
 @pytest.mark.parametrize("name", ["config", "conf.d/app.conf"])
 def test_format_of_a_name(kubelet_volume, load, form, text, name):
-    """A mapping of documents gives the format of names whose ending says nothing."""
+    """A mapping of documents gives the format of names with an unknown ending."""
 
     class Named(Settings):
         model_config = SettingsConfigDict(documents={name: form}, watch=False)
@@ -569,7 +569,7 @@ def test_recursive_model(read):
 
 
 def test_properties_that_end_in_a_continued_line(kubelet_volume, load):
-    """A last line of a .properties document that says it goes on, and does not, counts as it is."""
+    """A last line of a .properties document with a continuation mark and no continuation is complete."""
     kubelet_volume.write({"app.properties": "message = half \\\n  a line\\"})
     assert load(App, _volumes=kubelet_volume.path, _watch=False).message == "half a line"
 
@@ -637,6 +637,6 @@ class TestNamesWithoutQuotes:
         assert settings.live.status().unused_keys == ()
 
     def test_nothing_else_is_shown(self, kubelet_volume, load, canary):
-        """I07: no value stands in the report."""
+        """I07: the report contains no value."""
         kubelet_volume.write({"app.yaml": f"on: {canary}\n"})
         assert canary not in str(load(self.App, _volumes=kubelet_volume.path).live.status().as_dict())

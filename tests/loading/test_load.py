@@ -34,7 +34,7 @@ def read(kubelet_volume, load):
 
 
 def test_before_validators_may_change_their_data(make_kubelet_volume, load):
-    """What a validator does to the data it is given does not reach what is kept for the next load."""
+    """A validator that changes its input does not change the data of the next load."""
 
     class Greedy(Settings):
         db: Database = Database()
@@ -82,7 +82,7 @@ def test_before_validators_and_the_environment(kubelet_volume, load, monkeypatch
 
 
 def test_values_that_a_program_changes(make_kubelet_volume, load):
-    """A mutable value that somebody changed in place is as written again at the next load."""
+    """A mutable value that was changed in place has the written value again after the next load."""
 
     class Loose(Settings):
         model_config = SettingsConfigDict(documents=["app.json"])
@@ -282,7 +282,7 @@ def test_dataclasses(read):
     [{"documents": "app.yaml"}, {"from_environment": "port"}, {"missing_key": "rejct"}],
 )
 def test_senseless_configuration(config):
-    """A text where a list of texts is meant, or a word that is none, is an error when the class is made."""
+    """A text in place of a list of texts, or an unknown option, is an error when the class is created."""
     with pytest.raises(LiveConfigError, match=next(iter(config))):
         type("Senseless", (Settings,), {"model_config": SettingsConfigDict(**config), "__module__": __name__})
 
@@ -339,7 +339,7 @@ def test_a_validator_that_gives_another_object(read):
 
 
 def test_a_person_interrupts_a_validator(kubelet_volume, read):
-    """Ctrl-C inside a validator reaches the person who pressed it, and what was in use stays."""
+    """Ctrl-C inside a validator raises KeyboardInterrupt, and the values in use stay."""
 
     class Interrupted(Settings):
         message: str = "none"
@@ -395,7 +395,7 @@ def test_a_model_becomes_null_as_a_whole(kubelet_volume, read):
 
 
 def test_an_entry_that_the_volume_did_not_decide(kubelet_volume, load, monkeypatch):
-    """Where the environment stands above the volumes, an entry that vanishes below it is not missed."""
+    """If the environment is above the volumes, the removal of an entry below it has no effect."""
 
     class Above(Settings):
         model_config = SettingsConfigDict(env_nested_delimiter="__", missing_key="reject")
@@ -421,7 +421,7 @@ class TestCommandLine:
         message: str = "none"
 
     def test_a_source_that_the_caller_made(self, kubelet_volume, load):
-        """A source for the command line that is handed over stands above all, as with pydantic-settings."""
+        """A given source for the command line is above all others, as in pydantic-settings."""
         kubelet_volume.write({"message": "volume"})
         source = CliSettingsSource(self.App, cli_parse_args=["--message", "line"])
         assert load(self.App, _volumes=kubelet_volume.path, _watch=False, _cli_settings_source=source).message == "line"

@@ -46,27 +46,24 @@ def test_a_pool_lives_through_rotations(rotation: Any, make_async_load: Any, tel
 
 
 @ON_POSTGRES
-def test_idle_connections_move_without_being_used(rotation: Any) -> None:
+async def test_idle_connections_move_without_being_used(rotation: Any) -> None:
     """Within 2 s of a rotation no idle connection is on the old login, although nobody acquires one."""
 
-    async def story() -> None:
-        pool = pool_of(rotation, min_size=5)
-        bind(pool, rotation.settings)
-        async with pool:
-            old = rotation.server.sessions()
-            assert len(old) == 5
-            rotate(rotation)
-            deadline = monotonic() + 2
-            while rotation.server.sessions() & old:
-                assert monotonic() < deadline, "idle connections on the old login after 2 s"
-                await asyncio.sleep(0.02)
-            assert await pool.fetchval("SELECT 1") == 1
-
-    asyncio.run(story())
+    pool = pool_of(rotation, min_size=5)
+    bind(pool, rotation.settings)
+    async with pool:
+        old = rotation.server.sessions()
+        assert len(old) == 5
+        rotate(rotation)
+        deadline = monotonic() + 2
+        while rotation.server.sessions() & old:
+            assert monotonic() < deadline, "idle connections on the old login after 2 s"
+            await asyncio.sleep(0.02)
+        assert await pool.fetchval("SELECT 1") == 1
 
 
 @ON_POSTGRES
-def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> None:
+async def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> None:
     """A connection that the pool prepares for a user counts as busy: a rotation does not close it."""
     entered, go_on = asyncio.Event(), asyncio.Event()
 
@@ -75,47 +72,41 @@ def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> None:
         await go_on.wait()
         await connection.execute("SELECT 1")
 
-    async def story() -> None:
-        pool = pool_of(rotation, min_size=2, max_size=2, setup=setup)
-        bind(pool, rotation.settings)
-        async with pool:
-            old = rotation.server.sessions()
-            using = asyncio.create_task(pool.fetchval("SELECT 'done'"))
-            await entered.wait()
-            rotate(rotation)
-            deadline = monotonic() + 10
-            while len(rotation.server.sessions() & old) == 2:
-                assert monotonic() < deadline, "the idle connection stays on the old login"
-                await asyncio.sleep(0.02)
-            go_on.set()
-            assert await using == "done"
-
-    asyncio.run(story())
+    pool = pool_of(rotation, min_size=2, max_size=2, setup=setup)
+    bind(pool, rotation.settings)
+    async with pool:
+        old = rotation.server.sessions()
+        using = asyncio.create_task(pool.fetchval("SELECT 'done'"))
+        await entered.wait()
+        rotate(rotation)
+        deadline = monotonic() + 10
+        while len(rotation.server.sessions() & old) == 2:
+            assert monotonic() < deadline, "the idle connection stays on the old login"
+            await asyncio.sleep(0.02)
+        go_on.set()
+        assert await using == "done"
 
 
 @ON_POSTGRES
-def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
+async def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
     """While the server refuses the newest login, the pool keeps its connections and the status names the failure."""
 
-    async def story() -> None:
-        pool = pool_of(rotation, min_size=2)
-        bind(pool, rotation.settings, patience=0)
-        async with pool:
-            old = rotation.server.sessions()
-            rotation.renew()
-            rotation.in_volume()
-            await until(lambda: not rotation.settings.live.status().healthy)
-            assert rotation.server.sessions() == old
-            assert await pool.fetchval("SELECT 1") == 1
-            rotation.in_server()
-            await until(lambda: rotation.settings.live.status().healthy)
-            await until(lambda: not rotation.server.sessions() & old)
-
-    asyncio.run(story())
+    pool = pool_of(rotation, min_size=2)
+    bind(pool, rotation.settings, patience=0)
+    async with pool:
+        old = rotation.server.sessions()
+        rotation.renew()
+        rotation.in_volume()
+        await until(lambda: not rotation.settings.live.status().healthy)
+        assert rotation.server.sessions() == old
+        assert await pool.fetchval("SELECT 1") == 1
+        rotation.in_server()
+        await until(lambda: rotation.settings.live.status().healthy)
+        await until(lambda: not rotation.server.sessions() & old)
 
 
 @ON_POSTGRES
-def test_the_connect_function_of_the_pool_is_kept(rotation: Any) -> None:
+async def test_the_connect_function_of_the_pool_is_kept(rotation: Any) -> None:
     """A `connect` that was given to the pool makes the connections, with the newest login."""
     made = []
 
@@ -123,43 +114,34 @@ def test_the_connect_function_of_the_pool_is_kept(rotation: Any) -> None:
         made.append(options["user"])
         return await asyncpg.connect(*arguments, **options)
 
-    async def story() -> None:
-        pool = pool_of(rotation, min_size=1, connect=connect, user="nobody", password="wrong")
-        bind(pool, rotation.settings)
-        async with pool:
-            assert await pool.fetchval("SELECT current_user") == rotation.server.user
-
-    asyncio.run(story())
+    pool = pool_of(rotation, min_size=1, connect=connect, user="nobody", password="wrong")
+    bind(pool, rotation.settings)
+    async with pool:
+        assert await pool.fetchval("SELECT current_user") == rotation.server.user
     assert made == [rotation.server.user]
 
 
 @ON_POSTGRES
-def test_a_closed_pool_is_left_alone(rotation: Any) -> None:
+async def test_a_closed_pool_is_left_alone(rotation: Any) -> None:
     """A rotation after the pool was closed makes no connection and no failure."""
 
-    async def story() -> None:
-        pool = pool_of(rotation, min_size=1)
-        bind(pool, rotation.settings)
-        async with pool:
-            pass
-        rotation.renew()
-        rotation.in_volume()
-        assert await asyncio.to_thread(rotation.settings.live.reload)
-        assert rotation.settings.live.status().healthy
-
-    asyncio.run(story())
+    pool = pool_of(rotation, min_size=1)
+    bind(pool, rotation.settings)
+    async with pool:
+        pass
+    rotation.renew()
+    rotation.in_volume()
+    assert await asyncio.to_thread(rotation.settings.live.reload)
+    assert rotation.settings.live.status().healthy
 
 
 @ON_POSTGRES
-def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
+async def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
     """`bind` raises for a pool that was awaited, with connections or without."""
 
-    async def story() -> None:
-        async with pool_of(rotation, min_size=0, user="app") as pool:
-            with pytest.raises(ValueError, match="open already: call create_pool"):
-                bind(pool, rotation.settings)
-
-    asyncio.run(story())
+    async with pool_of(rotation, min_size=0, user="app") as pool:
+        with pytest.raises(ValueError, match="open already: call create_pool"):
+            bind(pool, rotation.settings)
 
 
 @ON_POSTGRES

@@ -104,22 +104,19 @@ def test_a_busy_connection_keeps_what_it_has_to_remember(rotation: Any, rotate: 
 
 
 @ON_REDIS
-def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
+async def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
     """The same for an asyncio client; the connection is replaced when it is released."""
 
-    async def story() -> None:
-        async with redis.asyncio.Redis(**rotation.server.where) as client:
-            bind(client, rotation.settings)
-            async with client.client() as one:
-                busy = await one.client_id()
-                await one.execute_command("SELECT", 3)
-                await client.ping()
-                await asyncio.to_thread(rotate, {str(await client.client_id())})
-                assert (await one.client_info())["db"] == 3
-                assert await one.client_id() == busy
-            assert str(busy) not in rotation.server.sessions()
-
-    asyncio.run(story())
+    async with redis.asyncio.Redis(**rotation.server.where) as client:
+        bind(client, rotation.settings)
+        async with client.client() as one:
+            busy = await one.client_id()
+            await one.execute_command("SELECT", 3)
+            await client.ping()
+            await asyncio.to_thread(rotate, {str(await client.client_id())})
+            assert (await one.client_info())["db"] == 3
+            assert await one.client_id() == busy
+        assert str(busy) not in rotation.server.sessions()
 
 
 @ON_REDIS

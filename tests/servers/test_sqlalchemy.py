@@ -90,21 +90,18 @@ def test_what_is_connected_outlives_a_login_that_no_server_takes(rotation: Any, 
 
 
 @pytest.mark.parametrize(("on", "driver"), [("postgres", "asyncpg"), ("postgres", "psycopg")], indirect=["on"])
-def test_what_an_async_engine_has_outlives_a_login_that_no_server_takes(rotation: Any, driver: str) -> None:
+async def test_what_an_async_engine_has_outlives_a_login_that_no_server_takes(rotation: Any, driver: str) -> None:
     """The same for async engines, where the newest login is tried without blocking the event loop."""
 
-    async def story() -> None:
-        engine = create_async_engine(rotation.server.url(driver), pool_size=3)
-        bind(engine, rotation.settings, patience=0)
-        async with engine.connect() as one, engine.connect() as other:
-            there = {await one.scalar(IDENTITY["postgresql"]), await other.scalar(IDENTITY["postgresql"])}
-        await asyncio.to_thread(lose_the_password, rotation)
-        for _ in range(3):
-            async with engine.connect() as connection:
-                assert await connection.scalar(IDENTITY["postgresql"]) in there
-        await engine.dispose()
-
-    asyncio.run(story())
+    engine = create_async_engine(rotation.server.url(driver), pool_size=3)
+    bind(engine, rotation.settings, patience=0)
+    async with engine.connect() as one, engine.connect() as other:
+        there = {await one.scalar(IDENTITY["postgresql"]), await other.scalar(IDENTITY["postgresql"])}
+    await asyncio.to_thread(lose_the_password, rotation)
+    for _ in range(3):
+        async with engine.connect() as connection:
+            assert await connection.scalar(IDENTITY["postgresql"]) in there
+    await engine.dispose()
 
 
 def lose_the_password(rotation: Any) -> None:

@@ -120,7 +120,7 @@ class TestLayout:
         assert {mode(kubelet_volume.path / key) for key in ("message", "db/login/user", "db/port")} == {0o644}
 
     def test_empty_volume(self, make_kubelet_volume):
-        """A volume that nobody has written to is an empty directory without a generation."""
+        """A new volume is an empty directory without a generation."""
         volume = make_kubelet_volume("a/b")
         assert os.listdir(volume.path) == []
         assert volume.generation is None
@@ -222,7 +222,7 @@ class TestOrder:
 
 
 class TestWindows:
-    """What a reader sees between two steps."""
+    """The state that a reader sees between two steps."""
 
     def test_new_generation_is_private_at_first(self, volume):
         """The folder of a generation is made with mode 0700 and opened to all before the first file."""
@@ -265,7 +265,7 @@ class TestWindows:
         assert steps == ["symlink", "link", "link", "unlink", "unlink", "unlink"]
 
     def test_old_generation_lists_short(self, volume):
-        """Who still holds the old generation sees it lose file by file, and then go."""
+        """A reader of the old generation sees it lose its files one by one, and then disappear."""
         old = volume.path / volume.generation
         steps = volume.steps({"message": "bye"})
         advance(steps, "remove-file")
@@ -308,7 +308,7 @@ class TestKeys:
         assert read(volume.path / "db") == {"password": "x"}
 
     def test_remove_unknown(self, volume):
-        """To remove a key that is not there is a KeyError, and changes nothing."""
+        """Removing a missing key is a KeyError, and changes nothing."""
         with pytest.raises(KeyError, match="nonsense"):
             volume.remove("flag", "nonsense")
         assert read(volume.path / "..data") == OLD
@@ -367,7 +367,7 @@ class TestKeys:
 
 class TestContinuing:
     def test_second_writer(self, volume):
-        """A second volume on the same directory goes on from what is on the disk."""
+        """A second volume on the same directory continues from the content of the disk."""
         other = KubeletVolume(volume.path)
         assert other.generation == volume.generation
         other.update({"flag": "off"})
@@ -376,7 +376,7 @@ class TestContinuing:
         assert len(hidden(volume)) == 2
 
     def test_second_process(self, volume):
-        """A writer in another process goes on from what is on the disk, too."""
+        """A writer in another process continues from the content of the disk, too."""
         program = (
             "import sys; from liveconfig.testing import KubeletVolume;"
             "KubeletVolume(sys.argv[1]).update({'flag': 'off'})"
@@ -442,7 +442,7 @@ def test_a_key_that_is_no_text(kubelet_volume):
 
 
 def test_a_generation_that_somebody_removed(volume):
-    """Where the generation in use has gone, or a link stands in its place, there is nothing to update: all is written."""
+    """If the generation in use is missing or is a link, all files are written."""
     generation = volume.path / volume.generation
     shutil.rmtree(generation)
     volume.update({"added": "1"})
@@ -491,7 +491,7 @@ class TestApplyOneOfSeveral:
         "chosen", [{}, {"name": "web"}, {"kind": "ConfigMap"}, {"name": "nothing"}, {"kind": "Pod"}]
     )
     def test_not_exactly_one(self, kubelet_volume, chosen):
-        """Of several that fit, and of none, the error names what the manifest holds; nothing is written."""
+        """If several objects fit, or none, the error lists the objects of the manifest; nothing is written."""
         with pytest.raises(ValueError, match=r"ConfigMap web, Secret web|ConfigMap web, ConfigMap other"):
             kubelet_volume.apply(STREAM, **chosen)
         assert os.listdir(kubelet_volume.path) == []
@@ -504,7 +504,7 @@ class TestApplyOneOfSeveral:
         ],
     )
     def test_a_key_that_stands_twice(self, kubelet_volume, text):
-        """A key that stands twice in a manifest is refused by its name, without its value."""
+        """A key that occurs twice in a manifest is an error with its name, without its value."""
         with pytest.raises(ValueError, match="stands twice") as caught:
             kubelet_volume.apply(text)
         assert "CANARY" not in str(caught.value)
@@ -545,7 +545,7 @@ class TestProjected:
         "wrong", ["kind: Pod\napiVersion: v1\nmetadata: {name: x}\n", "", {"kind": "List", "items": []}]
     )
     def test_what_is_no_source(self, kubelet_volume, wrong):
-        """What is neither a ConfigMap nor a Secret is refused, and nothing is written."""
+        """An object that is neither a ConfigMap nor a Secret is an error, and nothing is written."""
         with pytest.raises(ValueError, match="is wanted"):
             kubelet_volume.projected(CONFIG_MAP, wrong)
         assert os.listdir(kubelet_volume.path) == []

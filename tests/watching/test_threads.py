@@ -1,4 +1,4 @@
-"""The threads and what holds them together, part by part: what only a race or a poor machine brings about."""
+"""The scheduler, the watcher and the delivery threads, part by part: cases that only a race or a lack of resources causes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class App(Settings):
 
 @pytest.fixture
 def scheduler():
-    """A scheduler of its own, that has ended when the test ends."""
+    """A separate scheduler, which has ended when the test ends."""
     scheduler = Scheduler()
     scheduler.keep("test")
     yield scheduler
@@ -52,7 +52,7 @@ def scheduler():
 
 
 class Looks:
-    """Somebody who is woken; counts."""
+    """An object that the watcher wakes; it counts the calls."""
 
     def __init__(self):
         self.looked = threading.Event()
@@ -71,7 +71,7 @@ class Looks:
         raise AssertionError
 
     def wait_for_rechecks(self, count):
-        """Wait until there were so many, and return them."""
+        """Wait until there were that many, and return them."""
         with self._news:
             assert self._news.wait_for(lambda: len(self.rechecks) >= count, PATIENCE)
         return self.rechecks
@@ -79,7 +79,7 @@ class Looks:
 
 @pytest.fixture
 def own_watcher():
-    """A watcher beside that of the process."""
+    """A separate watcher."""
     own = Watcher()
     yield own
     for registration in list(own._registrations):
@@ -89,7 +89,7 @@ def own_watcher():
 
 class TestScheduler:
     def test_what_raises(self, scheduler, caplog, canary):
-        """A call that raises is told of without its message, and the next one is made."""
+        """A call that raises is logged without its message, and the next call is made."""
         done = threading.Event()
 
         def broken():
@@ -101,8 +101,8 @@ class TestScheduler:
         assert "please report it" in caplog.text
         assert "ValueError" in caplog.text
 
-    def test_an_owner_that_is_gone(self, scheduler):
-        """A call that was put off by an owner which nobody refers to any more is not made."""
+    def test_an_owner_that_was_collected(self, scheduler):
+        """A delayed call is not made after its owner was collected."""
 
         class Owner:
             called = threading.Event()
@@ -125,8 +125,8 @@ class TestScheduler:
         assert passed.wait(PATIENCE)
         assert not Owner.called.is_set()
 
-    def test_no_thread_to_be_had(self, monkeypatch):
-        """Where no thread can be had, what is posted waits for the next who posts something."""
+    def test_no_thread_can_be_started(self, monkeypatch):
+        """If no thread can be started, a posted call waits for the next post."""
         scheduler, done, second = Scheduler(), threading.Event(), threading.Event()
         with monkeypatch.context() as poor:
             poor.setattr(threading.Thread, "start", _no_thread)
@@ -144,7 +144,7 @@ def _no_thread(self):
 
 class TestWatcher:
     def test_removed_twice(self, own_watcher, tmp_path):
-        """To remove a second time is harmless, and no re-check comes after that."""
+        """Removing a registration twice is harmless, and no re-check follows."""
         looks, other = Looks(), Looks()
         registration = own_watcher.add(looks, [str(tmp_path)], 0.05)
         own_watcher.add(other, [str(tmp_path)], 0.05)
@@ -158,7 +158,7 @@ class TestWatcher:
         assert len(looks.rechecks) == count
 
     def test_removed_before_it_was_whole(self, own_watcher, tmp_path):
-        """One that a signal handler removes in the middle of its addition leaves nothing behind."""
+        """A registration that a signal handler removes in the middle of its addition leaves nothing behind."""
         looks = Looks()
         registration = own_watcher.add(looks, [str(tmp_path)], 3600.0)
         registration.finalizer.detach()
@@ -166,8 +166,8 @@ class TestWatcher:
         own_watcher.remove(registration)
         assert not own_watcher.scheduler.is_alive()
 
-    def test_what_a_re_check_tells(self, own_watcher, kubelet_volume, tmp_path):
-        """A re-check tells what it saw where that was reported all the time, and nothing where a watch is new."""
+    def test_what_a_re_check_passes(self, own_watcher, kubelet_volume, tmp_path):
+        """A re-check passes fingerprints if the watch reported all the time, and none if the watch is new."""
         kubelet_volume.write({"a": "1"})
         path, looks = str(kubelet_volume.path), Looks()
         own_watcher.add(looks, [path], 0.1)
@@ -180,8 +180,8 @@ class TestWatcher:
         after = looks.wait_for_rechecks(looks.rechecks.index({}) + 2)[-1]
         assert after[path].link == KubeletVolume(path).generation
 
-    def test_an_owner_that_is_gone(self):
-        """Hints and re-checks that are due when their owner has just been let go reach nobody, and raise nothing."""
+    def test_an_owner_that_was_collected(self):
+        """Hints and re-checks that are due after their owner was collected do nothing."""
         looks = Looks()
         registration = Registration(looks, [], 3600.0)
         registration.look()
@@ -196,7 +196,7 @@ class TestWatcher:
         assert gone() is None
 
     def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
-        """Where no thread could be had at first, who asks whether all is alive has it tried again."""
+        """If no thread could be started at first, `is_alive` tries again."""
         looks = Looks()
         start = threading.Thread.start
         with monkeypatch.context() as poor:
@@ -208,7 +208,7 @@ class TestWatcher:
 
 
 def test_a_dead_observer(kubelet_volume, load):
-    """Where the thread that reads inotify has ended the status says so, and brings it back, events and all."""
+    """If the thread that reads inotify has ended, the status says so, and starts it again."""
     kubelet_volume.write({"message": "one"})
     settings = load(App, _volumes=kubelet_volume.path)
     [reader] = [thread for thread in threading.enumerate() if type(thread).__name__ == "Reader"]
@@ -225,7 +225,7 @@ def test_a_dead_observer(kubelet_volume, load):
 
 
 def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
-    """What watchdog says when it is stopped while an event arrives is kept out of the log; its real errors are not."""
+    """The error that watchdog logs when it is stopped during an event is suppressed; its other errors are not."""
     kubelet_volume.write({"message": "one"})
     load(App, _volumes=kubelet_volume.path)
     log = logging.getLogger("watchdog.observers.inotify")
@@ -235,7 +235,7 @@ def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
 
 
 def test_a_child_goes_on_though_one_cannot(caplog):
-    """In a forked child one object that cannot go on does not keep the others from it, and the log says which."""
+    """In a forked child, one object that cannot be restarted does not affect the others, and the log names it."""
 
     class Member:
         def __init__(self, act):
@@ -263,7 +263,7 @@ def test_a_child_goes_on_though_one_cannot(caplog):
 
 class TestProcess:
     def test_without_proc(self, monkeypatch):
-        """Where there is no /proc no mount is known, and the process is as old as the import."""
+        """Without /proc, no mount is known, and the process is as old as the import."""
         monkeypatch.setattr(mounts, "MOUNTINFO", "/nowhere/mountinfo")
         assert mounts.read_mounts() == []
         monkeypatch.setattr("builtins.open", _no_file)
@@ -272,7 +272,7 @@ class TestProcess:
         )
 
     def test_a_mount_that_may_not_be_looked_at(self):
-        """A subPath mount of which nothing can be said but its root is frozen, and not known to be stale."""
+        """A subPath mount of which only the root is known is frozen, and not known to be stale."""
         frozen = mounts.frozen_parts("/nowhere", [("/nowhere", "/pods/..2026_01_01_00_00_00.1/key")])
         assert frozen == {"": mounts.Frozen("subpath", stale=False)}
 
@@ -282,31 +282,31 @@ def _no_file(*arguments, **options):
 
 
 class TestDelivery:
-    def test_more_than_are_handed_out_at_once(self, kubelet_volume, load):
-        """Of more subscribers than a thread is handed at once, all are told, in their order."""
+    def test_more_subscribers_than_a_thread_gets_at_once(self, kubelet_volume, load):
+        """More subscribers than a thread gets at once are all called, in order."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        told = []
+        received = []
         for each in range(2 * AT_ONCE + 1):
-            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+            settings.live.subscribe("number", lambda change, each=each: received.append(each))
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
-        assert told == list(range(2 * AT_ONCE + 1))
+        assert received == list(range(2 * AT_ONCE + 1))
 
     def test_those_behind_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
-        """Those who were not handed out yet are told too when the thread is left to a slow subscriber."""
+        """Subscribers behind a slow one are called when its thread is detached."""
         monkeypatch.setattr("liveconfig._delivery.publisher.AT_ONCE", 2)
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings, received = load(App, _volumes=kubelet_volume.path, _watch=False), []
         settings.live.subscribe("number", lambda change: gate.wait(PATIENCE))
         for each in range(5):
-            settings.live.subscribe("number", lambda change, each=each: told.append(each))
+            settings.live.subscribe("number", lambda change, each=each: received.append(each))
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
-        assert told == list(range(5))
+        assert received == list(range(5))
 
-    def test_what_our_own_log_keeps(self):
-        """Of what our own log does not come to tell, so many of the newest are kept and no more."""
+    def test_the_log_queue_is_limited(self):
+        """The log queue keeps a limited number of the newest entries."""
         log_queue = LogQueue()
         for number in range(MOST_VERSIONS + 2):
             log_queue.put(number)
@@ -315,7 +315,7 @@ class TestDelivery:
         assert not log_queue.has_event(None)
 
     def test_a_loop_that_is_left_twice(self):
-        """A loop that is left more often than it was entered is not there, and that is all."""
+        """A loop that is left more often than it was entered is simply not there."""
         loops, loop = Loops(), asyncio.new_event_loop()
         loops.enter(loop)
         loops.leave(loop)
@@ -324,13 +324,13 @@ class TestDelivery:
         loop.close()
 
     def test_a_selector_that_raises_at_the_second_call(self, kubelet_volume, load, monkeypatch, caplog):
-        """A subscriber that is owed an event is tried again, though its selector raised when it was its turn."""
+        """A subscriber with an event due is retried after its selector raised."""
         monkeypatch.setattr("liveconfig._delivery.calls.FIRST_RETRY", 0.01)
         monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 0.01)
         caplog.set_level(logging.CRITICAL, logger="liveconfig")
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        moods, told = iter(["subscribe", "first", "raise"]), threading.Event()
+        moods, called = iter(["subscribe", "first", "raise"]), threading.Event()
         calls = []
 
         def select(s):
@@ -343,15 +343,15 @@ class TestDelivery:
             calls.append(change.new)
             if len(calls) == 1:
                 raise ValueError
-            told.set()
+            called.set()
 
         kubelet_volume.write({"number": "1"})
         settings.live.reload()
-        assert told.wait(PATIENCE)
+        assert called.wait(PATIENCE)
         assert calls == [1, 1]
 
-    def test_a_reload_back_to_what_was_told(self, kubelet_volume, load, gate):
-        """Who was busy while a value changed and changed back hears of no reload."""
+    def test_a_reload_back_to_the_delivered_value(self, kubelet_volume, load, gate):
+        """A subscriber that was busy while a value changed and changed back gets no `Reloaded`."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         events, busy, done = [], threading.Event(), threading.Event()
@@ -377,11 +377,11 @@ class TestDelivery:
         assert events == [(0, 1), (1, 1)]
 
     def test_no_thread_for_a_while(self, kubelet_volume, load, monkeypatch):
-        """Where no thread can be had for the delivery, it is tried again, and nothing is lost."""
+        """If no delivery thread can be started, it is tried again, and nothing is lost."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path)
-        told, tries = threading.Event(), []
-        settings.live.subscribe("number", lambda change: told.set())
+        called, tries = threading.Event(), []
+        settings.live.subscribe("number", lambda change: called.set())
         start = threading.Thread.start
 
         def sometimes(thread):
@@ -394,16 +394,16 @@ class TestDelivery:
         monkeypatch.setattr(threading.Thread, "start", sometimes)
         kubelet_volume.write({"number": "1"})
         settings.live.reload(wait=False)
-        assert told.wait(PATIENCE)
+        assert called.wait(PATIENCE)
         assert len(tries) == 1
 
     def test_no_thread_for_long(self, kubelet_volume, load, monkeypatch):
-        """Where no thread can be had at all, as at exit in Python 3.12, a reload returns, and tells later who waits."""
+        """If no thread can be started at all, as at exit in Python 3.12, a reload returns, and subscribers are called later."""
         monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
         monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
-        settings.live.subscribe("number", lambda change: told.set())
+        settings, called = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: called.set())
         start, tries, allowed = threading.Thread.start, [], threading.Event()
 
         def later(thread):
@@ -417,28 +417,28 @@ class TestDelivery:
         assert settings.live.reload()
         assert settings.number == 1
         assert tries
-        assert not told.is_set()
+        assert not called.is_set()
         allowed.set()
-        assert told.wait(PATIENCE)
+        assert called.wait(PATIENCE)
 
-    def test_news_while_the_lock_is_held(self, kubelet_volume, load, monkeypatch):
-        """Who brings news and does not get the lock in time leaves them, and they are delivered later."""
+    def test_a_version_while_the_lock_is_held(self, kubelet_volume, load, monkeypatch):
+        """A version whose publisher does not get the lock in time is queued and delivered later."""
         monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        publisher, told = settings.live._core.publisher, threading.Event()
-        settings.live.subscribe("number", lambda change: told.set())
+        publisher, called = settings.live._core.publisher, threading.Event()
+        settings.live.subscribe("number", lambda change: called.set())
         kubelet_volume.write({"number": "1"})
         with publisher.lock:
             reloading = threading.Thread(target=settings.live.reload, kwargs={"wait": False})
             reloading.start()
             reloading.join(PATIENCE)
             assert not reloading.is_alive()
-            assert not told.is_set()
-        assert told.wait(PATIENCE)
+            assert not called.is_set()
+        assert called.wait(PATIENCE)
 
-    def test_a_lane_that_nobody_knows(self, kubelet_volume, load):
-        """A thread whose publisher was made anew (it forked inside a subscriber) is given nothing more, and ends."""
+    def test_a_thread_of_an_old_publisher(self, kubelet_volume, load):
+        """A thread of an old publisher (it forked inside a subscriber) gets no more jobs, and ends."""
         kubelet_volume.write({"number": "0"})
         publisher = load(App, _volumes=kubelet_volume.path, _watch=False).live._core.publisher
         delivery = DeliveryThread()
@@ -452,19 +452,19 @@ class TestDelivery:
         assert list(publisher.next()) == []
 
     def test_nothing_waits_after_a_delivery(self, kubelet_volume, load, monkeypatch):
-        """Nothing is left to wait for when a subscriber has returned in time: the scheduler's thread ends with it."""
+        """After a subscriber has returned in time, nothing is scheduled: the thread of the scheduler ends."""
         monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 3600.0)
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
-        settings.live.subscribe("number", told.append)
+        settings, received = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.subscribe("number", received.append)
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
-        assert [change.new for change in told] == [1]
+        assert [change.new for change in received] == [1]
         process_watcher.scheduler.join(PATIENCE)
         assert not process_watcher.scheduler.is_alive()
 
     def test_nothing_waits_after_a_slow_one(self, kubelet_volume, load, gate, monkeypatch):
-        """One that was left to its thread leaves no thread, and nothing to wait for, when it has returned."""
+        """After a slow subscriber has returned, no thread is left and nothing is scheduled."""
         monkeypatch.setattr("liveconfig._delivery.threads.SLOW", 0.01)
         monkeypatch.setattr("liveconfig._delivery.publisher.SLOW", 0.01)
         monkeypatch.setattr("liveconfig._delivery.calls.HUNG", 3600.0)
@@ -486,8 +486,8 @@ class TestDelivery:
         gc.collect()
         assert thread() is None
 
-    def test_nothing_waits_after_a_word_that_was_refused(self, kubelet_volume, load, monkeypatch):
-        """What a filter raises at a word of our own log is not tried again: that word was taken."""
+    def test_nothing_is_scheduled_after_a_log_filter_raised(self, kubelet_volume, load, monkeypatch):
+        """A log line at which a log filter raises is not logged again."""
         monkeypatch.setattr("liveconfig._delivery.subscribers.FIRST_RETRY", 3600.0)
         kubelet_volume.write({"number": "0"})
         settings, refused = load(App, _volumes=kubelet_volume.path, _watch=False), []
@@ -508,33 +508,33 @@ class TestDelivery:
         assert not process_watcher.scheduler.is_alive()
 
     def test_a_version_that_comes_twice(self, kubelet_volume, load, caplog):
-        """A version that is published a second time is told to nobody, and logged once."""
+        """A version that is published twice is delivered to no subscriber again, and logged once."""
         caplog.set_level(logging.INFO, logger="liveconfig")
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
-        settings.live.on_reload(told.append)
+        settings, received = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings.live.on_reload(received.append)
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
         settings.live._core.publisher.publish(settings.live._core.publisher.newest)
         assert settings.live.reload()
-        assert [event.version for event in told] == [2]
+        assert [event.version for event in received] == [2]
         assert caplog.text.count("applied") == 1
 
-    def test_no_thread_without_news(self, kubelet_volume, load, monkeypatch):
-        """Where a reload finds nothing new, no thread is started to tell of it."""
+    def test_no_thread_without_a_change(self, kubelet_volume, load, monkeypatch):
+        """A reload without changes starts no thread."""
         kubelet_volume.write({"number": "0"})
-        settings, told, started = load(App, _volumes=kubelet_volume.path, _watch=False), [], []
-        settings.live.subscribe("number", told.append)
+        settings, received, started = load(App, _volumes=kubelet_volume.path, _watch=False), [], []
+        settings.live.subscribe("number", received.append)
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
         start = threading.Thread.start
         monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread.name), start(thread)))
         assert settings.live.reload()
         assert started == []
-        assert len(told) == 1
+        assert len(received) == 1
 
     def test_a_receiver_that_another_one_disconnects(self, kubelet_volume, load):
-        """A receiver of a signal that was disconnected before its turn is not called any more."""
+        """A receiver that is disconnected before it is called is not called."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         called = []
@@ -552,8 +552,8 @@ class TestDelivery:
         assert settings.live.reload()
         assert called == ["first"]
 
-    def test_a_receiver_of_what_is_gone(self):
-        """A receiver is not called for settings that were let go before its turn."""
+    def test_a_receiver_of_collected_settings(self):
+        """A receiver is not called for settings that were collected before."""
         called, kept = [], [App(_volumes=(), _watch=False)]
         subscribers = SignalSubscribers("App", lambda: kept[0] if kept else None)
         version = Version(kept[0], 1, {}, None, None, None)
@@ -569,7 +569,7 @@ class TestDelivery:
             assert subscribers(version) == ()
 
     def test_a_call_that_ended_before_it_hung(self, caplog):
-        """A subscriber that is in another call by now is not said to hang in the one before."""
+        """A subscriber that is in another call is not logged as hanging in the call before."""
         timers = Timers()
         subscriber = Subscriber(LogQueue(), print, initial=False, retry=True)
         subscriber.started = 1.0
@@ -583,7 +583,7 @@ class TestDelivery:
 
 
 class Timers:
-    """Keeps the call that waits."""
+    """A timer that keeps its call."""
 
     def later(self, delay, call):
         self.call = call
@@ -593,7 +593,7 @@ class Timers:
 
 
 class Closing:
-    """A loop that is closed just when something is handed to it; ``first`` is done before that."""
+    """A loop that is closed at the moment when a call is scheduled on it, after ``first`` was called."""
 
     def __init__(self, first=lambda: None):
         self.first = first
@@ -613,7 +613,7 @@ class Closing:
 
 
 class Here:
-    """A loop that keeps what is handed to it."""
+    """A loop that keeps the scheduled calls."""
 
     def __init__(self):
         self.handed = []
@@ -637,7 +637,7 @@ class TestCoroutines:
         return Subscriber(LogQueue(), hear, initial=False, retry=True)
 
     def test_a_loop_that_closes_just_now(self, subscriber, caplog):
-        """A coroutine whose loop is closed while it is handed over waits for another loop, and the log says so."""
+        """A coroutine whose loop is closed while its call is scheduled waits for another loop, and the log says so."""
         subscriber.bind(Closing())
         Calls("App", Timers(), print, lambda: None).coroutines.schedule(Job(subscriber, None))
         assert subscriber.parked
@@ -645,7 +645,7 @@ class TestCoroutines:
         assert "hear is a coroutine function and no event loop runs for it" in caplog.text
 
     def test_another_loop_at_that_moment(self, subscriber):
-        """If it is given another loop at that moment, it is handed over there, once."""
+        """If it moves to another loop at that moment, the call is scheduled there, once."""
         here = Here()
         subscriber.bind(Closing(lambda: subscriber.bind(here)))
         job = Job(subscriber, None)
@@ -656,7 +656,7 @@ class TestCoroutines:
         assert not subscriber.parked
 
     def test_a_loop_on_which_the_settings_are_in_use(self, subscriber):
-        """If the settings are in use on another loop, it is handed over there, and stays there."""
+        """If the settings are in use on another loop, the call is scheduled there, and the subscriber stays there."""
         here, job = Here(), Job(subscriber, None)
         subscriber.bind(Closing())
         Calls("App", Timers(), print, lambda: here).coroutines.schedule(job)
@@ -666,7 +666,7 @@ class TestCoroutines:
         assert subscriber.busy
 
     def test_another_loop_ends_its_back_off(self, subscriber):
-        """Who is given another loop while it waits for its second call is due at once."""
+        """A subscriber that moves to another loop during a back-off is due at once."""
         version = Version(None, 1, {}, None, None, None)
         subscriber.owed = subscriber.waits = True
         assert not subscriber.due(version)
@@ -674,15 +674,15 @@ class TestCoroutines:
         assert subscriber.due(version)
 
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
-        """What ends on a loop that the subscriber has left since says nothing of its present call."""
+        """A call that ends on an earlier loop of a subscriber does not affect its present call."""
         subscriber.task, other = object(), Future()
         other.set_result(None)
         Calls("App", Timers(), print, print).coroutines._ended(Job(subscriber, None), other)
         assert subscriber.error is None
         assert subscriber.task is not None
 
-    def test_no_task_to_be_had(self):
-        """Where a loop makes no task the coroutine is closed, and not warned of as never awaited."""
+    def test_no_task_can_be_created(self):
+        """If a loop creates no task, the coroutine is closed, without a warning that it was never awaited."""
 
         async def hear(event):
             raise AssertionError
@@ -692,14 +692,14 @@ class TestCoroutines:
         gc.collect()
 
     def test_a_loop_that_was_left(self, kubelet_volume, load, caplog):
-        """After the last `async with` on a loop nothing is handed to that loop, though it still runs."""
+        """After the last `async with` on a loop, no call is scheduled there, although it still runs."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-        inbox, told = [], asyncio.Event()
+        inbox, called = [], asyncio.Event()
 
         async def hear(change):
             inbox.append(change.new)
-            told.set()
+            called.set()
 
         async def main():
             async with settings.live:
@@ -710,47 +710,41 @@ class TestCoroutines:
             assert inbox == []
             assert "hear is a coroutine function and no event loop runs for it" in caplog.text
             async with settings.live:
-                await asyncio.wait_for(told.wait(), PATIENCE)
+                await asyncio.wait_for(called.wait(), PATIENCE)
             assert inbox == [1]
 
         with settings.live:
             asyncio.run(main())
 
-    def test_a_stream_on_a_loop_that_is_closed(self, kubelet_volume, load):
-        """A stream that waited on a loop which is closed by now does not keep anybody else from being told."""
+    async def test_a_stream_on_a_loop_that_is_closed(self, kubelet_volume, load):
+        """A stream that waited on a closed loop does not affect other subscribers."""
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), []
+        settings, received = load(App, _volumes=kubelet_volume.path, _watch=False), []
         stream = settings.live.changes("number")
 
-        async def wait_a_little():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(anext(stream), 0.01)
-
-        asyncio.run(wait_a_little())
-        settings.live.subscribe("number", lambda change: told.append(change.new))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.01)
+        settings.live.subscribe("number", lambda change: received.append(change.new))
         kubelet_volume.write({"number": "1"})
         assert settings.live.reload()
-        assert told == [1]
+        assert received == [1]
 
-    def test_a_stream_whose_selector_raises(self, kubelet_volume, load, caplog):
-        """A stream whose selector raises hears of no change, goes on, and the log says what was raised."""
+    async def test_a_stream_whose_selector_raises(self, kubelet_volume, load, caplog):
+        """A stream whose selector raises gets no change and continues, and the log has the exception."""
         kubelet_volume.write({"number": "1"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         stream = settings.live.changes(lambda s: 1 / s.number)
 
-        async def main():
-            waiting = asyncio.create_task(anext(stream))
-            await asyncio.sleep(0)
-            for number in ("0", "2"):
-                kubelet_volume.write({"number": number})
-                await asyncio.to_thread(settings.live.reload)
-            return await waiting
-
-        change = asyncio.run(main())
+        waiting = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        for number in ("0", "2"):
+            kubelet_volume.write({"number": number})
+            await asyncio.to_thread(settings.live.reload)
+        change = await waiting
         assert (change.old, change.new) == (1.0, 0.5)
         assert "the selector of a stream raised ZeroDivisionError" in caplog.text
 
-    def test_cancelled_after_the_close(self, kubelet_volume, load):
+    async def test_cancelled_after_the_close(self, kubelet_volume, load):
         """A coroutine that is cancelled after the settings were closed is not called again."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
@@ -761,21 +755,18 @@ class TestCoroutines:
             inside.set()
             await asyncio.Event().wait()
 
-        async def main():
-            settings.live.subscribe("number", hear)
-            kubelet_volume.write({"number": "1"})
-            await asyncio.to_thread(settings.live.reload)
-            await asyncio.to_thread(inside.wait, PATIENCE)
-            await asyncio.to_thread(settings.live.close)
-            [task] = asyncio.all_tasks() - {asyncio.current_task()}
-            task.cancel()
-            await asyncio.wait([task])
-
-        asyncio.run(main())
+        settings.live.subscribe("number", hear)
+        kubelet_volume.write({"number": "1"})
+        await asyncio.to_thread(settings.live.reload)
+        await asyncio.to_thread(inside.wait, PATIENCE)
+        await asyncio.to_thread(settings.live.close)
+        [task] = asyncio.all_tasks() - {asyncio.current_task()}
+        task.cancel()
+        await asyncio.wait([task])
         assert calls == [1]
 
     def test_a_stream_in_a_forked_child(self, kubelet_volume, load):
-        """A stream that was made before a fork goes on in the child, on a loop of the child's."""
+        """A stream that was created before a fork continues in the child, on a loop of the child."""
         kubelet_volume.write({"number": "0", "message": "one"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         stream = settings.live.changes("number")
@@ -805,9 +796,9 @@ async def _next_of(stream):
     return await anext(stream)
 
 
-class TestTurn:
+class TestEngine:
     def test_going_back_to_what_is_good_no_more(self, kubelet_volume, load, monkeypatch):
-        """Where what was in use before an override is not valid any more, what is in use stays."""
+        """If the values before an override are not valid any more, the present values stay in use."""
         kubelet_volume.write({"number": "1"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         engine = settings.live._core.engine
@@ -815,11 +806,11 @@ class TestTurn:
         engine.revert(engine.applied.feeds)
         assert (settings.number, settings.live.version) == (1, 1)
 
-    def test_a_version_that_was_not_told(self, kubelet_volume, load, monkeypatch):
-        """Where Ctrl-C came between a version and the word on it, the next re-check makes up for it."""
+    def test_a_version_that_was_not_delivered(self, kubelet_volume, load, monkeypatch):
+        """If Ctrl-C prevents the delivery of a version, the next re-check delivers it."""
         kubelet_volume.write({"number": "0"})
-        settings, told = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
-        settings.live.subscribe("number", lambda change: told.set())
+        settings, called = load(App, _volumes=kubelet_volume.path, _watch=False), threading.Event()
+        settings.live.subscribe("number", lambda change: called.set())
         core, path = settings.live._core, str(kubelet_volume.path)
 
         def interrupted(version):
@@ -831,12 +822,12 @@ class TestTurn:
             with pytest.raises(KeyboardInterrupt):
                 settings.live.reload()
         assert settings.number == 1
-        assert not told.is_set()
+        assert not called.is_set()
         core.recheck({path: take_fingerprint(path)})
-        assert told.wait(PATIENCE)
+        assert called.wait(PATIENCE)
 
     def test_a_re_check_of_what_is_in_use(self, kubelet_volume, load):
-        """A volume that shows what is in use stands there; one that was swapped, or cannot be seen, does not."""
+        """The fingerprint of the content in use matches; that of a swapped or unreadable volume does not."""
         kubelet_volume.write({"number": "0"})
         settings = load(App, _volumes=kubelet_volume.path, _watch=False)
         path, in_use = str(kubelet_volume.path), settings.live._core.engine.in_use
@@ -850,7 +841,7 @@ class TestTurn:
 
 @pytest.fixture
 def gate():
-    """An event that callbacks can be held at; it is open again when the test ends."""
+    """An event that blocks callbacks; it is set when the test ends."""
     event = threading.Event()
     yield event
     event.set()

@@ -1,7 +1,7 @@
 """The command line: ``liveconfig`` and ``python -m liveconfig``.
 
 Each command is the module of its name, with ``add_arguments(parser)`` and ``run(arguments) -> exit code``. Only the
-module of the command that was given is imported, so that a command starts as fast as its own imports allow.
+module of the given command is imported, so that a command starts as fast as its own imports allow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMMANDS = {
 }
 _UNWRITABLE = 2
 _INTERRUPTED = 130
-_PIPE = 141  # as a shell has it for SIGPIPE; 1 is explain's word for a frozen field
+_PIPE = 141  # the exit code of SIGPIPE in a shell; 1 means a frozen field in explain
 
 
 def program() -> NoReturn:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: What was typed after the program's name; None: what this process was started with.
+        arguments: The arguments after the name of the program; None for those of this process.
 
     Returns:
         The exit code.
@@ -54,16 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         return _unwritable("standard output is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not fit the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may not fit the encoding of the terminal
     try:
         return _run(arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough; docs.python.org, "Note on SIGPIPE"
+    except BrokenPipeError:  # `| head` has ended; docs.python.org, "Note on SIGPIPE"
         _write_nowhere()
         return _PIPE
     except OSError as error:
-        if error.filename is not None:  # it is not about the output
+        if error.filename is not None:  # the error is not about the output
             raise
         _write_nowhere()
         return _unwritable(f"the output cannot be written: {error.strerror}")
@@ -76,13 +76,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         if unknown:  # argparse shows the usage of the whole program here, not of the command
             given.command.error(f"unrecognized arguments: {' '.join(unknown)}")
         code: int = given.run(given)
-    finally:  # of ``--help``, too
+    finally:  # also after ``--help``
         sys.stdout.flush()
     return code
 
 
 def _write_nowhere() -> None:
-    """Let what is still buffered go nowhere: the interpreter writes it at its end."""
+    """Discard the buffered output, which the interpreter would write at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What ``liveconfig audit`` looks at: manifests, a cluster, and how far it is with them."""
+"""The input of ``liveconfig audit``: manifests, a cluster, and the progress of reading them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from liveconfig.cli._kubectl import Kubectl
 
 
 class CannotAudit(Exception):  # noqa: N818 - one clear line for a person
-    """The question cannot be answered."""
+    """The audit is not possible. The message is one line."""
 
 
 class Progress:
-    """A line on a terminal that says how far it is, once it has taken 2 s."""
+    """A line on a terminal with the progress, shown after 2 s."""
 
     def __init__(self) -> None:
         self._next = monotonic() + 2.0 if sys.stderr.isatty() else float("inf")
@@ -24,32 +24,32 @@ class Progress:
         self._shown = False
 
     def __call__(self, count: int) -> None:
-        """Note how many objects have been read."""
+        """Set the number of objects that have been read."""
         self._count = count
         self.tick()
 
     def tick(self) -> None:
-        """Show the line, if it is time."""
+        """Show the line, if 2 s have passed."""
         if (now := monotonic()) >= self._next:
             self._next, self._shown = now + 0.2, True
             sys.stderr.write(f"\r\033[Kreading: {self._count:,} objects")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
 
 
 class Known:
-    """What was read, and what limits the answer.
+    """The manifests that were read, and the limits of the answer.
 
     Attributes:
-        manifests: What was read.
-        cluster: A cluster was asked.
-        unlisted: Kinds that it did not list.
-        notes: What was left out, and what that means.
+        manifests: The manifests.
+        cluster: Whether they come from a cluster.
+        unlisted: Kinds that the cluster did not list.
+        notes: Sentences about parts that were left out.
     """
 
     def __init__(self, manifests: Manifests, cluster: Cluster | None) -> None:
@@ -66,7 +66,7 @@ def _skipped(skipped: Skipped) -> str:
 
 
 def read_input(given: argparse.Namespace, progress: Progress) -> Known:
-    """Read the manifests, and ask the cluster, if that was wished for.
+    """Read the manifests, and list the cluster if the arguments ask for it.
 
     Raises:
         CannotAudit: The arguments do not fit together.

@@ -14,7 +14,7 @@ _USES_LIMIT = 15_000
 
 
 def markdown(report: Report) -> Iterator[str]:
-    """The lines; what matters most comes first, and all of it fits into one comment."""
+    """Return the lines, the most important ones first, so that they fit into one comment."""
     yield f"### liveconfig audit{f': {code(str(report.subject))}' if report.subject else ''}"
     yield ""
     yield f"{plain(report.summary)}."

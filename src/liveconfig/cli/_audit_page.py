@@ -1,4 +1,4 @@
-"""``liveconfig audit`` for people: the table of uses, then the findings, then what to do."""
+"""``liveconfig audit`` as text: the table of uses, the findings, and the steps after a change."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STYLES = {"error": "bad", "warning": "bad", "note": "title"}
 
 
 def page(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
-    """The lines for a terminal or a log.
+    """Yield the lines for a terminal or a log.
 
     Args:
-        report: What to say.
-        paint: Colours a text, or does not.
+        report: The report.
+        paint: Colours a text on a terminal.
         width: The columns of the terminal; None for no limit.
     """
     if report.subject is not None:
@@ -72,7 +72,7 @@ def _in(of: ObjectId) -> str:
 
 
 def _after(report: Report, paint: Paint) -> Iterator[str]:
-    """Yield what to do after a change of the one object."""
+    """Yield the steps after a change of the object."""
     for title, lines in report.steps():
         yield paint(f"{title}:", "title")
         yield from (f"  {printable(line)}" for line in lines)

@@ -1,4 +1,4 @@
-"""The answer of ``liveconfig audit``: who uses what, what to do after a change, and the findings."""
+"""The report of ``liveconfig audit``: the uses, the steps after a change, and the findings."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Row:
 
     Attributes:
         object: The ConfigMap or Secret.
-        workload: What uses it.
+        workload: The workload that uses it.
         container: The container; empty where no single one uses it.
         run_once: It is an init container.
         how: As `Use.how`.
-        keys: The keys that are used; None: all, whichever they are.
-        named: The keys are named one by one; otherwise `keys` are all that are known.
+        keys: The used keys; None for all keys.
+        named: Whether the keys are named one by one; otherwise `keys` are all known keys.
         targets: Paths of mounts, names of variables.
         cause: As `Use.cause`; empty for a live use.
         why: As `Use.why`.
@@ -80,7 +80,7 @@ class Row:
 
 
 def rows_of(manifests: Manifests) -> list[Row]:
-    """The uses, put together to rows, sorted by object and workload."""
+    """Group the uses into rows, sorted by object and workload."""
     together: dict[tuple[object, ...], list[Use]] = {}
     for use in manifests.uses:
         key = (use.object, use.workload, use.container, use.run_once, use.how, use.cause, use.why)
@@ -113,15 +113,15 @@ def _all_keys(of: ObjectId, manifests: Manifests) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class AfterChange:
-    """What to do after one ConfigMap or Secret has changed.
+    """The steps after a change of one ConfigMap or Secret.
 
     Attributes:
         follow: Workloads whose files change in place.
         restart: Commands that restart the others.
-        by_hand: Advice for those that no command restarts.
+        by_hand: Advice for workloads that no command restarts.
         replaced: Workloads of an immutable object: a change means a new object.
         rolled_out: Workloads of an object with a hash in its name: the new object rolls them out.
-        nothing: Users that read it again by themselves.
+        nothing: Workloads that read it again by themselves.
     """
 
     follow: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ _OTHER = "restart its pods, in the way that its controller documents"
 
 
 def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
-    """What to do after a change of the one object that the rows are about.
+    """Return the steps after a change of the object of the rows.
 
     Args:
         rows: Its uses.
@@ -190,7 +190,7 @@ def _line(name: str, workload: ObjectId, label: str, context: str) -> str:
     return f"{label}: {_ADVICE.get(workload.kind, _OTHER)}" if name == "by_hand" else label
 
 
-# All of it
+# The report
 
 
 _STEPS = {
@@ -205,18 +205,18 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Report:
-    """What an audit has to say.
+    """The result of an audit.
 
     Attributes:
         rows: The uses.
         findings: The findings, the most serious first.
-        notes: What limits the answer.
+        notes: Sentences about the limits of the answer.
         problems: Input that could not be read.
-        read: What was read, in words.
+        read: The input, in words.
         silenced: How many findings an annotation or the baseline silences.
         subject: The object that was asked for; None for all.
-        about: Where that object stands.
-        after: What to do after a change of it.
+        about: The place of that object.
+        after: The steps after a change of it.
     """
 
     rows: Sequence[Row]
@@ -231,13 +231,13 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """How many findings of each level there are, and what was read, in words."""
+        """Return the number of findings of each level and the input, in words."""
         numbers = {level: sum(finding.level == level for finding in self.findings) for level in LEVELS}
         counts = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in numbers.items())
         return f"{counts}{f', {self.silenced} silenced' * bool(self.silenced)}; {self.read}"
 
     def steps(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """What to do after a change of the one object: titles with their lines."""
+        """Yield the steps after a change of the object: titles with their lines."""
         for name, title in _STEPS.items():
             if lines := getattr(self.after, name, ()):
                 yield title, lines

@@ -1,4 +1,4 @@
-"""The ConfigMaps, Secrets and workloads of a cluster, through kubectl; no value of a Secret is asked for."""
+"""The ConfigMaps, Secrets and workloads of a cluster, read with kubectl; values of Secrets are not requested."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _NO_SECRETS = "Secrets could not be listed ({}), so that no rule that needs the 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a cluster answered.
+    """The objects of a cluster.
 
     Attributes:
         manifests: Its objects.
         namespace: The only namespace that was listed; empty if there were several.
-        notes: What it did not answer, and what that means.
+        notes: Sentences about parts that it did not list.
         unlisted: Kinds that it did not list.
     """
 
@@ -54,12 +54,12 @@ class Cluster:
 def read_cluster(
     kubectl: Kubectl, scope: Sequence[str], ref_paths: Iterable[RefPath], progress: Callable[[int], None]
 ) -> Cluster:
-    """List what a cluster has.
+    """List the objects of a cluster.
 
     Args:
-        kubectl: The way to ask it.
+        kubectl: Runs kubectl.
         scope: ``["-n", NAMESPACE]``, ``["-A"]``, or nothing for the namespace of the context.
-        ref_paths: The kinds of these are listed too.
+        ref_paths: Fields of custom resources, whose kinds are listed too.
         progress: Called with the number of objects read so far.
 
     Raises:
@@ -94,7 +94,7 @@ def _answers(
 
 
 def _secrets(answer: Answer, namespace: str, notes: list[str]) -> tuple[DataObject, ...] | None:
-    """The Secrets of kubectl's table, which holds their names and types; None if they could not be listed."""
+    """Return the Secrets with their names and types, from kubectl's table; None if they could not be listed."""
     if answer.code:
         notes.append(_NO_SECRETS.format(answer.error))
         return None

@@ -1,4 +1,4 @@
-"""The demo's application, as a process of its own: started, asked and ended."""
+"""The process of the demo's application: starts it, sends requests and ends it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from liveconfig.cli._http import NoAnswer, get_json
 
 STARTING = 20.0
-"""Seconds that it has to start; an import of pydantic from a cold disk is slow."""
+"""Seconds for the start; an import of pydantic from a cold disk is slow."""
 
 ANSWERING = 5.0
-"""Seconds that it has to answer one request."""
+"""Seconds for the answer to one request."""
 
 ENDING = 3.0
-"""Seconds that it has to end by itself."""
+"""Seconds until it has to end by itself."""
 
 _LAST_LINES = 12
 
 
-class ChildFailed(Exception):  # noqa: N818 - it is told of, not raised at users
-    """The application does not run (any more); the message says why, with the last lines of its log."""
+class ChildFailed(Exception):  # noqa: N818 - it is reported as one line
+    """The application does not run. The message says why, with the last lines of its log."""
 
 
 class Child:
@@ -39,10 +39,10 @@ class Child:
         self.url = self._address()
 
     def ask(self, path: str) -> dict[str, Any]:
-        """What it answers.
+        """Return its answer to a request.
 
         Raises:
-            ChildFailed: It does not, or it is another process.
+            ChildFailed: There is no answer, or another process answers.
         """
         try:
             answer: dict[str, Any] = get_json(self.url + path, timeout=ANSWERING)
@@ -53,7 +53,7 @@ class Child:
         return answer
 
     def last_words(self) -> str:
-        """How it ended, if it did, and the last lines of its log."""
+        """Return how it ended, if it did, and the last lines of its log."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # its sockets close a moment before it has ended
         code = self._process.returncode
@@ -62,7 +62,7 @@ class Child:
         return ended + "".join(["\nThe last lines of its log:", *(f"\n  {line}" for line in lines)] if lines else [])
 
     def _address(self) -> str:
-        """The first line that it prints."""
+        """Return the address that it prints first."""
         stdout = self._process.stdout
         assert stdout is not None
         ready, _, _ = select.select([stdout], [], [], STARTING)
@@ -75,9 +75,10 @@ class Child:
 
 @contextmanager
 def started(module: str, volumes: Sequence[Path], log: Path) -> Iterator[Child]:
-    """A module of ours as a process that sees these volumes; it is ended at the end of the ``with``.
+    """Run a module of the demo as a process with these volumes, until the end of the ``with``.
 
-    It ends when its standard input does: when we close it, and when we die. A Ctrl-C of the terminal goes to us alone.
+    It ends when its standard input is closed, also when this process is killed. It does not get the Ctrl-C of the
+    terminal.
 
     Raises:
         ChildFailed: It does not start.
@@ -99,7 +100,7 @@ def started(module: str, volumes: Sequence[Path], log: Path) -> Iterator[Child]:
 
 
 def _flags() -> list[str]:
-    """As we were started: whatever lies in the current directory stands before the library only if it did so for us."""
+    """Return the flags of this interpreter, so that the search path of modules is the same."""
     return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
 
 

@@ -1,4 +1,4 @@
-"""Ending in order, whichever way somebody asks for it."""
+"""An orderly end of a command after a signal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ending_in_order() -> Iterator[Callable[[], None]]:
-    """Turn the first signal to end into a `SystemExit`, so that every ``with`` is left, and ignore those that follow.
+    """Raise `SystemExit` at the first signal, so that every ``with`` is left, and ignore later signals.
 
     Yields:
-        A function that ignores them from now on: what is put away should be put away whole.
+        A function that ignores all signals from now on, so that the clean-up is complete.
     """
-    # What our parent has us ignore (nohup) stays ignored.
+    # Signals that the parent set to be ignored (nohup) stay ignored.
     before = {number: old for number in _ASKED_TO_END if (old := signal.getsignal(number)) is not signal.SIG_IGN}
 
     def ignore() -> None:

@@ -1,4 +1,4 @@
-"""Requests one page over HTTP, without proxy and redirect: the page belongs to a process nearby."""
+"""HTTP requests without proxy and redirect, because the page belongs to a process nearby."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _OK = 200
 
 
 class NoAnswer(Exception):  # noqa: N818 - it describes the other side
-    """There is no such page; the message is one line."""
+    """There is no such page. The message is one line."""
 
 
 def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), timeout: float = 10.0) -> Any:
-    """The JSON that a page returns.
+    """Return the JSON of a page.
 
     Args:
         url: An ``http`` or ``https`` address.
         headers: To send with the request.
-        timeout: Seconds for everything: the name, the connection, and the whole answer.
+        timeout: Seconds for the name, the connection and the whole answer together.
 
     Raises:
-        NoAnswer: There is no answer in time, or it is not JSON.
+        NoAnswer: There is no answer in time, or the answer is not JSON.
     """
     parts = _split(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without a password or token
@@ -47,7 +47,7 @@ def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), tim
 
 
 def _within(timeout: float, call: Callable[[], T]) -> T:
-    """The result of a call, on a thread that is left behind when the time is up: a server can send byte after byte.
+    """Run a call on a separate thread, which is abandoned after a timeout: a server can send one byte after the other.
 
     Raises:
         TimeoutError: The time is up.
@@ -93,7 +93,7 @@ def _get(parts: SplitResult, headers: Mapping[str, str], timeout: float) -> tupl
 
 
 def _why(error: Exception) -> str:
-    """The text of the operating system; other messages may repeat a header or the address."""
+    """Return the text of the operating system; other messages may contain a header or the address."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""``MODULE:OBJECT``: live settings, a class, or a function that returns settings, imported into this process."""
+"""The import of ``MODULE:OBJECT``: live settings, a class, or a function that returns settings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from liveconfig._loading import failure_of, importing_application, nearest
 from liveconfig._traceback import summarize
 
 
-class NoSettings(Exception):  # noqa: N818 - it is told of, not raised at users
-    """There are no settings; the message is one line."""
+class NoSettings(Exception):  # noqa: N818 - it is reported as one line
+    """There are no settings. The message is one line."""
 
 
 class NoConfiguration(NoSettings):
-    """The application was imported, and has no valid configuration here."""
+    """The application was imported and has no valid configuration here."""
 
 
 def status_in_new_process(target: str) -> dict[str, Any]:
-    """The status of what ``target`` names, loaded here. What is printed meanwhile goes to standard error.
+    """Import the target and return its status. Output of the application goes to standard error.
 
     Raises:
         NoSettings: There is no such module or object, or no valid configuration.
@@ -34,13 +34,13 @@ def status_in_new_process(target: str) -> dict[str, Any]:
     module, colon, name = target.partition(":")
     if not (module and colon and name):
         raise NoSettings(f"{target!r} is neither MODULE:OBJECT (as in app.settings:settings) nor a URL")
-    logging.getLogger("liveconfig").addHandler(logging.NullHandler())  # the page will say it; let it be said once
+    logging.getLogger("liveconfig").addHandler(logging.NullHandler())  # the page shows the same
     with redirect_stdout(sys.stderr):
         return _status(_imported(module), name, target)
 
 
 def class_in(target: str) -> type[Settings]:
-    """The settings class that ``MODULE:CLASS`` names, or the class of the settings object that it names.
+    """Import and return the settings class of ``MODULE:CLASS``, or the class of a settings object.
 
     Raises:
         NoSettings: There is no such module or class.
@@ -96,7 +96,7 @@ def _status_of(settings: Settings) -> dict[str, Any]:
 
 
 def _is_factory(found: Any) -> bool:
-    """Whether it can be called without arguments, as ``get_settings()`` is in many applications."""
+    """Whether an object can be called without arguments, as ``get_settings()`` in many applications."""
     if isinstance(found, (type, Settings)) or not callable(found):
         return False
     try:
@@ -118,7 +118,7 @@ def _found(module: ModuleType, name: str) -> Any:
 
 
 def _why(error: BaseException) -> str:
-    """One line. Of what others raise, the type and the place: the message may hold a secret."""
+    """Return one line: the type and place of an exception, without its message, which may hold a secret."""
     if isinstance(error, LiveConfigError):
         return "; ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ModuleNotFoundError):

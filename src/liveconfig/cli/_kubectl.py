@@ -1,4 +1,4 @@
-"""Runs kubectl, which brings the kubeconfig, its contexts and its authentication."""
+"""Calls of kubectl, which handles the kubeconfig, contexts and authentication."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KubectlMissing(Exception):  # noqa: N818 - one clear line for a person
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call of kubectl gave.
+    """The result of a call of kubectl.
 
     Attributes:
         code: Its exit code; None if it was ended because its time was up, or because it printed too much.
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """A way to ask one cluster.
+    """Runs kubectl for one cluster.
 
     Attributes:
         context: The context of the kubeconfig; empty for the current one.

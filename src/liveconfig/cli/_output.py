@@ -1,4 +1,4 @@
-"""Findings for machines: JSON, SARIF 2.1.0, GitHub's annotations; and tables in Markdown."""
+"""Output formats of findings: JSON, SARIF 2.1.0, annotations for GitHub, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def finding_as_dict(finding: Finding) -> dict[str, Any]:
-    """A finding for JSON."""
+    """Return a finding as data for JSON."""
     about = finding.workload or finding.object
     return {
         "rule": finding.rule,
@@ -32,7 +32,7 @@ def finding_as_dict(finding: Finding) -> dict[str, Any]:
 
 
 def problem_as_dict(problem: Problem) -> dict[str, Any]:
-    """What could not be read, for JSON."""
+    """Return an input problem as data for JSON."""
     return {"file": problem.file, "line": problem.line, "message": problem.message}
 
 
@@ -44,10 +44,10 @@ Identity: TypeAlias = tuple[Any, ...]
 
 
 def baseline(document: Any) -> frozenset[Identity]:
-    """What identifies the findings of a document that was written as JSON.
+    """Return the identities of the findings of a JSON document.
 
     Raises:
-        ValueError: It is no such document.
+        ValueError: It is not a document of this kind.
     """
     findings = document.get("findings") if isinstance(document, dict) else None
     if not isinstance(findings, list) or not all(isinstance(each, dict) for each in findings):
@@ -56,7 +56,7 @@ def baseline(document: Any) -> frozenset[Identity]:
 
 
 def in_baseline(finding: Finding, before: Container[Identity]) -> bool:
-    """True if a finding of the baseline has the same rule, object, workload and field, and no other namespace."""
+    """Whether the baseline has a finding with the same rule, object, workload and field, and no other namespace."""
     now = finding_as_dict(finding)
     return _identity(now, now["namespace"]) in before or _identity(now, _ANY) in before
 
@@ -106,7 +106,7 @@ def _property(text: str) -> str:
 def sarif(
     findings: Sequence[Finding], rules: Mapping[str, Rule], problems: Sequence[Problem], notes: Iterable[str]
 ) -> dict[str, Any]:
-    """One run, as GitHub's code scanning and others take it."""
+    """Return one SARIF run, for GitHub's code scanning and others."""
     names = list(rules)
     driver = {"name": "liveconfig", "version": __version__, "rules": [_rule(each) for each in rules.values()]}
     run = {
@@ -149,7 +149,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 
 
 def fingerprint(finding: Finding) -> str:
-    """The same for the same finding, wherever its line moves."""
+    """Return an identity of a finding that does not depend on its line."""
     parts = (finding.rule, *map(_qualified, filter(None, (finding.workload, finding.object))), finding.field)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()
 
@@ -186,13 +186,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iter
 
 
 def code(text: str) -> str:
-    """The text as code, whatever is in it; empty for an empty one."""
+    """Return a text as code; empty for an empty one."""
     inner = _on_one_line(text).replace("`", "").replace("|", "\\|")
     return f"`{inner}`" if inner else ""
 
 
 def plain(text: str) -> str:
-    """The text as it is: no markup, no mention of a person, no end of a table's cell."""
+    """Escape a text: no markup, no mention of a person, no end of a table cell."""
     return re.sub(r"([\\`*_{}\[\]<>#|@~])", r"\\\1", _on_one_line(text))
 
 

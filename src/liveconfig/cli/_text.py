@@ -1,4 +1,4 @@
-"""Text for people: tables, colours where there is a terminal, and nothing that a terminal could take for a command."""
+"""Text for terminals: tables, colours, and no characters that a terminal takes as a command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS = {"good": "32", "bad": "1;31", "title": "1"}
 
 
 def printable(value: Any) -> Any:
-    """The same, as JSON knows it, with ``?`` for each character in its texts that is none to look at."""
+    """Return data for JSON with ``?`` for each character that is not printable."""
     if isinstance(value, str):
         return "".join(each if each.isprintable() else "?" for each in value)
     if isinstance(value, Mapping):
@@ -40,7 +40,7 @@ def seconds(text: str) -> float:
 
 
 def painter() -> Paint:
-    """A function that colours a text as ``"good"``, ``"bad"`` or ``"title"``: on a terminal, and unless it may not.
+    """Return a function that colours a text as ``"good"``, ``"bad"`` or ``"title"``, if the output allows colours.
 
     See no-color.org.
     """
@@ -49,7 +49,7 @@ def painter() -> Paint:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Callable[[str, int], str]) -> list[str]:
-    """Columns under a header, the last one as long as it likes.
+    """Yield the lines of a table; the last column has no limit.
 
     Args:
         header: The titles.
@@ -68,14 +68,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Callable[
 
 
 def width_of_output() -> int | None:
-    """The columns of the terminal; None where standard output is none, and nothing limits a line."""
+    """Return the width of the terminal; None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def folded_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], paint: Callable[[str, int], str], width: int | None
 ) -> list[str]:
-    """A table that fits a width: the last column is folded, or put below its row where there is no room beside it.
+    """Yield a table that fits a width: the last column is folded, or put below its row if there is no space beside it.
 
     Args:
         header: The titles.
@@ -87,9 +87,9 @@ def folded_table(
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if width is None:
         return [line for cells in lines for line in _folded(cells, widths, paint)]
-    room = width - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
-    if room >= _NARROWEST:
-        widths[-1] = min(widths[-1], room)
+    space = width - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    if space >= _NARROWEST:
+        widths[-1] = min(widths[-1], space)
         return [line for cells in lines for line in _folded(cells, widths, paint)]
     _narrow(widths, width)
     return [line for cells in lines for line in _two_lines(cells, widths, paint, width)]
@@ -111,8 +111,8 @@ def _narrow(widths: list[int], width: int) -> None:
 
 
 def _two_lines(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str, int], str], width: int) -> list[str]:
-    room = max(width - len(_BELOW), _NARROWEST)
-    below = textwrap.wrap(cells[-1], room, break_on_hyphens=False)
+    space = max(width - len(_BELOW), _NARROWEST)
+    below = textwrap.wrap(cells[-1], space, break_on_hyphens=False)
     return [*_folded(cells[:-1], widths[:-1], paint), *(f"{_BELOW}{paint(line, len(cells) - 1)}" for line in below)]
 
 

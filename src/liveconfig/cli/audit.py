@@ -1,4 +1,4 @@
-"""``liveconfig audit``: who uses each ConfigMap and Secret, what is frozen, and what is wrong."""
+"""``liveconfig audit``: which workloads use each ConfigMap and Secret, which uses are frozen, and what is wrong."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _add_findings(group: Any) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Audit.
+    """Run the audit and print the report.
 
     Returns:
         0; 1 for findings at or above ``--fail-on``; 2 for input that cannot be read.
@@ -130,7 +130,7 @@ def run(given: argparse.Namespace) -> int:
         return UNREADABLE
 
 
-# The answer
+# The report
 
 
 def _answer(given: argparse.Namespace, known: Known) -> int:
@@ -154,7 +154,7 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
 
 
 def _nothing_read(known: Known) -> bool:
-    """True if all of the input could not be read, or is a chart or kustomization."""
+    """Whether no input could be read, or all of it is a chart or kustomization."""
     left_out = known.manifests.problems or any(each.render for each in known.manifests.skipped)
     return not known.manifests.count and bool(left_out)
 
@@ -213,7 +213,7 @@ def _words(manifests: Manifests) -> str:
 
 
 def _about(given: argparse.Namespace, manifests: Manifests, report: Report) -> Report:
-    """The report, of the one object that was asked for."""
+    """Return the report about one object."""
     named = _named(given.uses, given.namespace, manifests)
     rows = [row for row in report.rows if row.object in named]
     findings = [finding for finding in report.findings if finding.object in named]
@@ -230,7 +230,7 @@ def _where(data: DataObject) -> str:
 
 
 def _named(given: str, namespace: str, manifests: Manifests) -> list[ObjectId]:
-    """The objects of a name, one a namespace."""
+    """Return the objects of a name, one for each namespace."""
     kind, slash, name = given.partition("/")
     if kind.lower() not in _KINDS or not (slash and name):
         raise CannotAudit(f"--uses takes configmap/NAME or secret/NAME, not {given!r}")
@@ -245,7 +245,7 @@ def _named(given: str, namespace: str, manifests: Manifests) -> list[ObjectId]:
 
 
 def _annotations(known: Known) -> Iterator[str]:
-    """Yield a document for each object: to merge into its manifest: without apiVersion, so that nobody applies it."""
+    """Yield a document for each object, to merge into its manifest; without apiVersion it cannot be applied."""
     manifests, users = known.manifests, users_of(known.manifests)
     workloads = {each.id for each in manifests.workloads}
     for data in manifests.objects:

@@ -1,4 +1,4 @@
-"""``liveconfig check``: would an application start with these manifests, and what would it read?"""
+"""``liveconfig check``: loads a settings class with manifests, and reports what an application would read."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, and print the answer.
 
     Returns:
-        0 if nothing is found at or above ``--fail-on``, 1 if something is, 2 if the question cannot be answered.
+        0 without findings at or above ``--fail-on``, 1 with findings, 2 if the check is not possible.
     """
     try:
         return _run(arguments)

@@ -1,7 +1,7 @@
-"""``liveconfig demo``: the main job, on volumes that are written as the kubelet writes them.
+"""``liveconfig demo``: an application that follows volumes, which are written as the kubelet writes them.
 
-It plays the kubelet: it applies the manifests that the package carries, one after the other, and asks an application
-in a process of its own (`liveconfig.cli.demo_app`) over HTTP until the answer is the new one.
+The demo acts as the kubelet: it applies the manifests of the package one after the other. It then sends HTTP requests
+to an application in another process (`liveconfig.cli.demo_app`) until the answer is the new one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from liveconfig.cli._text import painter
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 5.0
-"""Seconds from a swap within which the answer has to be the expected one."""
+"""Seconds after an update within which the answer has to be the expected one."""
 
 _APPLICATION = "liveconfig.cli.demo_app"
 _STATUS = "/liveconfig/status"
@@ -36,7 +36,7 @@ _STATUS = "/liveconfig/status"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and what the answer has to hold."""
+    """A request, and the expected content of the answer."""
 
     path: str
     expected: Mapping[str, object]
@@ -44,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Edit:
-    """A manifest that is applied to a volume, and the questions that follow."""
+    """A manifest that is applied to a volume, and the requests that follow."""
 
     title: str
     volume: str
@@ -52,8 +52,8 @@ class Edit:
     questions: tuple[Question, ...]
 
 
-class StepFailed(Exception):  # noqa: N818 - it is told of, not raised at users
-    """The answer was not the expected one; the message says what it was."""
+class StepFailed(Exception):  # noqa: N818 - it is reported as one line
+    """The answer was not the expected one. The message contains it."""
 
 
 def _greeting(message: str, *, checkout: bool) -> Question:
@@ -108,7 +108,7 @@ _LAST_EDIT = Edit(
 
 
 class _ClockedVolume(KubeletVolume):
-    """Notes when it was swapped."""
+    """A volume that records the time of its update."""
 
     swapped_at = 0.0
 
@@ -127,11 +127,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
-"""What a print can fail with."""
+"""The errors that a print can raise."""
 
 
 def run(_: argparse.Namespace) -> int:
-    """Tell the story.
+    """Run the demo.
 
     Returns:
         0, or 1 if a step failed; the reason is on standard error.
@@ -148,7 +148,7 @@ def run(_: argparse.Namespace) -> int:
             stack.callback(no_more_signals)
             _tell(child, volumes)
             second = stack.enter_context(started(_APPLICATION, paths, folder / "second.log"))
-            _tell_of_two([child, second], volumes["config"])
+            _show_workers([child, second], volumes["config"])
             _end()
     except (ChildFailed, StepFailed) as failure:
         return _failed(str(failure))
@@ -190,8 +190,8 @@ def _tell(child: Child, volumes: Mapping[str, _ClockedVolume]) -> None:
     _say(f"From the swap to the answer it took {slowest:.1f} ms at most.\n")
 
 
-def _tell_of_two(children: Sequence[Child], volume: _ClockedVolume) -> None:
-    """One table for all workers, before and after a swap."""
+def _show_workers(children: Sequence[Child], volume: _ClockedVolume) -> None:
+    """Print one table for all workers, before and after an update."""
     number = len(_EDITS) + 1
     _say(f"{number}. A second worker starts. `liveconfig ps` shows what each of them uses:\n")
     _show_processes(children)
@@ -222,7 +222,7 @@ def _end() -> None:
 
 
 def _do(edit: Edit, child: Child, volume: _ClockedVolume) -> float:
-    """Apply, ask and show; the milliseconds from the swap to the first answer."""
+    """Apply, send requests and print. Return the milliseconds from the update to the first answer."""
     volume.apply(_manifest(edit.manifest))
     first, *others = edit.questions
     answer = _answer(child, first)
@@ -234,7 +234,7 @@ def _do(edit: Edit, child: Child, volume: _ClockedVolume) -> float:
 
 
 def _answer(child: Child, question: Question) -> dict[str, Any]:
-    """Ask until the answer is the expected one."""
+    """Repeat the request until the answer is the expected one."""
     deadline = time.monotonic() + PATIENCE
     while True:
         answer = child.ask(question.path)

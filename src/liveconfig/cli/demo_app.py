@@ -1,7 +1,7 @@
 """The application of ``liveconfig demo``: a greeting, a feature flag and a database login, from mounted volumes.
 
-It is written as a user would write it, and it knows nothing of the demo. It answers ``/``, ``/login`` and
-``/liveconfig/status`` with JSON, and ends when its standard input does.
+It is written as a user would write it. It answers ``/``, ``/login`` and ``/liveconfig/status`` with JSON, and ends when
+its standard input is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["AppSettings", "main"]
 
 
 class AppSettings(Settings):
-    """What the ConfigMap ``web-message`` and the Secret ``app-secrets`` hold."""
+    """The content of the ConfigMap ``web-message`` and the Secret ``app-secrets``."""
 
     model_config = SettingsConfigDict(volumes=["/etc/config", "/etc/secrets"])
 
@@ -36,7 +36,7 @@ class AppSettings(Settings):
 
 
 class Database:
-    """A stand-in for MySQL: it keeps a hash of the right password, and knows whether the last login worked."""
+    """A replacement for MySQL: it keeps a hash of the right password and the result of the last login."""
 
     _KNOWN = "b071b17d7b18159dc8410f7a3baaaae2b000ba6d5fc20bc8fc04b0745b0e6493"
 
@@ -50,7 +50,7 @@ class Database:
 
 
 def pages(settings: AppSettings, database: Database) -> Mapping[str, Callable[[], object]]:
-    """What is answered, by path."""
+    """Return the answers, by path."""
 
     def greeting() -> object:
         config = settings.live.snapshot()
@@ -68,7 +68,7 @@ def pages(settings: AppSettings, database: Database) -> Mapping[str, Callable[[]
 
 
 def handler(answers: Mapping[str, Callable[[], object]]) -> type[BaseHTTPRequestHandler]:
-    """A request handler that serves these pages."""
+    """Return a request handler for these pages."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -81,19 +81,19 @@ def handler(answers: Mapping[str, Callable[[], object]]) -> type[BaseHTTPRequest
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing of each request: the log is for what liveconfig says."""
+            """Log no requests: the log shows only the lines of liveconfig."""
 
     return Handler
 
 
 class Server(ThreadingTCPServer):
-    """HTTP without the base class of http.server, which asks the DNS for the name of this machine."""
+    """An HTTP server without the base class of http.server, which asks the DNS for the name of this machine."""
 
     daemon_threads = True
 
 
 def main() -> None:
-    """Serve on a free port of the loopback, and say which, until standard input ends."""
+    """Serve on a free port of the loopback interface, print its address, and end when standard input is closed."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = AppSettings.load()
     database = Database()

@@ -21,11 +21,11 @@ _EPILOG = (
     "name directories in place of the volumes: LIVECONFIG_VOLUMES=/etc/config=DIR liveconfig explain app:settings."
 )
 TIMEOUT = 10.0
-"""Seconds for the whole answer of a status page."""
+"""Seconds for the complete answer of a status page."""
 
 _NO_STATUS = "the answer is JSON, but not the status of settings: does the address end in /liveconfig/status?"
 _OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What JSON of another shape raises, or numbers that no time can have."""
+"""The errors of JSON with another shape, or with an impossible time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Explain.
+    """Print where each value comes from.
 
     Returns:
         0; 1 for a frozen field; 2 if there is no answer; 3 for settings that are not healthy.
@@ -84,5 +84,5 @@ def _shown(status: Mapping[str, Any], *, running: bool, as_json: bool) -> str:
             return json.dumps({"new_process": not running, **status})
         return "\n".join(page(printable(status), painter(), new_process=not running))
     except _OTHER_SHAPE:
-        pass  # its content is not ours to show
+        pass  # its content may be secret
     raise NoAnswer(_NO_STATUS)

@@ -36,7 +36,7 @@ from liveconfig.cli._text import Paint, painter, printable, seconds, table
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 _LARGEST_DOCUMENT = 64 * 1024 * 1024
 PAUSE = 0.2
-"""Seconds between two looks while waiting."""
+"""Seconds between two checks while waiting."""
 
 LONGEST = 8.0
 """Seconds that one look may take: with --expect, the volumes may take 5 s, and then those of the processes 1 s."""
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the processes.
 
     Returns:
-        0 if every process is current and healthy, 1 if one is not, 2 if there is none to be seen.
+        0 if every process is current and healthy, 1 if one is not, 2 if no process is visible.
     """
     try:
         look = _look_for(arguments.expect)
@@ -166,12 +166,12 @@ def _as_json(found: Scan, disk: Disk) -> dict[str, Any]:
 
 
 def lines(found: Scan, paint: Paint, width: int | None) -> Iterable[str]:
-    """The table, and what else a person should know.
+    """Yield the table, and notes below it.
 
     Args:
         found: The processes.
         paint: Colours a text, or does not.
-        width: Of the terminal; names are shortened and sentences broken to fit. None: neither.
+        width: The width of the terminal, to which names and sentences are fitted; None for no limit.
     """
     if not found.processes:
         yield "No process with live settings is visible." + _hint(found)
@@ -196,27 +196,27 @@ def _skipped(count: int) -> str:
 
 
 def _fitted(rows: list[Row], width: int) -> list[Row]:
-    """The rows without columns that a narrow terminal has no room for, their last cell broken into lines."""
+    """Fit the rows to a width: drop columns, and break the last cell into lines."""
     for title in _SPARE:
         if _taken(rows) + _NARROWEST > width:
             column = rows[0].index(title)
             rows = [(*row[:column], *row[column + 1 :]) for row in rows]
-    room = max(_NARROWEST, width - _taken(rows))
+    space = max(_NARROWEST, width - _taken(rows))
     folded: list[Row] = []
     for *cells, sentence in rows:
-        lines = textwrap.wrap(sentence, room) or [""]
+        lines = textwrap.wrap(sentence, space) or [""]
         folded += [(*cells, lines[0]), *((*[""] * len(cells), line) for line in lines[1:])]
     return folded
 
 
 def _taken(rows: Sequence[Row]) -> int:
-    """The width of all columns but the last one."""
+    """Return the width of all columns except the last one."""
     return sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
 
 
 _SPARE = ("COMMAND", "SETTINGS")
 _NARROWEST = 24
-"""Characters that a sentence has at least, however wide the other columns are."""
+"""The smallest width of a sentence."""
 
 
 def _hint(found: Scan) -> str:
@@ -255,7 +255,7 @@ def _generations(settings: SettingsReport, *, short: bool) -> list[str]:
 
 
 def _shortened(generation: str) -> str:
-    """The time of day (UTC) from the kubelet's name of a generation, with the first digits of what makes it unique."""
+    """Shorten the kubelet's name of a generation to its time of day (UTC) and the first digits of its suffix."""
     match = _KUBELETS_NAME.fullmatch(generation)
     return "{}:{}:{}.{}".format(*match.groups()) if match else generation
 

@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask once, and print the table.
+    """Query the pods once, and print the table.
 
     Returns:
-        0 if every row that counts is in sync, 1 if not, 2 if the cluster cannot be asked.
+        0 if every row that counts is in sync, 1 if not, 2 if the cluster does not answer.
     """
     return guarded("status", lambda: _status(Call(arguments)))
 

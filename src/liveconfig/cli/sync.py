@@ -1,4 +1,4 @@
-"""``liveconfig sync``: has the kubelets write a change at once, and waits until every process of every pod uses it."""
+"""``liveconfig sync``: makes the kubelets write a change, and waits until every process of every pod uses it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Wait until all is in sync, and print the table.
 
     Returns:
-        0 if every row that counts is in sync, 1 if not, 2 if the cluster cannot be asked.
+        0 if every row that counts is in sync, 1 if not, 2 if the cluster does not answer.
     """
     return guarded("sync", lambda: _sync(Call(arguments)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import traceback
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ def logins(settings: Any) -> Logins:
     return Logins(settings, "db.user", "db.password", 0.2)
 
 
-def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, login_server: Any) -> None:
+async def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, login_server: Any) -> None:
     """`prove` tries the newest login once, and not again while the server is known to accept it."""
 
     def attempt(login: Login) -> None:
@@ -32,7 +31,7 @@ def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, login_server:
 
     logins.prove(attempt)
     logins.prove(attempt)
-    asyncio.run(logins.aprove(attempt_here))
+    await logins.aprove(attempt_here)
     assert login_server.tried == [("app", "one")]
 
 

@@ -212,9 +212,9 @@ def test_the_files_for_openssl_are_gone_at_once(settings: TlsSettings, kubelet_v
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_uvicorn_serves_the_new_pair(settings: TlsSettings, kubelet_volume: KubeletVolume) -> None:
+async def test_uvicorn_serves_the_new_pair(settings: TlsSettings, kubelet_volume: KubeletVolume) -> None:
     """Uvicorn with `ssl_context_factory` serves the rotated pair, and goes on serving requests."""
-    asyncio.run(serve_with_uvicorn(settings, kubelet_volume))
+    await serve_with_uvicorn(settings, kubelet_volume)
 
 
 async def serve_with_uvicorn(settings: TlsSettings, volume: KubeletVolume) -> None:
