@@ -463,7 +463,6 @@ def test_several_loops(settings, volume, other_loop):
 
 async def test_async_with_counts(settings):
     """`async with` counts its entries: the last exit closes, and a closed one is started again."""
-
     async with settings.live:
         async with settings.live as live:
             assert live is settings.live

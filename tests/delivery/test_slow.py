@@ -281,7 +281,6 @@ class TestHung:
 
     async def test_a_coroutine(self, settings, volume, later, caplog):
         """A coroutine that has been running for 30 s is named as well, and one that ended in time is not."""
-
         over, begun, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         @settings.live.on_change("message")

@@ -48,7 +48,6 @@ def test_a_pool_lives_through_rotations(rotation: Any, make_async_load: Any, tel
 @ON_POSTGRES
 async def test_idle_connections_move_without_being_used(rotation: Any) -> None:
     """Within 2 s of a rotation no idle connection is on the old login, although nobody acquires one."""
-
     pool = pool_of(rotation, min_size=5)
     bind(pool, rotation.settings)
     async with pool:
@@ -90,7 +89,6 @@ async def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> N
 @ON_POSTGRES
 async def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
     """While the server refuses the newest login, the pool keeps its connections and the status names the failure."""
-
     pool = pool_of(rotation, min_size=2)
     bind(pool, rotation.settings, patience=0)
     async with pool:
@@ -124,7 +122,6 @@ async def test_the_connect_function_of_the_pool_is_kept(rotation: Any) -> None:
 @ON_POSTGRES
 async def test_a_closed_pool_is_left_alone(rotation: Any) -> None:
     """A rotation after the pool was closed makes no connection and no failure."""
-
     pool = pool_of(rotation, min_size=1)
     bind(pool, rotation.settings)
     async with pool:
@@ -138,7 +135,6 @@ async def test_a_closed_pool_is_left_alone(rotation: Any) -> None:
 @ON_POSTGRES
 async def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
     """`bind` raises for a pool that was awaited, with connections or without."""
-
     async with pool_of(rotation, min_size=0, user="app") as pool:
         with pytest.raises(ValueError, match="open already: call create_pool"):
             bind(pool, rotation.settings)

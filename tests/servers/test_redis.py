@@ -106,7 +106,6 @@ def test_a_busy_connection_keeps_what_it_has_to_remember(rotation: Any, rotate: 
 @ON_REDIS
 async def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
     """The same for an asyncio client; the connection is replaced when it is released."""
-
     async with redis.asyncio.Redis(**rotation.server.where) as client:
         bind(client, rotation.settings)
         async with client.client() as one:

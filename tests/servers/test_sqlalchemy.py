@@ -92,7 +92,6 @@ def test_what_is_connected_outlives_a_login_that_no_server_takes(rotation: Any, 
 @pytest.mark.parametrize(("on", "driver"), [("postgres", "asyncpg"), ("postgres", "psycopg")], indirect=["on"])
 async def test_what_an_async_engine_has_outlives_a_login_that_no_server_takes(rotation: Any, driver: str) -> None:
     """The same for async engines, where the newest login is tried without blocking the event loop."""
-
     engine = create_async_engine(rotation.server.url(driver), pool_size=3)
     bind(engine, rotation.settings, patience=0)
     async with engine.connect() as one, engine.connect() as other:
