@@ -6,6 +6,8 @@ import asyncio
 from http import HTTPStatus
 from weakref import WeakKeyDictionary
 
+from pydantic import SecretStr
+
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._token import Place, TokenOptions
 
@@ -62,6 +64,14 @@ class TokenAuth(TokenOptions):
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         sent = self._token.put(request.headers)
+        try:
+            return await self._send_with(sent, request, handler)
+        finally:
+            request.headers.pop(self._token.header, None)  # aiohttp's errors show the headers of the request
+
+    async def _send_with(
+        self, sent: SecretStr | None, request: ClientRequest, handler: ClientHandlerType
+    ) -> ClientResponse:
         response = await handler(request)
         if sent is None or response.status != HTTPStatus.UNAUTHORIZED or not _can_be_repeated(request):
             return response

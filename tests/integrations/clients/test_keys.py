@@ -316,6 +316,36 @@ def test_two_pods_with_a_single_field(make_pod: Callable[..., Pod], clock: Clock
     assert all(verifies(pod.ring, session) for pod in pods for session in sessions)
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["list-field", "previous"])
+@pytest.mark.parametrize("seed", range(3))
+def test_pods_that_are_swapped_and_started_at_any_time(
+    make_pod: Callable[..., Pod], clock: Clock, listed: bool, seed: int
+) -> None:
+    """Five rotations reach each pod up to 100 s late, and pods start at any time: what is not expired is accepted."""
+    dice = random.Random(seed)
+    keys, swaps = "A", []
+    pods = [make_pod(keys, listed=listed) for _ in range(3)]
+    sessions: list[tuple[float, bytes]] = []
+    for second in range(0, 3000, 10):
+        if second % 600 == 100 and second < 2600:
+            keys = (chr(ord(keys[0]) + 1) + keys)[:3]
+            swaps += [(second + dice.randrange(0, 100, 10), index, keys) for index in range(3)]
+        for when, index, content in [swap for swap in swaps if swap[0] <= second]:
+            swaps.remove((when, index, content))
+            pods[index].swap(content)
+        if dice.random() < 0.06:  # a pod ends, and one with the newest keys takes its place
+            index = dice.randrange(3)
+            swaps = [swap for swap in swaps if swap[1] != index]
+            pods[index] = make_pod(keys, listed=listed)
+        sessions = [one for one in sessions if one[0] > clock.time - 300]
+        sessions.append((clock.time, sign(dice.choice(pods).ring, f"user {second}")))
+        for pod in pods:
+            some = [sessions[0], *dice.choices(sessions, k=5)]
+            assert all(verifies(pod.ring, one) for _, one in some), f"after {second} s"
+        clock.time += 10
+    assert keys[0] == "F"
+
+
 def sign(ring: KeyRing, user: str) -> bytes:
     return Signer(ring.signing).sign(user)
 

@@ -225,6 +225,43 @@ def test_a_token_that_no_header_can_hold_is_not_shown(
     assert site.seen == []
 
 
+def fetch_with_requests(token: Any, url: str) -> None:
+    requests.get(url, auth=token, timeout=10).raise_for_status()
+
+
+def fetch_with_httpx(token: Any, url: str) -> None:
+    httpx.get(url, auth=token, trust_env=False).raise_for_status()
+
+
+def fetch_with_aiohttp(token: Any, url: str) -> None:
+    async def run() -> None:
+        async with aiohttp.ClientSession(middlewares=(token,), raise_for_status=True) as session:
+            await session.get(url)
+
+    asyncio.run(run())
+
+
+FETCH = [
+    (live_requests, fetch_with_requests, requests.HTTPError),
+    (live_httpx, fetch_with_httpx, httpx.HTTPStatusError),
+    (live_aiohttp, fetch_with_aiohttp, aiohttp.ClientResponseError),
+]
+
+
+@pytest.mark.parametrize(("module", "fetch", "error"), FETCH)
+def test_the_error_of_a_wrong_token_does_not_show_it(
+    module: Any, fetch: Any, error: Any, token_settings: Settings, site: Any, kubelet_volume: KubeletVolume, canary: str
+) -> None:
+    """A refused token gives the client's own error, once, in whose text and attributes it cannot be read."""
+    kubelet_volume.write({"api-token": canary})
+    token_settings.live.reload()
+    with pytest.raises(error) as caught:
+        fetch(module.TokenAuth(token_settings, "api_token"), site.url)
+    assert site.seen == [("/", f"Bearer {canary}")]
+    assert canary not in f"{caught.value!r}{caught.value}{vars(caught.value)}"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
 # Redirects
 
 HEADERS = [{}, {"header": "X-Api-Key", "scheme": ""}]
