@@ -53,8 +53,8 @@ def text_of(section: Section) -> str:
 
 def promise_table(promises: Sequence[Promise]) -> str:
     """The targets and the measured values, side by side."""
-    rows = [(item.what, item.target, item.measured, "yes" if item.kept else "**no**") for item in promises]
-    return _table(Table(("what", "target", "measured", "met"), rows))
+    rows = [(item.what, item.target, item.before, item.measured, "yes" if item.kept else "**no**") for item in promises]
+    return _table(Table(("what", "target", "0.1", "measured", "met"), rows))
 
 
 def _promises(sections: Sequence[Section]) -> str:

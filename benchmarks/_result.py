@@ -35,6 +35,7 @@ class Promise:
 
     Attributes:
         why: What it goes to, and which other designs were tried: for the page, where it is not kept.
+        before: What it was in 0.1, where it was measured.
     """
 
     what: str
@@ -42,6 +43,7 @@ class Promise:
     measured: str
     kept: bool
     why: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from liveconfig import _clock
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.4, 0), (0.6, 1)])
+@pytest.mark.parametrize(("seconds", "expected"), [(0.2, 0), (0.3, 1)])
 def test_pace(monkeypatch, seconds, expected):
     """Long work gives way after a step; short work does not."""
     now, ways = [100.0], []

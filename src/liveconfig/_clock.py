@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -18,17 +20,20 @@ def now() -> datetime:
 
 def give_way() -> None:
     """Let a thread run first that waits for the interpreter: a reader of the new values."""
-    time.sleep(0)
+    if sys.platform == "win32":
+        time.sleep(0)
+    else:
+        os.sched_yield()  # Linux rounds a sleep of no time up to 0.05 ms
 
 
-LONG_STEP = 0.0005
+LONG_STEP = 0.00025
 """Seconds of work after which other threads go first."""
 
 
 class Pace:
     """Gives way between the steps of long work, for an event loop that waits for the interpreter meanwhile.
 
-    Short work is not held up: to give way takes about 0.06 ms.
+    Short work is not held up: a thread that computes all the time keeps the interpreter for 5 ms each time.
     """
 
     def __init__(self) -> None:

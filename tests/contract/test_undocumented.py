@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from watchdog.events import FileMovedEvent, FileSystemEvent
@@ -47,6 +48,25 @@ def test_source_asks_the_fields_of_its_class(monkeypatch: pytest.MonkeyPatch) ->
     source: Any = EnvSettingsSource(Environment)
     source.settings_cls = SimpleNamespace(model_fields={"first": Environment.model_fields["first"]})
     assert source() == {"first": "1"}
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
+def test_composers_tell_where_a_node_begins_and_ends(loader: Any) -> None:
+    """Both composers of PyYAML call ``descend_resolver`` before each node, those around it open, and then the other."""
+    depths: list[int] = []
+
+    class Loader(loader):  # type: ignore[misc]
+        depth = 0
+
+        def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+            self.depth += 1
+            depths.append(self.depth)
+
+        def ascend_resolver(self) -> None:
+            self.depth -= 1
+
+    assert yaml.load("{a: [b, {c: d}]}", Loader) == {"a": ["b", {"c": "d"}]}
+    assert depths == [1, 2, 2, 3, 3, 4, 4]
 
 
 def test_emitter_without_observer(tmp_path: Path) -> None:
