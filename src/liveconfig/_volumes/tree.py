@@ -106,7 +106,10 @@ class _Tree:
             raise TreeError(f"{key!r} is not a regular file", key)
 
     def _folder(self, name: str, path: str, key: str, descriptor: int) -> None:
-        inner = _open(name, key, _DIRECTORY, descriptor)
+        try:
+            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+        except OSError as error:
+            raise _about(key, error) from None
         try:
             if foreign(inner, descriptor, path):
                 self.volumes.append(key)
@@ -117,8 +120,11 @@ class _Tree:
 
     def _file(self, path: str, key: str, directory: int | None) -> bytes:
         """The bytes of what was found to be a regular file; were it a FIFO by now, there would be none, and no wait."""
-        descriptor = _open(path, key, _FILE, directory)
+        descriptor = -1
         try:
+            descriptor = os.open(
+                path, _FILE, dir_fd=directory
+            )  # in a function, a signal handler may raise after it
             content = os.read(descriptor, _USUAL)
             # A short read is no end: not on FUSE, gVisor and NFS.
             if content and (more := os.read(descriptor, _USUAL)):
@@ -126,7 +132,8 @@ class _Tree:
         except OSError as error:
             raise _about(key, error) from None
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
         self._left -= len(content)
         if self._left < 0:
             raise TreeError(f"the volume holds more than {LIMIT // 1024 // 1024} MiB (at {key!r})", key)
@@ -139,13 +146,6 @@ class _Tree:
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)
-
-
-def _open(path: str, key: str, flags: int, directory: int | None) -> int:
-    try:
-        return os.open(path, flags, dir_fd=directory)
-    except OSError as error:
-        raise _about(key, error) from None
 
 
 def _about(key: str, error: OSError) -> OSError:
