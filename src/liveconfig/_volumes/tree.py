@@ -122,9 +122,7 @@ class _Tree:
         """The bytes of what was found to be a regular file; were it a FIFO by now, there would be none, and no wait."""
         descriptor = -1
         try:
-            descriptor = os.open(
-                path, _FILE, dir_fd=directory
-            )  # in a function, a signal handler may raise after it
+            descriptor = os.open(path, _FILE, dir_fd=directory)  # in a function, a signal handler may raise after it
             content = os.read(descriptor, _USUAL)
             # A short read is no end: not on FUSE, gVisor and NFS.
             if content and (more := os.read(descriptor, _USUAL)):
