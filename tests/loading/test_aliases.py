@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import uuid
+import warnings
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -34,6 +36,49 @@ def test_a_name_and_a_path_are_no_ambiguity(kubelet_volume):
     """Where a key of the field's name and a key for the path are both there, the first choice wins, as with variables."""
     kubelet_volume.write({"auth": '{"token": "path"}', "token": "name"})
     assert ByPath(_volumes=kubelet_volume.path).token == "name"
+
+
+class Chosen(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    token: str = Field("default", validation_alias=AliasChoices("old", AliasPath("auth", "token")))
+    other: str = "default"
+
+
+class Choosing(Settings):
+    model_config = SettingsConfigDict(
+        watch=False, env_nested_delimiter="__", nested_model_default_partial_update=True, documents=["app.json"]
+    )
+    token: str = Field("default", validation_alias=AliasChoices("old", AliasPath("auth", "token")))
+    item: str = Field("default", validation_alias=AliasChoices(AliasPath("items", 0), "single"))
+    nested: Chosen = Chosen(token="partly")
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "field"),
+    [
+        ({"old": "weak"}, {"auth": '{"token": "strong"}'}, "token"),
+        ({"auth": '{"token": "weak"}'}, {"old": "strong"}, "token"),
+        ({"old": "weak"}, {"auth__token": "strong"}, "token"),
+        ({"items": '["weak", "x"]'}, {"single": "strong"}, "item"),
+        ({"single": "weak"}, {"items": '["strong"]'}, "item"),
+        ({"nested__old": "weak"}, {"nested__auth": '{"token": "strong"}'}, "nested.token"),
+        ({"nested__other": "x"}, {"nested__auth": '{"token": "strong"}'}, "nested.token"),
+    ],
+)
+def test_the_stronger_layer_wins(kubelet_volume, make_kubelet_volume, monkeypatch, weak, strong, field):
+    """K14: of two layers the stronger wins, though the weaker uses a name for which pydantic looks first."""
+    get = operator.attrgetter(field)
+    kubelet_volume.write(strong)
+    below = make_kubelet_volume("below")
+    below.write(weak)
+    settings = Choosing(_volumes=[below.path, kubelet_volume.path])
+    assert (get(settings), settings.live.origin(field).name) == ("strong", next(iter(strong)))
+    for name, value in weak.items():
+        monkeypatch.setenv(name.upper(), value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings = Choosing(_volumes=kubelet_volume.path)
+    assert (get(settings), settings.live.origin(field).kind) == ("strong", "volume")
 
 
 class Shared(Unwatched):

@@ -388,9 +388,13 @@ def test_only_prefixed_keys(read, caplog):
 
 
 def test_unused_bare_keys(read):
-    """K13: a bare key is unused, and the field that it would feed is the nearest."""
+    """K13: a bare key is unused, the field that it would feed is the nearest, and the hint names the prefix."""
     (key,) = read(Web, {"host": "x"}).live.status().unused_keys
     assert (key.key, key.nearest) == ("host", "host")
+    assert "`WEB_`" in str(key.hint)
+    assert 'key_prefix=""' in str(key.hint)
+    (key,) = read(Web, {"DB_HOST": "x"}).live.status().unused_keys
+    assert (key.key, key.hint) == ("DB_HOST", None)
 
 
 @pytest.mark.parametrize("prefix", ["", "CONF_"])

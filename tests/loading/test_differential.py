@@ -3,8 +3,8 @@
 Hypothesis makes settings classes (nested models, mappings, lists, unions, aliases, prefixes, delimiters, the scalar
 types of pydantic) and contents for them. Each content goes to pydantic-settings as variables, and to liveconfig as
 variables, as single keys, keys with dots, folders, and documents of each format, at the first load and at a reload. All
-must give the same values, or all must refuse. What differs by design is kept out of the contents and stands in
-docs/migrating.md.
+must give the same values, or all must refuse. Some contents also go to both through a source of the hook. What differs by
+design is kept out of the contents and stands in docs/migrating.md.
 
 In CI it tries 20,000 contents, elsewhere 2,000; ``make differential ARGS=100000`` sets another number.
 """
@@ -27,6 +27,7 @@ import zoneinfo
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -36,25 +37,37 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, note, settings
 from pydantic import (
+    UUID3,
     AliasChoices,
     AliasPath,
     AnyUrl,
+    AwareDatetime,
     Base64Bytes,
+    Base64Str,
     BaseModel,
     ByteSize,
     ConfigDict,
+    DirectoryPath,
     Field,
+    FilePath,
     HttpUrl,
+    ImportString,
+    IPvAnyAddress,
     Json,
+    PastDate,
     PositiveInt,
     PostgresDsn,
+    RedisDsn,
     RootModel,
+    Secret,
     SecretBytes,
     SecretStr,
     StrictBool,
     StrictInt,
+    StringConstraints,
     TypeAdapter,
     ValidationError,
+    conint,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsError
 
@@ -160,7 +173,7 @@ class FieldSpec:
         shape: Its type.
         names: The names under which it is given.
         alias: Its validation alias.
-        path: Where its value is inside of what its name gives.
+        path: Where its value is inside of what its name gives: names of entries, or the index of an item.
         required: Whether it has no default.
     """
 
@@ -168,8 +181,14 @@ class FieldSpec:
     shape: Shape
     names: tuple[str, ...]
     alias: Any = None
-    path: tuple[str, ...] = ()
+    path: tuple[str | int, ...] = ()
     required: bool = False
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether one of its aliases is a path: pydantic-settings then loses parts that are given under another one."""
+        choices = self.alias.choices if isinstance(self.alias, AliasChoices) else [self.alias]
+        return any(isinstance(each, AliasPath) for each in choices)
 
     def info(self) -> Any:
         needs = self.required or (self.shape.default is None and not self.shape.allows_none)
@@ -224,6 +243,21 @@ SCALARS = [
     one_of(zoneinfo.ZoneInfo, scalar("Europe/Berlin"), bad=("Nowhere/Town",)),
     one_of(Base64Bytes, scalar("YWJj")),
     one_of(complex, scalar("1+2j"), bad=("x",)),
+    one_of(Fraction, scalar("1/3"), bad=("x",)),
+    one_of(ipaddress.IPv6Network, scalar("fd00::/8"), bad=("x",)),
+    one_of(IPvAnyAddress, scalar("10.0.0.1"), scalar("::1"), bad=("x",)),
+    one_of(UUID3, scalar(UUID), bad=("9a1f9f8e-7e37-4a53-8f0b-0d6d2d9f7a11",)),
+    one_of(AwareDatetime, scalar("2026-01-02T03:04:05Z"), bad=("2026-01-02T03:04:05",)),
+    one_of(PastDate, scalar("2020-01-02"), bad=("2999-01-01",)),
+    one_of(RedisDsn, scalar("redis://host:6379/0"), bad=("http://host",)),
+    one_of(FilePath, scalar("/etc/hostname"), bad=("/no/such/file",)),
+    one_of(DirectoryPath, scalar("/etc"), bad=("/no/such/directory",)),
+    one_of(ImportString[Any], scalar("json.dumps"), bad=("no.such",)),
+    one_of(Secret[int], scalar("5", 5), bad=("x",)),
+    one_of(Base64Str, scalar("YWJj")),
+    one_of(conint(ge=2, multiple_of=2), scalar("4", 4), bad=("3", "x")),
+    one_of(Annotated[decimal.Decimal, Field(max_digits=3)], scalar("1.5"), bad=("123.45",)),
+    one_of(Annotated[str, StringConstraints(to_upper=True, strip_whitespace=True)], scalar(" a "), scalar("b")),
     one_of(int | None, scalar("5", 5), bad=("x",)),
     one_of(str | None, scalar("x")),
     one_of(int | str, scalar("x"), scalar("abc")),
@@ -288,7 +322,7 @@ def _given(spec: FieldSpec, random: random.Random) -> tuple[str, Value]:
     """One field with a value, under one of its names."""
     value = spec.shape.make(random)
     for part in reversed(spec.path):
-        value = Value(entries={part: value})
+        value = Value(items=(value,)) if isinstance(part, int) else Value(entries={part: value})
     return random.choice(spec.names), value
 
 
@@ -356,7 +390,7 @@ def fields(draw: st.DrawFn, depth: int, config: Mapping[str, Any], prefix: str =
 def _field(draw: st.DrawFn, label: str, depth: int, by_name: bool) -> FieldSpec:
     shape = draw(shapes(depth))
     required = draw(st.sampled_from([False] * 7 + [True]))
-    kind = draw(st.sampled_from(["none", "none", "none", "alias", "choices", "path"]))
+    kind = draw(st.sampled_from(["none", "none", "none", "alias", "choices", "path", "item", "choice and path"]))
     if kind == "none":
         return FieldSpec(label, shape, (label,), required=required)
     own = (label,) if by_name else ()
@@ -365,7 +399,15 @@ def _field(draw: st.DrawFn, label: str, depth: int, by_name: bool) -> FieldSpec:
     if kind == "choices":
         names = (f"{label}_new", f"{label}_old")
         return FieldSpec(label, shape, names, AliasChoices(*names), required=required)
-    return FieldSpec(label, shape, (f"{label}_box",), AliasPath(f"{label}_box", "in"), ("in",), required)
+    box, paths = f"{label}_box", {"path": ("in",), "item": (0,), "choice and path": ("outer", "in")}
+    if kind == "choice and path" and draw(st.booleans()):
+        return FieldSpec(
+            label, shape, (f"{label}_new",), AliasChoices(f"{label}_new", AliasPath(box, "in")), (), required
+        )
+    alias: Any = AliasPath(box, *paths[kind])
+    return FieldSpec(
+        label, shape, (box,), AliasChoices("never", alias) if len(paths[kind]) > 1 else alias, paths[kind], required
+    )
 
 
 @dataclass(frozen=True)
@@ -377,6 +419,15 @@ class Case:
     seed: int
     peer: Any = field(compare=False, default=None)
     ours: Any = field(compare=False, default=None)
+
+
+FROM_SOURCE: dict[str, Any] = {}
+"""What the source that the hook of every class adds gives."""
+
+
+def with_source(cls: Any, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+    """The hook of every class: a function below all other sources."""
+    return (*sources.values(), lambda: dict(FROM_SOURCE))
 
 
 @st.composite
@@ -401,6 +452,7 @@ def cases(draw: st.DrawFn) -> Case:
     namespace: dict[str, Any] = {each.label: each.info() for each in specs}
     namespace["__annotations__"] = {each.label: each.shape.annotation for each in specs}
     namespace["__module__"] = __name__
+    namespace["settings_customise_sources"] = classmethod(with_source)
     peer = type("Peer", (BaseSettings,), {**namespace, "model_config": config})
     documents = {"app.yaml": None, "app.json": None, "app.toml": None, "app.env": None, "app.properties": None}
     own = SettingsConfigDict(**config, documents=documents, watch=False, missing_key="fallback")  # type: ignore[typeddict-item]
@@ -437,7 +489,7 @@ def content_of(case: Case, random: random.Random) -> list[Given]:
 def _in_parts(
     case: Case, names: tuple[str, ...], value: Value, prefixed: bool, spec: FieldSpec, random: random.Random
 ) -> Iterator[Given]:
-    splits = case.config["env_nested_delimiter"] is not None and spec.shape.in_parts and not spec.path
+    splits = case.config["env_nested_delimiter"] is not None and spec.shape.in_parts and not spec.looks_inside
     if not splits or not value.entries or random.random() < 0.25:
         yield Given(names, value, prefixed)
         return
@@ -613,6 +665,16 @@ def check(case: Case, content: list[Given], ours: Ours) -> None:
             assert same(found, expected), f"{way} {files} (again: {again}): {found} is not {expected}"
 
 
+def check_source(case: Case, content: list[Given]) -> None:
+    """The same content from a source of the hook: what a document of the same structure holds."""
+    FROM_SOURCE.update(documented(content))
+    try:
+        expected, found = of_peer(case, {}), Ours(case).load({})
+    finally:
+        FROM_SOURCE.clear()
+    assert same(found, expected), f"source {documented(content)}: {found} is not {expected}"
+
+
 quick = settings(
     deadline=None,
     derandomize=True,
@@ -629,8 +691,11 @@ def test_every_way_in_gives_the_same(case: Case) -> None:
     """Whatever the class and the content, variables, keys, folders and documents give what pydantic-settings gives."""
     note(f"config: {case.config}\nfields: {case.fields}")
     chance, ours = random.Random(case.seed), Ours(case)
-    for _ in range(BATCH):
-        check(case, content_of(case, chance), ours)
+    for number in range(BATCH):
+        content = content_of(case, chance)
+        check(case, content, ours)
+        if number % 5 == 0:
+            check_source(case, content)
 
 
 @pytest.mark.timeout(600)

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    Field,
+    RootModel,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource
 
 from liveconfig import InvalidSettingsError, LiveConfigError, Refusal, Settings, SettingsConfigDict
@@ -271,6 +280,13 @@ def test_partial_defaults_of_aliases(ways):
     found = ways(Inner, default, "ff__size", "3", populate_by_name=True, nested_model_default_partial_update=True)
     updated = Inner(host="x", size=3)
     assert found == {"peer": Inner(size=3), "variable": updated, "key": updated}
+
+
+def test_parts_beside_a_path(ways):
+    """A part of a mapping, under a name beside which the field has an AliasPath, is lost there and taken here."""
+    default = Field({}, validation_alias=AliasChoices("ff", AliasPath("box", "in")))
+    found = ways(dict[str, str], default, "ff__x", "1", extra="ignore")
+    assert (found["peer"], found["key"]) == ({}, {"x": "1"})
 
 
 def test_a_delimiter_that_fits_two_fields(load, monkeypatch, kubelet_volume):

@@ -332,6 +332,53 @@ def test_deprecated_fields(kubelet_volume, load, monkeypatch):
         assert settings.old == "two"
 
 
+class Old(BaseModel):
+    old: str = Field("none", deprecated="use new")
+    new: str = "none"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "one", "two"),
+    [
+        (dict[str, Old], {}, {"field.a.old": "1"}, {"field.a.old": "2"}),
+        (list[Old], [], {"field": '[{"old": "1"}]'}, {"field": '[{"old": "2"}]'}),
+        (Old | None, None, {"field.old": "1"}, {"field.new": "1"}),
+        (Old | None, None, {"field.old": "1"}, {}),
+    ],
+)
+def test_deprecated_inside(loaded, kubelet_volume, annotation, default, one, two):
+    """K07: the same for deprecated fields of models in mappings and lists, and of models that come and go."""
+    namespace = {"__annotations__": {"field": annotation}, "__module__": __name__, "field": default}
+    cls = type("Holding", (Settings,), {**namespace, "model_config": UNWATCHED})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings = loaded(cls, {**one, "other": "x"})
+        heard: list[Any] = []
+        settings.live.on_change("field")(heard.append)
+        kubelet_volume.write({**two, "other": "x"})
+        assert settings.live.reload(wait=True)
+        settings.live.status().as_dict()
+        settings.live.origins()
+        copy.deepcopy(settings.live.snapshot())
+        assert settings.live.snapshot() == settings.live.snapshot()
+    assert len(heard) == 1
+
+
+def test_deprecated_and_rejected(loaded, kubelet_volume):
+    """K07: a deprecated field that is not valid is named, where warnings are errors."""
+
+    class Deprecated(Settings):
+        model_config = UNWATCHED
+        old: int = Field(0, deprecated=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings = loaded(Deprecated, {"old": "1"})
+        kubelet_volume.write({"old": "x"})
+        assert not settings.live.reload()
+        assert settings.live.status().last_rejected.fields == ("old",)
+
+
 # Singletons
 
 

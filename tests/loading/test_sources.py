@@ -290,6 +290,15 @@ class Vault(EnvSettingsSource):
         return {"message": "vault"}
 
 
+class Nested(EnvSettingsSource):
+    """Fills its variables with those of nested models, as a parameter store has them."""
+
+    def __call__(self) -> dict[str, Any]:
+        self.env_nested_delimiter = "/"
+        self.env_vars = {"db/user": "store", "message": "store"}
+        return super().__call__()
+
+
 class Commas(EnvSettingsSource):
     """Reads the environment in a way of its own."""
 
@@ -297,7 +306,7 @@ class Commas(EnvSettingsSource):
         return f"prepared {value}" if field_name == "message" and value else None
 
 
-@pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault")])
+@pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault"), (Nested, "store")])
 def test_sources_that_fill_themselves(kubelet_volume, load, source, message):
     """K19: a source that fills its variables when it is called is asked, and is a source of its own."""
     kubelet_volume.write({"other": "x"})
@@ -305,6 +314,23 @@ def test_sources_that_fill_themselves(kubelet_volume, load, source, message):
     assert settings.message == message
     origin = settings.live.origin("message")
     assert (origin.kind, origin.name) == ("source", source.__name__)
+
+
+def test_nested_values_of_a_source(kubelet_volume, load):
+    """K19: values of nested models that such a source gives have it as their origin, beside keys of the volume."""
+
+    class User(BaseModel):
+        user: str = "default"
+        password: str = "default"
+
+    class Storing(with_sources(Nested)):  # type: ignore[misc]
+        db: User = User()
+
+    kubelet_volume.write({"db.password": "mounted"})
+    settings = load(Storing, _volumes=kubelet_volume.path)
+    assert (settings.db.user, settings.db.password) == ("store", "mounted")
+    assert settings.live.origin("db.user").name == "Nested"
+    assert set(settings.live.status().frozen) == {"db.user", "message"}
 
 
 def test_a_source_of_the_environment(kubelet_volume, load, monkeypatch):

@@ -258,7 +258,8 @@ def _unused(present: PresentState, origins: Mapping[str, Origin], names: UnusedN
     """The keys that no field uses, and the names in documents."""
     plan = present.loader.plan
     for feed, key, close in names.of(plan, present.feeds, origins):
-        yield UnusedKey(feed.revision.path, key, close)
+        is_bare = plan.rules.prefix and key in feed.revision.files and plan.without_prefix(key)
+        yield UnusedKey(feed.revision.path, key, close, _PREFIX.format(plan.rules.prefix) if is_bare else None)
     fields = {**{name: name for name in origins}, **{name: node.dotted for name, node in plan.roots.items()}}
     for feed in present.feeds:
         for key in feed.unquoted:
@@ -266,4 +267,5 @@ def _unused(present: PresentState, origins: Mapping[str, Origin], names: UnusedN
             yield UnusedKey(feed.revision.path, key, fields.get(name), _QUOTES)
 
 
+_PREFIX = 'keys of this class carry the prefix `{}`: rename the key, or set `key_prefix=""`'
 _QUOTES = "put the name in quotes: without them, YAML reads it as true, false or null"

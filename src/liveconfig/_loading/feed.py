@@ -154,7 +154,7 @@ class _Layer:
             self._texts(_Document(self._plan.resolve_name, name), {key: text.encode() for key, text in data.items()})
         else:
             values = self._fields(self._plan.document, data, name, "")
-            self.values = merge(self.values, values) if self.values else values
+            self.values = self._plan.merge(self.values, values) if self.values else values
         self._pace.step()
 
     def keys_over(self, files: Mapping[str, bytes]) -> None:
@@ -176,7 +176,7 @@ class _Layer:
                     raise self._ambiguous(path, document.shown(other), document.shown(name))
         for path, name in claims:
             self._put(values, path, name, files[name], document)
-        self.values = merge(self.values, values) if self.values else values
+        self.values = self._plan.merge(self.values, values) if self.values else values
 
     def _plain_text(self, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, str]]:
         """The short way, which nearly all keys go: text, for a field of the first level. What is left over is not."""

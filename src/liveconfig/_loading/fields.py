@@ -82,6 +82,15 @@ class Input:
             value = _inside(value, part)
         return value
 
+    def removed_from(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The data without the value there."""
+        left = {name: value for name, value in data.items() if name != self.key}
+        inside = data.get(self.key)
+        if self.path and isinstance(inside, dict):  # of a list the whole goes: its other items would move
+            part = Input(str(self.path[0]), self.path[1:])
+            left[self.key] = part.removed_from(inside)
+        return left
+
 
 def _inside(value: Any, part: str | int) -> Any:
     try:
@@ -108,6 +117,17 @@ def _paths(field: FieldInfo) -> list[list[str | int]]:
 def aliases_of(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
     """Every alias of some fields; of a path, its first part."""
     return frozenset(str(path[0]) for field in fields.values() for path in _paths(field))
+
+
+def any_looks_inside(fields: Mapping[str, FieldInfo], seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether a field, at any depth, has an `AliasPath`."""
+    if any(len(path) > 1 for field in fields.values() for path in _paths(field)):
+        return True
+    for field in fields.values():
+        models = frozenset(members(field.annotation)) - seen
+        if models and any_looks_inside(nested_fields(field.annotation), seen | models):
+            return True
+    return False
 
 
 class Place:
@@ -415,6 +435,26 @@ class Level(Mapping[str, Node]):
             if not takers:
                 found.setdefault(name, value)
         return found
+
+    def without_overridden(self, low: Mapping[str, Any], high: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The data of a weaker layer without what pydantic would find before the values of a stronger one."""
+        for node in self._with_choices:
+            ranks = (at for at, each in enumerate(node.inputs) if each.given(high) is not ABSENT)
+            for each in node.inputs[: next(ranks, 0)]:
+                if each.given(low) is not ABSENT:
+                    low = each.removed_from(low)
+        for name, value in high.items():
+            below = low.get(name)
+            if isinstance(below, dict) and isinstance(value, dict):
+                inside = [each.children for each in self._named(name) if each.children]
+                low = {**low, name: inside[0].without_overridden(below, value)} if inside else low
+        return low
+
+    @cached_property
+    def _with_choices(self) -> list[Node]:
+        """The fields that pydantic finds under several names, with a path among them: for others one is the key."""
+        several = (label for label, inputs in self._aliased.items() if len(inputs) > 1)
+        return [self.node(label) for label in several if any(each.path for each in self._aliased[label])]
 
     def _named(self, name: Any) -> list[Node]:
         """The fields that may take a name as pydantic spells it: without a prefix."""

@@ -150,15 +150,15 @@ class Loader(Generic[S]):
     def _of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:
         data: Mapping[str, Any] = {}
         for each in feeds if self.sources.has_volumes else ():
-            data = merge(data, each.values) if data else each.values
+            data = self.plan.merge(data, each.values) if data else each.values
         return data
 
     def _data(self, feeds: Feeds, overrides: tuple[Overrides, ...]) -> Mapping[str, Any]:
         data = self._of_volumes(feeds)
         if self.sources.below:
-            data = merge(self.sources.below, data)
+            data = self.plan.merge(self.sources.below, data)
         if self.sources.above:
-            data = merge(data, self.sources.above)
+            data = self.plan.merge(data, self.sources.above)
         data = self.sources.with_defaults(data)
         for nodes, value in (each for layer in overrides for each in layer):
             data = _laid_over(data, nodes, value)

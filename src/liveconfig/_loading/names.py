@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, field_of, plain_node
+from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, any_looks_inside, field_of, plain_node
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.limits import MAX_DEPTH
+from liveconfig._loading.merging import merge
 from liveconfig._loading.pydantic_internals import field_value
 from liveconfig._loading.types import Kind, by_alias_of, by_name_of
 
@@ -61,6 +62,16 @@ class Plan:
     def fields(self) -> Mapping[str, Node]:
         """The nodes of the first level by the names of their fields."""
         return {label: self.roots.node(label) for label in self._cls.model_fields}
+
+    @cached_property
+    def _looks_inside(self) -> bool:
+        return any_looks_inside(self._cls.model_fields)
+
+    def merge(self, low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge two layers of data; ``high`` wins, whichever of the names of a field it uses."""
+        if low and high and self._looks_inside:
+            low = self.roots.without_overridden(low, high)
+        return merge(low, high)
 
     # The `Key` of fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -107,7 +108,8 @@ class Origins:
             return False
 
     def _make_adapter(self, dotted: str) -> TypeAdapter[Any]:
-        field = self._sources.plan.path(dotted)[-1].field
+        field = copy.copy(self._sources.plan.path(dotted)[-1].field)
+        field.alias = field.validation_alias = field.serialization_alias = None  # pydantic warns of them here
         return TypeAdapter(cast("Any", Annotated[field.annotation, field]))
 
 

@@ -30,8 +30,7 @@ from pydantic_settings.sources import DefaultSettingsSource
 from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fields import Node, Rules, field_of
-from liveconfig._loading.merging import merge
-from liveconfig._loading.names import plan_of, value_at
+from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.types import ABSENT
 from liveconfig.origin import OriginKind
@@ -126,7 +125,7 @@ class Sources:
         self.has_volumes = at < len(asked)
         self._after = asked[at + 1 :]
         self._before = self.layers = tuple(self._ask(asked[:at], self._state))
-        self.above = _merged(self.layers)
+        self.above = _merged(self.plan, self.layers)
         self.below: dict[str, Any] = {}
 
     def complete(self, volumes: Mapping[str, Any]) -> None:
@@ -136,10 +135,10 @@ class Sources:
             volumes: The values of the volumes.
         """
         state = _State(
-            {**self._state.by_source, VolumesSource.__name__: dict(volumes)}, merge(volumes, self._state.data)
+            {**self._state.by_source, VolumesSource.__name__: dict(volumes)}, self.plan.merge(volumes, self._state.data)
         )
         after = tuple(self._ask(self._after, state))
-        self.below = _merged(after)
+        self.below = _merged(self.plan, after)
         self.layers = (*self._before, Layer(None), *after) if self.has_volumes else self._before
 
     def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
@@ -150,7 +149,7 @@ class Sources:
             _show(source, _State())  # or it would hold the first configuration as long as it is there itself
             state.by_source[given.name] = dict(given.values)
             layer = replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
-            state.data = merge(layer.values, state.data)
+            state.data = self.plan.merge(layer.values, state.data)
             yield layer
 
     def _layer(self, source: SourceCallable) -> Layer:
@@ -243,7 +242,7 @@ class Sources:
             return data
         self._defaults._set_current_state(dict(data))  # noqa: SLF001 - it depends on which member of a union is chosen
         defaults = self.plan.roots.aligned(self._defaults())
-        merged = merge(defaults, data)
+        merged = self.plan.merge(defaults, data)
         return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
 
 
@@ -425,8 +424,8 @@ def _with_command_line(
     return (_make(CliSettingsSource, cls, line, _env_settings_source=environment), *sources)
 
 
-def _merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
+def _merged(plan: Plan, layers: tuple[Layer, ...]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for layer in layers:
-        values = merge(layer.values, values)
+        values = plan.merge(layer.values, values)
     return values
