@@ -12,7 +12,9 @@ import yaml
 
 from liveconfig.cli import main
 
-ROLE = Path(__file__).parents[3] / "examples" / "operations" / "rbac" / "liveconfig-operator.yaml"
+OPERATIONS = Path(__file__).parents[3] / "examples" / "operations"
+ROLE = OPERATIONS / "rbac" / "liveconfig-operator.yaml"
+HOOK = OPERATIONS / "argocd" / "liveconfig-sync.yaml"
 RESOURCES = {
     "deploy": ("apps", "deployments"),
     "sts": ("apps", "statefulsets"),
@@ -57,11 +59,25 @@ def asked_for(call: Sequence[str]) -> Iterator[Right]:
     yield (*RESOURCES[kind], "get" if named else "list")
 
 
-def test_the_role_is_valid() -> None:
-    """The Role and its binding are valid for Kubernetes."""
+def test_the_manifests_are_valid() -> None:
+    """The Role, its binding and the hook are valid for Kubernetes, and the hook uses the account of the binding."""
     version = kubernetes_validate.latest_version()
-    for document in documents():
+    hook = yaml.safe_load(HOOK.read_text())
+    for document in (*documents(), hook):
         kubernetes_validate.validate(document, version, strict=True)
+    [subject] = documents()[1]["subjects"]
+    assert hook["spec"]["template"]["spec"]["serviceAccountName"] == subject["name"]
+
+
+def test_the_hook_runs_a_command_of_ours(cluster: Any, capsys: Any) -> None:
+    """The command of the hook is one that `sync` takes, and ends before the Job does."""
+    cluster.pod("a")
+    spec = yaml.safe_load(HOOK.read_text())["spec"]
+    program, *arguments = spec["template"]["spec"]["containers"][0]["command"]
+    assert program == "liveconfig"
+    main(arguments)
+    assert " of 1 pods, " in capsys.readouterr().out
+    assert float(arguments[arguments.index("--timeout") + 1]) < spec["activeDeadlineSeconds"]
 
 
 def test_the_role_grants_what_is_asked_for(cluster: Any, capsys: Any) -> None:

@@ -291,6 +291,19 @@ def test_nothing_runs(cluster: Any, status: Any) -> None:
             {"get pods": 'Error from server (Forbidden): pods is forbidden: User "u" cannot list resource "pods"'},
             "pods is forbidden",
         ),
+        (
+            ("deploy/web",),
+            {
+                "get": 'E1128 09:00:00.000000 7 memcache.go:265] "Unhandled Error" err="couldn\'t get current server API"\n'
+                "error: You must be logged in to the server (Unauthorized)"
+            },
+            "You must be logged in to the server (Unauthorized)",
+        ),
+        (
+            ("deploy/web",),
+            {"get": "Error: unknown shorthand flag: 'o' in -o\nSee 'kubectl get --help' for usage."},
+            "unknown shorthand flag",
+        ),
     ],
 )
 def test_cannot_ask(cluster: Any, status: Any, arguments: tuple[str, ...], errors: dict[str, str], line: str) -> None:
