@@ -10,6 +10,7 @@ import datetime as dt
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -29,6 +30,9 @@ from liveconfig.testing import KubeletVolume
 
 FASTER = 200
 """How much faster the machine's clock runs: a patience of a second is over in 5 ms."""
+
+CALLS = sys.modules["liveconfig._volumes.file_calls"]
+HUNG = CALLS.HUNG
 
 PATIENCE = 20.0
 """Seconds in which the settings must come to what the model says."""
@@ -354,6 +358,7 @@ class Machine(RuleBasedStateMachine):
         self.serials = itertools.count(1)
         self.folders = itertools.count()
         begun = REAL[0]()
+        CALLS.HUNG = FASTER  # a second by the real clock: nothing hangs here, but the machine may be busy
         liveconfig._clock.monotonic = lambda: begun + (REAL[0]() - begun) * FASTER
         self.settings = None
         self.verifiers = Verifiers()
@@ -367,6 +372,7 @@ class Machine(RuleBasedStateMachine):
             self.swap(place, Generation(next(self.serials), data.draw(KEYS[place])), None)
             self.places[place].applied = self.places[place].on_disk
         self.settings = App(_volumes=[place.volume.path for place in self.places], _watch=watch)
+        self.newest: Combination = tuple(place.applied for place in self.places)
         self.model = Model(tuple(place.applied for place in self.places), self.verifiers, everything=everything)
         self.rejected: list[Rejected] = []
         self.recovered: list[Recovered] = []
@@ -388,6 +394,7 @@ class Machine(RuleBasedStateMachine):
             if thread.name.startswith("liveconfig"):
                 thread.join(PATIENCE)
         liveconfig._clock.monotonic, liveconfig._clock.now = REAL
+        CALLS.HUNG = HUNG
 
     # What is done to the disk
 
@@ -531,8 +538,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
-        """The calls that hang return."""
+        """The calls that hang return. They decide on what the newest look has read, whatever is on the disk by now."""
         self.verifiers.release()
+        self.model.look(self.newest)
+        self.await_model()
         self.look()
 
     # Looking
@@ -580,7 +589,8 @@ class Machine(RuleBasedStateMachine):
                 frozenset([place]),
             ) not in self.unread
             newest.append(here.on_disk if readable else self.model.applied[place])
-        self.model.look(tuple(newest))
+        self.newest = tuple(newest)
+        self.model.look(self.newest)
 
     def await_model(self) -> None:
         """P1, P2, P3: the settings hold just what the model says, whole, and report what waits."""
@@ -589,7 +599,7 @@ class Machine(RuleBasedStateMachine):
             threading.Event().wait(0.001)
             if self.model.pending:  # a look that waits for nobody does not wait for a volume to come to rest either
                 self.settings.live.reload(wait=False)
-        assert seen == expected
+        assert seen == expected, [each.reason for each in self.settings.live.status().rejections]
 
     def expected(self) -> tuple[object, ...]:
         """The expected state."""

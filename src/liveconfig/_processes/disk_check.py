@@ -6,6 +6,8 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,10 +17,13 @@ from liveconfig._processes.records import SettingsReport, State, VolumeReport
 from liveconfig._volumes import file_calls, generation_at, signature
 
 PATIENCE = 1.0
-"""Seconds that all volumes of one process may take to answer."""
+"""Seconds that all volumes of all processes may take to answer."""
 
 MOST_LINKS = 40
 """Symbolic links on the way to one volume, as the kernel has it (path_resolution(7))."""
+
+STALL = 0.05
+"""Seconds without an answer after which more threads look."""
 
 GRACE = 2.0
 """Seconds for which a difference is a swap under way."""
@@ -33,33 +38,59 @@ def fingerprint_of(token: object) -> str:
     return sha256(repr(token).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-class Look:
-    """Compares one settings object of a process with the disk.
-
-    It starts at once, on a thread of its own: a mount that hangs answers to no time limit. All looks run beside each
-    other, so that their mounts hang for `PATIENCE` together, and hold up no other settings object.
+def compare(reported: Sequence[tuple[SettingsReport, str]]) -> list[SettingsReport]:
+    """Compare settings objects of processes with the disk.
 
     Args:
-        settings: As the process reported them.
-        root: Its root directory, ``/proc/PID/root``.
+        reported: Each settings object as its process reported it, and the root directory ``/proc/PID/root``.
+
+    Returns:
+        Each with the state that the disk shows, in the same order; `unknown` where it did not answer in time.
+    """
+    return _Comparison(reported).run()
+
+
+class _Comparison:
+    """Compares settings objects on threads, because a mount that hangs answers to no time limit.
+
+    One thread compares them, and twice as many whenever nothing was compared for `STALL`. So all mounts together hang
+    for `PATIENCE`, and hold up no other settings object.
     """
 
-    def __init__(self, settings: SettingsReport, root: str) -> None:
-        self._settings = settings
-        self._root = root
-        self._found = _unanswered(settings)
-        self._deadline = time.monotonic() + PATIENCE
-        self._thread = threading.Thread(target=self._run, name="liveconfig-look", daemon=True)
-        self._thread.start()
+    def __init__(self, reported: Sequence[tuple[SettingsReport, str]]) -> None:
+        self._reported = reported
+        self._waiting = deque(range(len(reported)))
+        self._found: dict[int, SettingsReport] = {}
+        self._finished = threading.Event()
 
-    def _run(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # an earlier look does not return, or no file has such a path
-            self._found = _compared(self._settings, self._root)
+    def run(self) -> list[SettingsReport]:
+        deadline, threads, answers = time.monotonic() + PATIENCE, 1, -1
+        while len(self._found) < len(self._reported) and (left := deadline - time.monotonic()) > 0:
+            if answers in (-1, len(self._found)):
+                self._start(threads)
+                threads *= 2
+            answers = len(self._found)
+            self._finished.wait(min(STALL, left))
+        return [self._found.get(index) or _unanswered(each) for index, (each, _) in enumerate(self._reported)]
 
-    def result(self) -> SettingsReport:
-        """The settings object with the state that the disk shows; `unknown` where it did not answer in time."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        return self._found
+    def _start(self, threads: int) -> None:
+        for _ in range(min(threads, len(self._waiting))):
+            threading.Thread(target=self._work, name="liveconfig-look", daemon=True).start()
+
+    def _work(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                index = self._waiting.popleft()
+                self._found[index] = _compared_or_not(*self._reported[index])
+                if len(self._found) == len(self._reported):
+                    self._finished.set()
+
+
+def _compared_or_not(settings: SettingsReport, root: str) -> SettingsReport:
+    try:
+        return _compared(settings, root)
+    except (OSError, ValueError):  # an earlier look does not return, or no file has such a path
+        return _unanswered(settings)
 
 
 def _unanswered(settings: SettingsReport) -> SettingsReport:

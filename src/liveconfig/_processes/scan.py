@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from liveconfig._processes import procfs
-from liveconfig._processes.disk_check import Look
+from liveconfig._processes.disk_check import compare
 from liveconfig._processes.publisher import SCHEMA
 from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, from_json
 
@@ -65,15 +65,20 @@ def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
         else:
             if report is not None:
                 found[pid] = report
-    seen = {pid: report for pid, report in found.items() if report.liveconfig}
-    looks = {pid: [Look(each, f"/proc/{pid}/root") for each in report.settings] for pid, report in seen.items()}
-    for pid, report in seen.items():
-        found[pid] = replace(report, settings=tuple(look.result() for look in looks[pid]))
+    _compare_all(found)
     hidden = [pid for pid in closed if _descends(pid, running, found)]
     found.update(
         {pid: _hidden(running[pid], "another user's process: run ps as that user or as root") for pid in hidden}
     )
     return Scan(tuple(found[number] for number in sorted(found)), len(closed) - len(hidden))
+
+
+def _compare_all(found: dict[int, ProcessReport]) -> None:
+    """Compare all settings objects with the disk."""
+    seen = [report for report in found.values() if report.liveconfig]
+    compared = iter(compare([(each, f"/proc/{report.pid}/root") for report in seen for each in report.settings]))
+    for report in seen:
+        found[report.pid] = replace(report, settings=tuple(next(compared) for _ in report.settings))
 
 
 def _descends(pid: int, running: Mapping[int, procfs.Process], found: Mapping[int, ProcessReport]) -> bool:

@@ -119,6 +119,7 @@ class VolumeReader:
         self._atomic_last: Revision | None = None
         self._plain: Revision | None = None
         self._latest: Revision | VolumeBusy | VolumeUnreadable | None = None
+        self._answers = 0
         self.renew()
 
     def renew(self) -> None:
@@ -131,12 +132,19 @@ class VolumeReader:
         Args:
             known: The revision that is applied.
         """
+        answers = self._answers
         try:
-            self._latest = self._alone(lambda: file_calls.run(self.path, lambda: self.read(known) or known))
+            latest: Revision | VolumeBusy | VolumeUnreadable | None = self._alone(
+                lambda: file_calls.run(self.path, lambda: self.read(known) or known)
+            )
         except Unresponsive as error:
-            self._latest = VolumeUnreadable(f"it does not answer: {error.strerror}")
+            if self._answers != answers:
+                return  # the other thread has its answer by now
+            latest = VolumeUnreadable(f"it does not answer: {error.strerror}")
         except (VolumeBusy, VolumeUnreadable) as error:
-            self._latest = error
+            latest = error
+        self._latest = latest
+        self._answers += 1
 
     def _alone(self, read: Callable[[], Revision | None]) -> Revision | None:
         """Read on one thread at a time; one whose file call does not return is not waited for."""
