@@ -46,7 +46,10 @@ def volume(server: Any) -> Iterator[KubeletVolume]:
             LIVECONFIG_VOLUMES=str(volume.path),
         )
         django.setup()
-        yield volume
+        from greeter.live import settings
+
+        with settings.live:
+            yield volume
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -33,10 +34,26 @@ def test_misuse(run, arguments):
 
 def test_an_unknown_option(run):
     """An option that a command does not have is an error with the usage of that command: exit code 2."""
-    done = run("explain", "app:App", "-o", "json")
+    done = run("explain", "app:App", "--format", "json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: liveconfig explain ")
-    assert "liveconfig explain: error: unrecognized arguments: -o json" in done.stderr
+    assert "liveconfig explain: error: unrecognized arguments: --format json" in done.stderr
+
+
+@pytest.mark.parametrize("option", [("-o", "json"), ("--output", "json"), ("--json",)])
+def test_output_as_json(run, tmp_path, option):
+    """``explain`` and ``ps`` print JSON with each option that asks for it."""
+    (tmp_path / "app.py").write_text("import liveconfig\nclass App(liveconfig.Settings): pass\n")
+    assert json.loads(run("explain", "app:App", *option).stdout)["new_process"] is True
+    assert json.loads(run("ps", *option).stdout)["schema"] == 1
+
+
+def test_a_format_as_the_file_of_audit(run, tmp_path):
+    """``audit --output json`` is an error that names ``-o json``, and writes no file."""
+    (tmp_path / "app.json").write_text("{}")
+    done = run("audit", "app.json", "--output", "json")
+    assert (done.returncode, done.stderr) == (2, "liveconfig audit: --output takes a file; the format is -o json\n")
+    assert not (tmp_path / "json").exists()
 
 
 @pytest.mark.parametrize(

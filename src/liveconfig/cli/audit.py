@@ -121,6 +121,8 @@ def run(given: argparse.Namespace) -> int:
     """
     progress = Progress()
     try:
+        if given.output in _FORMATS:
+            raise CannotAudit(f"--output takes a file; the format is -o {given.output}")
         known = read_input(given, progress)
         progress.clear()
         return _answer(given, known)

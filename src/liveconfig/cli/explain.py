@@ -11,7 +11,7 @@ from typing import Any
 from liveconfig.cli._http import NoAnswer, get_json
 from liveconfig.cli._import_target import NoConfiguration, NoSettings, status_in_new_process
 from liveconfig.cli._status_text import page
-from liveconfig.cli._text import painter, printable
+from liveconfig.cli._text import add_output, painter, printable
 
 WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="live settings, a Settings class, or a function that returns settings, loaded in a new process; or the "
         "status page of the running process (http://HOST:PORT/liveconfig/status)",
     )
-    parser.add_argument("--json", action="store_true", help="the status as one JSON object")
+    add_output(parser, "the status as one JSON object")
     parser.add_argument(
         "--header",
         action="append",
@@ -57,7 +57,7 @@ def run(given: argparse.Namespace) -> int:
     running = given.target.startswith(("http://", "https://"))
     try:
         status = _ask(given.target, given.header) if running else status_in_new_process(given.target)
-        text = _shown(status, running=running, as_json=given.json)
+        text = _shown(status, running=running, as_json=given.output == "json")
     except (NoAnswer, NoSettings) as error:
         print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
         return FROZEN if isinstance(error, NoConfiguration) else UNKNOWN

@@ -31,7 +31,7 @@ from liveconfig._processes import (
     SettingsReport,
     scan,
 )
-from liveconfig.cli._text import Paint, painter, printable, seconds, table
+from liveconfig.cli._text import Paint, add_output, painter, printable, seconds, table
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 _LARGEST_DOCUMENT = 64 * 1024 * 1024
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "It shows names, paths and times, never a value."
     )
     parser.epilog = _EPILOG
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    add_output(parser, "one JSON object instead of a table")
     parser.add_argument(
         "--wait", type=seconds, metavar="SECONDS", help="wait until every process is current, at most this long"
     )
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"liveconfig ps: /proc or a volume did not answer within {LONGEST:g} s", file=sys.stderr)
         return NOTHING
     code = _code(found, disk)
-    if arguments.json:
+    if arguments.output == "json":
         print(json.dumps(_as_json(found, disk)))
     else:
         print("\n".join(lines(found, painter(), _width())))

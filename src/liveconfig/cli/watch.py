@@ -15,7 +15,7 @@ from liveconfig import _clock
 from liveconfig._diagnostics import describe_frozen
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable, frozen_parts, read_mounts
 from liveconfig._watching import POLLING, Fingerprints, process_watcher
-from liveconfig.cli._text import printable
+from liveconfig.cli._text import add_output, printable
 
 Event = dict[str, Any]
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
     parser.description = "Prints the changes of a volume until Ctrl-C. It shows names of keys, never values."
     parser.add_argument("directory", metavar="DIR", help="where the ConfigMap or Secret is mounted")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_output(parser, "one JSON object a line")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -33,16 +33,16 @@ def run(given: argparse.Namespace) -> int:
     Returns:
         0 after Ctrl-C, 2 if the path is a file.
     """
-    path = os.path.abspath(given.directory)
+    path, as_json = os.path.abspath(given.directory), given.output == "json"
     if os.path.exists(path) and not os.path.isdir(path):
         print(f"liveconfig watch: {path} is a file: name the directory that is mounted", file=sys.stderr)
         return 2
     with suppress(KeyboardInterrupt), closing(_events(path)) as events:
-        if not given.json:
+        if not as_json:
             print(f"Watching {printable(path)} until Ctrl-C. Names of keys, never values; times in UTC.", flush=True)
         for event in events:
             event["at"] = _clock.now().isoformat(timespec="milliseconds")
-            print(json.dumps(event) if given.json else _line(printable(event)), flush=True)
+            print(json.dumps(event) if as_json else _line(printable(event)), flush=True)
     return 0
 
 
