@@ -66,7 +66,9 @@ BIND = {
     "celery": """
         from celery import Celery
         from liveconfig.integrations.celery import bind
-        bind(Celery(broker="amqp://broker//"), settings, "db.user", "db.password")""",
+        bind(Celery(broker="amqp://broker//"), settings, "db.user", "db.password")
+        both = ("db.user", "db.password") * 2
+        bind(Celery(broker="redis://broker", backend="redis://results"), settings, *both)""",
     "django": """
         import django
         from django.conf import settings as django_settings

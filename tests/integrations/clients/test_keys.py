@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import random
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -314,6 +316,47 @@ def test_two_pods_with_a_single_field(make_pod: Callable[..., Pod], clock: Clock
         assert all(verifies(pod.ring, session) for pod in pods for session in sessions[-80:])
         clock.time += 1
     assert all(verifies(pod.ring, session) for pod in pods for session in sessions)
+
+
+def test_a_clock_that_is_set_back(kubelet_volume: KubeletVolume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day may jump in either direction: neither the delay nor the age of a key depends on it."""
+    kubelet_volume.write({"session_key": "A"})
+    settings = One.load(_volumes=kubelet_volume.path, _watch=False)
+    ring = KeyRing(settings, "session_key")
+    kubelet_volume.write({"session_key": "B"})
+    settings.live.reload()
+    for jump in (-10 * DAY, 10 * DAY):
+        monkeypatch.setattr("time.time", lambda jump=jump: 1.8e9 + jump)
+        assert (ring.signing, ring.verifying) == ("A", ("B", "A"))
+
+
+def test_a_forked_child_goes_on(make_pod_of_both_kinds: Callable[..., Pod], clock: Clock) -> None:
+    """A child that is forked during the delay has the same keys, signs at the same time, and follows by itself."""
+    pod = make_pod_of_both_kinds("A")
+    pod.swap("BA")
+    clock.time += 60
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        states = [pod.state]
+        clock.time += 60
+        states.append(pod.state)
+        pod.swap("CBA")
+        states.append(pod.state)
+        os._exit(0 if states == [("A", "BA"), ("B", "BA"), ("B", "CBA")] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pod.state == ("A", "BA")
+
+
+def test_many_rotations_leave_nothing_behind(make_pod: Callable[..., Pod], clock: Clock) -> None:
+    """However often a single field is rotated, the ring holds its key, the ``keep`` last ones, and the one that signs."""
+    pod = make_pod("A", keep=3)
+    for number in range(200):
+        pod.volume.write({"session_key": f"key-{number}", "old_keys": "[]"})
+        pod.settings.live.reload()
+        clock.time += 1
+        assert len(pod.ring.verifying) <= 5
+    assert pod.ring.verifying == ("key-199", "key-198", "key-197", "key-196", pod.ring.signing)
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["list-field", "previous"])
