@@ -24,12 +24,13 @@ _TARGETS = {
     (OURS_DOCUMENT, 5_000): (1.3, "3.4"),
 }
 _WHY = (
-    "Pause: a load gives way after each step that took more than 0.25 ms (parse, name, copy, validate, keep defaults), "
-    "so that what holds the interpreter is the longest step: of 1,000 keys, 0.3 ms instead of 1.0 (5 in 0.1); of 5,000 "
-    "keys, 1.4 ms instead of 4.4 (7 to 9 in 0.1), where the parser and the validation of the floor hold it for 0.9. "
-    "Tried: a sleep of no time instead of `os.sched_yield` (the same pause, but Linux rounds it up to 0.05 ms); a "
-    "limit of 0.5 ms (0.55 ms for 1,000 keys). Not done: to give way inside a step, because the longest one is the "
-    "parser, in C."
+    "Pause: a load pauses after each step that took more than 0.25 ms (parse, check, name, copy, validate, keep "
+    "defaults), so that what holds the interpreter is the longest step. In one process, a thread that beats every 0.2 "
+    "ms waits for 0.3 ms during a reload of 1,000 keys (1.0 without the pauses, 5 in 0.1; the parser and the "
+    "validation of the floor: 0.13), and for 1.4 ms with 5,000 keys (4.4; 7 to 9; 1.0). Tried: `os.sched_yield` "
+    "instead of a sleep of no time (0.06 ms less each time, but with 5,000 keys the median is 4.6 to 6.8 ms instead "
+    "of 2.0 to 4.7); a limit of 0.5 ms (0.55 ms for 1,000 keys); steps only after whole documents (1.6 ms for 5,000 "
+    "keys). Not done: to pause inside the parser, which is in C."
 )
 Pauses = dict[tuple[Contender, int], list[float]]
 

@@ -14,6 +14,7 @@ from typing import Any
 from dotenv.parser import parse_stream
 from dotenv.variables import parse_variables
 
+from liveconfig import _clock
 from liveconfig._loading.limits import MAX_DEPTH, DocumentError, check_size, unique
 from liveconfig._loading.properties import parse_properties
 from liveconfig._loading.yaml import parse_yaml
@@ -72,9 +73,10 @@ def parse_any(form: str, content: bytes) -> Any:
         DocumentError: It cannot be parsed. The message says why, and on which line if that is known. It has no cause
             and no context, because those of the parsers contain the text.
     """
-    data, reason = None, None
+    data, reason, pace = None, None, _clock.Pace()
     try:
         data = _PARSERS[form](content.removeprefix(codecs.BOM_UTF8).decode())
+        pace.step()
         check_size(data)
     except DocumentError as error:
         reason = str(error)

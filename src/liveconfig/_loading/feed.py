@@ -254,6 +254,7 @@ class _Layer:
         searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
         others = {name: paths for name, paths in searched.items() if name not in plain}
         values = {name: value for name, value in data.items() if name not in others}
+        self._pace.step()
         served = dict.fromkeys((plain[name].dotted for name in values), key)
         for name in [name for name, value in values.items() if isinstance(value, (dict, list))]:
             node, value = plain[name], values[name]
