@@ -364,3 +364,26 @@ def test_a_container_that_no_pod_has(cluster: Any, status: Any) -> None:
     code, rows, said = status("deploy/web", "-c", "ap")
     assert (code, rows) == (2, [])
     assert "no pod has a container 'ap'; containers there: app" in said
+
+
+def test_a_process_is_counted_once(cluster: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process with several settings objects and volumes is one process; it is current if all of them are."""
+    cluster.pod("a", processes=0)
+    container = cluster.state["pods"][0]["spec"]["containers"][0]
+    path = container["volumeMounts"][0]["mountPath"]
+    container["volumeMounts"].append({"name": "flags", "mountPath": "/etc/second"})
+    old, new = ({"path": path, "generation": each, "on_disk": "..2"} for each in ("..1", "..2"))
+    second = {"path": "/etc/second", "generation": "..2", "on_disk": "..2"}
+    both, one = ({**SETTINGS, "volumes": volumes} for volumes in ([new, second], [old]))
+    processes = [{"pid": 1, "settings": [both, both]}, {"pid": 2, "settings": [both, {**one, "state": "behind"}]}]
+    disk = [{**ENTRY, "path": path}, {**ENTRY, "path": "/etc/second"}]
+    cluster.state["containers"]["a/app"] = {"output": json.dumps({"processes": processes, "disk": disk})}
+    cluster.save()
+    assert main(["status", "deploy/web", "-o", "json"]) == 1
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["volume"], row["state"], row["processes"], row["current"]) for row in rows] == [
+        (path, "BEHIND", 2, 1),
+        ("/etc/second", "SYNCED", 2, 2),
+    ]
+    main(["status", "deploy/web"])
+    assert "0 of 1 pods, 1 of 2 processes, " in capsys.readouterr().out

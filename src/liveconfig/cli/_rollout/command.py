@@ -18,7 +18,7 @@ from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
 from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
-from liveconfig.cli._rollout.rows import Row, Seen, rows_of
+from liveconfig.cli._rollout.rows import Row, Seen, processes_of, rows_of
 from liveconfig.cli._text import folded_table, painter, printable, seconds, width_of_output
 
 IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
@@ -157,6 +157,11 @@ class Call:
 
         return tuple(replace(row, counts=False) if needless(row) else row for row in rows)
 
+    def processes(self) -> tuple[bool, ...]:
+        """Of each process that follows a volume, whether it uses what is on disk."""
+        found = (processes_of(seen, self.target.object) for seen in self._found.values())
+        return tuple(current for processes in found for current in processes.values())
+
     def _rows_of(self, seen: Seen) -> Iterator[Row]:
         return rows_of(seen, self.target.object, self._restart())
 
@@ -189,12 +194,12 @@ def show(call: Call, pods: Sequence[Pod]) -> int:
     if call.arguments.output == "json":
         print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(took, 3)}))
     else:
-        for line in _lines(rows, pods, took):
+        for line in _lines(rows, pods, call.processes(), took):
             print(line)
     return IN_SYNC if ok else NOT_IN_SYNC
 
 
-def _lines(rows: Sequence[Row], pods: Sequence[Pod], seconds: float) -> Iterator[str]:
+def _lines(rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float) -> Iterator[str]:
     if not pods:
         yield "No running pod uses it: nothing has to change."
         return
@@ -215,7 +220,7 @@ def _lines(rows: Sequence[Row], pods: Sequence[Pod], seconds: float) -> Iterator
         return paint(cell, "good" if cell.strip() == "SYNCED" else "bad")
 
     yield from folded_table(header, table, coloured, width_of_output())
-    yield _sentence(rows, pods, seconds)
+    yield _sentence(rows, pods, processes, seconds)
 
 
 def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
@@ -234,9 +239,8 @@ def _age(since: str | None) -> str:
     return f"{_clock.in_words(datetime.now(UTC) - datetime.fromisoformat(since))} ago"
 
 
-def _sentence(rows: Sequence[Row], pods: Sequence[Pod], seconds: float) -> str:
+def _sentence(rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float) -> str:
     """``12 of 12 pods, 48 of 48 processes, 0.9 s``."""
     behind = {(row.namespace, row.pod) for row in rows if row.counts and row.state not in _KEPT}
-    counted = [row for row in rows if row.counts]
-    processes, current = sum(row.processes for row in counted), sum(row.current for row in counted)
-    return f"{len(pods) - len(behind)} of {len(pods)} pods, {current} of {processes} processes, {seconds:.1f} s"
+    done = f"{len(pods) - len(behind)} of {len(pods)} pods"
+    return f"{done}, {sum(processes)} of {len(processes)} processes, {seconds:.1f} s"

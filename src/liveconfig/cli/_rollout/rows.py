@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,10 +86,39 @@ def rows_of(seen: Seen, only: tuple[str, str] | None, restart: str) -> Iterator[
         only: Kind and name of the ConfigMap or Secret that was asked for; None for all.
         restart: The command that restarts the workload.
     """
+    for mount in _mounts(seen, only):
+        yield _of_volume(seen, mount) if mount.whole else _of_subpath(seen, mount, restart)
+    yield from _of_environment(seen, only, restart)
+
+
+def processes_of(seen: Seen, only: tuple[str, str] | None) -> Mapping[int, bool]:
+    """The processes of one container that follow a volume, each once, and whether they use what is on disk.
+
+    Args:
+        seen: The container.
+        only: Kind and name of the ConfigMap or Secret that was asked for; None for all.
+    """
+    return _by_process(user for mount in _mounts(seen, only) if mount.whole for user in _followers(seen, mount))
+
+
+def _mounts(seen: Seen, only: tuple[str, str] | None) -> Iterator[Mount]:
     for mount in mounts_of(seen.container):
         if only is None or any((each.object.kind, each.object.name) == only for each in mount.volume.sources):
-            yield _of_volume(seen, mount) if mount.whole else _of_subpath(seen, mount, restart)
-    yield from _of_environment(seen, only, restart)
+            yield mount
+
+
+def _followers(seen: Seen, mount: Mount) -> list[_User]:
+    path = mount_path(mount)
+    links = seen.disk("volume").get(path, {}).get("followed_as", ())
+    return list(_users(seen.report.data or {"processes": []}, {path, *links}))
+
+
+def _by_process(users: Iterable[_User]) -> dict[int, bool]:
+    """Of a process with several settings objects, all have to be current."""
+    found: dict[int, bool] = {}
+    for user in users:
+        found[user.pid] = found.get(user.pid, True) and user.is_current
+    return found
 
 
 def _row(seen: Seen, volume: str, objects: Sequence[ObjectId], state: State, **more: Any) -> Row:
@@ -109,8 +138,8 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
         problem = "; ".join(filter(None, (seen.report.problem, refused)))
         return _row(seen, path, _sources(mount), seen.report.failure, problem=problem, waits=not refused)
     disk = seen.disk("volume").get(path, {})
-    users = list(_users(seen.report.data, {path, *disk.get("followed_as", ())}))
-    current = [each for each in users if each.is_current]
+    users = _followers(seen, mount)
+    processes = _by_process(users)
     state, problem = _judged(seen, content, disk.get("expected"), users)
     return _row(
         seen,
@@ -118,8 +147,8 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
         _sources(mount),
         state,
         since=disk.get("since"),
-        processes=len(users),
-        current=len(current),
+        processes=len(processes),
+        current=sum(processes.values()),
         problem=problem,
         counts=state != "NOT FOLLOWED",
         waits=not refused,
@@ -131,7 +160,7 @@ _REFUSED = "the kubelet does not write this volume: {}"
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """A process that follows a volume, or may do so."""
+    """A settings object of a process that follows a volume, or may do so."""
 
     pid: int
     state: str
