@@ -114,6 +114,24 @@ def test_watchdog_raises(kubelet_volume, monkeypatch, where, error):
     assert not inotify_descriptors()
 
 
+def test_a_reader_that_closes_its_pipe(kubelet_volume, monkeypatch, caplog):
+    """G06: close() is no error if the thread that reads inotify ends, and closes its pipe, before it is woken."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+    settings = Still.load(_volumes=kubelet_volume.path)
+    write = os.write
+
+    def closed_meanwhile(descriptor, data):
+        write(descriptor, data)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", closed_meanwhile)
+    settings.live.close()
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
+    assert "internal error" not in caplog.text
+
+
 def test_watchdog_raises_beside_others(make_kubelet_volume, load, monkeypatch):
     """G06: what watchdog raises when one object is closed does not keep another from following by event."""
     first, second = make_kubelet_volume("first"), make_kubelet_volume("second")

@@ -97,8 +97,9 @@ class Reader(InotifyFD):
             self.close_descriptors()
 
     def _wake(self) -> None:
-        if self.is_ours(self._kill_w):
-            os.write(self._kill_w, b"!")
+        with contextlib.suppress(OSError):  # it ends by itself, and has closed its pipe since `is_ours`
+            if self.is_ours(self._kill_w):
+                os.write(self._kill_w, b"!")
 
     def close_descriptors(self) -> None:
         """Close what is ours, and nothing that has got its number since."""
