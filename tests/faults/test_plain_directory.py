@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import threading
+import time
 
 import pytest
 from pydantic import BaseModel
+from watchdog.observers.inotify_c import InotifyFD
 
 from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
 
@@ -185,6 +188,30 @@ def test_folders_that_go_and_come_back(load, tmp_path):
         settings.live.wait(lambda s: s.db.host == "default", PATIENCE)
         write(root / "db" / "host", str(number))
         settings.live.wait(lambda s, number=number: s.db.host == str(number), PATIENCE)
+
+
+def test_no_watch_left_for_a_folder(load, tmp_path, monkeypatch):
+    """H06: where the kernel watches no more folders it is polling, and by event again when it does."""
+    root = tmp_path / "volume"
+    write(root / "db" / "host", "one")
+    add = InotifyFD.add_callback
+
+    def full(reader, path, *arguments):
+        if path.endswith(b"/db"):
+            raise OSError(errno.ENOSPC, "inotify watch limit reached")
+        return add(reader, path, *arguments)
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(InotifyFD, "add_callback", full)
+        settings = load(Rechecked, _volumes=root)
+        assert settings.live.status().watcher == "polling"
+        assert any("max_user_watches" in note for note in settings.live.status().notes)
+        write(root / "db" / "host", "two")
+        settings.live.wait(lambda s: s.db.host == "two", PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while settings.live.status().watcher != "inotify":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_folders_cost_no_thread(load, tmp_path):

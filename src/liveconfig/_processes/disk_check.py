@@ -14,13 +14,10 @@ from functools import partial
 from hashlib import sha256
 
 from liveconfig._processes.records import SettingsReport, State, VolumeReport
-from liveconfig._volumes import file_calls, generation_at, signature
+from liveconfig._volumes import file_calls, follow_links, generation_at, signature
 
 PATIENCE = 1.0
 """Seconds that all volumes of all processes may take to answer."""
-
-MOST_LINKS = 40
-"""Symbolic links on the way to one volume, as the kernel has it (path_resolution(7))."""
 
 STALL = 0.05
 """Seconds without an answer after which more threads look."""
@@ -112,42 +109,13 @@ def _compared(settings: SettingsReport, root: str) -> SettingsReport:
 
 def _seen(volume: VolumeReport, root: str) -> tuple[VolumeReport, bool]:
     """The volume as it is on disk, and whether the process is behind it."""
-    place = within(root, volume.path)
+    place, _ = follow_links(volume.path, root)
     known = replace(volume, on_disk=_on_disk(volume, place))
     return known, _differs(known, place)
 
 
 def _moved_on(volume: VolumeReport) -> str:
     return f"{volume.path} has moved on to {volume.on_disk or 'nothing'}; the process uses {volume.generation}"
-
-
-def within(root: str, path: str) -> str:
-    """The place of a path for a process with another root directory: absolute links lead to its root, not to ours.
-
-    Args:
-        root: Its root directory, ``/proc/PID/root``.
-        path: An absolute path, as the process sees it.
-    """
-    place, left, links = "", path.split("/")[::-1], 0
-    while left:
-        step = left.pop()
-        link = _link_at(f"{root}{place}/{step}") if links < MOST_LINKS else None
-        if link is not None:
-            links += 1
-            place = "" if link.startswith("/") else place
-            left += link.split("/")[::-1]
-        elif step == "..":
-            place = place.rpartition("/")[0]
-        elif step not in ("", "."):
-            place += f"/{step}"
-    return root + place
-
-
-def _link_at(place: str) -> str | None:
-    try:
-        return os.readlink(place)
-    except OSError:  # no link, or nothing
-        return None
 
 
 def _on_disk(volume: VolumeReport, place: str) -> str | None:

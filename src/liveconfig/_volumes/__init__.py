@@ -10,7 +10,7 @@
 """
 
 from liveconfig._volumes.file_calls import Unresponsive, file_calls
-from liveconfig._volumes.fingerprint import Fingerprint, generation_at, links_on, take_fingerprint
+from liveconfig._volumes.fingerprint import Fingerprint, follow_links, generation_at, take_fingerprint
 from liveconfig._volumes.mounts import Frozen, Mount, VolumeMounts, frozen_parts, read_mounts
 from liveconfig._volumes.tree import TreeError, folders, signature
 from liveconfig._volumes.updates import Updates
@@ -31,9 +31,9 @@ __all__ = [
     "VolumeUnreadable",
     "file_calls",
     "folders",
+    "follow_links",
     "frozen_parts",
     "generation_at",
-    "links_on",
     "read_mounts",
     "signature",
     "take_fingerprint",

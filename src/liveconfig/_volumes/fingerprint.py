@@ -57,17 +57,37 @@ def generation_at(path: str) -> str | None:
         return None
 
 
-def links_on(path: str) -> list[str]:
-    """The links on the way to a path, which can be turned to lead elsewhere; git-sync does that."""
-    found: list[str] = []
-    place, left = "/", os.path.abspath(path).split("/")
-    while left and len(found) < _MOST_LINKS:
-        place = os.path.normpath(os.path.join(place, left.pop(0)))
-        if os.path.islink(place):
-            found.append(place)
-            left = [*os.readlink(place).split("/"), *left]
-            place = "/" if not left[0] else os.path.dirname(place)
-    return found
+def follow_links(path: str, root: str = "") -> tuple[str, list[str]]:
+    """Follow the links on the way to a path; git-sync, for one, turns such a link to make a change.
+
+    Args:
+        path: An absolute path, as a process with that root directory sees it.
+        root: The root directory, to which absolute links lead: empty for our own, else ``/proc/PID/root``.
+
+    Returns:
+        The place without links, and each link on the way.
+    """
+    place, left = "", path.split("/")[::-1]
+    links: list[str] = []
+    while left:
+        step = left.pop()
+        target = _target_of(f"{root}{place}/{step}") if step and len(links) < _MOST_LINKS else None
+        if target is not None:
+            links.append(f"{root}{place}/{step}")
+            place = "" if target.startswith("/") else place
+            left += target.split("/")[::-1]
+        elif step == "..":
+            place = place.rpartition("/")[0]
+        elif step not in ("", "."):
+            place += f"/{step}"
+    return root + place, links
+
+
+def _target_of(place: str) -> str | None:
+    try:
+        return os.readlink(place)
+    except OSError:  # no link, or nothing
+        return None
 
 
 _MOST_LINKS = 40

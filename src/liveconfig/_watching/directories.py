@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from liveconfig import _clock
-from liveconfig._volumes import Fingerprint, TreeError, folders, links_on, take_fingerprint
+from liveconfig._volumes import Fingerprint, TreeError, folders, follow_links, take_fingerprint
 from liveconfig._watching.fork import start_thread
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class _Watch:
         self.emitter = observer.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
         start_thread(self.emitter)
         self._beside = observer.Beside(reader, lambda what: self._heard("", what))
-        for link in links_on(self._path):
+        for link in follow_links(os.path.abspath(self._path))[1]:
             self._beside.add_link(link)
         self.extend()
 
