@@ -48,7 +48,8 @@ def _sync(call: Call) -> int:
         _annotate(call, [pod for pod in pods if pod.key not in known])
         known |= {pod.key for pod in pods}
         for _ in call.ask(pods, again=lambda row: row.waits):
-            progress.show(call, pods)
+            progress.answered(call, pods)
+        progress.show(call, pods)
         waits = any(row.waits for row in call.rows())
         if not call.left():
             break

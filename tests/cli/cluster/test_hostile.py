@@ -87,6 +87,25 @@ def test_odd_answers_of_the_cluster(cluster: Any, status: Any, kind: str, answer
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "volume",
+    [
+        None,
+        {"projected": {"sources": [None]}},
+        {"name": "x", "projected": {"sources": [5]}},
+        {"name": "x", "projected": {"sources": [{"serviceAccountToken": 5}]}},
+    ],
+    ids=str,
+)
+def test_odd_pods(cluster: Any, status: Any, volume: Any) -> None:
+    """Pods of another shape than Kubernetes has are one line and exit code 2."""
+    cluster.pod("a")
+    cluster.state["pods"][0]["spec"]["volumes"].append(volume)
+    cluster.save()
+    code, rows, said = status("deploy/web")
+    assert (code, rows, len(said.splitlines())) == (2, [], 1)
+
+
 @pytest.mark.parametrize("target", ["web", "deploy/", "/web"])
 def test_no_kind_and_name(cluster: Any, status: Any, target: str) -> None:
     """A target that is not KIND/NAME is one line and exit code 2."""

@@ -187,7 +187,15 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _listed(answer: Answer) -> tuple[Pod, ...]:
-    raw = {_name(item): item for item in _items(answer)}
+    items = _items(answer)
+    try:
+        return _pods(answer, {_name(item): item for item in items})
+    except (KeyError, TypeError, AttributeError):
+        pass  # raised below, so that the answer is not in the context
+    raise CannotAsk("kubectl's answer is not the JSON of pods")
+
+
+def _pods(answer: Answer, raw: Mapping[tuple[str, str], Mapping[str, Any]]) -> tuple[Pod, ...]:
     found = [each for each in read([Source("", answer.output)]).workloads if each.id.kind == "Pod"]
     items = [(raw.get((each.id.namespace, each.id.name)), each.containers) for each in found]
     pods = [_pod(item, tuple(containers)) for item, containers in items if item is not None]

@@ -13,6 +13,8 @@ from liveconfig.cli._rollout.rows import Row
 from liveconfig.cli._text import printable
 
 _ASKING = "asking"
+_PAUSE = 0.1
+"""Seconds between two pictures."""
 
 
 class Progress:
@@ -22,6 +24,17 @@ class Progress:
         self._on_terminal = sys.stderr.isatty()
         self._drawn = 0
         self._told: dict[tuple[str, str], str] = {}
+        self._next = 0.0
+
+    def answered(self, call: Call, pods: Sequence[Pod]) -> None:
+        """Show the state of each pod after an answer, unless that was done a moment ago.
+
+        Args:
+            call: What has been answered.
+            pods: The pods as they are now.
+        """
+        if time.monotonic() >= self._next:
+            self.show(call, pods)
 
     def show(self, call: Call, pods: Sequence[Pod]) -> None:
         """Show the state of each pod.
@@ -30,13 +43,16 @@ class Progress:
             call: What has been answered.
             pods: The pods as they are now.
         """
-        rows = call.rows()
-        states = {(pod.namespace, pod.name): _state([row for row in rows if _is_of(row, pod)]) for pod in pods}
+        rows: dict[tuple[str, str], list[Row]] = {}
+        for row in call.rows():
+            rows.setdefault((row.namespace, row.pod), []).append(row)
+        states = {name: _state(rows.get(name, ())) for name in ((pod.namespace, pod.name) for pod in pods)}
         seconds = time.monotonic() - call.began
         if self._on_terminal:
             self._draw(list(_lines(states, seconds)))
         else:
             self._tell(states, seconds)
+        self._next = time.monotonic() + _PAUSE
 
     def clear(self) -> None:
         """Remove the lines from the terminal."""
@@ -56,10 +72,6 @@ class Progress:
             if state not in (_ASKING, self._told.get(key)):
                 self._told[key] = state
                 print(f"{seconds:.1f} s  {printable(key[1])}: {state}", file=sys.stderr, flush=True)
-
-
-def _is_of(row: Row, pod: Pod) -> bool:
-    return (row.namespace, row.pod) == (pod.namespace, pod.name)
 
 
 def _state(rows: Sequence[Row]) -> str:
