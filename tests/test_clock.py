@@ -9,12 +9,12 @@ from liveconfig import _clock
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.2, 0), (0.3, 1)])
 def test_pace(monkeypatch, seconds, expected):
-    """Long work pauses after a step; short work does not."""
-    now, pauses = [100.0], []
+    """Long work gives way after a step; short work does not."""
+    now, ways = [100.0], []
     monkeypatch.setattr(_clock, "monotonic", lambda: now[0])
-    monkeypatch.setattr(_clock, "pause", lambda: pauses.append(now[0]))
+    monkeypatch.setattr(_clock, "give_way", lambda: ways.append(now[0]))
     pace = _clock.Pace()
     now[0] += seconds / 1000
     pace.step()
     pace.step()
-    assert len(pauses) == expected
+    assert len(ways) == expected
