@@ -8,12 +8,17 @@ import ipaddress
 import re
 import uuid
 import zoneinfo
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
 import pytest
 import yaml
+from annotated_types import Not, Predicate
 from pydantic import (
     UUID4,
+    AwareDatetime,
+    Base64Str,
     BaseModel,
     ByteSize,
     ConfigDict,
@@ -25,13 +30,17 @@ from pydantic import (
     IPvAnyNetwork,
     Json,
     NewPath,
+    PastDate,
     PostgresDsn,
+    RedisDsn,
+    Secret,
     SecretStr,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ErrorType
+from pydantic_settings import NoDecode
 
 from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
 from liveconfig._loading.messages import _SAFE, _TEXTS
@@ -170,17 +179,29 @@ TYPES = [
     (decimal.Decimal, "x", "decimal"),
     (Literal["a", "b"], "x", "'a' or 'b'"),
     (Annotated[SecretStr, Field(min_length=30)], "x", "at least 30"),
+    (Annotated[Sequence[int], NoDecode], "abc", "expected a list"),
+    (Annotated[int, Predicate(lambda value: value > 10)], "5", "condition"),
+    (Annotated[int, Not(lambda value: value < 10)], "5", "condition"),
+    (type, "abc", "expected a class"),
+    (Fraction, "abc", "fraction"),
+    (PastDate, "2999-01-01", "in the past"),
+    (AwareDatetime, "2026-01-02T03:04:05", "timezone"),
+    (RedisDsn, "http://abc", "'redis' or 'rediss'"),
+    (Base64Str, "abc", "Base64"),
+    (Secret[int], "abc", "integer"),
+    (complex, "abc", "complex"),
+    (Annotated[str, Field(pattern="^[0-9]+$")], "abc", "pattern"),
 ]
 
 
 @pytest.mark.parametrize(("annotation", "content", "said"), TYPES)
-def test_texts_by_type(refusal, annotation, content, said):
+def test_texts_by_type(refusal, kubelet_volume, annotation, content, said):
     """K25: each type of error has a text that says what is expected, without the value."""
     cls = type("Typed", (Settings,), {"__annotations__": {"value": annotation}, "__module__": __name__})
     text = refusal(cls, {"value": content})
     assert said in text
     assert "not valid" not in text
-    assert len(content) < 3 or content not in text
+    assert len(content) < 3 or content not in text.replace(str(kubelet_volume.path), "")
 
 
 class Tagged(BaseModel):

@@ -121,11 +121,13 @@ def aliases_of(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
 
 def any_looks_inside(fields: Mapping[str, FieldInfo], seen: frozenset[Any] = frozenset()) -> bool:
     """Whether a field, at any depth, has an `AliasPath`."""
-    if any(len(path) > 1 for field in fields.values() for path in _paths(field)):
+    aliased = (field for field in fields.values() if field.validation_alias is not None)
+    if any(len(path) > 1 for field in aliased for path in _paths(field)):
         return True
-    for field in fields.values():
-        models = frozenset(members(field.annotation)) - seen
-        if models and any_looks_inside(nested_fields(field.annotation), seen | models):
+    for annotation in (field.annotation for field in fields.values() if not is_text(field.annotation)):
+        inside = nested_fields(annotation)
+        models = frozenset(members(annotation)) - seen if inside else frozenset()
+        if models and any_looks_inside(inside, seen | models):
             return True
     return False
 
