@@ -176,6 +176,15 @@ def test_options_without_effect(load, option):
         load(cls)
 
 
+def test_the_debug_variable(load, monkeypatch, caplog, canary):
+    """PYDANTIC_SETTINGS_DEBUG has no effect: it would log values."""
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    monkeypatch.setenv("MESSAGE", canary)
+    caplog.set_level("DEBUG")
+    assert load(App).message == canary
+    assert canary not in caplog.text
+
+
 def test_the_name_of_the_volumes_among_sources(load, kubelet_volume):
     """A source finds what the volumes give under VolumesSource."""
     seen: dict[str, Any] = {}
