@@ -1,10 +1,10 @@
 """Would an application accept these manifests: used by the command line and the test kit.
 
-- `check`: A settings class and manifests -> what each container would read, and the findings.
-- `mounted_files`: Manifests -> what one container would see: the files of each volume, and the variables.
+- `check`: The check of a settings class against manifests: the fields of each container, and the findings.
+- `mounted_files`: The files and variables of one container, computed from manifests.
 - `rules`: The rules of ``liveconfig check``.
 - `schema`: JSON Schema for the ``data`` of a ConfigMap that feeds a settings class: all values are strings.
-- `trial_load`: One settings class in the surroundings of one container: loaded through the loader that a pod uses.
+- `trial_load`: A trial load of a settings class with the files and variables of one container, by the loader of a pod.
 """
 
 from liveconfig._checks.check import CannotCheck, Changes, Selection, changes, check, findings

@@ -1,4 +1,4 @@
-"""A settings class and manifests -> what each container would read, and the findings."""
+"""The check of a settings class against manifests: the fields of each container, and the findings."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from liveconfig._manifests import Finding, Manifests, ObjectId
 
 
 class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
-    """The question cannot be answered."""
+    """The check is not possible. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of the input is looked at.
+    """The part of the input to check.
 
     Attributes:
         workload: ``KIND/NAME``, or empty for every workload that mounts a volume of the class.
         container: The name of a container, or empty for all.
-        volumes: The objects by the path at which they are mounted, where no workload says so.
+        volumes: The objects by mount path, for input without a workload.
     """
 
     workload: str = ""
@@ -48,11 +48,11 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between two versions of the manifests.
+    """The differences between two versions of the manifests.
 
     Attributes:
         changes: The fields that differ.
-        unknown: The fields of which it is not known: their values are not in the input.
+        unknown: The fields whose values are not in the input.
     """
 
     changes: tuple[FieldChange, ...]
@@ -60,15 +60,15 @@ class Changes:
 
 
 def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> tuple[Trial, ...]:
-    """Load the class in each container that is chosen.
+    """Load the class for each selected container.
 
     Args:
         cls: The settings class.
         manifests: The input, read with values.
-        selection: What of it is looked at.
+        selection: The part of it to check.
 
     Raises:
-        CannotCheck: There is no such workload or container, or nothing to look at.
+        CannotCheck: There is no such workload or container, or nothing to check.
     """
     return tuple(try_out(cls, each) for each in _surroundings(cls, manifests, selection))
 
@@ -115,10 +115,10 @@ def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -
 
 
 def changes(old: Iterable[Trial], new: Iterable[Trial]) -> Changes:
-    """The fields that differ between two versions of the same manifests, each once.
+    """Return the fields that differ between two versions of the same manifests, each once.
 
     Raises:
-        CannotCheck: The application would reject one of the versions.
+        CannotCheck: One of the versions is not valid.
     """
     found: dict[str, FieldChange] = {}
     unknown: set[str] = set()
@@ -175,5 +175,5 @@ def _change(name: str, after: Trial) -> FieldChange:
 
 
 def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:
-    """The findings of all containers, each once."""
+    """Return the findings of all containers, each once."""
     return tuple(dict.fromkeys(finding for trial in trials for finding in trial.findings))

@@ -1,4 +1,4 @@
-"""Manifests -> what one container would see: the files of each volume, and the variables."""
+"""The files and variables of one container, computed from manifests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from liveconfig._manifests import (
 )
 
 MOST_OF_AN_OBJECT = 1024 * 1024
-"""Bytes that a ConfigMap or Secret may hold (kubernetes.io, "ConfigMap")."""
+"""The largest number of bytes of a ConfigMap or Secret (kubernetes.io, "ConfigMap")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class File:
         content: Its bytes; None if they are not in the input: encrypted, or made in the cluster.
         object: The ConfigMap or Secret that it comes from.
         key: The key there.
-        place: Where the key stands.
+        place: The place of the key.
         frozen: Why it never changes while the container runs; empty if it does.
     """
 
@@ -50,10 +50,10 @@ class VariableValue:
     """One variable of the environment.
 
     Attributes:
-        text: Its value; None where it is not in the input.
-        set_at: Where the workload sets it.
+        text: Its value; None if it is not in the input.
+        set_at: The place in the workload.
         object: The ConfigMap or Secret that it comes from.
-        place: Where the value stands.
+        place: The place of the value.
     """
 
     text: str | None = field(repr=False)
@@ -64,12 +64,12 @@ class VariableValue:
 
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
-    """One volume of a settings class, as a container sees it.
+    """One volume of a settings class in a container.
 
     Attributes:
         path: The mount point.
         files: The files by name.
-        incomplete: What may hold more keys than the input shows: Secrets without data, objects that are not there.
+        incomplete: Objects that may have more keys than the input shows: Secrets without data, missing objects.
         mounted: Whether anything is mounted there.
     """
 
@@ -81,7 +81,7 @@ class MountedVolume:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What one container would see.
+    """The files and variables of one container.
 
     Attributes:
         workload: The workload; None where objects are checked by themselves.
@@ -216,7 +216,7 @@ def _file(data: DataObject, key: DataKey, frozen: str) -> File:
 
 
 def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tuple[str, File]]:
-    """The files of a volume at their names below the path of the settings class."""
+    """Return the files of a volume by their names below the path of the settings class."""
     part = mount.sub_path.strip("/")
     for name, file in files.items():
         if not part:
@@ -228,7 +228,7 @@ def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tu
 
 
 def _variables(manifests: Manifests, container: Container) -> Mapping[str, VariableValue]:
-    """The variables as the kubelet makes them: ``env`` after ``envFrom``, and a later entry over an earlier one."""
+    """Return the variables as the kubelet sets them: ``env`` after ``envFrom``; a later entry wins."""
     found: dict[str, VariableValue] = {}
     for source in container.env_from:
         for data in manifests.known(source.object):
@@ -258,9 +258,9 @@ def _from_key(set_at: Place | None, data: DataObject, key: DataKey) -> VariableV
 
 
 def _expanded(value: str, set_before: Mapping[str, VariableValue]) -> str | None:
-    """The value with ``$(NAME)`` replaced, as the kubelet does; None where it needs a value that is not in the input.
+    """Expand ``$(NAME)`` in a value, as the kubelet does; None if it needs a value that is not in the input.
 
-    ``$$`` stands for ``$``; a name that no earlier variable has stays as it is (kubernetes, expansion/expand.go).
+    ``$$`` means ``$``; an unknown name stays as it is (kubernetes, expansion/expand.go).
     """
     variables = {name: each.text for name, each in set_before.items()}
     names = [match[1] for match in _REFERENCE.finditer(value) if match[1] is not None]

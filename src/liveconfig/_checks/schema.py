@@ -26,7 +26,7 @@ _PATTERNS = {
 
 
 def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
-    """The schema. Fields that hold secrets are left out: they belong into a Secret.
+    """Return the schema, without secret fields, which belong into a Secret.
 
     Args:
         cls: The settings class.

@@ -1,4 +1,4 @@
-"""One settings class in the surroundings of one container: loaded through the loader that a pod uses."""
+"""A trial load of a settings class with the files and variables of one container, by the loader of a pod."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FieldState = Literal["live", "frozen", "environment", "default", "unknown", "inv
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One field, and what feeds it.
+    """One field, and its key or variable.
 
     Attributes:
         field: Its dotted name.
-        key: The key that feeds it, or the variable; None where neither does.
+        key: The key or the variable that feeds it; None if there is none.
         object: The ConfigMap or Secret of the key, as ``configmap/NAME``.
-        state: Whether it can change, or what is wrong.
+        state: Whether it can change, or the problem.
     """
 
     field: str
@@ -55,14 +55,14 @@ class FieldRow:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one container.
+    """The result for one container.
 
     Attributes:
-        surroundings: What the container would see.
+        surroundings: The files and variables of the container.
         fields: Each field.
-        findings: What is wrong.
-        snapshot: The settings that the container would have; None if they are not valid, or not known.
-        known_values: Gives the value of each field that is known, by dotted name.
+        findings: The findings.
+        snapshot: The settings in the container; None if they are invalid or unknown.
+        known_values: Returns the known values, by dotted name.
         restart: The fields whose change takes effect at the next start only.
     """
 
@@ -74,7 +74,7 @@ class Trial:
     restart: frozenset[str]
 
     def fields_in(self, *states: FieldState) -> frozenset[str]:
-        """The fields that are in one of these states."""
+        """Return the fields that are in one of these states."""
         return frozenset(row.field for row in self.fields if row.state in states)
 
     def needs_restart(self, name: str) -> bool:
@@ -83,16 +83,16 @@ class Trial:
 
 
 def volumes_of(cls: type[BaseSettings]) -> tuple[Volume, ...]:
-    """The volumes that a class declares, with absolute paths."""
+    """Return the volumes that a class declares, with absolute paths."""
     return choose_volumes(cls.model_config.get("volumes", ()), None, "").volumes
 
 
 def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
-    """Load the class as the container would, and tell what it would read. Nothing of this process is looked at.
+    """Load the class as the container would, without any state of this process.
 
     Args:
         cls: The settings class.
-        surroundings: What the container would see.
+        surroundings: The files and variables of the container.
     """
     return _Trial(cls, surroundings).result()
 

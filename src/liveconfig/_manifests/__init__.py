@@ -1,16 +1,17 @@
 """Kubernetes objects in manifests: used by the command line and the test kit.
 
-- `annotations`: Annotations about ConfigMaps and Secrets: which workloads use them, and what restarts workloads.
-- `files`: Paths -> texts: files, directories and standard input, and nothing outside the given paths.
+- `annotations`: Annotations about ConfigMaps and Secrets: the workloads that use them, and tools that restart
+  workloads.
+- `files`: Reading of manifests from files, directories and standard input, and nothing outside the given paths.
 - `kustomize`: The hash that kustomize appends to the name of a generated ConfigMap or Secret.
-- `manifest`: A ConfigMap or Secret manifest -> the payload that the kubelet writes.
-- `objects`: The ConfigMaps and Secrets of the input: names, keys, and what is known of their values.
-- `parser`: Text -> its documents, one after the other, with the line of every key and item.
+- `manifest`: The payload that the kubelet writes for a ConfigMap or Secret manifest.
+- `objects`: The ConfigMaps and Secrets of the input: names, keys, and known values.
+- `parser`: A parser of YAML and JSON documents that keeps the line of every key and item.
 - `paths`: Fields that name a ConfigMap or Secret in objects without a pod template, and objects that create one.
 - `payload`: The content of a ConfigMap, a Secret and a volume: valid keys and their bytes.
-- `reading`: Texts -> `Manifests`: ConfigMaps, Secrets, workloads, and every use of one by the other.
-- `references`: Workload -> its uses of ConfigMaps and Secrets, each live or frozen.
-- `rules`: `Manifests` -> findings: the rules of ``liveconfig audit``.
+- `reading`: The reader of manifests: ConfigMaps, Secrets, workloads, and the uses of one by the other.
+- `references`: The uses of ConfigMaps and Secrets by a workload, each live or frozen.
+- `rules`: The rules of ``liveconfig audit``, which make findings from manifests.
 - `workloads`: Pod templates: the mounts and variables of each container.
 """
 

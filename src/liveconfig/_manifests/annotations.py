@@ -1,4 +1,4 @@
-"""Annotations about ConfigMaps and Secrets: which workloads use them, and what restarts workloads."""
+"""Annotations about ConfigMaps and Secrets: the workloads that use them, and tools that restart workloads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENTRY = re.compile(r"[^\s(]+")
 
 
 def restarters(workload: Workload, uses: Iterable[Use], objects: Iterable[DataObject]) -> dict[ObjectId, list[str]]:
-    """The annotations that restart a workload after a change of an object that it only mounts live, by that object.
+    """Return the annotations that restart a workload after a change of a live object, by object.
 
     Args:
         workload: The workload.
@@ -43,22 +43,22 @@ def restarters(workload: Workload, uses: Iterable[Use], objects: Iterable[DataOb
 
 
 def _restarts(workload: Workload, name: str, object_id: ObjectId, marks: Mapping[str, Annotation]) -> bool:
-    """True for an annotation of Reloader or Wave that applies to an object."""
+    """Whether an annotation of Reloader or Wave applies to an object."""
     value = workload.annotations[name].value
     if name == "wave.pusher.com/update-on-config-change":
         return value == "true"
-    before, at, word = name.partition(f"{_RELOADER}/")
+    before, at, action = name.partition(f"{_RELOADER}/")
     if not at or _says_true(marks, "ignore") or _excluded(workload, object_id):
         return False
     if before and before.rstrip(".s") != object_id.kind.lower():
         return False
-    if word == "reload":
+    if action == "reload":
         return object_id.name in re.split(r"[,\s]+", value)
-    return value == "true" and (word == "auto" or (word == "search" and _says_true(marks, "match")))
+    return value == "true" and (action == "auto" or (action == "search" and _says_true(marks, "match")))
 
 
-def _says_true(marks: Mapping[str, Annotation], word: str) -> bool:
-    mark = marks.get(f"{_RELOADER}/{word}")
+def _says_true(marks: Mapping[str, Annotation], action: str) -> bool:
+    mark = marks.get(f"{_RELOADER}/{action}")
     return mark is not None and mark.value == "true"
 
 
@@ -68,17 +68,17 @@ def _excluded(workload: Workload, object_id: ObjectId) -> bool:
 
 
 def _is_checksum_of(name: str, object_id: ObjectId, uses: Mapping[ObjectId, list[Use]], live: set[ObjectId]) -> bool:
-    """True if a checksum can be of this object, and of none whose use is frozen: for such a one it is needed."""
+    """Whether a checksum can belong to this object and to none with a frozen use, which needs the checksum."""
     words = name.lower()
     if "checksum" not in words:
         return False
-    kinds = [kind for kind, word in (("Secret", "secret"), ("ConfigMap", "config")) if word in words]
+    kinds = [kind for kind, action in (("Secret", "secret"), ("ConfigMap", "config")) if action in words]
     covered = {each for each in uses if not kinds or each.kind in kinds}
     return object_id in covered and covered <= live
 
 
 def named_in(value: str) -> dict[str, str]:
-    """The entries of a ``used-by-deployments`` annotation, by the name of the workload.
+    """Return the entries of a ``used-by-deployments`` annotation, by the name of the workload.
 
     Args:
         value: A list, as YAML, JSON, or with commas; notes may follow a name, as ``- payment-api (v1.0+)``.
@@ -88,12 +88,12 @@ def named_in(value: str) -> dict[str, str]:
 
 
 def used_by(data: DataObject, users: Iterable[ObjectId], others: Iterable[ObjectId] | None) -> str:
-    """The value that the annotation of a ConfigMap or Secret should have.
+    """Return the value that the annotation of a ConfigMap or Secret should have.
 
     Args:
         data: The ConfigMap or Secret.
         users: The workloads that use it.
-        others: The workloads of the input that do not; None: every workload there is, is in the input.
+        others: The workloads of the input that do not use it; None if the input has all workloads.
     """
     kinds = {user.name: user.kind for user in sorted(users)}
     now = named_in(data.annotations[USED_BY].value) if USED_BY in data.annotations else {}
@@ -103,7 +103,7 @@ def used_by(data: DataObject, users: Iterable[ObjectId], others: Iterable[Object
 
 
 def outdated(data: DataObject, users: Iterable[ObjectId], others: Iterable[ObjectId] | None) -> Iterator[str]:
-    """Yield what is wrong with the annotation of a ConfigMap or Secret; nothing for one that has none."""
+    """Yield what is wrong with the annotation of a ConfigMap or Secret; nothing without the annotation."""
     if USED_BY not in data.annotations:
         return
     named, names = named_in(data.annotations[USED_BY].value), {user.name for user in users}

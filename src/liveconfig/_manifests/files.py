@@ -1,4 +1,4 @@
-"""Paths -> texts: files, directories and standard input, and nothing outside the given paths."""
+"""Reading of manifests from files, directories and standard input, and nothing outside the given paths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Source:
     """A text to parse.
 
     Attributes:
-        name: What findings call it: its path, ``"-"`` for standard input, ``""`` for a cluster.
+        name: The name in findings: its path, ``"-"`` for standard input, ``""`` for a cluster.
         text: The whole content.
         named: The user gave this very file, not a directory above it.
     """
@@ -43,8 +43,8 @@ class Problem:
 
     Attributes:
         file: The path, or ``"-"``.
-        line: The line at fault, counted from 1; None where no line is.
-        message: What is wrong, without content, and what to do.
+        line: The line at fault, counted from 1; None if there is none.
+        message: The problem, without content, and what to do.
     """
 
     file: str
@@ -62,7 +62,7 @@ class Skipped:
     Attributes:
         path: The file or directory.
         reason: Why.
-        render: The command that makes manifests of it; empty where there is none.
+        render: The command that renders manifests from it; empty if there is none.
     """
 
     path: str
@@ -76,8 +76,8 @@ Found: TypeAlias = Source | Problem | Skipped
 def read_paths(paths: Iterable[str]) -> Iterator[Found]:
     """Yield the content of each file, and of each ``.yaml``, ``.yml`` and ``.json`` file below each directory.
 
-    A directory that a Chart.yaml or a kustomization.yaml makes a chart or kustomization is skipped, with what is below
-    it. A symbolic link below a directory is followed only to a file in that directory.
+    A directory with a Chart.yaml or a kustomization.yaml is skipped, with all directories below it. A symbolic link
+    below a directory is followed only to a file in that directory.
     """
     for path in paths:
         if path == STANDARD_INPUT:
@@ -130,7 +130,7 @@ def _entry(path: str, inside: str) -> Iterator[Found]:
 def _is_file(path: str) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:  # gone since, or a link to nothing
+    except OSError:  # deleted meanwhile, or a dangling link
         return False
 
 

@@ -18,7 +18,7 @@ _ESCAPED_BY_GO = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"
 
 
 def ends_in_hash(manifest: Mapping[Any, Any], name: str) -> bool:
-    """True if the name of a ConfigMap or Secret ends in the hash of its present content."""
+    """Whether the name of a ConfigMap or Secret ends in the hash of its present content."""
     base, _, suffix = name.rpartition("-")
     if not base or not _HASH.fullmatch(suffix):
         return False
@@ -29,7 +29,7 @@ def ends_in_hash(manifest: Mapping[Any, Any], name: str) -> bool:
 
 
 def hash_of(manifest: Mapping[Any, Any], name: str) -> str:
-    """The ten characters for a ConfigMap or Secret.
+    """Return the ten characters of the hash of a ConfigMap or Secret.
 
     Args:
         manifest: The object.

@@ -1,4 +1,4 @@
-"""A ConfigMap or Secret manifest -> the payload that the kubelet writes."""
+"""The payload that the kubelet writes for a ConfigMap or Secret manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMIT = 1024 * 1024
 
 
 def payload_of(manifest: Manifest, *, name: str | None = None, kind: str | None = None) -> dict[str, bytes]:
-    """The bytes by key that a volume of this ConfigMap or Secret holds.
+    """Return the bytes by key that a volume of this ConfigMap or Secret holds.
 
     Args:
         manifest: A path, the text (YAML or JSON), or the object itself. A string is text if it is empty, begins with
@@ -30,17 +30,17 @@ def payload_of(manifest: Manifest, *, name: str | None = None, kind: str | None 
         kind: Its kind, ``"ConfigMap"`` or ``"Secret"``.
 
     Raises:
-        ValueError: It is not one ConfigMap or Secret that an API server would take.
+        ValueError: It is not one ConfigMap or Secret that an API server accepts.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
     return _payload(_the_only(_selected(_documents(manifest), name, kind)))
 
 
 def payloads_of(manifest: Manifest) -> list[dict[str, bytes]]:
-    """The payload of each object of a manifest, which may hold several: a stream of documents, or a ``List``.
+    """Return the payload of each object of a manifest: one document, a stream of documents, or a ``List``.
 
     Raises:
-        ValueError: It holds none, or something else than ConfigMaps and Secrets that an API server would take.
+        ValueError: It holds no object, or an object that is not a valid ConfigMap or Secret.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
     documents = _documents(manifest)
@@ -61,7 +61,7 @@ def _payload(obj: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _selected(documents: list[Any], name: str | None, kind: str | None) -> list[Any]:
-    """The documents of a name and kind; all if neither is given."""
+    """Return the documents of a name and kind; all if neither is given."""
     if name is None and kind is None:
         return documents
     mappings = [each for each in documents if isinstance(each, Mapping)]
@@ -89,12 +89,12 @@ def _text(path: str | os.PathLike[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        pass  # it carries the bytes: it is no cause or context of what we raise
+        pass  # it contains the bytes, so it must not be the cause or context of our error
     raise ValueError(f"{os.fspath(path)} is not UTF-8 text")
 
 
 def _parsed(text: str, source: str) -> list[Any]:
-    """All documents of a text; what is wrong is named by its line, as a parser's own message quotes the text."""
+    """Return all documents of a text. An error names only the line, because the parser's message quotes the text."""
     try:
         return [document for document in parse(text) if not _is_list(document)]
     except Invalid as fault:
@@ -118,7 +118,7 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
 
 
 def _name(document: Any) -> str:
-    """What to call a document: its kind and its name, which are no secrets."""
+    """Return the kind and name of a document, for messages."""
     if not isinstance(document, Mapping):
         return f"of type {type_of(document)}"
     return f"{_word(document.get('kind')) or 'an object without a kind'} {_named(document)}".rstrip()

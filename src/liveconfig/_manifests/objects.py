@@ -1,4 +1,4 @@
-"""The ConfigMaps and Secrets of the input: names, keys, and what is known of their values."""
+"""The ConfigMaps and Secrets of the input: names, keys, and known values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = re.compile(
 
 
 class Place(NamedTuple):
-    """Where something stands.
+    """A place in a file.
 
     Attributes:
         file: The path, or ``"-"`` for standard input.
@@ -32,11 +32,11 @@ class Place(NamedTuple):
 
 
 class ObjectId(NamedTuple):
-    """What an object is called; as text ``kind/name``, as kubectl takes it.
+    """The identity of an object; as text ``kind/name``, as in kubectl.
 
     Attributes:
         kind: As the manifest has it, ``"ConfigMap"``.
-        namespace: Empty where the manifest names none.
+        namespace: Empty if the manifest names none.
         name: Its name.
     """
 
@@ -50,7 +50,7 @@ class ObjectId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The value of an annotation, and where it stands."""
+    """The value of an annotation, and its place."""
 
     value: str
     place: Place | None
@@ -62,11 +62,11 @@ class DataKey:
 
     Attributes:
         name: The key.
-        value: Its content; None where it is unknown, encrypted, wrong, or was not asked for.
-        encrypted: The value stands there, but encrypted (SOPS).
+        value: Its content; None if it is unknown, encrypted, invalid, or was not requested.
+        encrypted: Whether the value is encrypted (SOPS).
         problem: Why an API server refuses the key or its value; empty where it does not.
         ends_in_newline: A Secret's value of one line that ends in a line break.
-        place: Where the key stands; None for an object that was read from a cluster.
+        place: The place of the key; None for an object of a cluster.
         binary: It stands in ``binaryData``: the kubelet makes files of it and no variables.
     """
 
@@ -112,7 +112,7 @@ def place_of(file: str, line: int) -> Place | None:
 
 
 def id_of(manifest: Map, namespace: str) -> ObjectId | None:
-    """What a document is called; None for what is no Kubernetes object.
+    """Return the identity of a document; None if it is no Kubernetes object.
 
     Args:
         manifest: The document.

@@ -1,10 +1,10 @@
-"""Text -> its documents, one after the other, with the line of every key and item.
+"""A parser of YAML and JSON documents that keeps the line of every key and item.
 
-YAML is read from the events of PyYAML's parser, JSON by a scanner of our own; nothing is constructed from a tag. The
-items of a ``List`` are handed over one by one, so that a dump of a whole cluster is never in memory as one tree.
+It uses the events of PyYAML's parser for YAML, and its own scanner for JSON; nothing is constructed from a tag. The
+items of a ``List`` are yielded one by one, so that a dump of a whole cluster is never in memory as one tree.
 """
 
-# Where the extra is not installed yaml is None, and no YAML is read.
+# Without the extra, yaml is None, and no YAML is read.
 # pyright: reportOptionalMemberAccess=false
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ except ModuleNotFoundError:
 
 
 class Invalid(ValueError):  # noqa: N818 - caught inside, users see a `Problem`
-    """A text that cannot be read; the message holds no content.
+    """A text cannot be parsed. The message contains no content.
 
     Args:
         line: The line at fault, counted from 1.
@@ -46,10 +46,10 @@ class Map(dict[Any, Any]):
         self.line = line
         self.lines: dict[Any, int] = {}
         self.twice: list[tuple[Any, int]] = []
-        """The keys that stand here more than once, with the line of the repetition; the last value is taken."""
+        """The keys that occur more than once, with the line of the repetition; the last value is used."""
 
     def line_of(self, key: Any) -> int:
-        """The line of a key; that of the mapping if the key is not there."""
+        """Return the line of a key; that of the mapping if the key is missing."""
         return self.lines.get(key, self.line)
 
 
@@ -74,7 +74,7 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
         json_only: Do not try YAML where JSON fails.
 
     Raises:
-        Invalid: The text is neither; what stands before the fault has been yielded.
+        Invalid: The text is neither; the documents before the fault have been yielded.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
     if json_only or text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
@@ -91,7 +91,7 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
 
 
 class _Builder:
-    """Puts values together to mappings and sequences, from the outside to the inside."""
+    """Builds mappings and sequences from values, from the outside to the inside."""
 
     def __init__(self) -> None:
         self._open: list[Map | Seq] = []
@@ -136,7 +136,7 @@ class _Builder:
         self._current, self._key = node, _NO_KEY
 
     def end(self) -> Map | Seq | None:
-        """Close the mapping or sequence that was opened last; what to hand over, if it is complete."""
+        """Close the mapping or sequence that was opened last. Return a document that is complete, if any."""
         node: Any = self._current
         if self.in_map:
             _merge(node)
@@ -159,7 +159,7 @@ _MERGE = object()
 
 
 def _merge(node: Map) -> None:
-    """Bring in what ``<<`` names; the mapping's own keys win, then the part that is named first."""
+    """Merge the mappings of ``<<``; the mapping's own keys win, then the first of the merged ones."""
     merged = node.pop(_MERGE, ())
     for part in merged if isinstance(merged, Seq) else (merged,):
         if isinstance(part, Map):
@@ -300,12 +300,12 @@ def _next(events: Iterator[Any], text: str) -> Any:
 
 
 def _without_quotes(problem: str) -> str:
-    """What PyYAML says, without what it cites."""
+    """Return the message of PyYAML without its quotations."""
     return re.sub(r"""(['"]).*\1""", "...", problem)
 
 
 def _take(event: Any, builder: _Builder, anchors: dict[str, Any]) -> Any:
-    """Add one node, and return it; an alias is the very node that it names."""
+    """Add one node, and return it; an alias is the same node as its anchor."""
     line = event.start_mark.line + 1
     if type(event) is yaml.AliasEvent:
         if event.anchor not in anchors:

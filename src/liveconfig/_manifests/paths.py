@@ -36,7 +36,7 @@ class RefPath:
         kind: The kind, compared without regard to case.
         group: The API group, empty for the core group.
         steps: Names of fields; an empty one stands for each item of a list.
-        how: What the use is called.
+        how: The name of the use.
         why: What happens when the object changes.
     """
 
@@ -52,7 +52,7 @@ class RefPath:
 
     @property
     def names(self) -> str:
-        """The kind that the field names, by the words in its path; empty where they do not tell."""
+        """Return the kind that the field names, from the words in its path; empty if they name none."""
         words = "".join(self.steps).lower()
         found = [kind for kind in DATA_KINDS if kind.lower() in words]
         return found[0] if len(found) == 1 else ""
@@ -60,7 +60,7 @@ class RefPath:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What stands at a path: the name of an object, and where."""
+    """The name of an object at a path, and its place."""
 
     kind: str
     namespace: str
@@ -123,7 +123,7 @@ _DEFAULTS = {"gateway": "Secret", "serviceAccount": "Secret", "ingress": "Secret
 
 
 def named_at(manifest: Map, path: RefPath) -> Iterator[Named]:
-    """Yield each name that stands at the path."""
+    """Yield each name at the path."""
     for value, line, field in _values(manifest, path.steps, manifest.line, ""):
         default = path.names or _DEFAULTS.get(path.how, "")
         if isinstance(value, Map) and text(value.get("name")):
@@ -151,7 +151,7 @@ def _values(node: Any, steps: tuple[str, ...], line: int, field: str) -> Iterato
 
 
 def created_by(manifest: Map, object_id: ObjectId, file: str) -> Iterator[DataObject]:
-    """Yield the ConfigMaps and Secrets that a controller will make of this object, as far as it tells."""
+    """Yield the ConfigMaps and Secrets that a controller creates from this object, as far as the object shows them."""
     kind, group = object_id.kind, group_of(manifest)
     if kind == "SealedSecret":
         yield _sealed_secret(manifest, object_id, file)

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 
 def without_frames(function: Callable[P, R]) -> Callable[P, R]:
-    """Have what a function raises of its arguments carry none of the frames that hold them: they may be secrets."""
+    """Remove the frames from the errors of a function, because its arguments may be secrets."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -39,10 +39,10 @@ def without_frames(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def content_of(value: object, *, encoded: bool) -> tuple[bytes | None, str]:
-    """The bytes that a volume holds for a value in a manifest, or None and why an API server refuses it.
+    """Return the bytes that a volume holds for a value in a manifest, or None and why an API server rejects it.
 
     Args:
-        value: What stands in the manifest.
+        value: The value in the manifest.
         encoded: It is base64.
     """
     if not isinstance(value, str):
@@ -53,7 +53,7 @@ def content_of(value: object, *, encoded: bool) -> tuple[bytes | None, str]:
 
 
 def type_of(value: object) -> str:
-    """What to call the type of a value in a manifest."""
+    """Return the name of the type of a value, for messages."""
     return "list" if isinstance(value, list) else "mapping" if isinstance(value, Mapping) else type(value).__name__
 
 
@@ -77,7 +77,7 @@ def checked(payload: Payload) -> dict[str, bytes]:
     """The payload with every value as bytes.
 
     Raises:
-        ValueError: A key that the kubelet would refuse, or that is both a file and a folder; text that has no UTF-8.
+        ValueError: A key that the kubelet rejects, or that is both a file and a folder; text that has no UTF-8 form.
         TypeError: A value that is neither text nor bytes.
     """
     for key in payload:

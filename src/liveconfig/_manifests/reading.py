@@ -1,4 +1,4 @@
-"""Texts -> `Manifests`: ConfigMaps, Secrets, workloads, and every use of one by the other."""
+"""The reader of manifests: ConfigMaps, Secrets, workloads, and the uses of one by the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from liveconfig._manifests.workloads import Workload, workload_of
 
 @dataclass(frozen=True)
 class Manifests:
-    """What the input says of ConfigMaps and Secrets.
+    """The objects of the input, and their uses of ConfigMaps and Secrets.
 
     Attributes:
         objects: The ConfigMaps and Secrets, and those that other objects create.
@@ -91,7 +91,7 @@ class Manifests:
         return (*of_workloads, *(use for reference in self.references for use in self._resolved(reference)))
 
     def _resolved(self, reference: Use) -> Iterator[Use]:
-        """The reference; one that does not tell the kind of its object may be to either, if there is one."""
+        """Return the references of a use; without a kind, it refers to each object of that name."""
         assert reference.object is not None
         for kind in [reference.object.kind] if reference.object.kind else DATA_KINDS:
             object_id = reference.object._replace(kind=kind)

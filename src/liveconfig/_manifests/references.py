@@ -1,4 +1,4 @@
-"""Workload -> its uses of ConfigMaps and Secrets, each live or frozen."""
+"""The uses of ConfigMaps and Secrets by a workload, each live or frozen."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Use:
     """One use of a ConfigMap or Secret.
 
     Attributes:
-        object: The ConfigMap or Secret; None for a variable from a file that no ConfigMap or Secret is seen to feed.
-        workload: What uses it; an Ingress or ServiceAccount is called a workload too.
+        object: The ConfigMap or Secret; None for a variable from a file of unknown origin.
+        workload: The object that uses it; this includes an Ingress or a ServiceAccount.
         container: The container; empty where no single one uses it.
         run_once: The container is an init container, which has ended before the application starts.
         how: ``env``, ``envFrom``, ``fileKeyRef``, ``volume``, ``projected``, ``subPath``, ``subPathExpr``, ``csi``,
@@ -90,11 +90,11 @@ def uses_of(workload: Workload, known: Known) -> Iterator[Use]:
     for template in workload.templates:
         for use in (*_of_the_pod(workload, template), *_of_containers(workload, template, known)):
             if use.object is None or use.object.name:
-                yield _judged(use, known)
+                yield _with_object_state(use, known)
 
 
-def _judged(use: Use, known: Known) -> Use:
-    """The use, frozen if the object itself cannot change; that outweighs how it is used."""
+def _with_object_state(use: Use, known: Known) -> Use:
+    """Return the use; frozen if the object itself cannot change, however it is used."""
     objects = known(use.object) if use.object else ()
     if objects and all(each.immutable for each in objects):
         return replace(use, cause="immutable", why=_WHY["immutable"])

@@ -1,4 +1,4 @@
-"""`Manifests` -> findings: the rules of ``liveconfig audit``."""
+"""The rules of ``liveconfig audit``, which make findings from manifests."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found.
+    """One finding of a rule.
 
     Attributes:
         rule: The name of the rule.
         level: ``"error"``, ``"warning"`` or ``"note"``.
         object: The ConfigMap or Secret.
-        workload: What uses it; None where it is about the object alone.
+        workload: The workload that uses it; None for a finding about the object itself.
         field: The path in the manifest of the workload, or of the object if there is no workload.
-        message: What was found. It holds names and keys, no values.
+        message: The finding. It contains names and keys, no values.
         place: The file and line; None for what was read from a cluster.
     """
 
@@ -151,8 +151,8 @@ def audit(manifests: Manifests, *, cluster: bool = False, unlisted: Collection[s
 
     Args:
         manifests: What was read.
-        cluster: It holds all objects of a cluster's namespaces: what is not there is missing.
-        unlisted: ``["Secret"]`` if the cluster did not list those: none of them is called missing.
+        cluster: Whether it holds all objects of a cluster's namespaces, so that other objects are missing.
+        unlisted: ``["Secret"]`` if the cluster did not list Secrets; then none is reported as missing.
     """
     found = (
         *_frozen(manifests),
@@ -193,15 +193,15 @@ def _of(rule: str, use: Use, message: str, **more: object) -> Finding:
 
 def _frozen(manifests: Manifests) -> Iterator[Finding]:
     mounted_live = {(use.object, use.workload) for use in manifests.uses if use.live and use.container}
-    told: set[tuple[object, ...]] = set()
+    reported: set[tuple[object, ...]] = set()
     for use in manifests.uses:
         rule = f"frozen-{use.cause}"
         if rule not in RULES or (use.cause == "init-only" and (use.object, use.workload) in mounted_live):
             continue
         once = (rule, use.object, use.workload)  # for what is said of the object, not of one way to use it
-        if use.cause in ("immutable", "hashed-name") and once in told:
+        if use.cause in ("immutable", "hashed-name") and once in reported:
             continue
-        told.add(once)
+        reported.add(once)
         yield _of(rule, use, _frozen_message(use))
 
 
@@ -231,15 +231,15 @@ def _keys(use: Use) -> str:
 
 
 def _missing(manifests: Manifests, *, cluster: bool, unlisted: Collection[str]) -> Iterator[Finding]:
-    told: set[tuple[object, ...]] = set()
+    reported: set[tuple[object, ...]] = set()
     for use in manifests.uses:
         if use.object is None or use.optional or use.object.name in ("", _EVERYWHERE):
             continue
         objects = manifests.known(use.object)
         if objects:
             yield from _missing_keys(use, objects)
-        elif (use.object, use.workload) not in told and use.object.kind not in unlisted:
-            told.add((use.object, use.workload))
+        elif (use.object, use.workload) not in reported and use.object.kind not in unlisted:
+            reported.add((use.object, use.workload))
             level: Level = "error" if cluster else "warning" if use.object.kind == "ConfigMap" else "note"
             where = "cluster" if cluster else "input"
             message = f"{use.object}, used by {use.workload}, is not in the {where}"

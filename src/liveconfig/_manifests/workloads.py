@@ -1,7 +1,7 @@
 """Pod templates: the mounts and variables of each container.
 
-A pod template is a mapping ``spec`` with a list of ``containers``, wherever it stands: in a Deployment, a CronJob, a
-Pod, or a custom resource that nobody here has heard of.
+A pod template is a mapping ``spec`` with a list of ``containers``, anywhere: in a Deployment, a CronJob, a Pod, or any
+custom resource.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Mount:
         sub_path: The part of the volume that is mounted, empty for the whole.
         sub_path_expr: The same with variables in it.
         field: The path in the manifest.
-        place: Where it stands.
+        place: Its place.
     """
 
     path: str
@@ -145,7 +145,7 @@ class Variable:
         key_ref: The key of a ConfigMap or Secret that it is set from.
         file_ref: The file that it is set from.
         field: The path in the manifest.
-        place: Where it stands.
+        place: Its place.
     """
 
     name: str
@@ -212,7 +212,7 @@ class Workload:
         group: The API group, as ``apps``.
         templates: Its pod templates, mostly one.
         annotations: Those of the object and of its templates that `liveconfig audit` looks at.
-        template_annotations: The names of those that stand in a template.
+        template_annotations: The names of those in a template.
         owner: What controls it, as kind and name; None for one that a person made.
         place: Where it begins.
     """
@@ -294,7 +294,7 @@ _NO_FILES = frozenset({"name"})
 
 
 class _Reader:
-    """Reads one pod template: knows the file and the namespace that all in it share."""
+    """The reader of one pod template, with its file and its namespace."""
 
     def __init__(self, file: str, namespace: str) -> None:
         self._file = file
@@ -321,7 +321,7 @@ class _Reader:
         return ObjectId(kind, self._namespace, text(name))
 
     def _place(self, node: Map, *keys: str) -> Place | None:
-        """Where the first of these keys stands that is there."""
+        """Return the place of the first of these keys that exists."""
         key = next((key for key in keys if key in node), None)
         return place_of(self._file, node.line_of(key))
 

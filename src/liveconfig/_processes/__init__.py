@@ -2,12 +2,12 @@
 
 - `child_calls`: A call in a forked child, with a time limit.
 - `disk_check`: Whether what a process uses is what is on disk now, seen through /proc/PID/root.
-- `expected_content`: ``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by
-  keyed digests.
+- `expected_content`: ``liveconfig ps --expect``: compares the disk of this container with the cluster, by keyed
+  digests.
 - `memory_file`: One sealed anonymous memory file, replaced as a whole under the same descriptor number
   (memfd_create(2)).
-- `procfs`: What /proc tells of other processes: proc(5).
-- `publisher`: The report of this process: what each of its settings objects says, in one memory file.
+- `procfs`: Facts about other processes from /proc: proc(5).
+- `publisher`: The report of this process: one entry for each settings object, in one memory file.
 - `records`: `ProcessReport` and its parts, and their JSON.
 - `scan`: All reports that this process may read: `processes()` and the rows of ``liveconfig ps``.
 """

@@ -1,4 +1,4 @@
-"""``liveconfig ps --expect``: whether the disk of this container holds what the cluster holds, by keyed digests.
+"""``liveconfig ps --expect``: compares the disk of this container with the cluster, by keyed digests.
 
 The document is JSON::
 
@@ -38,7 +38,7 @@ LONGEST = 5.0
 
 
 class BadExpectation(Exception):  # noqa: N818 - told to the user as one line
-    """The document is not one that this version reads."""
+    """This version cannot read the document."""
 
 
 @dataclass(frozen=True, slots=True)

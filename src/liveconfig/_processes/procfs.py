@@ -1,4 +1,4 @@
-"""What /proc tells of other processes: proc(5)."""
+"""Facts about other processes from /proc: proc(5)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Process(NamedTuple):
 
 
 class NotReadable(Exception):  # noqa: N818 - caught inside, never seen by users
-    """The kernel does not let this process look into that one."""
+    """The kernel does not allow this process to read that one."""
 
 
 def processes(pid: int | None = None) -> dict[int, Process]:

@@ -1,4 +1,4 @@
-"""The report of this process: what each of its settings objects says, in one memory file."""
+"""The report of this process: one entry for each settings object, in one memory file."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ VARIABLE = "LIVECONFIG_REPORT"
 
 
 class Reporting(Protocol):
-    """A settings object that has something to report."""
+    """A settings object with an entry in the report."""
 
     def report(self) -> Mapping[str, Any]:
-        """What it says of itself, as `settings_from_json` reads it, with records in ``history``; no value."""
+        """Return its entry, as `settings_from_json` reads it, with records in ``history``; no value."""
         ...
 
 
 class _Part:
-    """What one source reported last, as JSON. An entry of its history is written once: there are up to 32."""
+    """The last entry of one source, as JSON. Each of its up to 32 history entries is converted only once."""
 
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
@@ -41,7 +41,7 @@ class _Part:
         self._entries: dict[int, tuple[HistoryEntry, str]] = {}
 
     def take(self, report: Mapping[str, Any]) -> bool:
-        """Replace the text. Returns whether anything has changed."""
+        """Replace the text. Return whether anything has changed."""
         if report == self._report:
             return False
         self._report = report
@@ -78,11 +78,11 @@ class ReportPublisher:
         self.renew()
 
     def renew(self) -> None:
-        """A new lock: at the start, and in a forked child, whose report is still that of its parent."""
-        self._lock = threading.RLock()  # a signal handler may come back in
+        """Create the lock: at the start, and in a forked child, which still has the report of its parent."""
+        self._lock = threading.RLock()  # a signal handler may enter it again
 
     def update(self, source: Reporting) -> None:
-        """Take over what ``source`` reports now, and show it if it differs from what is shown."""
+        """Update the entry of ``source``, and publish the report if it has changed."""
         if sys.is_finalizing() or os.environ.get(VARIABLE) == "0" or not is_supported():
             return  # in an interpreter that is finalizing, CPython 3.13 crashes when a time is formatted
         report = source.report()
@@ -94,7 +94,7 @@ class ReportPublisher:
                 self._show()
 
     def _is_shown(self) -> bool:
-        """Whether this very process shows its report; what a forked child has at first is its parent's."""
+        """Whether this process publishes its own report; a forked child has its parent's at first."""
         return self._shown_by == os.getpid() and self._file.is_there()
 
     def _show(self) -> None:

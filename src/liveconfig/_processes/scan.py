@@ -18,7 +18,7 @@ _OTHER_USER = "the process runs as another user, and its report may not be read:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one look at all processes found.
+    """The result of a scan of all processes.
 
     Attributes:
         processes: Those with a report, and those whose report is hidden, by number.

@@ -1,4 +1,4 @@
-"""Celery on Redis: kombu's channels and the result back end, whose pools follow the login."""
+"""Celery on Redis: the pools of kombu's channels and of the result back end log in with the newest login."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ BindPool = Callable[[Any], None]
 
 
 def is_redis(transport: type) -> bool:
-    """Whether it is kombu's transport for one Redis server: a sentinel makes its pools itself."""
+    """Whether a transport is kombu's for one Redis server; a sentinel creates its pools itself."""
     return issubclass(transport, Transport) and "sentinel" not in transport.__module__ + transport.__name__.lower()
 
 
 def is_redis_backend(backend: type) -> bool:
-    """Whether it is Celery's result back end for one Redis server."""
+    """Whether a back end is Celery's for one Redis server."""
     return issubclass(backend, RedisBackend) and not issubclass(backend, SentinelBackend)
 
 
 def pool_binder(settings: Settings, user: str | None, password: str | None, patience: float) -> BindPool:
-    """What binds the pools of one server; they share what the server said to a login.
+    """Return a function that binds the pools of one server; they share the server's answers to logins.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
@@ -36,7 +36,7 @@ def pool_binder(settings: Settings, user: str | None, password: str | None, pati
 
 
 def live_transport(base: Any, bind: BindPool) -> type:
-    """A transport whose channels have pools that follow the login."""
+    """Return a transport whose channels have pools with the newest login."""
 
     class LiveChannel(base.Channel):
         def _get_pool(self, asynchronous: bool = False) -> Any:
@@ -48,11 +48,11 @@ def live_transport(base: Any, bind: BindPool) -> type:
 
 
 def live_backend(base: Any, url: str | None, bind: BindPool) -> type:
-    """A back end whose pools follow the login.
+    """Return a back end whose pools have the newest login.
 
     Args:
         base: The class of the back end.
-        url: Its URL: Celery hands none to a class that it is given.
+        url: Its URL, because Celery passes none to a given class.
         bind: Binds a pool.
     """
 

@@ -1,4 +1,4 @@
-"""Certificates and keys, as PEM in fields, put into a TLS context without a file on a disk."""
+"""Loading of certificates and keys (PEM in fields) into a TLS context, without a file on disk."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import SecretStr
 
 
 def load_pair(context: ssl.SSLContext, cert: SecretStr | None, key: SecretStr | None) -> None:
-    """Give a context its certificate and private key.
+    """Load a certificate and its private key into a context.
 
     Args:
         context: A context without a certificate.
         cert: The certificate and its chain.
-        key: The private key, not encrypted; None: it is in ``cert``.
+        key: The private key, not encrypted; None if it is in ``cert``.
 
     Raises:
         ssl.SSLError: They do not match, or cannot be read.
@@ -27,7 +27,7 @@ def load_pair(context: ssl.SSLContext, cert: SecretStr | None, key: SecretStr | 
 
 
 def trust(context: ssl.SSLContext, ca: SecretStr | None) -> None:
-    """Have a context trust certificate authorities.
+    """Make a context trust certificate authorities.
 
     Raises:
         ssl.SSLError: They cannot be read.
@@ -37,7 +37,7 @@ def trust(context: ssl.SSLContext, ca: SecretStr | None) -> None:
 
 
 def _file(pem: SecretStr | None, files: ExitStack) -> str:
-    """A file in memory, as OpenSSL takes a certificate and a key only by their paths."""
+    """A file in memory, because OpenSSL loads a certificate and a key only from paths."""
     descriptor = os.memfd_create("liveconfig")
     files.callback(os.close, descriptor)
     with open(descriptor, "w", closefd=False) as file:
@@ -50,5 +50,5 @@ def _text(pem: SecretStr | None) -> str:
 
 
 def _no_password() -> str:
-    """Keeps OpenSSL from asking for the password on the terminal."""
+    """Prevent OpenSSL from asking for the password on the terminal."""
     raise ValueError("the private key is encrypted")

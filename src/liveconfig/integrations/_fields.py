@@ -1,4 +1,4 @@
-"""What the integrations read from a snapshot: the value of a field, a secret, or a login of user and password."""
+"""Functions that read from a snapshot: the value of a field, a secret, or a login of user and password."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from liveconfig import LiveConfigError, Settings
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
-    """A user and a password from one snapshot; None: what the client's own configuration says."""
+    """A user and a password from one snapshot; None means the value of the client's own configuration."""
 
     user: SecretStr | None
     password: SecretStr | None
 
     def arguments(self, user: str = "user", password: str = "password") -> dict[str, str]:  # noqa: S107 - names
-        """The login in the clear, under the client's own names for it."""
+        """Return the login as plain text, with the client's names of the arguments."""
         given = {user: self.user, password: self.password}
         return {name: value.get_secret_value() for name, value in given.items() if value is not None}
 
 
 def login_reader(settings: Settings, user: str | None, password: str | None) -> Callable[[Any], Login]:
-    """A function that reads the login from a snapshot, by the dotted names of the fields.
+    """Return a function that reads the login from a snapshot.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
@@ -37,7 +37,7 @@ def login_reader(settings: Settings, user: str | None, password: str | None) -> 
 
 
 def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr | None]:
-    """A function that reads a field from a snapshot; None where the field, or a model above it, is None.
+    """Return a function that reads a field from a snapshot; it returns None if the field, or a model above it, is None.
 
     Raises:
         LiveConfigError: There is no such field (the message names the nearest), or it holds several values.
@@ -51,7 +51,7 @@ def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr |
 
 
 def value_reader(settings: Settings, field: str) -> Callable[[Any], Any]:
-    """A function that reads a field from a snapshot; None where a model above it is None, or another of a union.
+    """Return a function that reads a field from a snapshot; it returns None if a model above has no such field.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
@@ -72,9 +72,9 @@ def _nothing(_snapshot: Any) -> None:
 
 
 def _as_secret(value: Any) -> SecretStr | None:
-    """A value of a settings field, wrapped until the moment of use."""
+    """Wrap a value of a field as a secret."""
     if hasattr(value, "get_secret_value"):
         value = value.get_secret_value()
     if isinstance(value, bytes):
-        value = value.decode(errors="replace")  # strict would put the bytes into the error
+        value = value.decode(errors="replace")  # strict would show the bytes in the error
     return None if value is None else SecretStr(str(value))

@@ -1,4 +1,4 @@
-"""A document with flagd's flags and targeting rules in a field of live settings, evaluated by flagd's own core."""
+"""Flags and targeting rules in the format of flagd, from a field of live settings, evaluated by flagd's core."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Flagd:
             raise LiveConfigError(str(refusal)) from None
 
     def check(self, candidate: Any) -> None:
-        """Reject a snapshot whose document flagd does not understand.
+        """Raise if flagd cannot parse the document of a snapshot.
 
         Raises:
             Refusal: The field, without the document.
@@ -70,7 +70,7 @@ class Flagd:
         return details
 
     def changed(self, event: Reloaded[Any]) -> set[str]:
-        """The names of the flags that an event changed: all of them if something changed that they share."""
+        """Return the flags that an event changed: all of them if a shared part changed."""
         before, after = (_document(self._read(each)) for each in (event.old, event.new))
         old, new = before.pop("flags", {}), after.pop("flags", {})
         return {name for name in {*old, *new} if before != after or old.get(name) != new.get(name)}
@@ -78,7 +78,9 @@ class Flagd:
     def _core(self, snapshot: Any) -> FlagdCore:
         document = self._read(snapshot)
         for process, known, core in self._cores:
-            if process == os.getpid() and known is document:  # a core has a lock, which a fork could inherit held
+            if (
+                process == os.getpid() and known is document
+            ):  # a core has a lock, which a forked child could inherit locked
                 return core
         core = FlagdCore()
         core.set_flags(_document(document))

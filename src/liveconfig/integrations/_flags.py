@@ -1,4 +1,4 @@
-"""Fields of live settings as feature flags: their names, their values, and which of them changed."""
+"""Fields of live settings as feature flags: names, values, and changes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ABSENT = object()
 
 
 class MissingFlagError(LookupError):
-    """There is no such flag; the message names the nearest."""
+    """There is no such flag. The message suggests the nearest name."""
 
 
 class Flags:
-    """The flags below one field, or all of them. Secrets are not among them.
+    """The flags below one field, or all fields, without secrets.
 
     Args:
         settings: Live settings.
@@ -42,7 +42,7 @@ class Flags:
                 raise LiveConfigError(f"{type(settings).__name__}: {prefix!r} is no model and no mapping of flags")
 
     def find(self, snapshot: BaseModel, key: str) -> Any:
-        """The value of a flag, as JSON has it.
+        """Return the value of a flag, as data for JSON.
 
         Raises:
             MissingFlagError: There is none of this name.
@@ -57,7 +57,7 @@ class Flags:
         return self._plain(value)
 
     def changed(self, event: Reloaded[Any]) -> list[str]:
-        """The names of the flags that an event changed: fields of models, and entries of mappings."""
+        """Return the flags that an event changed: fields of models, and entries of mappings."""
         before, after = (dict(self._leaves(self._below(each))) for each in (event.old, event.new))
         return sorted(name for name in before | after if before.get(name, _ABSENT) != after.get(name, _ABSENT))
 
@@ -74,7 +74,7 @@ class Flags:
         return value
 
     def _entries(self, value: Any) -> Iterator[tuple[str, Any]]:
-        """What is below a model or a mapping."""
+        """Return the fields of a model or the entries of a mapping."""
         for name in _names(value):
             if (found := self._entry(value, name)) is not _ABSENT:
                 yield name, found
@@ -93,7 +93,7 @@ class Flags:
         return not field.repr or (isinstance(model, Settings) and name in self._secrets_of(model))
 
     def _secrets_of(self, snapshot: Settings) -> frozenset[str]:
-        """The fields that a secret volume feeds: the settings show a secret in place of each."""
+        """Return the fields that a secret volume feeds."""
         known, hidden = self._hidden
         if known is None or known() is not snapshot:
             hidden = frozenset(name for name, shown in snapshot.__repr_args__() if name and _is_secret(shown))

@@ -1,9 +1,9 @@
 """The newest login of a client, and what to do when the server refuses it.
 
-A new connection runs these steps, each only if the one before was refused: try the newest login; read the volume and
-try a newer login; try the previous logins, as the volume can be ahead of the server; wait for a newer login, as the
-server can be ahead of the volume. When the patience is over, the client's own error is raised. `Logins.connect` runs
-the steps in a thread, `Logins.aconnect` on an event loop.
+A new connection runs these steps, each only if the server refused the one before: try the newest login; read the volume
+and try a newer login; try the previous logins, because the volume can be newer than the server; wait for a newer login,
+because the server can be newer than the volume. After ``patience`` seconds, the client's own error is raised.
+`Logins.connect` runs the steps in a thread, `Logins.aconnect` on an event loop.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReadVolume:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for a snapshot that says enough, at most some seconds."""
+    """Wait for a snapshot that fulfils a condition, for a limited time."""
 
     seconds: float
     enough: Callable[[Any], bool]
@@ -62,16 +62,16 @@ Perform = Callable[[ReadVolume | Wait], None]
 
 
 class Logins:
-    """The logins of one client, and what its server answered to them.
+    """The logins of one client, and the answers of its server.
 
-    It has no lock, because a forked child would inherit it held. Two threads at the same time cost one more try.
+    It has no lock, because a forked child could inherit it locked. Two threads at the same time cost one more try.
 
     Args:
         settings: Live settings.
         user: The dotted name of the field that holds the user, or None.
         password: The dotted name of the field that holds the password, or None.
         patience: Seconds for which a new connection waits, from its first refusal, for a login that is accepted.
-        refused: Whether an error of the client says that the login is at fault.
+        refused: Returns whether an error of the client means that the login was refused.
 
     Raises:
         LiveConfigError: There is no such field (the message names the nearest), the settings are a snapshot, or the
@@ -98,7 +98,7 @@ class Logins:
         self._accepted: Login | None = None
         self._warned_about: Login | None = None
         self._tried_at = float("-inf")
-        # a login counts even if nobody connects while it is the newest
+        # a login counts even if no connection is opened while it is the newest
         subscribe_for(self, settings, self.read, Logins._changed, f"logins of {self._fields}")
 
     def _changed(self, change: Change[Login]) -> None:
@@ -106,17 +106,16 @@ class Logins:
         self.newest()
 
     def newest(self) -> Login:
-        """The login in the newest snapshot, never in a pinned one."""
+        """Return the login of the newest snapshot, never of a pinned one."""
         return self._note(self.read(self.live.latest()))
 
     def outdated(self, login: Login, probe: Callable[[Login], None]) -> bool:
         """Whether a connection with this login should be replaced by one with the newest.
 
-        It should as soon as the server accepts the newest login, and not before. Until then, one call a second tries
-        the newest login.
+        It is True as soon as the server accepts the newest login. Until then, one call a second tries the newest login.
 
         Args:
-            login: That of the connection.
+            login: The login of the connection.
             probe: Opens one more connection with a login, and closes it.
         """
         if login == (newest := self.newest()):
@@ -137,7 +136,7 @@ class Logins:
             self.accepted(newest)
 
     def superseded(self, login: Login) -> bool:
-        """Whether the server has accepted a newer login since."""
+        """Whether the server has accepted a newer login."""
         return self._accepted == self.newest() != login
 
     def connect(self, attempt: Callable[[Login], T], perform: Perform | None = None) -> T:
@@ -145,7 +144,7 @@ class Logins:
 
         Args:
             attempt: Connects with one login.
-            perform: Runs the steps that read and wait, where the calling thread must not block.
+            perform: Runs the steps that read and wait, if the calling thread must not block.
 
         Raises:
             Exception: The client's own error, if the server accepts no login within the patience.
@@ -237,7 +236,7 @@ class Logins:
         return without_secrets(error)
 
     def refuses(self, error: Exception) -> bool:
-        """Whether the login is at fault: the server refuses it, or the driver cannot send it."""
+        """Whether the login was refused: by the server, or by a driver that cannot send it."""
         return _cannot_be_sent(error) or self._refused(error)
 
     def warn(self, newest: Login) -> None:

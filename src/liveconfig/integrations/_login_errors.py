@@ -1,4 +1,4 @@
-"""Errors of database drivers that refuse a login, without the password that they hold."""
+"""Errors of database drivers that refuse a login, and their removal of passwords."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSTGRES_LIMIT = re.compile(r"too many connections for (role|database)")
 
 
 def login_refused(error: BaseException) -> bool:
-    """Whether this error of a PostgreSQL or MySQL driver says that the login is at fault."""
+    """Whether an error of a PostgreSQL or MySQL driver means that the login was refused."""
     sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if sqlstate and str(sqlstate).startswith("28"):
         return True
@@ -40,7 +40,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def without_secrets(error: Exception) -> Exception:
-    """The error and its causes without what holds the password: frames, and psycopg's options of the connection."""
+    """Remove the password from an error and its causes: it is in frames and in psycopg's connection options."""
     chain: list[BaseException] = [error]
     for one in chain:
         chain += [each for each in (one.__cause__, one.__context__) if each is not None and each not in chain]

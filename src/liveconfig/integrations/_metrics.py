@@ -46,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def samples(processes: Sequence[ProcessReport]) -> Iterator[Sample]:
-    """The samples of all settings classes of the given processes.
+    """Yield the samples of all settings classes of the given processes.
 
     A process that hides its report has the label ``settings=""`` and counts as not current.
     """
@@ -62,7 +62,7 @@ def samples(processes: Sequence[ProcessReport]) -> Iterator[Sample]:
 
 
 def _is_current(settings: SettingsReport) -> bool:
-    """Whether what is on disk is in use; also in a closed object, until its volume moves on."""
+    """Whether the content on disk is in use; also for a closed object, until its volume changes."""
     return settings.state == "current" or (settings.state == "closed" and settings.healthy)
 
 

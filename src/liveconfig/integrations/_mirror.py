@@ -1,4 +1,4 @@
-"""What the web frameworks share that mirror fields in their own settings: Flask and Django."""
+"""Mirroring of fields in the settings of a web framework, shared by Flask and Django."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FALLBACKS = "SECRET_KEY_FALLBACKS"
 
 
 def plain(value: Any) -> Any:
-    """A value as a framework wants it: secrets in the clear."""
+    """Return a value for a framework: secrets as plain text."""
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     reveal = getattr(value, "get_secret_value", None)
@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
 
 
 def ring_of(settings: Settings, fields: Mapping[str, str | KeyRing]) -> KeyRing | None:
-    """The ring behind ``SECRET_KEY``; with mirrored fallbacks the volume alone decides which old keys are accepted.
+    """Return the ring of ``SECRET_KEY``. With mirrored fallbacks, the volume alone decides which old keys are accepted.
 
     Args:
         settings: The live settings.

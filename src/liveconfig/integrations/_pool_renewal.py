@@ -1,9 +1,9 @@
-"""Pools that call no hook when they hand out a connection: their connections are renewed after a change.
+"""The renewal of connections after a change, for pools without a hook at the checkout of a connection.
 
-After a change, one more connection tries the newest login. When the server accepts it, the pool drops its connections;
-before that, the old ones are better than none. This runs beside the delivery of changes, so that no other subscriber
-waits for it. If it takes longer than the patience, the subscriber raises the client's error: liveconfig retries it with
-back-off, and the settings are not healthy until it succeeds.
+After a change, one more connection tries the newest login. When the server accepts it, the pool drops its connections.
+Until then, it keeps the old ones. This runs on a separate thread, so that no other subscriber waits for it. If it takes
+longer than ``patience``, the subscriber raises the client's error: liveconfig retries with back-off, and the settings
+are not healthy until it succeeds.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Probe = TypeVar("Probe", bound=Callable[[Login], Any])
 
 
 class _OverError(Exception):
-    """There is nothing to renew any more, or a newer round has begun."""
+    """The round has ended: there is nothing to renew, or a newer round has begun."""
 
 
 class _Renewal(ABC, Generic[P, Probe]):
-    """Moves the connections of one pool to the newest login.
+    """Renews the connections of one pool with the newest login.
 
-    It has no lock, because a forked child would inherit it held. The round that began last is the one that counts.
+    It has no lock, because a forked child could inherit it locked. Only the latest round counts.
 
     Args:
         pool: The pool. It is held weakly.
         logins: The logins of the pool.
         drop: Drops the idle connections of the pool at once, and the busy ones when they are returned.
-        in_use: Whether the pool may have connections, because it was not closed.
+        in_use: Returns whether the pool may have connections, because it was not closed.
     """
 
     _probe: Probe
@@ -70,12 +70,12 @@ class _Renewal(ABC, Generic[P, Probe]):
             self._begin()
 
     def renewable(self) -> P | None:
-        """The pool, unless it is closed or gone, or this is a forked child without connections of its own."""
+        """Return the pool, unless it is closed or collected, or this is a forked child without connections."""
         pool = self._pool() if self._process == os.getpid() else None
         return pool if pool is not None and self._in_use(pool) else None
 
     def watched(self) -> bool:
-        """Whether the settings follow their volume."""
+        """Whether the settings watch their volume."""
         return bool(self._logins.live.status().watcher != "off")
 
     def ended(self, failure: Exception | None) -> None:
@@ -98,7 +98,7 @@ class _Renewal(ABC, Generic[P, Probe]):
             subscription.cancel()
 
     def _renew(self, _change: Any) -> None:
-        """The subscriber: called at a change and, while it raises, with back-off."""
+        """Begin a round, or raise the failure of the last one. This is the subscriber."""
         if self.renewable() is None:
             self._missed, self._failure = True, None
             return
@@ -122,7 +122,7 @@ class _Round(Generic[P]):
         self.report: Callable[[], None] = lambda: None
 
     def pool(self) -> P:
-        """The pool, if this round should continue."""
+        """Return the pool, if this round should continue."""
         pool = self._renewal.renewable()
         if pool is None or not self._counts() or (self._watched and not self._renewal.watched()):
             raise _OverError
@@ -143,7 +143,7 @@ class _Round(Generic[P]):
 
 
 class Renewal(_Renewal[P, Callable[[Login], None]]):
-    """A renewal whose rounds run on a thread of their own."""
+    """A renewal whose rounds run on a separate thread."""
 
     def connect(self, make: Callable[[Login], Any]) -> Any:
         """A new connection of the pool, with a login that the server accepts.
@@ -183,10 +183,10 @@ class Renewal(_Renewal[P, Callable[[Login], None]]):
 
 
 class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
-    """A renewal whose rounds are tasks of the event loop that the pool connects on."""
+    """A renewal whose rounds are tasks on the event loop of the pool."""
 
     _loop: asyncio.AbstractEventLoop | None = None
-    _task: asyncio.Task[None] | None = None  # the loop itself refers to its tasks weakly
+    _task: asyncio.Task[None] | None = None  # the loop refers to its tasks only weakly
 
     async def connect(self, make: Callable[[Login], Awaitable[Any]]) -> Any:
         """As the renewal with threads does; ``make`` and ``close`` are awaited."""
@@ -214,7 +214,7 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
 
     def _begin(self) -> None:
         assert self._loop is not None
-        with suppress(RuntimeError):  # it was closed just now
+        with suppress(RuntimeError):  # it was closed meanwhile
             self._loop.call_soon_threadsafe(self._begin_here)
 
     def _begin_here(self) -> None:

@@ -1,4 +1,4 @@
-"""What the web frameworks show: the answer to a probe, the table of a command."""
+"""The answer to a readiness probe and the table of a command, shared by the web frameworks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from liveconfig import Settings, Status
 
 
 class Readiness(BaseModel):
-    """The answer to a readiness probe. It names no field and no path, as it is for everybody.
+    """The answer to a readiness probe. It names no field and no path, because it is public.
 
     Attributes:
-        ready: Whether this process may be sent requests.
-        healthy: Whether the newest configuration is the one in use; ``/liveconfig/status`` says why not.
+        ready: Whether this process can get requests.
+        healthy: Whether the newest configuration is in use; ``/liveconfig/status`` shows why not.
         version: The version in use.
     """
 
@@ -43,10 +43,10 @@ def readiness(settings: Settings, *, fail_when_unhealthy: bool) -> Readiness:
 
 
 def explained(status: Status) -> str:
-    """A table of the fields: where each value comes from, whether it is live or frozen, and since when.
+    """Return a table of the fields: where each value comes from, whether it is live or frozen, and since when.
 
     Args:
-        status: That of this process.
+        status: The status of this process.
     """
     rows = [("FIELD", "ORIGIN", "", "SINCE")]
     for field, origin in status.fields.items():

@@ -18,16 +18,16 @@ def subscribe_for(
     receive: Callable[[Owner, Change[Any]], object],
     name: str,
 ) -> None:
-    """Call ``receive(owner, change)`` at each change of a value, until nobody refers to the owner any more.
+    """Call ``receive(owner, change)`` at each change of a value, until the owner is collected.
 
-    It is called once at the start, too: the value may have changed since the owner read it.
+    It is also called once at the start, because the value may have changed since the owner read it.
 
     Args:
         owner: It is held weakly, so neither ``select`` nor ``receive`` may refer to it.
         settings: Live settings.
         select: Reads the value from a snapshot.
-        receive: What the subscription calls, with the owner first.
-        name: What the status and the log call the subscriber.
+        receive: The function to call, with the owner as first argument.
+        name: The name of the subscriber in the status and the log.
     """
     reference = weakref.ref(owner)
 

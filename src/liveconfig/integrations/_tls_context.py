@@ -13,7 +13,7 @@ C = TypeVar("C", bound=type)
 
 
 def _forwarding(cls: C) -> C:
-    """Have a class leave the public attributes and methods of a context to the newest one, save its own."""
+    """Forward the public attributes and methods of a context class to the newest context."""
     for name, kind in inspect.getmembers(ssl.SSLContext):
         if name.startswith("_") or name in vars(cls):
             continue
@@ -47,14 +47,14 @@ def _reader(name: str) -> Callable[..., Any]:
 
 @_forwarding
 class FollowingContext(ssl.SSLContext):
-    """A context that stays the same object and leaves each new connection to the newest context.
+    """A context that stays the same object and uses the newest context for each new connection.
 
     Each context has its own session cache and ticket keys, so a session of an older one cannot be resumed. The public
     attributes and methods are those of the newest context. What is set here is set on later contexts too.
 
     Attributes:
         newest: The context that makes new connections.
-        source: What it was made of.
+        source: The values that it was made of.
     """
 
     newest: ssl.SSLContext
@@ -64,7 +64,7 @@ class FollowingContext(ssl.SSLContext):
         self._settings: dict[Any, tuple[int, Callable[[ssl.SSLContext], object]]] = {}
 
     def use(self, newest: ssl.SSLContext, source: Any) -> None:
-        """Use a newer context for connections from now on."""
+        """Use a newer context for new connections."""
         for _, setting in sorted(self._settings.values(), key=itemgetter(0)):
             setting(newest)
         self.newest, self.source = newest, source
@@ -104,7 +104,7 @@ class FollowingContext(ssl.SSLContext):
 
 
 def _resumable(context: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
-    """A client's session, unless it was made with another context: Python would refuse it and close the socket."""
+    """Return a client's session, unless it was made with another context: Python would close the socket."""
     if session is not None:
         try:
             context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost", session=session)

@@ -1,4 +1,4 @@
-"""A token in a header: what the HTTP clients and gRPC share."""
+"""A token in a header, shared by the HTTP clients and gRPC."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STANDARD_PORTS = {"http": 80, "https": 443}
 
 
 class Token:
-    """The token of one field, as the value of a header.
+    """The value of a header, made of the token in one field.
 
     Attributes:
-        live: That of the settings.
+        live: The `Live` object of the settings.
         header: The name of the header.
 
     Raises:
@@ -37,7 +37,7 @@ class Token:
         self._prefix = f"{scheme} " if scheme else ""
 
     def newest(self) -> SecretStr | None:
-        """The value for the header, from the newest snapshot; None while the field is None.
+        """Return the value of the header, from the newest snapshot; None while the field is None.
 
         Raises:
             LiveConfigError: It cannot be sent in a header. The client's own error would show it.

@@ -22,7 +22,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class TokenAuth(TokenOptions):
-    """A client middleware that gives each request the token of the newest snapshot.
+    """A client middleware that adds the token of the newest snapshot to each request.
 
     ::
 
@@ -37,7 +37,7 @@ class TokenAuth(TokenOptions):
         settings: Live settings.
         token: The dotted name of the field that holds the token. While the field is None no header is sent.
         header: The header that carries it.
-        scheme: The word before the token; an empty one: the token alone.
+        scheme: The scheme before the token, such as ``Bearer``; empty for the token alone.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or, when a request is made: the token
@@ -46,11 +46,11 @@ class TokenAuth(TokenOptions):
 
     def _prepare(self) -> None:
         # By task: the host to which its next request goes without a token. aiohttp calls a middleware for each hop of a
-        # redirect, in the task of the request, and does not say that it is a hop.
+        # redirect, in the task of the request, without a sign that it is a hop.
         self._withheld: WeakKeyDictionary[asyncio.Task[object], URL] = WeakKeyDictionary()
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """What aiohttp calls for each request, and for each hop of a redirect."""
+        """Add the token and send; aiohttp calls this for each request and for each hop of a redirect."""
         task = asyncio.current_task()
         assert task is not None
         trusted = self._withheld.get(task) != request.url.origin()
@@ -83,7 +83,7 @@ class TokenAuth(TokenOptions):
 
 
 def _target(response: ClientResponse) -> URL | None:
-    """Where an answer redirects to, as aiohttp reads it."""
+    """Return the target of a redirect, as aiohttp reads it."""
     location = response.headers.get("Location") or response.headers.get("URI")
     if response.status not in REDIRECTS or location is None:
         return None

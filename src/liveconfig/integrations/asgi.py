@@ -1,7 +1,7 @@
-"""Starlette and every other ASGI application: live as long as the application runs, one snapshot per request.
+"""Starlette and other ASGI applications: a lifespan, one snapshot for each request, and a status page.
 
 It needs no package: `lifespan` is called as Starlette calls one, `PinnedMiddleware` and `status_app` are plain ASGI.
-The status page is HTML for people with the extra ``[asgi]``, which brings Jinja2, and JSON without it.
+With the extra ``[asgi]``, which installs Jinja2, the status page is also available as HTML.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 def lifespan(settings: Settings, inner: Lifespan | None = None) -> Lifespan:
     """Deliver to coroutine subscribers on the application's loop, and close the settings when the application ends.
 
-    Several applications, or one that is entered twice, may share the settings: the last exit closes.
+    Several applications, or one that is entered twice, can share the settings: the last exit closes them.
 
     Args:
         settings: The live settings.
@@ -35,7 +35,7 @@ def lifespan(settings: Settings, inner: Lifespan | None = None) -> Lifespan:
             closed; its state is the application's.
 
     Returns:
-        What ``FastAPI(lifespan=...)`` and ``Starlette(lifespan=...)`` take.
+        A lifespan for ``FastAPI(lifespan=...)`` and ``Starlette(lifespan=...)``.
 
     Raises:
         LiveConfigError: The settings are a snapshot.
@@ -55,10 +55,10 @@ def lifespan(settings: Settings, inner: Lifespan | None = None) -> Lifespan:
 
 
 class PinnedMiddleware:
-    """Pins one snapshot for each HTTP request: ``settings.live.snapshot()`` gives the same one all through it.
+    """Pins one snapshot for each HTTP request: ``settings.live.snapshot()`` returns the same one during the request.
 
-    It holds until the application has sent the whole response, streamed ones too, and has run its background tasks.
-    A websocket is not pinned: it can live for days, and each ``snapshot()`` in it is the newest.
+    The pin lasts until the application has sent the whole response, including a streamed one, and has run its
+    background tasks. A websocket is not pinned, because it can last for days: each ``snapshot()`` in it is the newest.
 
     Args:
         app: The application inside.
@@ -79,7 +79,7 @@ class PinnedMiddleware:
 
 
 def status_app(settings: Settings, *, status: bool = False, fail_when_unhealthy: bool = False) -> ASGIApp:
-    """An application with ``GET /ready`` for the kubelet's probe and, where asked for, ``GET /status`` for people.
+    """Return an application with ``GET /ready`` for the kubelet's probe and, with ``status=True``, ``GET /status``.
 
     ::
 
@@ -87,14 +87,14 @@ def status_app(settings: Settings, *, status: bool = False, fail_when_unhealthy:
 
     Args:
         settings: The live settings.
-        status: Serve the status too. It holds no value, but names of fields and paths.
-        fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
-            configuration is still served, and one bad ConfigMap must not take every pod out of the Service.
+        status: Serve the status, too. It contains names of fields and paths, but no value.
+        fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default, because one
+            invalid ConfigMap would take every pod out of the Service, although the last good configuration is in use.
 
     Raises:
         LiveConfigError: The settings are a snapshot.
     """
-    _ = settings.live  # raises here, where a snapshot is given, and not at the first request
+    _ = settings.live  # raises for a snapshot here, not at the first request
 
     async def serve(scope: Message, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,7 +121,7 @@ def _header(scope: Message, name: bytes) -> str | None:
 
 
 async def _send(send: Send, code: int, media_type: str, body: str, headers: Mapping[str, str] | None = None) -> None:
-    """Answer whole; a server leaves the body of a HEAD request out."""
+    """Send a complete answer; the server drops the body of a HEAD request."""
     content = body.encode()
     every = {**(headers or {}), "Content-Type": f"{media_type}; charset=utf-8", "Content-Length": str(len(content))}
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in every.items()]

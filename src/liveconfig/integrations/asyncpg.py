@@ -24,7 +24,7 @@ def bind(
     password: str | None = "db.password",  # noqa: S107 - the name of a field
     patience: float = 5.0,
 ) -> None:
-    """Let the connections of a pool log in with the newest user and password of live settings.
+    """Make the connections of a pool log in with the newest user and password of live settings.
 
     New connections take both from one snapshot. When they change and the server accepts the new login, idle
     connections are closed at once, busy ones when they are released. A refused login is retried as the documentation
@@ -40,7 +40,7 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
-        ValueError: The pool is open: its connections cannot be told about a new login.
+        ValueError: The pool is open: its connections would keep the old login.
     """
     if pool._initialized or pool._initializing:  # noqa: SLF001 - asyncpg has no public name for it
         raise ValueError("the pool is open already: call create_pool() without await, bind the pool, then open it")
@@ -49,7 +49,7 @@ def bind(
 
 
 class _Connector:
-    """The pool's `connect`: it lives as long as the pool, which itself cannot be referred to weakly."""
+    """The pool's `connect`. It lives as long as the pool, which does not support weak references."""
 
     def __init__(self, pool: Any, logins: Logins) -> None:
         self.pool = pool
@@ -57,7 +57,7 @@ class _Connector:
         self._renewal = AsyncRenewal(self, logins, _expire, _is_open)
 
     async def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Connect as the pool would, with the newest login."""
+        """Connect as the pool does, with the newest login."""
         connect = self._connect  # the renewal keeps the function, which must not keep the pool
         return await self._renewal.connect(lambda login: connect(*arguments, **options | login.arguments()))
 
@@ -67,12 +67,12 @@ def _is_open(connector: _Connector) -> bool:
 
 
 async def _expire(connector: _Connector) -> None:
-    """Close the idle connections now, and have the pool close each busy one when it is released."""
+    """Close the idle connections now; the pool closes each busy one when it is released."""
     pool = connector.pool
     await pool.expire_connections()
     idle = []
     with suppress(asyncio.QueueEmpty):
-        while True:  # nothing is awaited in here, so that nobody takes a connection meanwhile
+        while True:  # nothing is awaited here, so that no connection is acquired meanwhile
             idle.append(pool._queue.get_nowait())  # noqa: SLF001 - a holder outside of the queue may be in use
     for holder in reversed(idle):
         holder.terminate()

@@ -45,12 +45,12 @@ def bind(
     result_password: str | None = None,
     patience: float = 5.0,
 ) -> None:
-    """Let the connections of an application log in with the newest user and password, and pin each task.
+    """Make the connections of an application log in with the newest user and password, and pin each task.
 
     New connections take both from one snapshot. When they change and the broker accepts the new login, idle
-    connections of the producers are closed at once, busy ones when they are released. A worker's connection for
-    consuming, and that of beat, are never cut: they log in anew when they are lost. A refused login is retried as the
-    documentation of credentials describes.
+    connections of the producers are closed at once, busy ones when they are released. The consumer connection of a
+    worker and the connection of beat are never closed: they log in again after a loss. A refused login is retried as
+    the documentation of credentials describes.
 
     During a task ``settings.live.snapshot()`` returns one snapshot.
 
@@ -70,15 +70,15 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
-        ValueError: The application has connections already, or kombu or Celery cannot be told the login of its
-            broker or result back end.
+        ValueError: The application has connections already, or the transport of its broker or result back end does not
+            support new logins.
     """
     if app._pool is not None or app._backend is not None:  # noqa: SLF001 - Celery has no public name for them
         raise ValueError("the application has connections already: bind it before it sends its first task")
     broker = _Broker(settings, user, password, patience)
     transport = app.connection_for_write().get_transport_cls()
     if not broker.knows(transport):
-        raise ValueError(f"the broker's transport {transport.__module__} cannot be told a new login")
+        raise ValueError(f"the broker's transport {transport.__module__} does not support a new login")
     options = {"user": user, "password": password, "result_user": result_user, "result_password": result_password}
     bound = _picklable(app, settings, **options, patience=patience)
     if (result_user or result_password) is not None:
@@ -123,11 +123,11 @@ class _Broker:
         self._live_transports: dict[type, type] = {}
 
     def knows(self, transport: type) -> bool:
-        """Whether connections of this transport can be told their login."""
+        """Whether this transport supports new logins."""
         return self.live_transport(transport) is not transport or issubclass(transport, WITHOUT_LOGIN)
 
     def live_transport(self, transport: type) -> type:
-        """The transport, with the newest login; itself where it cannot be told."""
+        """Return the transport with the newest login; unchanged if it does not support one."""
         if transport not in self._live_transports:
             self._live_transports[transport] = self._make_transport(transport)
         return self._live_transports[transport]
@@ -141,24 +141,24 @@ class _Broker:
         return transport
 
     def connection_class(self, base: type) -> type:
-        """The class of the application's connections."""
+        """Return the class of the application's connections."""
         pooled = type("PooledConnection", (_LiveConnection, PooledConnection), {"broker": self})
         pool = type("ConnectionPool", (_LivePool,), {"broker": self, "connection_class": pooled})
         return type("Connection", (_LiveConnection, base), {"broker": self, "pool_class": pool})
 
     def close_idle(self) -> None:
-        """Close the connections that are in the pools: one at a time, so that nobody finds a pool empty."""
+        """Close the idle connections of the pools, one at a time, so that no pool is ever empty."""
         for pool in list(self.pools):
             for _ in range(pool._resource.qsize()):  # noqa: SLF001 - kombu has no public name for it
                 pool.close_one()
 
 
 class _LiveConnection:
-    """Goes before kombu's ``Connection``.
+    """A mixin for kombu's ``Connection``.
 
     Attributes:
-        broker: What the application logs in with.
-        login: That of the connection.
+        broker: The broker with its login.
+        login: The login of the connection.
     """
 
     broker: _Broker
@@ -211,7 +211,7 @@ class _LivePool(ConnectionPool):
 
 
 class _LiveAmqp:
-    """Goes before kombu's transport for AMQP: connects with a login that the broker accepts."""
+    """A mixin for kombu's AMQP transport: connects with a login that the broker accepts."""
 
     broker: _Broker
     client: Any
@@ -241,7 +241,7 @@ def _given(login: Login, user: str | None, password: str | None) -> tuple[str | 
 
 
 def _probe(where: dict[str, Any]) -> Callable[[Login], None]:
-    """What tries a login on a connection of its own."""
+    """Return a function that tries a login on a separate connection."""
     before = where["userid"], where["password"]
 
     def probe(login: Login) -> None:
@@ -262,12 +262,14 @@ def _live_backend(app: Celery, settings: Settings, user: str | None, password: s
     if backend.__module__ == "celery.backends.redis" and _redis.is_redis_backend(backend):
         live: type = _redis.live_backend(backend, url, _redis.pool_binder(settings, user, password, patience))
         return live
-    advice = "it uses the broker's connections" if backend.__name__ == "RPCBackend" else "it cannot be told a new login"
+    advice = (
+        "it uses the broker's connections" if backend.__name__ == "RPCBackend" else "it does not support a new login"
+    )
     raise ValueError(f"result_user and result_password are for Redis, not for {backend.__name__}: {advice}")
 
 
 class _Pins:
-    """Pins one snapshot for each task of an application, from before it is called until it has ended."""
+    """Pins one snapshot for each task of an application, from its start to its end."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = weakref.ref(app)
@@ -287,7 +289,7 @@ class _Pins:
 
 
 class _Pinned(threading.local):
-    """What the tasks of one thread have pinned: a task can run another one inside."""
+    """The pins of the tasks of one thread: a task can run another one inside."""
 
     def __init__(self) -> None:
         self.by_task: list[AbstractContextManager[Any]] = []

@@ -50,7 +50,7 @@ def credential(settings: Settings, field: str) -> Credential:
 
 
 class Credential:
-    """What `credential` returns."""
+    """The callable that `credential` returns."""
 
     def __init__(self, settings: Settings, field: str) -> None:
         self._settings = settings
@@ -92,7 +92,7 @@ class Credential:
         return self  # clients copy their options
 
     def _refresh(self) -> _Refresh | None:
-        """The reading of the volume that this call should wait for."""
+        """Return the reading of the volume that this call should wait for."""
         pid = os.getpid()
         refreshes = self._processes.get(pid) or self._processes.setdefault(pid, _Refreshes(self._settings.live))
         return refreshes.for_a_call()
@@ -105,7 +105,7 @@ class Credential:
 
 
 class _Refresh:
-    """One reading of the volume, on a thread of its own: a slow disk must not hold up the caller.
+    """One reading of the volume, on a separate thread, so that a slow disk does not block the caller.
 
     Attributes:
         started: When it began.
@@ -116,7 +116,7 @@ class _Refresh:
         self._live = live
         self.started = monotonic()
         self.done: Future[None] = Future()
-        self.done.set_running_or_notify_cancel()  # from now on a waiter that gives up cannot cancel it for the others
+        self.done.set_running_or_notify_cancel()  # a waiter that gives up must not cancel it for the others
         try:
             Thread(target=self._run, name="liveconfig-credential", daemon=True).start()
         except RuntimeError:  # the interpreter is shutting down
@@ -129,7 +129,7 @@ class _Refresh:
             self.done.set_result(None)
 
     def seconds_left(self) -> float:
-        """How long a caller may still wait for it."""
+        """Return how long a caller may still wait for it."""
         return max(0.0, self.started + LONGEST_WAIT - monotonic())
 
     def over(self) -> bool:
@@ -138,7 +138,7 @@ class _Refresh:
 
 
 class _Refreshes:
-    """When the callable was called in this process, and when that had the volume read."""
+    """The times of the calls in this process, and of the readings of the volume."""
 
     def __init__(self, live: Any) -> None:
         self._live = live
@@ -147,7 +147,7 @@ class _Refreshes:
         self._newest: _Refresh | None = None
 
     def for_a_call(self) -> _Refresh | None:
-        """What a call waits for: nothing, unless it is the second one within a second."""
+        """Return what a call waits for: nothing, unless it is the second one within a second."""
         with self._lock:
             now = monotonic()
             before, self._called = self._called, now
@@ -159,5 +159,5 @@ class _Refreshes:
 
 
 def _restore(module: str, name: str, field: str) -> Credential:
-    """Make a credential from its pickle."""
+    """Restore a credential from its pickle."""
     return credential(global_settings(module, name), field)

@@ -1,4 +1,4 @@
-"""FastAPI: a lifespan, a dependency that pins one snapshot for the whole request, and a router for the probe.
+"""FastAPI: a lifespan, a dependency that pins one snapshot for a request, and a router for the probe.
 
 ::
 
@@ -44,12 +44,12 @@ class _StatusPage(Status):
     processes: tuple[ProcessReport, ...] = ()
 
 
-# A dependency holds its settings, so an id in here is that of an object that lives.
+# A dependency refers to its settings, so each id here belongs to a living object.
 _dependencies: WeakValueDictionary[int, Dependency[Any]] = WeakValueDictionary()
 
 
 def pinned(settings: S) -> Dependency[S]:
-    """The dependency that gives a handler one snapshot, and pins it for all code below until the request is over.
+    """Return a dependency that gives a handler one snapshot, and pins it for all code until the end of the request.
 
     ``settings.live.snapshot()`` gives that same snapshot to other dependencies that come after, to the handler and
     whatever it calls, in the thread pool too, to a streamed body and to background tasks. In a websocket handler it
@@ -71,7 +71,7 @@ def pinned(settings: S) -> Dependency[S]:
 def _dependency(settings: S) -> Dependency[S]:
     live = settings.live
 
-    # Asynchronous, because a plain generator would pin in a copy of the context, in a thread of the pool.
+    # Asynchronous, because a plain generator would pin in a copy of the context, on a thread of the pool.
     async def snapshot() -> AsyncIterator[S]:
         with live.pinned() as current:
             yield current
@@ -86,12 +86,12 @@ def router(
     status_dependencies: Sequence[Depends] = (),
     fail_when_unhealthy: bool = False,
 ) -> APIRouter:
-    """``GET /liveconfig/ready`` for the kubelet's probe and, where asked for, ``GET /liveconfig/status`` for people.
+    """Return a router with ``GET /liveconfig/ready`` for the probe and, on request, ``GET /liveconfig/status``.
 
     Args:
         settings: The live settings.
         status: Serve the status too. It holds no value, but names of fields and paths.
-        status_dependencies: Dependencies of the status alone: put the one that authenticates here.
+        status_dependencies: Dependencies of the status page only, for example for authentication.
         fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
             configuration is still served, and one bad ConfigMap must not take every pod out of the Service.
 
@@ -106,7 +106,7 @@ def router(
 
     @api.get("/ready", responses={503: {"model": Readiness}} if fail_when_unhealthy else {})
     def ready(response: Response) -> Readiness:
-        """Whether this process may be sent requests."""
+        """Say whether this process can get requests."""
         state = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
         response.status_code = state.status_code
         return state
@@ -115,9 +115,9 @@ def router(
 
         @api.get("/status", response_model=_StatusPage, dependencies=status_dependencies)
         def show(request: Request) -> Response:
-            """Where each value comes from, what is wrong, and all processes of the container. No values.
+            """Show where each value comes from, what is wrong, and all processes of the container, without values.
 
-            JSON, or a page for people where the client prefers HTML.
+            JSON, or HTML if the client prefers it.
             """
             page = answer(settings, request.headers.get("accept"))
             return Response(page.body, media_type=page.media_type, headers=dict(page.headers))

@@ -1,4 +1,4 @@
-"""Flask: one snapshot per request, fresh keys of ``app.config``, subscribers inside the application's context.
+"""Flask: one snapshot for each request, mirrored keys of ``app.config``, subscribers in the application's context.
 
 ::
 
@@ -62,9 +62,9 @@ class _Registration(NamedTuple):
 class LiveConfig(Generic[S]):
     """The extension: ``app.extensions["liveconfig"]``, ``live`` in templates.
 
-    Each request is pinned to one snapshot until its view has made a response; a body that is streamed after that sees
-    the newest. ``GET /liveconfig/ready`` answers the kubelet's probe, ``flask liveconfig explain`` says where each
-    value comes from.
+    Each request is pinned to one snapshot until its view has returned a response. A body that is streamed after that
+    gets the newest one. ``GET /liveconfig/ready`` answers the kubelet's probe. ``flask liveconfig explain`` shows where
+    each value comes from.
 
     Args:
         settings: The live settings; or give them to `init_app`.
@@ -73,7 +73,7 @@ class LiveConfig(Generic[S]):
             the key that signs, and ``SECRET_KEYFALLBACKS`` all keys that are accepted, so that sessions survive a
             rotation (Flask 3.1 or newer). If the fallbacks are mirrored too, they are the ring's ``previous``.
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
-        status_decorators: Put around the status alone, the first one inside: ``[login_required]``.
+        status_decorators: Decorators of the status page only, the innermost first: ``[login_required]``.
         fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
             configuration is still served, and one bad ConfigMap must not take every pod out of the Service.
     """
@@ -97,7 +97,7 @@ class LiveConfig(Generic[S]):
         self._several = settings is None
 
     def init_app(self, app: Flask, settings: S | None = None) -> None:
-        """Set the application up. One extension may serve several applications.
+        """Set up an application. One extension can serve several applications.
 
         Args:
             app: The application.
@@ -137,7 +137,7 @@ class LiveConfig(Generic[S]):
     def on_change(
         self, what: Callable[[S], T] | str, *, initial: bool = False, retry: bool = True
     ) -> Callable[[Callback[T, R]], Callback[T, R]]:
-        """Decorate a function that is called at a change, inside the application's context.
+        """Subscribe the decorated function to a value; it is called inside the application's context.
 
         It takes a `Change`, and runs once per process and application. A coroutine function is run as Flask runs an
         asynchronous view (needs ``flask[async]``). It may be subscribed before `init_app`.
@@ -185,7 +185,7 @@ class LiveConfig(Generic[S]):
 
         @pages.cli.command("explain")
         def explain() -> None:
-            """Say where each value comes from. The exit code is 1 if a field that a volume should feed is frozen."""
+            """Print where each value comes from. The exit code is 1 if a field that a volume should feed is frozen."""
             status = settings.live.status()
             click.echo(explained(status))
             sys.exit(1 if status.frozen else 0)
@@ -194,7 +194,7 @@ class LiveConfig(Generic[S]):
 
 
 def _pinned(application: WSGIApplication, settings: Settings) -> WSGIApplication:
-    """The same application; while it makes a response, one snapshot is pinned."""
+    """Wrap the application, so that one snapshot is pinned while it makes a response."""
     live = settings.live
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -206,7 +206,7 @@ def _pinned(application: WSGIApplication, settings: Settings) -> WSGIApplication
 
 def _subscribe(app: Flask, settings: Settings, registration: _Registration) -> None:
     what, callback, initial, retry = registration
-    reference = ref(app)  # an application that a test made and dropped is not kept by its subscribers
+    reference = ref(app)  # subscribers do not keep an application alive that a test has dropped
 
     def deliver(change: Change[Any]) -> None:
         if (target := reference()) is not None:
@@ -219,7 +219,7 @@ def _subscribe(app: Flask, settings: Settings, registration: _Registration) -> N
 
 
 def _named(callback: Any) -> Any:
-    """What a callback has its name from: itself, the function of a partial, or the class of an object."""
+    """Return the object that names a callback: itself, the function of a partial, or the class of an object."""
     function = callback.func if isinstance(callback, partial) else callback
     return function if hasattr(function, "__qualname__") else type(function)
 
@@ -228,7 +228,7 @@ class _Mirror:
     """Keys of an application's config that hold the newest values of fields.
 
     Args:
-        config: That of the application.
+        config: The configuration of the application.
         settings: The live settings.
         fields: Field by key; for ``SECRET_KEY`` also a `KeyRing`.
     """
@@ -245,7 +245,7 @@ class _Mirror:
         return tuple(read(snapshot) for read in self._readers.values())
 
     def store(self) -> None:
-        """Put the newest values into the config."""
+        """Store the newest values in the config."""
         snapshot = self._latest()
         for key, read in self._readers.items():
             if self.ring is None or key not in (SECRET_KEY, FALLBACKS):
@@ -253,7 +253,7 @@ class _Mirror:
         self.store_keys()
 
     def store_keys(self, *_: object) -> None:
-        """Put the key that signs now into the config, and before it the keys that are accepted.
+        """Store the accepted keys in the config, and then the key that signs.
 
         Flask reads first the fallbacks and then the key, in any thread, while they are replaced.
         """
@@ -267,7 +267,7 @@ class _Mirror:
 
 
 def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:
-    """Keep keys of an application's config fresh, by one subscription to all of their fields."""
+    """Update keys of an application's config with one subscription to all of their fields."""
     mirror = _Mirror(app.config, settings, fields)
     mirror.store()
     subscribe_for(app, settings, mirror.values, lambda *_: mirror.store(), f"mirror of {', '.join(fields)}")

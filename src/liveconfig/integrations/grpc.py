@@ -1,4 +1,4 @@
-"""gRPC: calls that carry the newest token, and servers that are rotated to a new certificate."""
+"""gRPC: calls with the newest token, and servers with the newest certificate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["TokenAuth", "server_credentials"]
 
 
 class TokenAuth(TokenOptions, grpc.AuthMetadataPlugin):
-    """Gives each call the token of the newest snapshot.
+    """Adds the token of the newest snapshot to each call.
 
     ::
 
@@ -30,21 +30,21 @@ class TokenAuth(TokenOptions, grpc.AuthMetadataPlugin):
         credentials = grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), token)
         channel = grpc.secure_channel("orders:443", credentials)
 
-    It serves `grpc` and `grpc.aio`. gRPC does not tell it that a call was refused, so no call is repeated. A token that
+    It works with `grpc` and `grpc.aio`. gRPC does not report a refused call to it, so no call is repeated. A token that
     cannot be sent fails the call, with an error that names the field.
 
     Args:
         settings: Live settings.
         token: The dotted name of the field that holds the token. While the field is None no token is sent.
         header: The key of the metadata that carries it; gRPC sends it in lower case.
-        scheme: The word before the token; an empty one: the token alone.
+        scheme: The scheme before the token, such as ``Bearer``; empty for the token alone.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
     """
 
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
-        """What gRPC calls for each call."""
+        """Pass the token to gRPC, for each call."""
         try:
             value = self._token.newest()
         except LiveConfigError as error:

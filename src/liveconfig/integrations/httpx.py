@@ -1,4 +1,4 @@
-"""httpx: requests, sync and async, that carry the newest token."""
+"""httpx: sync and async requests with the newest token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(TokenOptions, httpx.Auth):
-    """Gives each request the token of the newest snapshot: ``httpx.Client(auth=TokenAuth(settings, "api_token"))``.
+    """Adds the token of the newest snapshot to each request: ``httpx.Client(auth=TokenAuth(settings, "api_token"))``.
 
     On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
     can be read only once (a generator) is not repeated, nor one that was redirected before the 401.
@@ -31,7 +31,7 @@ class TokenAuth(TokenOptions, httpx.Auth):
         settings: Live settings.
         token: The dotted name of the field that holds the token. While the field is None no header is sent.
         header: The header that carries it.
-        scheme: The word before the token; an empty one: the token alone.
+        scheme: The scheme before the token, such as ``Bearer``; empty for the token alone.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or, when a request is made: the token
@@ -43,7 +43,7 @@ class TokenAuth(TokenOptions, httpx.Auth):
             _guard_redirects()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """What `httpx.Client` runs for each request."""
+        """Add the token, and repeat a refused request once. `httpx.Client` calls this for each request."""
         sent = self._put(request)
         response = yield request
         if sent is not None and _worth_another(request, response):
@@ -52,7 +52,7 @@ class TokenAuth(TokenOptions, httpx.Auth):
                 yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """What `httpx.AsyncClient` runs for each request: the volume is read beside the event loop."""
+        """Do the same for `httpx.AsyncClient`, without blocking the event loop."""
         sent = self._put(request)
         response = yield request
         if sent is not None and _worth_another(request, response):
@@ -61,7 +61,7 @@ class TokenAuth(TokenOptions, httpx.Auth):
                 yield request
 
     def _put(self, request: httpx.Request) -> SecretStr | None:
-        """Put the newest token into the request, unless a redirect led it to another host."""
+        """Set the newest token in the request, unless it was redirected to another host."""
         place = _place(request.url)
         sent = request.extensions.get(_EXTENSION) or _Sent(self._token.header, place)
         request.extensions = {**request.extensions, _EXTENSION: sent}
@@ -79,12 +79,12 @@ _EXTENSION = "liveconfig.token"
 
 
 def _guard_redirects() -> None:
-    """Have httpx remove the token's header from a request that is redirected to another host.
+    """Make httpx remove the token's header from a request that is redirected to another host.
 
     httpx itself removes only ``Authorization`` there, and calls none of its hooks.
 
     Raises:
-        LiveConfigError: This httpx has no such place.
+        LiveConfigError: This version of httpx does not support it.
     """
     redirect_headers = getattr(httpx.Client, "_redirect_headers", None)
     if redirect_headers is None:

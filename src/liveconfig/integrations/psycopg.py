@@ -39,7 +39,7 @@ def bind(
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
-        ValueError: The pool is open: its connections cannot be told about a new login.
+        ValueError: The pool is open: its connections would keep the old login.
     """
     if not pool.closed:
         raise ValueError("the pool is open already: make it with open=False, bind it, and open it then")

@@ -1,4 +1,4 @@
-"""requests: requests that carry the newest token."""
+"""requests: requests with the newest token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(TokenOptions, AuthBase):
-    """Gives each request the token of the newest snapshot: ``session.auth = TokenAuth(settings, "api_token")``.
+    """Adds the token of the newest snapshot to each request: ``session.auth = TokenAuth(settings, "api_token")``.
 
     On a 401 the volume is read, and if the token is another then, the request is repeated once. A request whose body
     can be read only once (a file, a generator) is not repeated.
@@ -32,7 +32,7 @@ class TokenAuth(TokenOptions, AuthBase):
         settings: Live settings.
         token: The dotted name of the field that holds the token. While the field is None no header is sent.
         header: The header that carries it.
-        scheme: The word before the token; an empty one: the token alone.
+        scheme: The scheme before the token, such as ``Bearer``; empty for the token alone.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or, when a request is made: the token
@@ -40,13 +40,13 @@ class TokenAuth(TokenOptions, AuthBase):
     """
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """What requests calls with each request."""
+        """Add the token; requests calls this for each request."""
         self._token.put(request.headers)
         request.register_hook("response", self._answered)  # type: ignore[no-untyped-call]
         return request
 
     def _answered(self, response: Response, **how: Any) -> Response:
-        """What requests calls with each answer, before it follows a redirect."""
+        """Handle an answer; requests calls this for each one, before it follows a redirect."""
         request = response.request
         if response.status_code == HTTPStatus.UNAUTHORIZED and self._put_newer(request):
             response = _repeat(request, response, **how)
@@ -64,7 +64,7 @@ class TokenAuth(TokenOptions, AuthBase):
 
 
 def _repeat(request: PreparedRequest, response: Response, **how: Any) -> Response:
-    """Send the request once more, on the same connection if that is left."""
+    """Send the request once more, on the same connection if possible."""
     _ = response.content  # to the end, or the connection cannot be used again
     response.close()
     again: Response = response.connection.send(request, **how)
@@ -73,7 +73,7 @@ def _repeat(request: PreparedRequest, response: Response, **how: Any) -> Respons
 
 
 def _leads_to_another_host(response: Response) -> bool:
-    """Whether requests itself would remove an ``Authorization`` from the request that it redirects."""
+    """Whether requests itself removes an ``Authorization`` header from the redirected request."""
     redirects: Any = SessionRedirectMixin()
     target = redirects.get_redirect_target(response)
     if target is None:

@@ -34,7 +34,7 @@ def bind(
     *,
     refused: Callable[[BaseException], bool] = login_refused,
 ) -> None:
-    """Let the connections of an engine log in with the newest user and password of live settings.
+    """Make the connections of an engine log in with the newest user and password of live settings.
 
     New connections take both from one snapshot. Idle ones with an older login are replaced when they are checked out,
     once the server accepts the newest; busy ones finish their work. A refused login is retried as the documentation of
@@ -47,8 +47,8 @@ def bind(
             leaves it to the URL as well.
         password: The dotted name of the field that holds the password; likewise.
         patience: Seconds that a new connection may wait, from its first refusal, for a login that the server accepts.
-        refused: Tells an error that refuses the login from any other. The default knows psycopg, psycopg2, asyncpg,
-            PyMySQL and mysqlclient.
+        refused: Returns whether an error refuses the login. The default knows psycopg, psycopg2, asyncpg, PyMySQL and
+            mysqlclient.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest. Or the settings are a snapshot.
@@ -99,11 +99,11 @@ def _refuse_creator(engine: Engine) -> None:
 
 def _names_of_arguments(engine: Engine) -> dict[str, str]:
     """The driver's names for the user and the password, found with a URL that holds stand-ins for both."""
-    stand_ins = {"user": "liveconfig-user", "password": "liveconfig-password"}
-    url = engine.url.set(username=stand_ins["user"], password=stand_ins["password"])
+    placeholders = {"user": "liveconfig-user", "password": "liveconfig-password"}
+    url = engine.url.set(username=placeholders["user"], password=placeholders["password"])
     _, arguments = engine.dialect.create_connect_args(url)
-    names = {role: name for role, value in stand_ins.items() for name, given in arguments.items() if given == value}
-    if names.keys() != stand_ins.keys():
+    names = {role: name for role, value in placeholders.items() for name, given in arguments.items() if given == value}
+    if names.keys() != placeholders.keys():
         driver = f"{engine.dialect.name}+{engine.dialect.driver}"
         raise ArgumentError(f"{driver} does not take the user and the password by name")
     return names

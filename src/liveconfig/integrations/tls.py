@@ -1,4 +1,4 @@
-"""TLS: certificates, keys and certificate authorities that are rotated hold for new connections, without a restart."""
+"""TLS: new connections use rotated certificates, keys and certificate authorities, without a restart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def server_context(
     *,
     configure: Configure | None = None,
 ) -> ssl.SSLContext:
-    """A context for servers whose new connections get the newest certificate and key.
+    """Return a context for servers whose new connections get the newest certificate and key.
 
     Both are taken from one snapshot and checked on a context of their own. A pair that does not match or cannot be
     read is not used: the one before stays, and the settings are unhealthy (the subscriber fails) until there is a
@@ -42,8 +42,8 @@ def server_context(
             as the authorities of client certificates. After such a change no client resumes a session of before.
 
     Returns:
-        A context for `asyncio`, uvicorn (``ssl_context_factory``) and everything else that takes one. It follows for as
-        long as somebody refers to it.
+        A context for `asyncio`, uvicorn (``ssl_context_factory``) and everything else that takes one. It follows while
+        anything refers to it.
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
@@ -67,7 +67,7 @@ def client_context(
     *,
     configure: Configure | None = None,
 ) -> ssl.SSLContext:
-    """A context for clients whose new connections trust the newest authorities and show the newest certificate.
+    """Return a context for clients whose new connections trust the newest authorities and show the newest certificate.
 
     It verifies the server and its name. An authority that is removed from the field is no longer trusted. A
     file that cannot be read is not used, as for `server_context`.
@@ -81,8 +81,8 @@ def client_context(
         configure: Called with each context before it is used, as for `server_context`.
 
     Returns:
-        A context for `asyncio`, httpx, aiohttp, urllib3 and everything else that takes one. It follows for as long as
-        somebody refers to it.
+        A context for `asyncio`, httpx, aiohttp, urllib3 and everything else that takes one. It follows while anything
+        refers to it.
 
     Raises:
         LiveConfigError: There is no such field (the message names the nearest), or ``key`` is given without ``cert``.
@@ -113,7 +113,7 @@ def _following(
     make: Callable[[Pem], ssl.SSLContext],
     configure: Configure | None,
 ) -> ssl.SSLContext:
-    """A context that follows its fields; with ``configure``, which may read any field, all of them."""
+    """Return a context that follows its fields; with ``configure``, which may read any field, all fields."""
     readers = {name: secret_reader(settings, name) for name in fields}
 
     def select(snapshot: Any) -> Any:
