@@ -80,7 +80,7 @@ class Flagd:
         for process, known, core in self._cores:
             if (
                 process == os.getpid() and known is document
-            ):  # a core has a lock, which a forked child could inherit locked
+            ):  # a forked child could inherit its lock locked
                 return core
         core = FlagdCore()
         core.set_flags(_document(document))
