@@ -1,12 +1,12 @@
 """One volume on disk -> one immutable revision.
 
-- `file_calls`: File calls that are under way on each volume: where one does not return, no other thread begins another.
+- `file_calls`: The running file calls of each volume: if one does not return, no other thread begins another.
 - `fingerprint`: The state of a mount point in two system calls, without opening a file.
 - `mounts`: /proc/self/mountinfo: mounts that the kubelet never updates.
-- `tree`: One directory tree -> bytes by key: the only module that opens files of a volume.
+- `tree`: Reading of one directory tree into bytes by key: the only module that opens files of a volume.
 - `updates`: An update that the kubelet began and did not finish: a newer generation beside the one that ``..data``
   names.
-- `volume`: One volume on disk -> one immutable `Revision`.
+- `volume`: The reader of one volume, which makes immutable revisions.
 """
 
 from liveconfig._volumes.file_calls import Unresponsive, file_calls

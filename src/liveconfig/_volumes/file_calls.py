@@ -1,8 +1,8 @@
-"""File calls that are under way on each volume: where one does not return, no other thread begins another.
+"""The running file calls of each volume: if one does not return, no other thread begins another.
 
 A file call on a network or FUSE mount whose server is gone never returns, and cannot be cancelled. The thread that made
-it is lost until the mount answers; `FileCalls` keeps the number of such threads small, and the volume from holding up
-others.
+it is blocked until the mount answers. `FileCalls` keeps the number of such threads small, so that the volume does not
+block others.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class FileCalls:
         self._calls: dict[tuple[str, int], _Call] = {}
 
     def run(self, path: str, work: Callable[[], T]) -> T:
-        """Make file calls on the volume at a path. A signal handler that raises in the middle leaves nothing behind.
+        """Make file calls on the volume at a path. The entry is removed even if a signal handler raises.
 
         Raises:
-            Unresponsive: One of another thread has not returned for `HUNG` seconds.
+            Unresponsive: A call of another thread has not returned for `HUNG` seconds.
         """
         since = self.hung_since(path) if self._calls else None
         if since is not None:
@@ -62,14 +62,14 @@ class FileCalls:
             self._calls.pop(key, None)
 
     def hung_since(self, path: str) -> datetime | None:
-        """Since when a file call of another thread does not return; None if all do."""
+        """Return since when a file call of another thread has not returned; None if all return."""
         here, now = threading.get_ident(), _clock.monotonic()
         for (other, thread), call in list(self._calls.items()):
-            # In a forked child the threads of the parent do not live.
+            # The threads of the parent do not run in a forked child.
             if other == path and thread != here and now - call.began >= HUNG and call.thread.is_alive():
                 return call.at
         return None
 
 
 file_calls = FileCalls()
-"""Those of the process: beside the watcher, the one place where state of the whole process is held."""
+"""The running file calls of the process."""

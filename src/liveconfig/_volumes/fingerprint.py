@@ -9,13 +9,13 @@ from liveconfig._volumes.file_calls import file_calls
 
 
 class Fingerprint(NamedTuple):
-    """What stands at a path, and which generation it shows.
+    """The directory at a path, and the generation that it shows.
 
     Attributes:
-        link: The text of ``..data``; None where there is no such link.
-        device: With `inode` what tells that another directory has come to be there.
+        link: The text of ``..data``; None if there is no such link.
+        device: Together with `inode`, the identity of the directory.
         inode: The same.
-        deleted: Whether it was deleted on the node, and is held by a mount alone.
+        deleted: Whether it was deleted on the node and exists only in a mount.
         modified: When an entry of it was last made, renamed or removed, in nanoseconds.
     """
 
@@ -27,17 +27,17 @@ class Fingerprint(NamedTuple):
 
     @property
     def token(self) -> tuple[str | None, int, int]:
-        """What tells this generation, at this place, from another one: that of a `Revision`."""
+        """The identity of this generation at this place, as in a `Revision`."""
         return self[:3]
 
     @property
     def directory(self) -> tuple[int, int, bool]:
-        """What stands there, whichever generation it shows."""
+        """The identity of the directory, whatever generation it shows."""
         return self[1:4]
 
 
 def take_fingerprint(path: str) -> Fingerprint | None:
-    """What is there now; None if nothing is, or it may not be looked at, or file calls there do not return."""
+    """Return the fingerprint; None if there is nothing, no permission, or if file calls do not return."""
     try:
         return file_calls.run(path, lambda: _fingerprint(path))
     except OSError:
@@ -50,7 +50,7 @@ def _fingerprint(path: str) -> Fingerprint:
 
 
 def generation_at(path: str) -> str | None:
-    """The name that ``..data`` holds now; None where there is no such link."""
+    """Return the name in ``..data``; None if there is no such link."""
     try:
         return os.readlink(f"{path}/..data")
     except OSError:

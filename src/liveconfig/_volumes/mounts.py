@@ -43,7 +43,7 @@ def _unescape(field: str) -> str:
 
 
 def read_mounts() -> list[Mount]:
-    """The (mount point, root) of every mount that this process sees; none where there is no /proc."""
+    """Return the (mount point, root) of every mount that this process sees; none without /proc."""
     try:
         with open(MOUNTINFO, "rb", buffering=0) as file:
             text = os.fsdecode(file.read())
@@ -68,13 +68,13 @@ def _unlinked(path: str) -> bool:
 
 
 def is_subpath(path: str) -> bool:
-    """Whether the directory at ``path`` is part of some volume's generation, mounted there by itself."""
+    """Whether the directory at ``path`` is a mounted part of a generation of a volume."""
     path = os.path.realpath(path)
     return any(point == path and _GENERATION.search(root) for point, root in read_mounts())
 
 
 def frozen_parts(path: str, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
-    """The parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key.
+    """Return the parts of the volume at ``path`` that can never change: ``""`` for the whole, else by key.
 
     Raises:
         Unresponsive: File calls on the volume do not return.
@@ -109,7 +109,7 @@ class VolumeMounts:
         holder, inside = _mounts_of(path, all_mounts)
         self._inside = {point: self._first_seen(point, root) for point, root in inside}
         parts = {point[len(path.rstrip("/")) + 1 :]: self._judge(point, root) for point, root in inside}
-        # The root directory's own mount says nothing of a volume: an overlay's root can look like anything.
+        # The mount of the root directory means nothing for a volume: the root of an overlay can be any path.
         if holder[0] not in ("", "/"):
             parts[""] = _judge(*holder)
         return {part: frozen for part, frozen in parts.items() if frozen}
@@ -129,7 +129,7 @@ def _mounts_of(path: str, all_mounts: Iterable[Mount]) -> tuple[Mount, list[Moun
     holder = ("", "")
     below: dict[str, str] = {}
     for point, root in all_mounts:
-        # Later ones lie above earlier ones, and hide what was mounted at or below their mount point.
+        # Later mounts hide earlier ones at or below their mount point.
         if path == point or inside.startswith(point.rstrip("/") + "/"):
             holder, below = (point, root), {}
         elif point.startswith(inside):

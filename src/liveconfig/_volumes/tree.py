@@ -1,4 +1,4 @@
-"""One directory tree -> bytes by key: the only module that opens files of a volume."""
+"""Reading of one directory tree into bytes by key: the only module that opens files of a volume."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 from liveconfig._volumes.mounts import is_subpath
 
 LIMIT = 16 * 1024 * 1024
-"""Bytes at most in one volume. A ConfigMap or Secret holds 1 MiB; a projected volume holds several of them."""
+"""The largest number of bytes in one volume. A ConfigMap or Secret holds 1 MiB; a projected volume holds several."""
 
 DEPTH = 100
-"""Folders at most inside one another. In a ConfigMap or Secret there is one, where ``items`` name it."""
+"""The largest depth of folders. A ConfigMap or Secret has at most one, from ``items``."""
 
 
 # Nearly every key is shorter, so that the first read gets all of it, without a stat of each file.
@@ -25,7 +25,7 @@ _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class TreeError(Exception):
-    """Something in a volume is not what may be read; the message names it and holds no content."""
+    """Something in a volume must not be read. The message names it and contains no content."""
 
     def __init__(self, reason: str, key: str = "") -> None:
         super().__init__(reason)
@@ -48,15 +48,15 @@ class Content(NamedTuple):
 
 
 def read_tree(root: str, folder: str) -> Content:
-    """All files below ``folder``, whole.
+    """Read all files below ``folder``.
 
     Args:
         root: The mount point. Nothing outside it is read.
         folder: The directory to read: a generation, or ``root`` itself in plain mode.
 
     Raises:
-        TreeError: Something is not a regular file, leads outside, or all is too large.
-        OSError: It changed underneath, or may not be read (yet).
+        TreeError: Something is not a regular file or leads outside, or the volume is too large.
+        OSError: It changed during the read, or there is no permission (yet).
     """
     tree = _Tree(root, plain=folder == root)
     descriptor = os.open(folder, _DIRECTORY)
@@ -152,7 +152,7 @@ def _about(key: str, error: OSError) -> OSError:
 
 
 def check_depth(prefix: str) -> None:
-    """Refuse folders that lie deeper than any configuration does.
+    """Raise for folders that are deeper than in any configuration.
 
     Raises:
         TreeError: It is deeper than `DEPTH`.
@@ -163,7 +163,7 @@ def check_depth(prefix: str) -> None:
 
 
 def skipped(name: str) -> bool:
-    """Whether a name in a volume is the kubelet's or the file system's own, and never a key."""
+    """Whether a name in a volume belongs to the kubelet or the file system, and is never a key."""
     return name.startswith("..") or name == "lost+found"
 
 
@@ -179,10 +179,10 @@ def foreign(inner: int, outer: int, path: str) -> bool:
 
 
 def resolve(root: str, path: str, key: str) -> str | None:
-    """The file behind a link; None where the link dangles inside the volume.
+    """Return the target of a link; None if it dangles inside the volume.
 
     Raises:
-        TreeError: The link leads outside the volume, or round in a circle.
+        TreeError: The link leads outside the volume, or in a circle.
     """
     target, top = os.path.realpath(path), os.path.realpath(root)
     if not target.startswith(top + "/"):
@@ -201,7 +201,7 @@ def resolve(root: str, path: str, key: str) -> str | None:
 
 
 def signature(root: str) -> tuple[tuple[object, ...], ...]:
-    """What stat tells of every file of a plain directory, in a fixed order: equal means untouched.
+    """Return the stat data of every file of a plain directory, in a fixed order; equal if nothing has changed.
 
     Raises:
         TreeError: Folders lie too deep.

@@ -1,8 +1,8 @@
-"""One volume on disk -> one immutable `Revision`.
+"""The reader of one volume, which makes immutable revisions.
 
-Three ways a volume can be there: *atomic*, with the kubelet's ``..data`` link, whose text is the only sound token of
-change (kubernetes ``pkg/volume/util/atomic_writer.go``); *plain*, a directory of ordinary files, read once it has been
-quiet; *missing*, not there (yet).
+A volume has one of three modes: *atomic*, with the kubelet's ``..data`` link, whose text is the only reliable token of
+a change (kubernetes ``pkg/volume/util/atomic_writer.go``); *plain*, a directory of ordinary files, which is read after
+it has not changed for a moment; *missing*, not there (yet).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Mode = Literal["atomic", "plain", "missing"]
 Token = tuple[object, ...]
 
 PATIENCE = 1.0
-"""Seconds for which ENOENT and EACCES are taken for a writer at work, and not for a fault."""
+"""Seconds for which ENOENT and EACCES count as a running write, not as a fault."""
 
 QUIET = 0.05
 """Seconds without a change before a plain directory is read."""
 
 LONGEST_WRITE = 10.0
-"""Seconds for which a plain directory may be written to without a quiet moment before that counts as a fault."""
+"""Seconds for which a plain directory may change all the time before this counts as a fault."""
 
 _RETRY = 0.02
 
@@ -41,9 +41,9 @@ class Volume:
 
     Args:
         path: The mount point.
-        required: What it means that the directory is not there. True: a `VolumeError` at the start. None: a problem
-            in a pod (``KUBERNETES_SERVICE_HOST`` is set), said quietly elsewhere. False: never a problem.
-        secret: Every field that is fed from here counts as a secret, whatever its type.
+        required: What happens if the directory does not exist. True: a `VolumeError` at the start. None: a problem in a
+            pod (``KUBERNETES_SERVICE_HOST`` is set), an INFO line elsewhere. False: nothing.
+        secret: Whether every field that it feeds counts as a secret, whatever its type.
     """
 
     path: str
@@ -58,14 +58,14 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Everything that one volume held at one moment: one generation, whole.
+    """The complete content of one volume at one moment: one generation.
 
     Attributes:
         path: The mount point.
-        mode: How the volume is there.
-        generation: The name of the kubelet's folder, ``plain-3`` in plain mode, None where the volume is missing.
-        token: What tells this state of the disk from another one without reading a file.
-        files: The bytes by key; a key in a folder reads ``folder/key``.
+        mode: The mode of the volume.
+        generation: The name of the kubelet's folder, ``plain-3`` in plain mode, None for a missing volume.
+        token: The identity of this state of the disk, known without reading a file.
+        files: The bytes by key; a key in a folder is ``folder/key``.
         written_at: When the kubelet wrote it; None in plain mode.
         volumes: The folders in it that are volumes of their own; they are not read.
     """
@@ -91,7 +91,7 @@ class Revision:
 
 
 class VolumeUnreadable(Exception):  # noqa: N818 - caught inside, never seen by users
-    """A volume cannot be read; the message says why and holds no content."""
+    """A volume cannot be read. The message says why and contains no content."""
 
     def __init__(self, reason: str, key: str = "", generation: str | None = None) -> None:
         super().__init__(reason)
@@ -109,11 +109,11 @@ class VolumeBusy(Exception):  # noqa: N818 - caught inside, never seen by users
 
 
 class VolumeReader:
-    """Follows one volume: tells whether there is something new, and reads it whole."""
+    """Reads one volume, if it has changed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._failing: tuple[str | None, float] | None = None  # the generation, and since when
+        self._failing: tuple[str | None, float] | None = None  # the generation, and when it was first seen
         self._writing_since: float | None = None
         self._unquiet: tuple[Token, float] | None = None
         self._atomic_last: Revision | None = None
@@ -123,11 +123,11 @@ class VolumeReader:
         self.renew()
 
     def renew(self) -> None:
-        """A new lock: at the start, and in a forked child, where the thread that holds the old one does not live."""
-        self._lock = threading.RLock()  # the lock itself knows whether it was acquired here
+        """Create the lock: at the start, and in a forked child, where the thread that held the old one does not run."""
+        self._lock = threading.RLock()  # the lock knows whether it was acquired here
 
     def refresh(self, known: Revision | None) -> None:
-        """Read the volume, for `latest`. Where the file calls of another thread do not return, none is made here.
+        """Read the volume, for `latest`. Make no file call if one of another thread does not return.
 
         Args:
             known: The revision that is applied.
@@ -147,7 +147,7 @@ class VolumeReader:
         self._answers += 1
 
     def _alone(self, read: Callable[[], Revision | None]) -> Revision | None:
-        """Read on one thread at a time; one whose file call does not return is not waited for."""
+        """Read on one thread at a time, without waiting for a thread whose file call does not return."""
         hung = file_calls.hung_since(self.path)
         try:
             if hung or not self._lock.acquire(timeout=HUNG):
@@ -160,11 +160,11 @@ class VolumeReader:
                 pass
 
     def latest(self, known: Revision | None) -> Revision | None:
-        """What the newest `refresh` found, if it is not the known revision, else None.
+        """Return the result of the newest `refresh`; None if it is the known revision.
 
         Raises:
-            VolumeBusy: Somebody is writing.
-            VolumeUnreadable: It cannot be read, and more patience will not help.
+            VolumeBusy: The volume is being written.
+            VolumeUnreadable: It cannot be read, and waiting does not help.
         """
         latest = self._latest
         if isinstance(latest, Exception):
@@ -172,14 +172,14 @@ class VolumeReader:
         return None if latest is None or (known is not None and known.token == latest.token) else latest
 
     def read(self, known: Revision | None) -> Revision | None:
-        """The volume's state if it is not the known one, else None.
+        """Read the volume. Return None if it has not changed.
 
         Args:
             known: The revision that is applied; None at the first load.
 
         Raises:
-            VolumeBusy: Somebody is writing.
-            VolumeUnreadable: It cannot be read, and more patience will not help.
+            VolumeBusy: The volume is being written.
+            VolumeUnreadable: It cannot be read, and waiting does not help.
         """
         try:
             revision = self._read(known)
@@ -196,7 +196,7 @@ class VolumeReader:
 
     @property
     def busy_too_long(self) -> bool:
-        """Whether somebody has been writing for longer than anybody waits for."""
+        """Whether the volume has been written for too long."""
         return self._writing_since is not None and _clock.monotonic() - self._writing_since >= LONGEST_WRITE
 
     def _unsettled(self, not_yet: VolumeBusy) -> Exception:
@@ -208,7 +208,7 @@ class VolumeReader:
 
     def _transient(self, error: OSError) -> VolumeUnreadable:
         generation = generation_at(self.path)
-        if self._failing is None or self._failing[0] != generation:  # what is new has its own patience
+        if self._failing is None or self._failing[0] != generation:  # a new state has its own time limit
             self._failing = (generation, _clock.monotonic())
         if _clock.monotonic() - self._failing[1] < PATIENCE:
             raise VolumeBusy(_RETRY) from None
@@ -232,7 +232,7 @@ class VolumeReader:
             try:
                 content = read_tree(self.path, f"{self.path}/{link}")
             except OSError:
-                # The generation vanished underneath: only of interest if no other took its place.
+                # The generation was deleted during the read: that matters only if no other one replaced it.
                 if os.readlink(f"{self.path}/..data") == link:
                     raise
             else:
@@ -241,11 +241,11 @@ class VolumeReader:
                     return self._whole(Revision(self.path, "atomic", link, token, content.files, written_at))
             link = os.readlink(f"{self.path}/..data")
             token = (link, *token[1:])
-        # Swapped faster than it can be read.
+        # It was swapped faster than it can be read.
         raise VolumeBusy(_RETRY)
 
     def _whole(self, revision: Revision) -> Revision:
-        """Refuse one that was read before (and not applied) with more keys: it is being removed under its link."""
+        """Raise for a generation that was read before with more keys: the kubelet is deleting it."""
         last = self._atomic_last
         if last is not None and last.token == revision.token and last.files.keys() - revision.files.keys():
             raise FileNotFoundError(errno.ENOENT, revision.generation)
@@ -295,7 +295,7 @@ class VolumeReader:
         return Revision(self.path, "plain", name, token, second.files, volumes=second.volumes)
 
     def _next_name(self, files: Mapping[str, bytes]) -> str:
-        """A counter of contents: files that are touched, or written anew as they were, are the same generation."""
+        """Return the next generation name; files that are rewritten with the same content keep the generation."""
         if self._plain is None:
             return "plain-1"
         number = int(str(self._plain.generation).removeprefix("plain-"))

@@ -3,8 +3,8 @@
 - `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
 - `fork`: What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
 - `observer`: inotify, through watchdog: the only module that uses watchdog.
-- `scheduler`: The scheduler thread of the process: runs posted calls and timers, and lets no call hold up another.
-- `watcher`: The process's watcher: it wakes registered objects on a change, and at each re-check.
+- `scheduler`: The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
+- `watcher`: The watcher of the process: it wakes registered objects at a change, and at each re-check.
 """
 
 from liveconfig._watching.fork import call_user_code, fork_count, is_ending, renew_at_end, renew_in_child, start_thread

@@ -1,6 +1,6 @@
 """The directories that are watched, and whether each watch still reports what happens at its path.
 
-They are changed on the scheduler thread alone: no signal handler and no finalizer comes in the middle of a change.
+They are changed on the scheduler thread only: no signal handler and no finalizer interrupts a change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
 _log = logging.getLogger("liveconfig")
 
 HELD_UP = 1.0
-"""Seconds after which a change of the watches counts as held up by a file call."""
+"""Seconds after which a change of the watches counts as blocked by a file call."""
 
 
 class _Watch:
@@ -35,9 +35,9 @@ class _Watch:
     Args:
         path: The volume.
         real: The same without links: a watch on a link reports the link alone.
-        place: What stands there.
-        hint: Called when something happened.
-        grown: Called when there may be more to watch.
+        place: Its fingerprint.
+        hint: Called at each event.
+        grown: Called when there may be new folders to watch.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class _Watch:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there can be no folders to watch, as in a kubelet's volume, in which the swap is all that matters."""
+        """Whether there are no folders to watch, as in a kubelet's volume, where only the swap matters."""
         return self.place.link is not None
 
     def extend(self) -> bool:
-        """Watch the folders of a plain directory that are not watched yet. Returns whether there were any.
+        """Watch the folders of a plain directory that are not watched yet. Return whether there were any.
 
         Raises:
             OSError: The kernel watches no more directories.
@@ -84,12 +84,12 @@ class _Watch:
             self._grown()
             return
         self.deleted = self.deleted or what == "deleted"
-        # In a kubelet's volume the move of ``..data_tmp`` to ``..data`` is all that matters.
+        # In a kubelet's volume, only the move of ``..data_tmp`` to ``..data`` matters.
         if self.deleted or self.place.link is None or path.endswith("/..data"):
             self._hint()
 
     def reports(self, seen: Fingerprint | None) -> bool:
-        """Whether it reports what happens at its path now. A directory that was made anew can have the old inode."""
+        """Whether it still reports the events at its path. A new directory can have the inode of the old one."""
         if self.deleted or seen is None or self.emitter is None or not self.emitter.is_alive():
             return False
         was = self.place
@@ -97,7 +97,7 @@ class _Watch:
         return same and (was.link is None) == (seen.link is None)
 
     def release(self) -> None:
-        """Report no more."""
+        """Stop reporting."""
         emitter, self.emitter = self.emitter, None
         beside, self._beside = self._beside, None
         if beside is not None:
@@ -110,8 +110,8 @@ class ObservedDirectories:
     """The watches of this process, on one inotify descriptor.
 
     Args:
-        hint: Called with a path when something happened there, on a thread of watchdog: it must take no lock.
-        grown: Called with a path where there may be more to watch, so that `ensure` is called: the same.
+        hint: Called with a path at each event there, on a thread of watchdog. It must use no lock.
+        grown: Called with a path that may have new folders, so that `ensure` is called; likewise.
         lost: Called when the descriptor was closed by other code, on a thread of watchdog.
     """
 
@@ -130,18 +130,18 @@ class ObservedDirectories:
         return path in self._watches
 
     def is_unwatched(self, path: str) -> bool:
-        """Whether a path is not watched, though nothing refused it: there was nothing when it was last seen."""
+        """Whether a path is not watched because it did not exist at the last check."""
         return path not in self._watches and path not in self._refused
 
     def refusal(self, paths: Iterable[str]) -> str | None:
-        """Why one of them cannot be watched; None if all can."""
+        """Return why one of the paths cannot be watched; None if all can."""
         since = self._changing_since
         if since is not None and _clock.monotonic() - since >= HELD_UP:
             return "a file call on another volume does not return"
         return next((self._refused[path] for path in paths if path in self._refused), None)
 
     def is_alive(self) -> bool:
-        """Whether what should run does, on a descriptor that is ours."""
+        """Whether the reader runs, on its own descriptor."""
         reader = self._reader
         return reader is None or reader.is_reading()
 
@@ -151,14 +151,14 @@ class ObservedDirectories:
         return current is self._reader or any(watch.emitter is current for watch in list(self._watches.values()))
 
     def ensure(self, path: str, seen: Fingerprint | None) -> bool:
-        """Watch a path, or watch it anew if its watch reports nothing any more. The caller reads after this.
+        """Watch a path, or replace its watch if that no longer reports. The caller reads the volume afterwards.
 
         Args:
             path: A volume.
-            seen: What stands there.
+            seen: Its present fingerprint.
 
         Returns:
-            Whether nothing had to be done: all that was seen was reported.
+            Whether nothing had to be done, because the watch reported everything.
         """
         watch = self._watches.get(path)
         reports = watch is not None and watch.reports(seen) and self.is_alive()
@@ -178,7 +178,7 @@ class ObservedDirectories:
         return False
 
     def _extend(self, path: str, watch: _Watch) -> bool:
-        """Watch new folders. Returns whether there were any."""
+        """Watch new folders. Return whether there were any."""
         try:
             return watch.extend()
         except OSError:  # out of watches
@@ -192,7 +192,7 @@ class ObservedDirectories:
         old = self._watches.pop(path, None)
         if old is not None:
             old.release()
-        real = os.path.realpath(path)  # a watch on a link hears of the link alone
+        real = os.path.realpath(path)  # a watch on a link reports the link only
         place = take_fingerprint(real)
         refusal = None if place is None else self._try(path, real, place)
         if refusal is None:
@@ -207,10 +207,10 @@ class ObservedDirectories:
         return "the thread that reads inotify had ended"
 
     def _try(self, path: str, real: str, place: Fingerprint) -> str | None:
-        """Why it cannot be watched; None if it is."""
+        """Watch a path. Return why it cannot be watched; None if it is."""
         if observer is None:
             return "this platform has no inotify"
-        if not os.access(real, os.R_OK):  # watchdog swallows that, and watches nothing
+        if not os.access(real, os.R_OK):  # watchdog ignores this error, and watches nothing
             return "EACCES: the directory may not be read"
         watch = _Watch(path, real, place, lambda: self._hint(path), lambda: self._grown(path))
         try:
@@ -218,14 +218,14 @@ class ObservedDirectories:
                 self._reader = observer.Reader(self._lost)
                 start_thread(self._reader)
             watch.start(self._reader)
-        except (OSError, RuntimeError) as error:  # out of instances, watches or threads, or the directory went away
+        except (OSError, RuntimeError) as error:  # no more instances, watches or threads, or the directory was deleted
             watch.release()
             return observer.explain(error)
         self._watches[path] = watch
         return None
 
     def keep_only(self, paths: set[str]) -> bool:
-        """Release all other watches; with the last one ends the reader. Returns False if that cannot be done now."""
+        """Release all other watches, and the reader with the last one. Return False if that is not possible now."""
         if not self._lock.acquire(timeout=HELD_UP):
             return False
         try:
@@ -250,7 +250,7 @@ class ObservedDirectories:
         self._release_unused()
 
     def forget_in_child(self) -> None:
-        """In a forked child: close the copy of the descriptors. Stopping would remove the parent's watches."""
+        """In a forked child: close the copies of the descriptors. Stopping would remove the parent's watches."""
         if self._reader is not None:
             self._reader.close_descriptors()
         self.__init__(self._hint, self._grown, self._lost)  # type: ignore[misc]

@@ -1,14 +1,14 @@
 """What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
 
-A child has one thread, and whatever locks the parent's other threads held at that moment are held for ever. So each
-object that owns locks or threads names itself here. In the child, before any other code runs there, all are renewed
-first, and only then resumed: what resumes may use what was renewed.
+A child has one thread, and the locks that other threads of the parent held at that moment stay locked for ever.
+Therefore each object that owns locks or threads registers itself here. In the child, before any other code runs, all of
+them are renewed first, and only then resumed, because an object that resumes may use the others.
 
 The thread that forked is the only one in the child, and its end is the end of the process. Threads of liveconfig that
 run in the child must not keep it alive: it ends when all other threads have ended.
 
-An interpreter that is finalizing is like such a child: all other threads stand still for ever, with their locks. So the
-objects are renewed then too, by the first call of a finalizer or a generator that comes so late.
+An interpreter that is finalizing is similar: all other threads have stopped, with their locks. The first late call of a
+finalizer or a generator therefore renews the objects, too.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ T = TypeVar("T")
 
 
 class Forked(Protocol):
-    """Something that owns locks or threads."""
+    """An object that owns locks or threads."""
 
     def renew(self) -> None:
-        """Make locks new; forget the parent's threads and descriptors without touching them."""
+        """Create the locks again; forget the parent's threads and descriptors without using them."""
 
     def resume(self) -> None:
-        """Start what was running."""
+        """Start the threads that were running."""
 
 
 class _Registry:
@@ -54,7 +54,7 @@ class _Registry:
         if id(member) not in members:
             members[id(member)] = weakref.ref(member)
             weakref.finalize(member, members.pop, id(member), None).atexit = False
-        if not self._hooked and hasattr(os, "register_at_fork"):  # where there is no fork, there is no child
+        if not self._hooked and hasattr(os, "register_at_fork"):  # Windows has no fork
             self._hooked = True
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -97,25 +97,25 @@ _registry = _Registry()
 
 
 def renew_in_child(member: Forked, *, first: bool = False) -> None:
-    """Have ``member`` renewed and resumed in every child that is forked from now on, while it lives.
+    """Register an object, to be renewed and resumed in every child that is forked from now on.
 
     Args:
-        member: It is held weakly.
-        first: Before those that are not: they lean on it.
+        member: The object. It is held weakly.
+        first: Whether it is renewed before the others, which depend on it.
     """
     _registry.add(member, first)
 
 
 def renew_at_end() -> None:
-    """Renew all, once, if the interpreter is finalizing. To be called before any lock is taken."""
+    """Renew all objects, once, if the interpreter is finalizing. Call it before any lock is acquired."""
     if sys.is_finalizing():
         _registry.end()
 
 
 def is_ending() -> bool:
-    """Whether the caller holds up the end of the interpreter: called by `atexit`, or when that is finalizing.
+    """Whether the caller delays the end of the interpreter: it runs in `atexit`, or the interpreter is finalizing.
 
-    A program whose main thread has returned and whose other threads go on is not ending.
+    A program whose main thread has returned and whose other threads still run is not ending.
     """
     if sys.is_finalizing():
         return True
@@ -127,9 +127,9 @@ def start_thread(thread: threading.Thread) -> None:
     """Start a thread.
 
     Raises:
-        RuntimeError: There is none to be had: the limit of processes is reached, or the interpreter is ending.
+        RuntimeError: No thread can be started: the limit of processes is reached, or the interpreter is ending.
     """
-    if sys.is_finalizing():  # it would never run, and `start` would wait for it for ever
+    if sys.is_finalizing():  # the thread would never run, and `start` would wait for ever
         raise RuntimeError("the interpreter is ending")
     _registry.threads.add(thread)
     thread.start()
@@ -174,7 +174,7 @@ def _exit_code(failure: BaseException | None) -> int:
     if failure is None:
         return 0
     if not isinstance(failure, SystemExit):
-        with contextlib.suppress(Exception):  # of a handler of the log
+        with contextlib.suppress(Exception):  # a log handler raised
             _log.error(
                 "liveconfig ends a process that was forked in user code: that raised %s", redacted_traceback(failure)
             )

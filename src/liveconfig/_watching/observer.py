@@ -1,7 +1,7 @@
 """inotify, through watchdog: the only module that uses watchdog.
 
-An emitter of watchdog watches one directory and reports events on a thread of its own. All emitters share one inotify
-descriptor and the thread that reads it. watchdog's observer is not needed: it adds a thread, and a lock that it holds
+An emitter of watchdog watches one directory and reports events on a separate thread. All emitters share one inotify
+descriptor and the thread that reads it. watchdog's observer is not used: it adds a thread, and a lock that it holds
 during file calls.
 """
 
@@ -54,13 +54,13 @@ _MARK = 44
 
 
 class Reader(InotifyFD):
-    """watchdog's reader of one inotify descriptor, which never touches a descriptor that is no longer ours.
+    """watchdog's reader of one inotify descriptor. It never uses a descriptor that belongs to other code.
 
-    Code that turns a process into a daemon closes every descriptor, and the application's next files and sockets get
-    the same numbers.
+    Code that starts a daemon closes every descriptor, and the next files and sockets of the application get the same
+    numbers.
 
     Args:
-        lost: Called on the reader's thread when it has found that its descriptors were closed; it ends then.
+        lost: Called on the reader's thread before it ends, because its descriptors were closed.
     """
 
     def __init__(self, lost: Callable[[], None]) -> None:
@@ -77,23 +77,23 @@ class Reader(InotifyFD):
         self._identities = {each: _identify(each) for each in (self._inotify_fd, self._kill_r, self._kill_w)}
 
     def is_ours(self, descriptor: int | None = None) -> bool:
-        """Whether a descriptor is still the one that it opened; without an argument, whether all are."""
+        """Whether a descriptor is still the one that the reader opened; without an argument, whether all are."""
         each = [descriptor] if descriptor is not None else list(self._identities)
         return all(_identify(number) == self._identities[number] for number in each)
 
     def is_reading(self) -> bool:
-        """Whether it reads events, of our descriptor."""
+        """Whether it reads events from its own descriptor."""
         return self.is_alive() and self.is_ours()
 
     def release(self) -> None:
-        """Stop, and close what is ours, whatever watchdog raises meanwhile."""
+        """Stop, and close the descriptors, even if watchdog raises."""
         with contextlib.suppress(Exception):
             self.stop()
         self._closed = True
         if self.is_alive() and self is not threading.current_thread():
             self._wake()
             self.join(1.0)
-        if not self.is_alive():  # it was killed before it could close them
+        if not self.is_alive():  # its thread ended before it closed them
             self.close_descriptors()
 
     def _wake(self) -> None:
@@ -102,7 +102,7 @@ class Reader(InotifyFD):
                 os.write(self._kill_w, b"!")
 
     def close_descriptors(self) -> None:
-        """Close what is ours, and nothing that has got its number since."""
+        """Close the descriptors that are still the reader's own."""
         for descriptor in list(self._identities):
             if self.is_ours(descriptor):
                 os.close(descriptor)
@@ -127,12 +127,12 @@ class Reader(InotifyFD):
 
     def remove_callbacks(self, callbacks: list[tuple[WatchDescriptor, CallbackId]]) -> None:
         if self.is_ours():
-            with contextlib.suppress(Exception):  # or the emitter's thread would not be told to end
+            with contextlib.suppress(Exception):  # else the emitter's thread would not end
                 super().remove_callbacks(callbacks)
 
 
 def _identify(descriptor: int) -> tuple[int, ...] | None:
-    """What tells a descriptor from another one with its number; None if it is closed."""
+    """Return the identity of the file of a descriptor; None if it is closed."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -145,17 +145,17 @@ def _identify(descriptor: int) -> tuple[int, ...] | None:
 
 
 class Emitter(InotifyEmitter):
-    """watchdog's emitter for one directory; it passes each event on at once.
+    """watchdog's emitter for one directory. It reports each event at once.
 
-    It is narrower than watchdog's own: it does not ask the kernel for the first half of a rename (IN_MOVED_FROM). An
-    emitter that wakes between the two halves sleeps for half a second, in the hope of pairing them.
+    Unlike watchdog's own, it does not ask the kernel for the first half of a rename (IN_MOVED_FROM). An emitter that
+    wakes between the two halves would wait half a second for the second one.
 
     Args:
         reader: Reads its events.
-        directory: What to watch.
-        atomic: Whether a rename is all that matters there.
-        heard: Called with the path that an event is about, and what happened. It must take no lock, because an emitter
-            that stops is waited for.
+        directory: The directory.
+        atomic: Whether only renames matter there.
+        heard: Called with the path and the kind of an event. It must use no lock, because a stopping emitter is waited
+            for.
     """
 
     def __init__(self, reader: Reader, directory: str, *, atomic: bool, heard: Heard) -> None:
@@ -166,7 +166,7 @@ class Emitter(InotifyEmitter):
         self._heard = heard
 
     def queue_event(self, event: FileSystemEvent) -> None:
-        """Pass an event on."""
+        """Report an event."""
         path = os.fsdecode(event.dest_path or event.src_path)
         self._heard(path, self._what(event, path))
 
@@ -176,11 +176,11 @@ class Emitter(InotifyEmitter):
         return "folder" if isinstance(event, DirCreatedEvent | DirMovedEvent) else "changed"
 
     def get_event_mask_from_filter(self) -> Mask:
-        """What to ask the kernel for."""
+        """Return the mask of events for the kernel."""
         return Mask(super().get_event_mask_from_filter() & ~_MOVED_FROM | _MASK_ADD)
 
     def release(self) -> None:
-        """Stop, whatever watchdog raises meanwhile."""
+        """Stop, even if watchdog raises."""
         group = self._inotify
         try:
             self.stop()
@@ -246,7 +246,7 @@ class Beside:
     # What watchdog calls
 
     def on_event(self, event: InotifyEvent) -> None:
-        """Pass an event on."""
+        """Report an event."""
         if self._names.get(event.wd, event.name) == event.name:
             came = event.is_directory and (event.is_create or event.is_moved_to)
             self._heard("folder" if came or event.wd in self._names else "changed")
@@ -274,7 +274,7 @@ _IN_FOLDER = Mask(
 
 
 def explain(error: Exception) -> str:
-    """Why a directory cannot be watched."""
+    """Explain why a directory cannot be watched."""
     number = getattr(error, "errno", None)
     if number == errno.EMFILE:
         return "EMFILE: fs.inotify.max_user_instances or the limit of open files is reached"
@@ -284,5 +284,5 @@ def explain(error: Exception) -> str:
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """Keep what watchdog calls an error when it is stopped while an event arrives out of the log of the user."""
+    """Suppress the error that watchdog logs when it is stopped during an event."""
     return "when the thread is inactive" not in record.getMessage()

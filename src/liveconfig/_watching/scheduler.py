@@ -1,9 +1,9 @@
-"""The scheduler thread of the process: runs posted calls and timers, and lets no call hold up another.
+"""The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
 
-One thread *leads*: it runs what is posted or due, one call after the other. A second one *stands by*. When a call takes
-longer than `PATIENCE`, the thread that stands by takes the lead: the call keeps its thread, and what waits behind it
-goes on. When nothing is posted or due, both sleep; they take turns at waking, so that a re-check costs one wake-up.
-The threads end when nothing is left to wait for.
+One thread is the *leader*: it runs the posted and due calls, one after the other. A second one is the *standby*. When a
+call takes longer than `PATIENCE`, the standby becomes the leader: the call keeps its thread, and the calls behind it
+continue. When nothing is posted or due, both sleep, and they alternate, so that a re-check costs one wake-up. The
+threads end when nothing is scheduled.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from liveconfig._traceback import redacted_traceback
 from liveconfig._watching.fork import call_user_code, start_thread
 
 PATIENCE = 0.25
-"""Seconds after which a call keeps its thread to itself."""
+"""Seconds after which another thread takes over from a running call."""
 
 LONG = 30.0
-"""Seconds after which a call that still runs is reported."""
+"""Seconds after which a running call is reported."""
 
 _SOON = 0.01
-"""Seconds that a timer may be late, so that one thread wakes for it and not two."""
+"""Seconds that a timer may be late, so that only one thread wakes for it."""
 
 _log = logging.getLogger("liveconfig")
 
@@ -39,19 +39,19 @@ Call = Callable[[], object]
 
 
 class Job(NamedTuple):
-    """A call, and what is called once if it is still running after `LONG` seconds."""
+    """A call, and a second one that reports it if it is still running after `LONG` seconds."""
 
     call: Call
     overdue: Call | None = None
 
 
 class Timer:
-    """A call that is due once, unless it is cancelled before.
+    """A call that is due once, unless it is cancelled.
 
     Attributes:
         due: When (monotonic).
-        latest: How late it may be, if the leading thread is held up just then.
-        job: What to call; None once it was called or cancelled.
+        latest: The latest time, if the leader is blocked at that moment.
+        job: The job; None after it was run or cancelled.
     """
 
     __slots__ = ("due", "job", "latest")
@@ -70,7 +70,7 @@ class Timers:
         self._waiting: set[Timer] = set()
 
     def later(self, delay: float, call: Call) -> Timer:
-        """Have something called ``delay`` seconds from now, unless it is cancelled."""
+        """Schedule a call in ``delay`` seconds."""
 
         def once() -> None:
             self._waiting.discard(timer)
@@ -81,7 +81,7 @@ class Timers:
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Cancel one; harmless for None and for one that was called already."""
+        """Cancel one timer; harmless for None and for one that has run."""
         if timer is not None:
             self._waiting.discard(timer)
             self._scheduler.cancel(timer)
@@ -92,7 +92,7 @@ class Timers:
             self.cancel(timer)
 
     def forget(self) -> None:
-        """In a forked child: they are the parent's."""
+        """In a forked child: forget the timers of the parent."""
         self._waiting = set()
 
 
@@ -101,8 +101,8 @@ class _Member:
 
     Attributes:
         since: When its present call began; None between calls.
-        deadline: When it wakes by itself, if it sleeps.
-        report_at: When it is to be reported that its present call does not return.
+        deadline: When it wakes without `wake`, if it sleeps.
+        report_at: When its present call is reported as not returning.
     """
 
     __slots__ = ("_bell", "deadline", "job", "report_at", "since", "thread")
@@ -113,7 +113,7 @@ class _Member:
         self.since: float | None = None
         self.deadline = -1.0
         self.report_at = math.inf
-        self._bell = threading.Lock()  # open: it has been woken
+        self._bell = threading.Lock()  # unlocked means that it was woken
         self._bell.acquire()
 
     def is_alive(self) -> bool:
@@ -121,12 +121,12 @@ class _Member:
         return self.thread is None or self.thread.is_alive()
 
     def ran(self) -> float:
-        """Seconds for which it has been inside its present call."""
+        """Return the seconds since its present call began."""
         since = self.since
         return 0.0 if since is None else _clock.monotonic() - since
 
     def wake(self) -> None:
-        """Wake it, or keep it from falling asleep. Takes no lock, so a finalizer and a signal handler may do it."""
+        """Wake it, or prevent its next sleep. Uses no lock, so a finalizer and a signal handler may call it."""
         with contextlib.suppress(RuntimeError):  # it was woken already
             self._bell.release()
 
@@ -137,10 +137,10 @@ class _Member:
 
 
 class Scheduler:
-    """Runs calls on threads of its own."""
+    """Runs calls on its own threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may come back in
+        self._lock = threading.RLock()  # a signal handler may enter it again
         self._posted: deque[Job] = deque()
         self._deferred: deque[Job] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -150,13 +150,13 @@ class Scheduler:
         self._held: list[_Member] = []
         self._keepers: set[object] = set()
 
-    # What is to be called
+    # Scheduling
 
     def post(self, call: Call, *, overdue: Call | None = None) -> None:
-        """Have something called as soon as possible. Takes no lock while the scheduler is kept and runs.
+        """Schedule a call as soon as possible. Uses no lock while the scheduler is kept and runs.
 
         Args:
-            call: What to call.
+            call: The call.
             overdue: Called once if ``call`` is still running after `LONG` seconds.
         """
         self._posted.append(Job(call, overdue))
@@ -164,28 +164,28 @@ class Scheduler:
             self._start()
 
     def note(self, call: Call) -> None:
-        """Have something called if the scheduler runs. Takes no lock and starts nothing, so a finalizer may do it."""
+        """Schedule a call if the scheduler runs. Uses no lock and starts no thread, so a finalizer may call it."""
         self._posted.append(Job(call))
         self._attend()
 
     def defer(self, call: Call, *, overdue: Call | None = None) -> None:
-        """Have something called after everything else. For calls of the scheduler itself: it wakes no thread."""
+        """Schedule a call after all others. For calls on the scheduler itself: it wakes no thread."""
         self._deferred.append(Job(call, overdue))
         leader = self._leader
-        if leader is None or leader.thread is not threading.current_thread():  # another one leads by now
+        if leader is None or leader.thread is not threading.current_thread():  # another thread is the leader now
             self._attend()
 
     def call_later(self, delay: float, call: Call) -> Timer:
-        """Have something called ``delay`` seconds from now."""
+        """Schedule a call in ``delay`` seconds."""
         return self.call_at(_clock.monotonic() + delay, call)
 
     def call_at(self, due: float, call: Call, *, slack: float = 0.0) -> Timer:
-        """Have something called at a time of the monotonic clock.
+        """Schedule a call at a time of the monotonic clock.
 
         Args:
             due: When.
-            call: What to call.
-            slack: Seconds that it may be late if the leading thread is held up just then.
+            call: The call.
+            slack: Seconds that it may be late, if the leader is blocked at that moment.
         """
         timer = Timer(due, due + slack, Job(call))
         with self._lock:
@@ -195,17 +195,17 @@ class Scheduler:
         return timer
 
     def cancel(self, timer: Timer) -> None:
-        """Cancel a timer; harmless when it was called already."""
+        """Cancel a timer; harmless if it has run."""
         timer.job = None
         if not self._keepers:
-            self._attend()  # it may have been all that the threads lived for
+            self._attend()  # it may have been the last thing that was scheduled
 
     # Threads
 
     def keep(self, owner: object) -> None:
-        """Keep the threads alive until `release`, even with nothing to wait for. Harmless when called twice.
+        """Keep the threads alive until `release`, even if nothing is scheduled. Calling it twice is harmless.
 
-        If no thread can be had, `is_alive` says so, and the next `post` tries again.
+        If no thread can be started, `is_alive` is False, and the next `post` tries again.
         """
         with self._lock:
             self._keepers.add(owner)
@@ -216,35 +216,35 @@ class Scheduler:
         return owner in self._keepers
 
     def release(self, owner: object) -> None:
-        """Undo `keep`; the threads end when nothing is left to do. Harmless when called twice."""
+        """Undo `keep`; the threads end when nothing is scheduled. Calling it twice is harmless."""
         with self._lock:
             self._keepers.discard(owner)
         self._attend()
 
     def inside(self) -> bool:
-        """Whether the caller is a call of the scheduler."""
+        """Whether the caller runs on the scheduler."""
         current = threading.current_thread()
         members = (self._leader, self._standby, *self._held)
         return any(member is not None and member.thread is current for member in members)
 
     def join(self, timeout: float) -> None:
-        """Wait until the threads have ended, if they are about to, and the caller is none of them."""
+        """Wait until the threads have ended, if they are about to end and the caller is none of them."""
         for member in (self._leader, self._standby):
             thread = None if member is None else member.thread
             if thread is not None and not self._keepers and not self.inside() and not sys.is_finalizing():
                 thread.join(timeout)
 
     def is_alive(self) -> bool:
-        """Whether a thread leads."""
+        """Whether there is a leader."""
         leader = self._leader
         return leader is not None and leader.is_alive()
 
     def renew(self) -> None:
-        """In a forked child: a new lock, nothing to call, no thread; what was kept is kept again by its owner."""
+        """In a forked child: drop the locks, calls and threads; owners call `keep` again."""
         self.__init__()  # type: ignore[misc]
 
     def _start(self) -> None:
-        """Put a thread in the lead, if none is. Where none can be had, what was posted waits for the next post."""
+        """Start a leader if there is none. If no thread can be started, the posted calls wait for the next post."""
         with self._lock:
             if self._leader is None or not self._leader.is_alive():
                 self._leader = self._new_member("liveconfig")
@@ -260,10 +260,10 @@ class Scheduler:
         return member
 
     def _attend(self, timer: Timer | None = None) -> bool:
-        """Wake the thread that must come to what was just added.
+        """Wake the thread that has to run the call that was just added.
 
         Returns:
-            Whether a thread leads.
+            Whether there is a leader.
         """
         leader, standby = self._leader, self._standby
         if leader is None or not leader.is_alive():
@@ -276,7 +276,7 @@ class Scheduler:
             standby.wake()
         return True
 
-    # The life of a thread
+    # The loop of a thread
 
     def _run(self, me: _Member) -> None:
         me.thread = threading.current_thread()
@@ -289,10 +289,10 @@ class Scheduler:
                 continue
 
     def _has_part(self, me: _Member) -> bool:
-        """Whether the thread still has something to do here; takes the lead if nobody has it."""
+        """Whether the thread is still needed; it becomes the leader if there is none."""
         with self._lock:
             if me is not self._leader and me is not self._standby:
-                return False  # it was held up, or is the parent's, in a forked child
+                return False  # it was replaced, or it is the parent's, in a forked child
             if self._leader is None or not self._leader.is_alive():
                 self._leader, self._standby = me, None
             if self._keepers or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
@@ -317,9 +317,9 @@ class Scheduler:
             timer, standby = self._next_timer(), self._standby
             due = math.inf if timer is None else timer.due
             me.deadline = min([due, *(held.report_at for held in self._held)])
-            if standby is not None and standby.deadline <= me.deadline + _SOON:  # it wakes in time: they change places
+            if standby is not None and standby.deadline <= me.deadline + _SOON:  # it wakes in time: they swap roles
                 self._leader, self._standby = standby, me
-                if self._posted or self._deferred:  # whoever posted may have woken the wrong one
+                if self._posted or self._deferred:  # the poster may have woken the wrong one
                     standby.wake()
                 return
         if not self._posted and not self._deferred:
@@ -328,7 +328,7 @@ class Scheduler:
     def _next_job(self) -> Job | None:
         with self._lock:
             now, timer = _clock.monotonic(), self._next_timer()
-            if timer is not None and timer.due <= now:  # first, or a flood of posts would hold it up
+            if timer is not None and timer.due <= now:  # first, or a flood of posts would delay it
                 heapq.heappop(self._timers)
                 job, timer.job = timer.job, None
                 return job
@@ -350,7 +350,7 @@ class Scheduler:
             self._end(me)
 
     def _begin(self, me: _Member, job: Job) -> None:
-        """The thread is about to make a call: another one must notice if it does not come back."""
+        """Record that the thread begins a call, so that the standby notices if it does not return."""
         with self._lock:
             me.job, me.since = job, _clock.monotonic()
             if self._standby is None or not self._standby.is_alive():
@@ -368,7 +368,7 @@ class Scheduler:
 
     def _stand_by(self, me: _Member) -> None:
         with self._lock:
-            me.deadline = math.inf  # whoever posts from now on wakes it
+            me.deadline = math.inf  # every later post wakes it
             leader = self._leader
             if leader is not None and leader.ran() >= PATIENCE:
                 self._take_over(me, leader)
@@ -377,7 +377,7 @@ class Scheduler:
         me.sleep()
 
     def _limit(self) -> float:
-        """When the thread that stands by must look whether the leading one is held up."""
+        """Return when the standby has to check whether the leader is blocked."""
         since = None if self._leader is None else self._leader.since
         limits = [timer.latest for _, _, timer in self._timers if timer.job is not None]
         if since is not None:
@@ -392,10 +392,10 @@ class Scheduler:
 
 
 class DelayedCall:
-    """One call that is put off; while it waits it is not put off a second time.
+    """A delayed call, which is scheduled at most once at a time.
 
     Args:
-        scheduler: Calls it.
+        scheduler: The scheduler.
         call: A bound method; its owner is held weakly.
     """
 
@@ -405,18 +405,18 @@ class DelayedCall:
         self._timer: Timer | None = None
 
     def later(self, delay: float) -> None:
-        """Have it called ``delay`` seconds from now, or when it was to be called already."""
+        """Schedule the call in ``delay`` seconds, unless it is scheduled earlier already."""
         if self._timer is None:
             self._timer = self._scheduler.call_later(delay, self._now)
 
     def cancel(self) -> None:
-        """Do not have it called."""
+        """Cancel the call."""
         timer, self._timer = self._timer, None
         if timer is not None:
             self._scheduler.cancel(timer)
 
     def forget(self) -> None:
-        """In a forked child: the timer is the parent's."""
+        """In a forked child: forget the timer of the parent."""
         self._timer = None
 
     def _now(self) -> None:

@@ -1,6 +1,6 @@
-"""The process's watcher: it wakes registered objects on a change, and at each re-check.
+"""The watcher of the process: it wakes registered objects at a change, and at each re-check.
 
-An event is a hint and nothing more; the re-check is the guarantee. It knows nothing of settings.
+An event is only a hint; the re-check is the guarantee. The watcher knows nothing about settings.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from liveconfig._watching.fork import renew_in_child
 from liveconfig._watching.scheduler import Scheduler, Timer
 
 POLLING = 2.0
-"""Seconds between re-checks where events cannot be had."""
+"""Seconds between re-checks without inotify."""
 
 BOUND = 1.0
-"""Seconds for which a caller waits at most for the scheduler thread."""
+"""The largest number of seconds that a caller waits for the scheduler thread."""
 
 Mode = Literal["inotify", "polling", "off"]
 Fingerprints = Mapping[str, Fingerprint | None]
@@ -34,24 +34,24 @@ _log = logging.getLogger("liveconfig")
 
 
 class Watching(Protocol):
-    """An object that is woken, on the scheduler thread."""
+    """An object that the watcher wakes, on the scheduler thread."""
 
     def look(self) -> object:
-        """A volume may have changed."""
+        """Look at the volumes, because one may have changed."""
 
     def recheck(self, seen: Fingerprints) -> object:
-        """A re-check is due: look, whatever was reported.
+        """Look at the volumes, whatever was reported, because a re-check is due.
 
         Args:
-            seen: What stands at each path, seen after it was watched; empty where that was not so.
+            seen: The fingerprint of each path, taken while it was watched; empty if one was not watched.
         """
 
     def overdue(self) -> object:
-        """A look or a re-check has been running for 30 seconds."""
+        """Report that a look or a re-check has been running for 30 seconds."""
 
 
 class Registration:
-    """One object that is woken: held weakly, so that being watched keeps nobody alive, unless ``anchor`` says so."""
+    """The registration of one object, which is held weakly, except while ``anchor`` refers to it."""
 
     def __init__(self, watching: Watching, paths: Iterable[str], resync: float) -> None:
         self._watching = weakref.ref(watching)
@@ -59,37 +59,37 @@ class Registration:
         self.resync = resync
         self.anchor: Watching | None = None
         self.finalizer: weakref.finalize[..., Watching] | None = None
-        self.hinted = False  # a look is waiting
-        self.rechecked = True  # False while a re-check is waiting
+        self.hinted = False  # a look is scheduled
+        self.rechecked = True  # False while a re-check is scheduled
 
     def look(self) -> None:
-        """Pass a hint on."""
+        """Call `look` of the object."""
         self.hinted = False
         watching = self._watching()
         if watching is not None:
             watching.look()
 
     def recheck(self, seen: Fingerprints) -> None:
-        """Pass a re-check on."""
+        """Call `recheck` of the object."""
         self.rechecked = True
         watching = self._watching()
         if watching is not None:
             watching.recheck(seen)
 
     def overdue(self) -> None:
-        """Pass on that one of them does not return."""
+        """Call `overdue` of the object."""
         watching = self._watching()
         if watching is not None:
             watching.overdue()
 
 
 class _Place:
-    """One path that is watched, as it was seen last.
+    """One watched path, and its last check.
 
     Attributes:
-        seen: What stands there.
-        reported: Whether its watch reported all the time what happens there.
-        prober: The thread that looks at it now.
+        seen: Its fingerprint.
+        reported: Whether its watch reported without interruption.
+        prober: The thread that checks it now.
         growing: Whether it waits for that, because there may be more to watch.
     """
 
@@ -103,7 +103,7 @@ class _Place:
 
 
 class Watcher:
-    """All that is watched in one process: one observer, one scheduler, aligned re-checks."""
+    """The watches of one process: one observer, one scheduler, aligned re-checks."""
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
@@ -114,8 +114,8 @@ class Watcher:
         self._lock = threading.RLock()
 
     def add(self, watching: Watching, paths: Iterable[str], resync: float) -> Registration:
-        """Wake ``watching`` from now on, until `remove` or until nobody refers to it any more."""
-        renew_in_child(self, first=True)  # or settings that resume take it for one that polls
+        """Register an object, until `remove` or until it is collected."""
+        renew_in_child(self, first=True)  # before the registration is visible, so that it does not count as polling
         registration = Registration(watching, paths, resync)
         registration.finalizer = weakref.finalize(watching, self._collected, registration)
         registration.finalizer.atexit = False
@@ -125,10 +125,10 @@ class Watcher:
         return registration
 
     def remove(self, registration: Registration) -> None:
-        """Wake it no more. Waits for the threads to end if it was the last one. Harmless when called twice."""
+        """Remove a registration; wait for the threads to end if it was the last one. Calling it twice is harmless."""
         if not self.scheduler.is_kept_by(registration):
             return
-        if registration in self._registrations:  # else a signal handler raised in the middle of an earlier call
+        if registration in self._registrations:  # False if a signal handler interrupted an earlier call
             self._registrations.remove(registration)
         if registration.finalizer is not None:
             registration.finalizer.detach()
@@ -138,18 +138,18 @@ class Watcher:
             self.scheduler.join(BOUND)
 
     def attend(self, registration: Registration) -> None:
-        """Watch what has appeared meanwhile, and look again: watch first, then read."""
+        """Watch paths that have appeared, and then look again."""
         if any(self._observer.is_unwatched(path) for path in registration.paths):
             self.scheduler.post(partial(self._attend, registration), overdue=registration.overdue)
 
     def mode(self, registration: Registration | None) -> Mode:
-        """How ``registration`` is woken now."""
+        """Return how a registration is woken now."""
         if registration is None or registration not in self._registrations:
             return "off"
         return "inotify" if self.refusal(registration) is None else "polling"
 
     def refusal(self, registration: Registration) -> str | None:
-        """Why it is woken by polling; None if it is not."""
+        """Return why a registration is woken by polling; None if it is not."""
         return self._observer.refusal(registration.paths)
 
     def is_alive(self) -> bool:
@@ -160,15 +160,15 @@ class Watcher:
         return scheduled and observed
 
     def _collected(self, registration: Registration) -> None:
-        # Called by the garbage collector, in any thread and under any lock (that of threading.enumerate, without which
-        # no thread starts): only leave a note. The scheduler runs, the registration itself keeps it.
+        # Called by the garbage collector, on any thread and under any lock, even that of threading.enumerate, which the
+        # start of a thread needs. Only `note` is safe here. The scheduler runs, because the registration keeps it.
         self.scheduler.note(partial(self.remove, registration))
 
     def _on_scheduler(self, call: Callable[[], object]) -> None:
-        """Have something done by the scheduler thread, and wait for that a moment."""
+        """Run a call on the scheduler thread, and wait for it for a moment."""
         if sys.is_finalizing():
-            return  # all other threads stand still, those of watchdog too
-        if not self.scheduler.is_alive():  # no thread was to be had
+            return  # all other threads have stopped, including those of watchdog
+        if not self.scheduler.is_alive():  # no thread could be started
             call()
             return
         done = threading.Event()
@@ -195,7 +195,7 @@ class Watcher:
         registration.look()
 
     def _tidy(self) -> None:
-        """Drop what nobody watches any more."""
+        """Drop the paths that no registration needs."""
         paths = self._wanted()
         self._places = {path: place for path, place in self._places.items() if path in paths}
         if not self._observer.keep_only(paths):
@@ -208,15 +208,15 @@ class Watcher:
         return {path for registration in self._registrations for path in registration.paths}
 
     def _probe(self, path: str) -> None:
-        """See what stands at a path, and watch it."""
+        """Check a path, and watch it."""
         if path not in self._wanted():
-            return  # a re-check was under way when the last one that watches it was removed
+            return  # its last registration was removed during a re-check
         known, place = path in self._places, self._places.setdefault(path, _Place())
         place.seen, place.reported = None, False
-        if place.prober is not None and place.prober.is_alive():  # a file call of it may never return
+        if place.prober is not None and place.prober.is_alive():  # its file call may never return
             return
         place.prober = threading.current_thread()
-        with contextlib.suppress(Exception):  # watchdog's too: the re-check goes on without it
+        with contextlib.suppress(Exception):  # also errors of watchdog: the re-check continues without this path
             file_calls.run(path, lambda: self._watch(path, place, known))
         place.prober = None
         if path not in self._wanted():
@@ -227,10 +227,10 @@ class Watcher:
         place.reported = self._observer.ensure(path, seen)
         place.seen = seen
         if known and not place.reported and self._observer.is_watched(path):
-            self._hint(path)  # to those whose re-check is not due: a swap may have come before the watch
+            self._hint(path)  # for registrations whose re-check is not due: a swap may have happened before the watch
 
     def _schedule(self) -> None:
-        """See to it that the next re-check of every object is due."""
+        """Schedule the next re-check of every registration."""
         for period in {self._period(registration) for registration in self._registrations}:
             self._schedule_round(period)
 
@@ -239,7 +239,7 @@ class Watcher:
         return resync if self.refusal(registration) is None else min(resync, POLLING)
 
     def _schedule_round(self, period: float) -> None:
-        """The next re-check, at a multiple of its period: those of all settings fall together."""
+        """Schedule a re-check at a multiple of its period, so that all settings are re-checked together."""
         with self._lock:
             if self._is_pending(period):
                 return
@@ -254,7 +254,7 @@ class Watcher:
         return all(self._is_pending(self._period(registration)) for registration in list(self._registrations))
 
     def _round(self, period: float, timer: Timer) -> None:
-        """Re-check all objects that have this period: see every path once, then tell each object."""
+        """Re-check all registrations with this period: check every path once, then call each object."""
         if self._rounds.get(period) is not timer:
             return
         due = [registration for registration in self._registrations if self._period(registration) == period]
@@ -266,7 +266,7 @@ class Watcher:
             if registration.rechecked:
                 registration.rechecked = False
                 self.scheduler.defer(partial(self._recheck, registration), overdue=registration.overdue)
-        self.scheduler.defer(self._schedule)  # inotify may have been had again, or not any more
+        self.scheduler.defer(self._schedule)  # inotify may have become available or unavailable
 
     def _recheck(self, registration: Registration) -> None:
         places = {path: self._places.get(path) for path in registration.paths}
@@ -276,14 +276,14 @@ class Watcher:
     # Hints
 
     def _hint(self, path: str) -> None:
-        """Something happened at a path. On a thread of watchdog: no lock here."""
+        """Schedule a look after an event at a path. Runs on a thread of watchdog: no lock here."""
         for registration in list(self._registrations):
             if path in registration.paths and not registration.hinted:
                 registration.hinted = True
                 self.scheduler.post(registration.look, overdue=registration.overdue)
 
     def _grow(self, path: str) -> None:
-        """There may be more to watch at a path. On a thread of watchdog: no lock here."""
+        """Schedule a check for new folders at a path. Runs on a thread of watchdog: no lock here."""
         place = self._places.get(path)
         if place is not None and not place.growing:
             place.growing = True
@@ -295,7 +295,7 @@ class Watcher:
         self._hint(path)
 
     def _lost(self) -> None:
-        """The inotify descriptor is gone. On a thread of watchdog."""
+        """Watch all paths again after the loss of the inotify descriptor. Runs on a thread of watchdog."""
         self.scheduler.post(self._watch_again)
 
     def _watch_again(self) -> None:
@@ -309,7 +309,7 @@ class Watcher:
     # Forks
 
     def renew(self) -> None:
-        """In a forked child: forget what is the parent's."""
+        """In a forked child: forget the state of the parent."""
         self._lock = threading.RLock()
         self._rounds, self._places = {}, {}
         for registration in self._registrations:
@@ -318,7 +318,7 @@ class Watcher:
         self.scheduler.renew()
 
     def resume(self) -> None:
-        """Watch again what the parent watches, and look at once: the swap may have been missed in between."""
+        """Watch the paths of the parent, and look at once, because a swap may have been missed."""
         for registration in self._registrations:
             self.scheduler.keep(registration)
         if self._registrations:
@@ -331,4 +331,4 @@ class Watcher:
 
 
 process_watcher = Watcher()
-"""The process's watcher: the one place where state of the whole process is held."""
+"""The watcher of the process."""

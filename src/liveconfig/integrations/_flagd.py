@@ -78,9 +78,7 @@ class Flagd:
     def _core(self, snapshot: Any) -> FlagdCore:
         document = self._read(snapshot)
         for process, known, core in self._cores:
-            if (
-                process == os.getpid() and known is document
-            ):  # a forked child could inherit its lock locked
+            if process == os.getpid() and known is document:  # a forked child could inherit its lock locked
                 return core
         core = FlagdCore()
         core.set_flags(_document(document))

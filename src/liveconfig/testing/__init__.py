@@ -1,4 +1,4 @@
-"""For the tests of applications: a volume written as the kubelet writes it, overrides, a record of events."""
+"""The test kit for applications: a volume that is written as the kubelet writes it, overrides, recorded events."""
 
 from __future__ import annotations
 

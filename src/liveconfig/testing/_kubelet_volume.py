@@ -20,7 +20,7 @@ Step: TypeAlias = Literal[
 
 _DATA = "..data"
 _DATA_TMP = "..data_tmp"
-# `..data` may be made to point anywhere by a test of faults; what it points to is removed only if it looks like this.
+# A test of faults can point `..data` anywhere. Its target is removed only if it has a name like this.
 _GENERATION = re.compile(r"\.\.\d{4}_[^/]+")
 
 
@@ -53,7 +53,7 @@ class KubeletVolume:
 
     @property
     def generation(self) -> str | None:
-        """The name of the folder that ``..data`` points to; None where there is none."""
+        """The name of the folder that ``..data`` points to; None if there is none."""
         try:
             name = os.readlink(self._at(_DATA))
         except OSError:
@@ -62,13 +62,13 @@ class KubeletVolume:
 
     @without_frames
     def write(self, payload: Payload, /) -> None:
-        """Replace all keys by these. With the payload that is on the disk already, nothing is written.
+        """Replace all keys by these. If the disk has this payload already, nothing is written.
 
         Args:
             payload: Text (written as UTF-8) or bytes by key; a key with ``/`` lies in a folder.
 
         Raises:
-            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
+            ValueError: A key that the kubelet rejects, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         for _ in self.steps(payload):
@@ -79,7 +79,7 @@ class KubeletVolume:
         """Set these keys and leave the others as they are, in one swap.
 
         Raises:
-            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
+            ValueError: A key that the kubelet rejects, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         self.write({**self._on_disk(), **payload})
@@ -133,9 +133,9 @@ class KubeletVolume:
 
     @without_frames
     def steps(self, payload: Payload, /) -> Iterator[Step]:
-        """`write`, one step each time the iterator is advanced, for tests of what lies between two steps.
+        """Write as `write` does, one step for each item of the iterator, for tests of the states between two steps.
 
-        A writer that is killed is an iterator that is not advanced any more: nothing is tidied up.
+        To simulate a killed writer, stop the iteration: nothing is cleaned up.
 
         Yields:
             The step that was just done: ``mkdir`` and ``chmod`` the generation; each ``file``; ``symlink`` of
@@ -144,7 +144,7 @@ class KubeletVolume:
             come before ``symlink``, and ``permit`` (the mode of each file) is the last one.
 
         Raises:
-            ValueError: A key that the kubelet would refuse, or text that cannot be written as UTF-8.
+            ValueError: A key that the kubelet rejects, or text that cannot be written as UTF-8.
             TypeError: A value that is neither text nor bytes.
         """
         return self._steps(checked(payload))
@@ -231,7 +231,7 @@ class KubeletVolume:
         return {key: value for key, value in self._read(self.generation).items() if value is not None}
 
     def _read(self, generation: str | None) -> dict[str, bytes | None]:
-        """The files of a generation; None for whatever else a test of faults has put among them."""
+        """Return the files of a generation; None for other objects that a test of faults has created."""
         return {} if generation is None else dict(_files(self._at(generation)))
 
     def _at(self, *parts: str) -> str:
@@ -239,7 +239,7 @@ class KubeletVolume:
 
 
 def _shuffled(names: Iterable[str]) -> list[str]:
-    """In random order, as Go walks a map."""
+    """Return the items in random order, as Go iterates over a map."""
     shuffled = list(names)
     random.shuffle(shuffled)
     return shuffled

@@ -1,4 +1,4 @@
-"""For an application's own tests: would it accept its manifests?"""
+"""A check of manifests for tests of applications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of ``liveconfig ps`` as a container printed it. A container can print anything: nothing of it is trusted."""
+"""The JSON of ``liveconfig ps`` from a container. A container can print anything, so nothing of it is trusted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def parsed(output: str) -> Mapping[str, Any] | None:
-    """The processes and the disk that a container reports; None if the text is something else.
+    """Parse the processes and the disk that a container reports; None if the text is something else.
 
     Args:
-        output: What the command printed.
+        output: The output of the command.
     """
     try:
         data: Any = json.loads(output)

@@ -1,4 +1,4 @@
-"""The arguments, the rounds of questions, the table and the JSON that ``status`` and ``sync`` share."""
+"""The arguments, the rounds of queries, the table and the JSON of ``status`` and ``sync``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EPILOG = (
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> None:
-    """The arguments of both commands."""
+    """Add the arguments of both commands."""
     parser.epilog = EPILOG
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
@@ -84,7 +84,7 @@ class Call:
         self.target = Target(scope, given.target or "", given.selector, given.container)
 
     def left(self) -> float:
-        """Seconds until the time of the whole call is up."""
+        """Return the seconds until the time limit of the whole call."""
         timeout: float = self.arguments.timeout
         return max(0.0, self.began + timeout - time.monotonic())
 
@@ -146,7 +146,7 @@ class Call:
                     yield pod, container
 
     def rows(self) -> tuple[Row, ...]:
-        """The rows of all containers that have answered, in the order of their names."""
+        """Return the rows of all containers that have answered, in the order of their names."""
         rows = [row for key in sorted(self._found) for row in self._rows_of(self._found[key])]
         if not self.target.is_workload:
             return tuple(rows)
@@ -178,7 +178,7 @@ def in_sync(rows: Iterable[Row]) -> bool:
 
 
 def guarded(name: str, body: Callable[[], int]) -> int:
-    """Run a command; what the cluster refuses is one line and exit code 2."""
+    """Run a command; an error of the cluster becomes one line and exit code 2."""
     try:
         with ending_in_order():  # no kubectl is left behind
             return body()

@@ -1,4 +1,4 @@
-"""Runs ``liveconfig ps`` in containers: many at once, each for a limited time."""
+"""Calls of ``liveconfig ps`` in containers: many at once, each with a time limit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from liveconfig.cli._rollout.answers import parsed
 from liveconfig.cli._rollout.pods import Pod
 
 AT_ONCE = 16
-"""Containers that are asked at the same time."""
+"""The number of containers that are queried at the same time."""
 
 PATIENCE = 10.0
-"""Seconds that one container may take."""
+"""The time limit for one container, in seconds."""
 
 LARGEST = 16 * 1024 * 1024
 """Bytes that one container may print."""
@@ -34,11 +34,11 @@ Failure = Literal["NO REPORT", "UNREACHABLE"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one container answered.
+    """The answer of one container.
 
     Attributes:
         data: The JSON of ``liveconfig ps``; None if there is none.
-        failure: Why not: the state of its rows.
+        failure: The state of its rows, if there is no data.
         problem: The same as a sentence.
     """
 
@@ -53,11 +53,11 @@ Question = tuple[Pod, Container, bytes]
 def ask_all(
     kubectl: Kubectl, questions: Iterable[Question], python: str, left: Callable[[], float]
 ) -> Iterator[tuple[Pod, Container, Report]]:
-    """Ask containers, and yield the answers as they come.
+    """Query containers, and yield the answers as they arrive.
 
     Args:
-        kubectl: The way to ask the cluster.
-        questions: Pods, containers, and the document of what each should see.
+        kubectl: Runs kubectl.
+        questions: Pods, containers, and the document with the expected content of each.
         python: The interpreter in the containers; empty to try the usual ways.
         left: Seconds until the whole call is to end.
     """
@@ -138,7 +138,7 @@ def _problem(answer: Answer, program: str) -> str:
 
 
 def _chosen(problems: list[str]) -> str:
-    """The most telling one: that an interpreter has no liveconfig tells more than that another one is not there."""
-    told = [each for each in problems if each]
+    """Choose the most useful problem: an interpreter without liveconfig before a missing interpreter."""
+    known = [each for each in problems if each]
     missing = "there is no Python in the container"
-    return next((each for each in told if each != missing), missing)
+    return next((each for each in known if each != missing), missing)

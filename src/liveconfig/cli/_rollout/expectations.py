@@ -1,4 +1,4 @@
-"""What each container should see of its ConfigMaps and Secrets: digests of each value, under a key of this call."""
+"""The expected ConfigMaps and Secrets of each container: digests of each value, under a key of this call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Objects:
     binary: Mapping[ObjectId, frozenset[str]] = field(default_factory=dict)
 
     def files(self, mount: Mount) -> Content | Unreadable | Refused:
-        """The files that the kubelet makes of the sources of a volume (kubernetes, the projected volume plugin)."""
+        """Return the files that the kubelet writes for a volume (kubernetes, the projected volume plugin)."""
         files: dict[str, bytes] = {}
         for source in mount.volume.sources:
             content = self.content.get(source.object)
@@ -110,10 +110,10 @@ def named(object_id: ObjectId) -> str:
 
 
 def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod], left: Callable[[], float]) -> Objects:
-    """Ask for the ConfigMaps and Secrets that the containers of some pods mount or have variables from.
+    """Read the ConfigMaps and Secrets that the containers of some pods mount or have variables from.
 
     Args:
-        kubectl: The way to ask the cluster.
+        kubectl: Runs kubectl.
         scope: The namespace.
         pods: The pods.
         left: Seconds until the whole call is to end.
@@ -170,7 +170,7 @@ class Expectations:
     """Makes the documents for ``liveconfig ps --expect``. The key lives as long as this object and is sent along.
 
     Args:
-        objects: What the cluster holds.
+        objects: The objects of the cluster.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -178,7 +178,7 @@ class Expectations:
         self._key = secrets.token_bytes(32)
 
     def document(self, pod: Pod, container: Container) -> bytes:
-        """What one container should see, without any value."""
+        """Return the expected content of one container, without any value."""
         volumes: dict[str, dict[str, str] | None] = {}
         files: dict[str, str | None] = {}
         for mount in mounts_of(container):

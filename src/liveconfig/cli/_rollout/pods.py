@@ -16,7 +16,7 @@ _TRANSIENT = "kube-api-access-"
 
 
 class CannotAsk(Exception):  # noqa: N818 - one clear line for a person
-    """The cluster did not answer, or what was asked for does not exist."""
+    """The cluster did not answer, or the requested object does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ class Target:
 
 
 def pods_of(kubectl: Kubectl, target: Target, left: Callable[[], float]) -> tuple[Pod, ...]:
-    """The pods that are not finished and not terminating, in the order of their names.
+    """Return the pods that are not finished and not terminating, in the order of their names.
 
     Args:
-        kubectl: The way to ask the cluster.
+        kubectl: Runs kubectl.
         target: What the user asks about.
         left: Seconds until the whole call is to end.
 
@@ -122,7 +122,7 @@ def _objects_of(container: Container) -> Iterator[ObjectId]:
 
 
 def _must_exist(answer: Answer, name: str) -> None:
-    if answer.code and "forbidden" not in answer.error.lower():  # who may not read it may still ask about it
+    if answer.code and "forbidden" not in answer.error.lower():  # the user may have no right to read it
         raise CannotAsk(f"{name}: {answer.error}")
 
 

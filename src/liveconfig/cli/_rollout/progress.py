@@ -1,4 +1,4 @@
-"""What ``liveconfig sync`` shows on standard error while it waits."""
+"""The progress of ``liveconfig sync`` on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE = 0.1
 
 
 class Progress:
-    """On a terminal one line a pod, drawn anew; elsewhere a plain line where the state of a pod changes."""
+    """On a terminal one line for each pod, redrawn; elsewhere a plain line for each change of the state of a pod."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()
@@ -40,7 +40,7 @@ class Progress:
         """Show the state of each pod.
 
         Args:
-            call: What has been answered.
+            call: The answers.
             pods: The pods as they are now.
         """
         rows: dict[tuple[str, str], list[Row]] = {}
@@ -75,7 +75,7 @@ class Progress:
 
 
 def _state(rows: Sequence[Row]) -> str:
-    """The first state of a pod's rows that keeps it from being in sync, with its problem."""
+    """Return the first state of a pod's rows that is not in sync, with its problem."""
     if not rows:
         return _ASKING
     wrong = next((row for row in rows if row.counts and row.state != "SYNCED"), None)

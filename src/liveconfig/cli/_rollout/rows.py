@@ -1,4 +1,4 @@
-"""The answers of a container -> rows: which volume is in sync, and which is not, and why."""
+"""The rows of a container: the state of each volume, and why it is not in sync."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One container with what it answered."""
+    """One container with its answer."""
 
     pod: Pod
     container: Container
@@ -79,7 +79,7 @@ class Seen:
 
 
 def rows_of(seen: Seen, only: tuple[str, str] | None, restart: str) -> Iterator[Row]:
-    """The rows of one container.
+    """Return the rows of one container.
 
     Args:
         seen: The container.
@@ -140,7 +140,7 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
     disk = seen.disk("volume").get(path, {})
     users = _followers(seen, mount)
     processes = _by_process(users)
-    state, problem = _judged(seen, content, disk.get("expected"), users)
+    state, problem = _state_of(seen, content, disk.get("expected"), users)
     return _row(
         seen,
         path,
@@ -184,7 +184,7 @@ class _User:
     def rejects(self) -> bool:
         return self.is_behind and self.state == "rejected"
 
-    def told(self) -> str:
+    def problem_of(self) -> str:
         return f"process {self.pid}: {'; '.join(self.problems) or self.state}"
 
 
@@ -204,10 +204,10 @@ def _users(data: Mapping[str, Any], paths: AbstractSet[str]) -> Iterator[_User]:
                     )
 
 
-def _judged(
+def _state_of(
     seen: Seen, content: Content | Unreadable | Refused, expected: str | None, users: Sequence[_User]
 ) -> tuple[State, str]:
-    """The state of a volume, and its problem."""
+    """Return the state of a volume, and its problem."""
     if not any(each.state != "hidden" for each in users):
         if seen.report.problem:
             return "NO REPORT", seen.report.problem
@@ -224,10 +224,10 @@ def _judged(
     )
     for state, found in faults:
         if found:
-            return state, "; ".join(each.told() for each in found)
+            return state, "; ".join(each.problem_of() for each in found)
     if expected != "equal":
         return "UNKNOWN", content.reason if isinstance(content, Unreadable) else "the volume could not be read"
-    return "SYNCED", "; ".join(each.told() for each in users if each.problems and each.state != "rejected")
+    return "SYNCED", "; ".join(each.problem_of() for each in users if each.problems and each.state != "rejected")
 
 
 def _of_subpath(seen: Seen, mount: Mount, restart: str) -> Row:
