@@ -461,7 +461,7 @@ def _verifier(check: Any, select: Callable[[Any], Any] | None, timeout: float) -
 
 
 def _described(given: object) -> str:
-    """What was given, without its value."""
+    """Describe an argument without its value."""
     if getattr(given, "__name__", "") == "<lambda>":
         return "a lambda"
     return f"{name_of(given)} ({type(given).__name__})" if callable(given) else f"a {type(given).__name__}"

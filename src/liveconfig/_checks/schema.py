@@ -69,7 +69,7 @@ def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool]]:
 
 
 def _some_name(pattern: str) -> dict[str, Any]:
-    """That one property has a name of this pattern: not every name is another one."""
+    """Require one property whose name has this pattern: not every name differs from it."""
     return {"not": {"propertyNames": {"not": {"pattern": pattern}}}}
 
 

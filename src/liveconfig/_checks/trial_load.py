@@ -265,7 +265,7 @@ class _Trial:
             yield self._finding(rule, text, field=problem.location, source=self._source_of(problem))
 
     def _source_of(self, problem: Problem) -> File | VariableValue | None:
-        """Where the value at fault stands."""
+        """Return the place of the value at fault."""
         if fed := self._feeding(problem.field):
             return fed[0]
         variable = self._variable(problem.field)

@@ -1,4 +1,4 @@
-"""What cannot change and why, when to report it, and the status of one settings object.
+"""Diagnostics of one settings object: values that cannot change and why, log lines, and the status.
 
 - `detectors`: Detectors: each generator finds one kind of cause for stale or frozen values.
 - `frozen`: Fields that cannot change while the process runs, and sources that are read once.

@@ -91,7 +91,7 @@ def _live_remedy(state: PresentState, source: str, path: str) -> str:
 
 
 def document_remedy(state: PresentState, files: Sequence[str], form: str) -> str:
-    """How the contents of some files become live: as documents, of the volumes of the class or of new ones."""
+    """Say how the contents of files become live: as documents on volumes of the class or on new ones."""
     placed = [_place_on_volume(state.paths, os.path.abspath(each)) for each in files]
     what = "read the file as a document" if len(files) == 1 else "read the files as documents"
     known = [name for volume, name in placed if volume in state.paths]

@@ -159,7 +159,7 @@ class Monitor:
         return places or [take_fingerprint(volume.path) for volume in self._loader.volumes]
 
     def _inside(self) -> list[tuple[object, ...]]:
-        """What is known of the files that are mounted below each volume."""
+        """Return the states of the files that are mounted below each volume."""
         try:
             return [mounts.states() for mounts in self._mounts]
         except Unresponsive:  # said elsewhere

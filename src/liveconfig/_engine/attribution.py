@@ -19,7 +19,7 @@ class Finding:
 
     Attributes:
         fields: The fields at fault; none if the settings as a whole are at fault.
-        reason: What is wrong, without any value.
+        reason: The reason, without any value.
     """
 
     fields: tuple[str, ...]
@@ -40,7 +40,7 @@ class Attribution:
 
     @property
     def reason(self) -> str:
-        """What is wrong, without any value."""
+        """The reason, without any value."""
         return "; ".join(finding.reason for finding in self.findings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,17 +13,6 @@ from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection
 from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Loaded
-
-FIRST_RETRY, LONGEST_RETRY, JITTER = 1.0, 300.0, 0.2
-
-
-def pause_after(attempts: int) -> float:
-    """Return the seconds until rejected content is tried again.
-
-    The jitter spreads the attempts of processes that were started together, so that they do not lock an account.
-    """
-    pause = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 16), LONGEST_RETRY)
-    return pause * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
 
 
 class Candidate:

@@ -108,7 +108,7 @@ class VolumesReader(Generic[S]):
 
 
 def _notes(feeds: Sequence[Feed]) -> Iterator[str]:
-    """What is known of the volumes and may be why a key is missing."""
+    """Return facts about the volumes that can explain a missing key."""
     yield from (note for feed in feeds if (note := feed.revision.only_volumes) is not None)
     missing = [feed.revision.path for feed in feeds if feed.revision.mode == "missing"]
     if missing:

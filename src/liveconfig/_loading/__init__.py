@@ -1,4 +1,4 @@
-"""Bytes by key -> a validated settings instance: the only package that knows pydantic and pydantic-settings.
+"""Loading of a validated settings instance from bytes by key: the only package that uses pydantic.
 
 - `arguments`: The arguments of one constructor call, by purpose.
 - `class_checks`: Checks of a settings class: unknown keys of the configuration, wrong values, fields that cannot work.
@@ -29,7 +29,7 @@
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.
 - `types`: The types of fields, and how a key feeds them: text, bytes, JSON, or keys of nested fields.
-- `unused`: Names on a volume that feed no field: whether they may be told, and the field whose name is nearest.
+- `unused`: Names on a volume that feed no field: whether they may be shown, and the nearest field.
 - `volume_selection`: The volumes of one settings object: those of the class, of `_volumes=`, and of
   `LIVECONFIG_VOLUMES`.
 - `yaml`: A strict YAML parser, based on the safe loader of PyYAML.

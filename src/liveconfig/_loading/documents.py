@@ -41,7 +41,7 @@ def format_of(name: str) -> str | None:
 
 
 def as_documents(names: Sequence[str], form: str = "yaml") -> str:
-    """How a class names some keys as documents.
+    """Write the configuration that names some keys as documents.
 
     Args:
         names: The keys.

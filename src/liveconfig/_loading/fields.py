@@ -244,7 +244,7 @@ class Entry:
 
 
 class Node(Place):
-    """One field, at any depth, and how keys reach it.
+    """One field, at any depth, and the names of keys that reach it.
 
     Attributes:
         label: Its name in its own class.
@@ -294,7 +294,7 @@ class Node(Place):
         return next((value for each in self.inputs if (value := each.given(data)) is not ABSENT), ABSENT)
 
     def rank_of(self, name: str) -> int | None:
-        """How early pydantic looks for the field under a name; None where it does not, or looks inside."""
+        """Return the rank of a name in pydantic's search for the field; None if it is not used, or used by a path."""
         ranks = (at for at, each in enumerate(self.inputs) if each.key == name and not each.path)
         return None if self.nested_path else next(ranks, None)
 
@@ -304,7 +304,7 @@ Path = tuple[Node | Entry, ...]
 
 
 def plain_node(path: Path, name: str) -> Node | None:
-    """The field that a path leads to, where pydantic knows it by this name alone, and takes its data as it is."""
+    """Return the field of a path if pydantic knows it by this name only and uses its data unchanged."""
     node = path[0]
     if len(path) > 1 or not isinstance(node, Node) or node.nested_path or len(node.inputs) > 1:
         return None
@@ -472,7 +472,7 @@ class Level(Mapping[str, Node]):
 
     @cached_property
     def _by_key(self) -> Mapping[str, Sequence[str]]:
-        """The fields with an alias by each name under which pydantic takes them."""
+        """Index the fields with an alias by each of their names for pydantic."""
         found: dict[str, list[str]] = {}
         for label, inputs in self._aliased.items():
             for key in dict.fromkeys(each.key for each in inputs):

@@ -144,7 +144,7 @@ def _without_effect(model: type, dotted: str) -> Iterator[str]:
 
 
 def _in_arguments(annotation: Any) -> bool:
-    """Whether a `Key` stands inside the arguments of a list, a mapping or another generic type."""
+    """Whether the arguments of a list, a mapping or another generic type contain a `Key`."""
     generic = (member for member in members(annotation) if get_origin(member) is not Literal)
     arguments = [argument for member in generic for argument in get_args(member)]
     return any(next(_in_annotation(each), None) is not None or _in_arguments(each) for each in arguments)

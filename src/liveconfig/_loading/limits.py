@@ -38,7 +38,7 @@ def check_size(data: Any) -> None:
 
 
 def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
-    """How many nodes a value has when shared ones are counted each time, as validation visits them."""
+    """Count the nodes of a value, shared ones each time, as validation visits them."""
     if isinstance(value, str):
         _check_text(value)
     if not isinstance(value, (dict, list)):

@@ -126,7 +126,7 @@ def _from_volume(key: str, feed: Feed, frozen: Mapping[str, Frozen]) -> Origin:
 
 
 def _fed(nodes: Sequence[Node], feeds: Feeds) -> Any:
-    """What the volumes together hold for a field; entries of a mapping are those of all of them."""
+    """Return the value of a field in all volumes together; the entries of a mapping are merged."""
     fed: Any = ABSENT
     for each in feeds:
         value = value_in(each.values, nodes)

@@ -47,7 +47,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """What is wrong, where the value comes from or was looked for, and the hint."""
+        """The message, the place of the value or where it was looked for, and the hint."""
         where = f" ({self.where or self.looked_for})" if self.where or self.looked_for else ""
         return f"{self.message}{where}" + (f"; {self.hint}" if self.hint else "")
 
@@ -97,7 +97,7 @@ class _Finder:
         return next(near, "")
 
     def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
-        """A name that the class forbids: where it stands, and what comes near, if it may be told."""
+        """Describe a forbidden name: its place and the nearest name, if they may be shown."""
         found = replace(found, where=self._misnamed_in(place, name) or self._where(found.field))
         if not looks_like_a_name(name) or name in self._sources.arguments.values:
             return found
@@ -166,7 +166,7 @@ def missing_documents(documents: Iterable[str], feeds: tuple[Feed, ...]) -> dict
 
 
 def hint_for(location: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:
-    """What on a volume comes near to what a missing field looks for; empty if there is nothing."""
+    """Suggest a name on a volume that is near to the name of a missing field; empty if there is none."""
     dotted = re.sub(r"\[\d+\]", "[]", location)
     for feed in feeds:
         for key in feed.unused:
@@ -197,7 +197,7 @@ def _wanted(plan: Plan, dotted: str) -> Iterator[str]:
 
 
 def _unused(plan: Plan, feed: Feed) -> Iterator[tuple[str, str]]:
-    """What feeds no field and may be told, and how it is told."""
+    """The names that feed no field and may be shown, with their text."""
     for key in feed.unused[:COMPARED]:
         if key in feed.misnamed:
             place, name = feed.misnamed[key]

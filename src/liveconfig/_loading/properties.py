@@ -23,7 +23,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """Lines without comments and blank ones; one that ends in an odd number of backslashes goes on in the next."""
+    """Yield the lines without comments and blank ones; an odd number of backslashes at the end joins the next line."""
     parts: list[str] = []
     goes_on = False
     for natural in re.split(r"\r\n|\n|\r", text):

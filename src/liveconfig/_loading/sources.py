@@ -77,7 +77,7 @@ class Layer:
 
 
 def value_in(data: Any, nodes: Sequence[Node]) -> Any:
-    """What some data holds for a field; a value in place of a model around it counts."""
+    """Return the value of a field in some data; a value in place of a model around it counts."""
     for node in nodes:
         if not isinstance(data, Mapping):
             break

@@ -166,12 +166,12 @@ def _described(member: Any, name: str, hint: Any) -> FieldInfo:
 
 
 def by_alias_of(model: Any) -> bool:
-    """Whether a model takes its fields by alias, where they have one; else by name alone."""
+    """Whether a model accepts its fields by alias, if they have one."""
     return _config_of(model).get("validate_by_alias") is not False
 
 
 def by_name_of(model: Any) -> bool:
-    """Whether a model takes its fields by name too, where they have an alias, as pydantic decides it."""
+    """Whether a model accepts a field with an alias also by name, by the rules of pydantic."""
     config = _config_of(model)
     for key in ("validate_by_name", "populate_by_name"):
         if config.get(key) is not None:

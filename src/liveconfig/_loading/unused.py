@@ -1,4 +1,4 @@
-"""Names on a volume that feed no field: whether they may be told, and the field whose name is nearest."""
+"""Names on a volume that feed no field: whether they may be shown, and the nearest field."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def looks_like_a_name(name: str) -> bool:
 
 
 class UnusedNames:
-    """Finds the names that may be told, each with the nearest field; what it finds it remembers."""
+    """Finds the names that may be shown, each with the nearest field, and caches the results."""
 
     def __init__(self) -> None:
         self._fields: Mapping[str, str] = {}
         self._found: dict[str, str | None] = {}
 
     def of(self, plan: Plan, feeds: Iterable[Feed], leaves: Iterable[str]) -> Iterator[tuple[Feed, str, str | None]]:
-        """The names that feed no field, each with the dotted name of the nearest field, if one is near.
+        """Return the names that feed no field, each with the dotted name of the nearest field, if there is one.
 
         A name in a document of texts is only told if it is near a field's name: another one may be a secret, such as a
         line of a private key that was pasted into an ``.env``. Only the first `COMPARED` are compared.

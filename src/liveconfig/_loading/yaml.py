@@ -64,7 +64,7 @@ _AnyLoader: Any = object  # in use it stands before one of PyYAML's, which is no
 
 
 class _Strict(_AnyLoader):  # type: ignore[misc]
-    """What makes a loader take no name twice in a mapping, and expand nothing for ever."""
+    """A mixin for loaders that rejects duplicate names and endless expansion."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -124,7 +124,7 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
 
 
 def _merged_nodes(node: Any) -> list[Any]:
-    """The mappings that a mapping merges; what else stands there is left for PyYAML to refuse."""
+    """Return the mappings that a mapping merges; PyYAML rejects other nodes."""
     merged = [value for child, value in node.value if child.tag == _MERGE]
     flat = [part for value in merged for part in (value.value if value.id == "sequence" else [value])]
     return [part for part in flat if part.id == "mapping"]

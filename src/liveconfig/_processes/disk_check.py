@@ -138,7 +138,7 @@ def _differs(volume: VolumeReport, place: str) -> bool:
 
 
 def _changed_at(place: str, on_disk: str) -> datetime | None:
-    """When the volume came to show what it shows: the making of the link, or the newest change of a plain file."""
+    """Return when the present content appeared: the creation of the link, or the newest change of a plain file."""
     try:
         if on_disk != CHANGED:
             return datetime.fromtimestamp(os.lstat(f"{place}/..data").st_ctime, UTC)

@@ -130,7 +130,7 @@ class Expectation:
         return Compared(path, "volume", expected, revision.generation, revision.written_at)
 
     def _compared_files(self, path: str, files: Mapping[str, bytes], digests: Mapping[str, str]) -> AbstractSet[str]:
-        """The files on disk that ConfigMaps and Secrets feed, as far as the document tells."""
+        """Return the files on disk that come from ConfigMaps and Secrets, as far as the document shows it."""
         beside = self._beside.get(path, frozenset())
         return digests.keys() & files.keys() if beside is None else files.keys() - (beside - digests.keys())
 
@@ -164,7 +164,7 @@ T = TypeVar("T")
 
 
 def _in_time(looks: Iterable[T]) -> tuple[T, ...]:
-    """What looks at the disk find within `LONGEST` seconds: a mount that hangs answers to no time limit."""
+    """Collect the results of looks at the disk, for `LONGEST` seconds at most, because a mount can hang."""
     found: list[T] = []
     thread = threading.Thread(target=lambda: found.extend(looks), daemon=True)
     thread.start()

@@ -101,7 +101,7 @@ class VolumeMounts:
         return file_calls.run(self._path, lambda: self._frozen_parts(os.path.realpath(self._path), all_mounts))
 
     def states(self) -> tuple[object, ...]:
-        """What stat tells of the files that are mounted below the volume: while it is equal, none has turned stale."""
+        """Return the stat data of the files mounted below the volume: while it is equal, none has become stale."""
         points = list(self._inside)
         return file_calls.run(self._path, lambda: tuple(map(_state, points))) if points else ()
 

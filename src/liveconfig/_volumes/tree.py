@@ -34,7 +34,7 @@ class TreeError(Exception):
 
 
 class Content(NamedTuple):
-    """What one tree holds.
+    """The content of one tree.
 
     Attributes:
         files: The bytes by key.
@@ -78,7 +78,7 @@ class _Tree:
         self._left = LIMIT
 
     def read(self, descriptor: int, folder: str, prefix: str) -> os.stat_result:
-        """Add what one folder holds, and the folders in it. Returns what stat told of it before that."""
+        """Add the content of one folder and of the folders in it. Return its stat data from before."""
         status = os.fstat(descriptor)
         if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
             raise FileNotFoundError(errno.ENOENT, folder)
@@ -138,7 +138,7 @@ class _Tree:
         return content
 
     def _rest(self, descriptor: int, first: bytes, left: int) -> bytes:
-        """What was read first and what follows, up to what may be left and a little more."""
+        """Return the first part and the rest, up to a little more than the limit allows."""
         chunks, size = [first], len(first)
         while size <= left and (chunk := os.read(descriptor, min(left + 1 - size, _LARGE))):
             chunks.append(chunk)

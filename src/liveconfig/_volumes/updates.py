@@ -34,7 +34,7 @@ class Updates:
         self._since = 0.0
 
     def unfinished(self, place: Fingerprint | None) -> str | None:
-        """The generation that has stood beside an older one in use for longer than an update takes; None if none has.
+        """Return a newer generation that has existed for longer than an update takes; None if there is none.
 
         Args:
             place: What stands at the path now.

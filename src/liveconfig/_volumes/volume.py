@@ -80,7 +80,7 @@ class Revision:
 
     @property
     def only_volumes(self) -> str | None:
-        """That the directory holds other volumes and no key of its own, as a sentence; None if that is not so."""
+        """Return a sentence if the directory holds other volumes and no key of its own; otherwise None."""
         if self.files or not self.volumes:
             return None
         below = ", ".join(f"{self.path.rstrip('/')}/{name}" for name in self.volumes)

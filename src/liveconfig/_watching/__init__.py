@@ -1,7 +1,7 @@
 """The process's watcher: file-system events, the scheduler thread, re-checks, and what a forked child makes anew.
 
 - `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
-- `fork`: What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
+- `fork`: Forked children: a weak registry of the objects that they renew, their end, and the end of the interpreter.
 - `observer`: inotify, through watchdog: the only module that uses watchdog.
 - `scheduler`: The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
 - `watcher`: The watcher of the process: it wakes registered objects at a change, and at each re-check.

@@ -1,4 +1,4 @@
-"""What a forked child renews, in a weak registry; where it ends; and what holds when the interpreter ends.
+"""Forked children: a weak registry of the objects that they renew, their end, and the end of the interpreter.
 
 A child has one thread, and the locks that other threads of the parent held at that moment stay locked for ever.
 Therefore each object that owns locks or threads registers itself here. In the child, before any other code runs, all of
@@ -84,7 +84,7 @@ class _Registry:
                 )
 
     def guard(self) -> None:
-        """Have the process end with the thread that was forked, if that was not the main thread of the parent."""
+        """Make the process end with the forked thread, if that was not the main thread of the parent."""
         main = threading.main_thread()
         # The end of a `_MainThread` is the end of the process in any case, and a `_DummyThread` cannot be waited for.
         if self._guard is None and type(main).__name__ not in ("_MainThread", "_DummyThread"):
@@ -137,14 +137,14 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def fork_count() -> int:
-    """How many forks lie between the process that loaded liveconfig and this one."""
+    """Return the number of forks between the process that loaded liveconfig and this one."""
     return _registry.forks
 
 
 def call_user_code(function: Callable[..., T], *arguments: Any) -> T:
     """Call user code. A process that is forked inside, on a thread of liveconfig, ends where the call ends.
 
-    Nothing of liveconfig goes on in the child after the call: what it would do there, it does in the parent. The child
+    liveconfig does nothing in the child after the call, because it does that in the parent. The child
     has the exit code of its `SystemExit`, 1 after another exception, else 0.
     """
     forks, failure = _registry.forks, None
@@ -192,7 +192,7 @@ def _end_with(main: threading.Thread) -> None:
 
 
 def _wait_for_others() -> None:
-    """Wait until all threads have ended but this one and those of liveconfig."""
+    """Wait until all threads have ended, except this one and those of liveconfig."""
 
     def others() -> list[threading.Thread]:
         own = (threading.current_thread(), *_registry.threads)

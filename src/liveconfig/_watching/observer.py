@@ -192,7 +192,7 @@ class Emitter(InotifyEmitter):
 
 
 class Beside:
-    """More directories that matter to one watch: the folders in it, and those that hold a link on the way to it.
+    """Other directories of one watch: the folders in it, and those with a link on the path to it.
 
     They are reported by the thread of the reader; none has a thread of its own.
 
@@ -217,7 +217,7 @@ class Beside:
         return self._add(path, _IN_FOLDER) is not None
 
     def add_link(self, path: str) -> None:
-        """Report when a link is made anew.
+        """Report when a link is replaced.
 
         Raises:
             OSError: The kernel watches no more directories.

@@ -36,7 +36,7 @@ _PIPE = 141  # the exit code of SIGPIPE in a shell; 1 means a frozen field in ex
 
 
 def program() -> NoReturn:
-    """Run one command in a process of its own, which ends with it."""
+    """Run one command, and end this process with it."""
     code = main()
     gc.freeze()  # what ends with the process is not looked through for cycles: an eighth of the time of `ps`
     sys.exit(code)

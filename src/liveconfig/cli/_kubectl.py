@@ -170,7 +170,7 @@ class _Talk:
         return is_read or time.monotonic() - self._ended_at > _TICK
 
     def answer(self) -> Answer:
-        """What it gave, once it is over."""
+        """Return the result after its end."""
         if self._is_too_long:
             return Answer(None, "", f"it printed more than {self._limit:,} bytes", is_cut=True)
         text = self._errors.decode("utf-8", "replace")

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _waited(look: Callable[[], Look], seconds: float) -> Look:
-    """Look until every process is current, or the time is over. Each look is made in a child of its own."""
+    """Check until every process is current, or until the timeout. Each check runs in a separate child process."""
     calls, deadline = ChildCalls(LONGEST), _clock.monotonic() + seconds
     seen = calls.run(look)
     while _code(*seen) != CURRENT and _clock.monotonic() < deadline:

@@ -63,7 +63,7 @@ def _sync(call: Call) -> int:
 
 
 def _pods_again(call: Call, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
-    """The pods as they are now; as they were where the time is up before the cluster tells."""
+    """Return the present pods; the last known ones if the cluster does not answer in time."""
     try:
         return call.pods()
     except CannotAsk:
@@ -92,6 +92,6 @@ def _annotate(call: Call, pods: Sequence[Pod]) -> None:
 
 
 def _only_gone(answer: Answer) -> bool:
-    """Whether nothing but pods that have gone meanwhile could not be annotated: kubectl goes on with the others."""
+    """Whether the only failures are pods that were deleted meanwhile: kubectl continues with the others."""
     lines = answer.errors.splitlines()
     return bool(lines) and all("(NotFound)" in line for line in lines)

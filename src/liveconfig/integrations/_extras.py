@@ -1,4 +1,4 @@
-"""What an integration imports from its extra; where that is missing, the error says what to install."""
+"""Imports of the packages of an extra, with an error that says what to install."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class TokenOptions:
 
 
 class Place(NamedTuple):
-    """Where a request goes, as the client itself reads the URL: another reading could be led astray."""
+    """Return the target of a request, as the client itself parses the URL: another parser could be deceived."""
 
     scheme: str
     host: str | None

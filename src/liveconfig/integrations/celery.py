@@ -90,7 +90,7 @@ def bind(
 
 
 def _picklable(app: Celery, settings: Settings, **options: Any) -> type[Celery]:
-    """The class of the application, whose pickle is bound again: a worker hands it to the processes that it spawns."""
+    """Return a class of the application whose pickle is bound again: a worker passes it to processes that it spawns."""
     base: Any = type(app)
     backend = app.backend_cls
 

@@ -69,7 +69,7 @@ class TokenAuth(TokenOptions, httpx.Auth):
 
 
 class _Sent(NamedTuple):
-    """Where a token is sent; httpx hands it on to the requests that redirects lead to."""
+    """The target of a token; httpx passes it on to redirected requests."""
 
     header: str
     place: Place

@@ -115,7 +115,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """How many keys are kept, for how long, and when a new one signs."""
+    """The rules of a ring: how many keys are kept, for how long, and when a new one signs."""
 
     keep: int
     keep_for: float
@@ -141,7 +141,7 @@ class _OnVolume:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _State:
-    """What is known of the keys at one moment.
+    """The state of the keys at one moment.
 
     Attributes:
         on_volume: The keys on the volume.

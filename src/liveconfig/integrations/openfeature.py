@@ -165,7 +165,7 @@ class LiveConfigProvider(AbstractProvider):
     def _by_flagd(
         self, snapshot: Any, key: str, default: Any, kind: str, context: EvaluationContext | None
     ) -> FlagResolutionDetails[Any] | None:
-        """What the document says; None if it has no such flag."""
+        """Return the answer of the document; None if it has no such flag."""
         with suppress(FlagNotFoundError):
             return None if self._flagd is None else self._flagd.resolve(snapshot, key, default, kind, context)
         return None

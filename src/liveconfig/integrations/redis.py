@@ -63,7 +63,7 @@ def bind(
     password: str | None = "db.password",  # noqa: S107 - the name of a field
     patience: float = 5.0,
 ) -> None:
-    """Let the connections of a client log in with the newest user and password of live settings.
+    """Make the connections of a client log in with the newest user and password of live settings.
 
     New connections take both from one snapshot. When they change and the server accepts the new login, idle connections
     are dropped at once, busy ones when they are released. So a rotation never loses what a connection has to remember
@@ -172,13 +172,13 @@ class _Given(CredentialProvider):
             retry.update_retries(retries)
 
     def next(self, login: Login) -> bool:
-        """Hand out this login from now on; whether the connection has to be made anew for it."""
+        """Use this login from now on. Return whether the connection has to be replaced for it."""
         self.login, again, self.tried = login, self.tried, True
         return again
 
 
 def _given_of(connection: Any) -> _Given | None:
-    """What handed the login to a connection; one with a cache is wrapped by redis-py."""
+    """Return the object that gave the login to a connection; redis-py wraps a connection with a cache."""
     provider = getattr(connection, "_conn", connection).credential_provider
     return provider if isinstance(provider, _Given) else None
 
@@ -191,7 +191,7 @@ class _Connections:
         self._known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def given(self, connection: Any) -> _Given:
-        """What hands the login to a connection."""
+        """Return the object that gives the login to a connection."""
         given = _given_of(connection)
         if given is None:
             given = connection.credential_provider = _Given(self._username, connection.retry.get_retries())
@@ -227,7 +227,7 @@ async def _adrop_idle(pool: Any) -> None:
 
 
 def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
-    """What a connection does instead of its own `on_connect`."""
+    """Log in. A connection calls this instead of its own `on_connect`."""
     weak = weakref.proxy(pool)
 
     def probe(login: Login) -> None:

@@ -1,4 +1,4 @@
-"""What ``liveconfig status`` and ``liveconfig sync`` do: pods -> questions -> rows of a table.
+"""The implementation of ``liveconfig status`` and ``liveconfig sync``: pods, queries, rows of a table.
 
 - `pods`: The pods of a workload, a selector, or all that use one ConfigMap or Secret.
 - `expectations`: What each container should see of its ConfigMaps and Secrets, as digests.

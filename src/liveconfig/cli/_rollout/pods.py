@@ -42,13 +42,13 @@ class Pod:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What identifies it: a StatefulSet gives the name of a deleted pod to another one."""
+        """The identity of the pod: a StatefulSet gives the name of a deleted pod to another one."""
         return self.namespace, self.name, self.uid
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the user asks about.
+    """The target of a call.
 
     Attributes:
         scope: ``["-n", NAMESPACE]``, or nothing for the namespace of the context.
@@ -79,7 +79,7 @@ def pods_of(kubectl: Kubectl, target: Target, left: Callable[[], float]) -> tupl
 
     Args:
         kubectl: Runs kubectl.
-        target: What the user asks about.
+        target: The target of a call.
         left: Seconds until the whole call is to end.
 
     Raises:
@@ -162,7 +162,7 @@ def _terms(selector: Mapping[str, Any]) -> list[str]:
 
 
 def _expression(term: Mapping[str, Any]) -> str:
-    """One of ``matchExpressions``, as kubectl's -l takes it."""
+    """Convert one of ``matchExpressions`` to the syntax of kubectl's -l."""
     key, values = term["key"], ",".join(term.get("values") or ())
     terms = {
         "In": f"{key} in ({values})",

@@ -73,7 +73,7 @@ class Seen:
     objects: Objects
 
     def disk(self, kind: str) -> dict[str, Mapping[str, Any]]:
-        """What ``ps --expect`` compared, by path."""
+        """The results of ``ps --expect``, by path."""
         found = (self.report.data or {}).get("disk") or ()
         return {each["path"]: each for each in found if each["kind"] == kind}
 

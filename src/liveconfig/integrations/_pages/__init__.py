@@ -101,7 +101,7 @@ def _media_range(text: str) -> tuple[str, str, float]:
 
 
 def _quality(kind: str, subtype: str, ranges: list[tuple[str, str, float]]) -> float:
-    """That of the most specific range that matches."""
+    """Return the quality of the most specific range that matches."""
     for wanted in ((kind, subtype), (kind, "*"), ("*", "*")):
         found = [quality for *name, quality in ranges if tuple(name) == wanted]
         if found:
@@ -136,7 +136,7 @@ def _html_headers() -> Mapping[str, str]:
 
 
 def _ago(moment: datetime | None) -> str:
-    """How long ago something was, in the largest unit that fits."""
+    """Return the age of something, in the largest unit that fits."""
     if moment is None:
         return "-"
     age = datetime.now(UTC) - moment

@@ -19,7 +19,7 @@ ADVICE = 'set LIVECONFIG = {"SETTINGS": "module:name"}, where module:name is a l
 
 @dataclass(frozen=True)
 class Configuration:
-    """What ``LIVECONFIG`` says.
+    """The content of ``LIVECONFIG``.
 
     Attributes:
         settings: The live settings.

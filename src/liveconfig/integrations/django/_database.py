@@ -1,4 +1,4 @@
-"""What the database engines share: connections that log in with the newest user and password."""
+"""Database connections that log in with the newest user and password, shared by the engines."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def install(configured: Configuration) -> None:
 
 
 def readers(configured: Configuration) -> dict[str, Read]:
-    """What reads the value of each mirrored name.
+    """Return a function for each mirrored name that reads its value.
 
     Raises:
         ImproperlyConfigured: A field does not exist.
@@ -76,7 +76,7 @@ def _replaced(mapping: Mapping[str, Any], path: Sequence[str], value: Any) -> di
 
 
 def _static(name: str) -> Any:
-    """What the settings module itself says, without the mirror."""
+    """Return the value in the settings module, without the mirror."""
     value = getattr(django_settings._wrapped, name, None)  # noqa: SLF001 - the proxy would resolve a mirror
     return value.static if isinstance(value, _Live) else value
 
@@ -89,7 +89,7 @@ def _checked(name: str, make: Callable[..., T], *arguments: Any) -> T:
 
 
 class _Live:
-    """What Django's settings hold for a mirrored name: tests override it as any other value."""
+    """The value of a mirrored name in Django's settings; tests can override it like any other value."""
 
     def __init__(self, read: Read, static: Any) -> None:
         self.read = read

@@ -52,7 +52,7 @@ def check(**_options: Any) -> list[checks.CheckMessage]:
 
 
 def errors() -> list[checks.CheckMessage]:
-    """What makes the configuration useless."""
+    """Yield the errors of the configuration."""
     try:
         configured = configuration()
     except ImproperlyConfigured as error:

@@ -28,7 +28,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """Where each value comes from, what is wrong, and all processes of the container; no value.
+    """Show where each value comes from, what is wrong, and all processes of the container, without values.
 
     JSON, or a page for people where the client prefers HTML. 404 unless ``LIVECONFIG["STATUS"]`` is true.
     """

@@ -1,4 +1,4 @@
-"""What Django loads for the engine ``liveconfig.integrations.django.mysql``."""
+"""The database engine ``liveconfig.integrations.django.mysql``, as Django loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Django loads for the engine ``liveconfig.integrations.django.postgresql``."""
+"""The database engine ``liveconfig.integrations.django.postgresql``, as Django loads it."""
 
 from __future__ import annotations
 
