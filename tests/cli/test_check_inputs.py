@@ -203,6 +203,32 @@ def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:
     assert "OLD and NEW have no valid configuration" in said
 
 
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("stringData: {password: pw}", "Nothing to correct: the application would start with this."),
+        ("stringData: {}", "Nothing to correct in the input, which does not show the values of: password."),
+    ],
+)
+def test_the_last_line_of_the_table(tmp_path: Path, secret: str, says: str) -> None:
+    """The table ends with what holds: nothing to correct, or nothing in the input and which fields it does not show."""
+    (tmp_path / "shop_app.py").write_text(
+        "from pydantic import SecretStr\nfrom liveconfig import Settings, SettingsConfigDict\n"
+        "class App(Settings):\n    model_config = SettingsConfigDict(volumes=['/etc/secrets'])\n    password: SecretStr\n"
+    )
+    (tmp_path / "secret.yaml").write_text(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\n{secret}\n")
+    arguments = ["check", "shop_app:App", "secret.yaml", "--volume", "/etc/secrets=secret/shop"]
+    done = subprocess.run(
+        [sys.executable, "-m", "liveconfig", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, says), done.stderr
+
+
 @pytest.mark.parametrize("text", ["raise SystemExit(3)", "1/0", "def f(:", "import no_such_module_x"])
 def test_an_import_that_fails(tmp_path: Path, text: str) -> None:
     """A class whose module cannot be imported is one line and exit code 2."""

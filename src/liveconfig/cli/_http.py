@@ -99,5 +99,5 @@ def _why(error: Exception) -> str:
 
 def _hint(status: int) -> str:
     if status in (401, 403):
-        return ": pass the credentials with --header NAME:VALUE"
+        return ": pass the credentials with --header NAME:VALUE, as in --header 'Authorization: Bearer TOKEN'"
     return ": is the status page on (status=True)?" if status == 404 else ""

@@ -143,7 +143,14 @@ def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -
         yield f"{place}{paint(finding.level, style)}: {printable(finding.message)} [{finding.rule}]"
         yield f"    {CHECK_RULES[finding.rule].advice}"
     if not found and not base.problems:
-        yield "Nothing to correct: the application would start with this."
+        yield _accepted(trials)
+
+
+def _accepted(trials: Sequence[Trial]) -> str:
+    unknown = sorted(frozenset().union(*(trial.fields_in("unknown") for trial in trials)))
+    if not unknown:
+        return "Nothing to correct: the application would start with this."
+    return f"Nothing to correct in the input, which does not show the values of: {printable(', '.join(unknown))}."
 
 
 _HEADER = ("FIELD", "KEY", "OBJECT", "STATE")

@@ -25,8 +25,10 @@ IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
 _KEPT = ("SYNCED",)
 _HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
 EPILOG = (
-    "Exit code 0: every row that counts is SYNCED, or nothing runs. 1: one is not. 2: the cluster cannot be asked, "
-    "the object does not exist, or a selector matches no pod. No value is read from a container or printed."
+    "Exit code 0: every row that counts is SYNCED, or nothing runs. 1: one is not. A volume that no "
+    "settings class names (NOT FOLLOWED) and what is FROZEN at the value of the cluster do not count. 2: the cluster "
+    "cannot be asked, the object does not exist, or a selector matches no pod. No value is read from a container or "
+    "printed."
 )
 
 
