@@ -6,6 +6,7 @@ them may refuse, or hang.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import itertools
 import os
@@ -540,7 +541,7 @@ class Machine(RuleBasedStateMachine):
     def release(self) -> None:
         """The calls that hang return. They decide on what the newest look has read, whatever is on the disk by now."""
         self.verifiers.release()
-        self.model.look(self.newest)
+        self.think(self.newest, set())
         self.await_model()
         self.look()
 
@@ -589,14 +590,30 @@ class Machine(RuleBasedStateMachine):
                 frozenset([place]),
             ) not in self.unread
             newest.append(here.on_disk if readable else self.model.applied[place])
-        self.newest = tuple(newest)
-        self.model.look(self.newest)
+        self.think(tuple(newest), {place for _, places in self.unread for place in places})
+
+    def think(self, newest: Combination, unread: set[int]) -> None:
+        """Bring the model to where a look should bring the settings.
+
+        For a volume that cannot be read, the first looks wait a while, with all that waits together with it. What they
+        apply meanwhile is a version of its own.
+        """
+        together = [places for _, places in self.model.faults] + [self.model.pending]
+        while more := frozenset().union(*(places for places in together if places & unread)) - unread:
+            unread |= more
+        patient = copy.copy(self.model)
+        patient.look(patient._without(unread, newest))
+        patient.look(newest)
+        self.model.look(newest)
+        self.newest, self.versions = newest, {self.model.version, patient.version}
 
     def await_model(self) -> None:
         """P1, P2, P3: the settings hold just what the model says, whole, and report what waits."""
         deadline = time.monotonic() + PATIENCE
         while (seen := self.seen()) != (expected := self.expected()) and time.monotonic() < deadline:
             threading.Event().wait(0.001)
+            if self.settings.live.version in self.versions:
+                self.model.version = self.settings.live.version
             if self.model.pending:  # a look that waits for nobody does not wait for a volume to come to rest either
                 self.settings.live.reload(wait=False)
         assert seen == expected, [each.reason for each in self.settings.live.status().rejections]
