@@ -1,4 +1,4 @@
-"""What every test must leave behind: no thread, no descriptor, and no secret in anything that was said."""
+"""Checks after every test: no thread, no descriptor, and no secret in any output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that hold for every test catch who breaks them."""
+"""The checks after every test find violations."""
 
 from __future__ import annotations
 

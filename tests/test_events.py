@@ -108,7 +108,7 @@ def test_written_at_of_two_volumes(kubelet_volume, tmp_path, load):
 
 
 def test_rejected(events):
-    """A Rejected tells the stage, the field, why, and what waits."""
+    """A Rejected has the stage, the field, the reason, and the fields that wait."""
     event = events[Rejected]
     assert (event.stage, event.fields, event.held, event.attempt) == ("validate", ("count",), (), 1)
     assert "integer" in event.reason

@@ -54,7 +54,7 @@ def test_newest_without_events(kubelet_volume, load, no_events):
 
 @pytest.fixture
 def opens():
-    """A function: it returns a function that tells how often files of a folder were opened since it last told."""
+    """A function that returns a counter of the opened files of a folder since its last call."""
     import ctypes
     import struct
 
@@ -85,7 +85,7 @@ def opens():
 
 
 def test_applied_is_never_read_again(kubelet_volume, load, opens):
-    """P2, P8: a generation that was applied is never read again, whoever asks and however often."""
+    """P2, P8: an applied generation is never read again."""
     kubelet_volume.write({"message": "one", "number": "1"})
     settings = load(Often, _volumes=kubelet_volume.path)
     opened = opens(kubelet_volume.path / kubelet_volume.generation)
@@ -147,7 +147,7 @@ def test_good_content_is_taken_at_once(kubelet_volume, load, monkeypatch):
     [({"message": b"\xff"}, "parse"), ({"number": "many"}, "validate"), ({"message": "refused"}, "verify")],
 )
 def test_bad_content_is_never_visible(kubelet_volume, load, bad, stage):
-    """P3: at each stage bad content is told once and never visible, in an attribute, a snapshot or an event."""
+    """P3: at each stage, bad content is reported once and never visible in an attribute, a snapshot or an event."""
     kubelet_volume.write({"message": "one", "number": "1"})
     settings = load(Verified, _volumes=kubelet_volume.path)
     rejected, reloaded = [], []

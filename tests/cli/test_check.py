@@ -238,7 +238,7 @@ def test_a_subpath_is_frozen(check: Any) -> None:
     ids=["sealed", "sops", "without data"],
 )
 def test_unknown_values(check: Any, secret: str) -> None:
-    """What is not in the input is unknown, not missing."""
+    """An object that is not in the input is unknown, not missing."""
     text = manifests(GOOD).partition("---\napiVersion: v1\nkind: Secret")[0] + "---\n" + secret
     code, answer, _ = check(text)
     assert code == 0

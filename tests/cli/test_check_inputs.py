@@ -117,7 +117,7 @@ def test_keys_with_folders(check: Any) -> None:
 
 
 def test_a_class_level_validator(check: Any, canary: str) -> None:
-    """What a validator of the whole class rejects is an error, without the text of its exception."""
+    """A rejection by a validator of the whole class is an error, without the text of its exception."""
     code, answer, _ = check(pod() + configmap({"database.host": canary, "database.port": "1"}))
     assert code == 1
     assert canary not in json.dumps(answer)
@@ -152,7 +152,7 @@ def test_a_value_that_is_not_in_the_input(check: Any) -> None:
 
 
 def test_variables_of_an_object_that_is_not_in_the_input(check: Any) -> None:
-    """What an object of ``envFrom`` that is not in the input could feed is unknown, with one warning."""
+    """Fields that a missing object of ``envFrom`` could feed are unknown, with one warning."""
     code, answer, _ = check(pod(env_from=[{"secretRef": {"name": "none"}, "prefix": "SHOP_"}]) + configmap({"x": "1"}))
     assert code == 0
     assert row(answer, "database.host") == (None, "unknown")

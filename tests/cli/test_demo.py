@@ -70,7 +70,7 @@ def test_one_process_answers_in_milliseconds(story):
 
 
 def test_dumb_terminal(story):
-    """What the demo prints is plain ASCII of at most 80 columns, with neither password in it."""
+    """The output of the demo is plain ASCII with at most 80 columns, without any password."""
     assert story.stdout.isascii()
     assert all(line.isprintable() and len(line) <= 80 for line in story.stdout.splitlines())
     assert not [password for password in PASSWORDS if password in story.stdout]

@@ -290,7 +290,7 @@ def _joined(text):
 
 
 def test_header_and_json(run, running):
-    """What the page wants to be asked with is sent, and --json gives what it answered."""
+    """The given headers are sent, and --json prints the answer."""
     asked = []
     status = running.live.status().as_dict()
     with serving(status, asked=asked) as address:
@@ -308,7 +308,7 @@ def test_no_proxy(run, running):
 
 
 def test_answer_with_commands_for_a_terminal(run, running):
-    """What another process answers cannot move the cursor of whoever asked."""
+    """The answer of another process cannot move the cursor of the terminal."""
     status = running.live.status().as_dict()
     with serving({**status, "problems": ["\x1b[2J\x07\u202eevil"]}) as address:
         done = run("explain", address)
@@ -419,7 +419,7 @@ def refusal(capsys):
     ],
 )
 def test_no_such_settings(run, module, target, says):
-    """What is not there or cannot be loaded is one line that says what, without a value, and exit code 2."""
+    """A target that is missing or cannot be loaded is one line without a value, and exit code 2."""
     module("needs", "import not_installed")
     module("wrong", "x = = 'CANARY'")
     module("raises", "raise KeyError('CANARY')")
@@ -481,7 +481,7 @@ def test_no_such_page(refusal, answer, code, says):
     ],
 )
 def test_no_such_address(refusal, address, says):
-    """An address where nobody answers is one line, without the password in it, and exit code 2."""
+    """An address without an answer is one line without the password, and exit code 2."""
     error = refusal(address)
     assert says in error
     assert "CANARY" not in error

@@ -1,4 +1,4 @@
-"""The manifests that the demo carries tell its story, in this order."""
+"""The manifests of the demo are applied in this order."""
 
 from __future__ import annotations
 

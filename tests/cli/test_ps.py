@@ -108,7 +108,7 @@ def test_wait(capsys, running, kubelet_volume):
 
 
 def test_expected(capsys, running, kubelet_volume, tmp_path):
-    """``--expect`` tells for each volume whether it holds the expected keys and values."""
+    """``--expect`` shows for each volume whether it holds the expected keys and values."""
     path = str(kubelet_volume.path)
     for digests, expected in [
         ({"message": digest("one")}, "equal"),

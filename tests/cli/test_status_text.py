@@ -105,7 +105,7 @@ def test_interrupted_while_a_module_is_imported(tmp_path, monkeypatch):
     "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ModuleNotFoundError("no", name="other")]
 )
 def test_what_the_demo_does_not_know(error, monkeypatch):
-    """What is no failure of a step, as a module that is missing elsewhere, is not taken for one."""
+    """An error that is no failure of a step, such as a missing module elsewhere, is not reported as one."""
 
     def begin(volumes):
         raise error

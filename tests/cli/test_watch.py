@@ -135,7 +135,7 @@ def test_names_that_are_commands(watch, tmp_path):
 
 
 def test_the_same_fault_is_told_once(kubelet_volume):
-    """What is wrong with a volume is told when it comes up, and not at each look."""
+    """A fault of a volume is printed when it appears, not at each look."""
     follower = _Follower(str(kubelet_volume.path))
     (kubelet_volume.path / "..data").mkdir()
     assert [[event["event"] for event in follower.look()] for _ in range(2)] == [["unreadable"], []]

@@ -1,4 +1,4 @@
-"""What we lean on in other libraries without their word for it: one test each, also run with the lowest releases."""
+"""Undocumented behaviour of other libraries that liveconfig uses: one test each, also with the lowest releases."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_reader_asks_before_it_reads_and_closes() -> None:
 
 
 def test_lock_knows_its_owner() -> None:
-    """An ``RLock`` tells whether the calling thread holds it: `threading.Condition` asks it in the same way."""
+    """An ``RLock`` says whether the calling thread holds it, as `threading.Condition` uses it."""
     lock = threading.RLock()
     assert not lock._is_owned()  # type: ignore[attr-defined]
     with lock:

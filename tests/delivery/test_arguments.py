@@ -1,4 +1,4 @@
-"""What cannot be a selector or a subscriber is refused where it is given, by its signature alone."""
+"""An object that cannot be a selector or a subscriber is an error at once, by its signature only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told what, in which order, and that no subscriber can keep it from another (P5)."""
+"""The order of deliveries, and the isolation of subscribers from each other (P5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`recent`: the values of a field that were in use, as long as somebody may still need them."""
+"""`recent`: the values of a field that were in use, for a limited time."""
 
 from __future__ import annotations
 

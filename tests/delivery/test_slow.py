@@ -1,4 +1,4 @@
-"""One subscriber that takes its time harms no other, and is told of the newest in the end (P5)."""
+"""A slow subscriber does not affect the others, and gets the newest value in the end (P5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of the present state is so: origins, causes, ages, ends, and nothing of a value in any of it."""
+"""Reports about the present state are correct (origins, causes, ages, ends) and contain no value."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_each_field_has_its_own_age_and_end(kubelet_volume, monkeypatch, caplog)
 
 
 def test_status_is_true_right_after_a_reload(make_kubelet_volume, tmp_path, monkeypatch):
-    """What a reload by hand has found is in the status at once: a volume that has appeared is not missing."""
+    """The result of a reload is in the status at once: a volume that has appeared is not missing."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     settings = Plain(_volumes=tmp_path / "late")
     assert not settings.live.status().healthy
@@ -89,7 +89,7 @@ def test_status_is_true_right_after_a_reload(make_kubelet_volume, tmp_path, monk
 
 
 def test_a_volume_that_appears_is_followed_by_events(make_kubelet_volume, tmp_path):
-    """A volume that appears while others change is watched from then on, and nobody speaks of polling."""
+    """A volume that appears while others change is watched from then on, without a message about polling."""
 
     class App(Settings):
         model_config = SettingsConfigDict(resync=3600.0)
@@ -135,7 +135,7 @@ def test_version_and_generation_belong_together(kubelet_volume):
 
 
 def test_the_same_fault_is_told_once_beside_a_volume_that_moves(make_kubelet_volume):
-    """One bad content is told once, though another volume moves on beside it."""
+    """One bad content is logged once, although another volume changes."""
     bad, other = make_kubelet_volume("bad"), make_kubelet_volume("other")
 
     class App(Unwatched):

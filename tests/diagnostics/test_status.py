@@ -99,7 +99,7 @@ def test_unwatched_and_gone(kubelet_volume, load):
 
 
 def test_a_rejection_is_one_problem(kubelet_volume, load):
-    """What an unwatched object has rejected is reported once, and newer content beside it."""
+    """A rejection of an unwatched object is reported once, together with newer content."""
     kubelet_volume.write({"number": "1"})
     settings = load(Unwatched, _volumes=kubelet_volume.path)
     kubelet_volume.write({"number": "many"})
@@ -215,7 +215,7 @@ def test_disabled_logger(kubelet_volume, load):
 
 
 def test_a_level_that_hides_errors_is_a_note(kubelet_volume, load):
-    """S01: a level above ERROR was chosen by somebody: a note, not a problem."""
+    """S01: a level above ERROR is deliberate: a note, not a problem."""
     kubelet_volume.write({"message": "one"})
     settings = load(App, _volumes=kubelet_volume.path)
     logger = logging.getLogger("liveconfig")
@@ -299,7 +299,7 @@ def test_history(kubelet_volume, load, canary):
 
 
 def test_history_is_there_with_the_value(kubelet_volume, load):
-    """Whoever has waited for a value finds its entry in the history."""
+    """After a wait for a value, the history has its entry."""
     kubelet_volume.write({"message": "0"})
     settings = load(App, _volumes=kubelet_volume.path)
     for number in range(1, 30):

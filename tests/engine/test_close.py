@@ -298,7 +298,7 @@ class TestLetGo:
 
     @pytest.mark.parametrize("closed", [True, False])
     def test_while_no_thread_can_start(self, volume, closed):
-        """E153: settings are collected while the lock is held without which no thread starts, and nobody waits.
+        """E153: settings that are collected under the lock that the start of a thread needs do not block.
 
         The garbage collector may run inside `threading.enumerate`, which holds it.
         """

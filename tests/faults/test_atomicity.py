@@ -182,7 +182,7 @@ def test_swap_before_the_watch(kubelet_volume, load):
 
 @pytest.fixture
 def events():
-    """A function: a list that fills with all that a settings object tells."""
+    """A function that returns a list of all events of a settings object."""
 
     def events(settings):
         told = []
@@ -280,7 +280,7 @@ def test_each_step(make_kubelet_volume, load, legacy):
 
 @pytest.mark.parametrize("legacy", [True, False])
 def test_writer_that_dies(make_kubelet_volume, load, legacy):
-    """A22: a writer that dies between any two steps harms nobody, and the next one goes on from there."""
+    """A22: a writer that dies between any two steps has no effect on readers, and the next one continues."""
     for survived in range(12):
         volume = make_kubelet_volume(f"volume {survived}", legacy=legacy)
         volume.write(dict.fromkeys(KEYS, "old"))

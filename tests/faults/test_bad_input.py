@@ -1,4 +1,4 @@
-"""Faults of content: what cannot be read, parsed or validated is never visible, and is told once."""
+"""Faults of content: content that cannot be read, parsed or validated is never applied, and is reported once."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD)
 def test_rejected(good, kubelet_volume, caplog, bad):
-    """B01, B02, B03: bad content leaves the last good one, is told once with its fields, and makes it unhealthy."""
+    """B01, B02, B03: bad content leaves the last good one in use, is reported once with its fields, and makes it unhealthy."""
     settings, rejected = good
     before = settings.live.latest()
     payload, stage, fields = BAD[bad]
@@ -155,7 +155,7 @@ def test_only_its_own_volume(make_kubelet_volume, load):
 
 
 def test_both_volumes_bad(make_kubelet_volume, load):
-    """B21: two volumes that are bad for reasons of their own are told of each, once, and recover each by itself."""
+    """B21: two volumes with different faults are reported once each, and recover separately."""
     one, other = make_kubelet_volume("one"), make_kubelet_volume("other")
     one.write({"message": "one", "secret": "CANARY-00000000"})
     other.write({"number": "1"})
@@ -207,7 +207,7 @@ def test_same_bad_content(kubelet_volume, load, caplog, watch):
 
 
 def test_bad_good_bad(good, kubelet_volume):
-    """B22: the same bad content that comes again after good content is told again."""
+    """B22: bad content that returns after good content is reported again."""
     settings, rejected = good
     for _ in range(2):
         kubelet_volume.write({**GOOD, "number": "many"})

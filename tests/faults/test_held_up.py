@@ -1,4 +1,4 @@
-"""What holds up one settings object, or one volume, holds up nothing else."""
+"""A block of one settings object or one volume blocks nothing else."""
 
 from __future__ import annotations
 

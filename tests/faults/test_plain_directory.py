@@ -60,7 +60,7 @@ def turn(link, target):
 
 @pytest.fixture
 def work_trees(tmp_path):
-    """What git-sync makes: work trees in a folder, each with a file ``.git``, and a link to the one in use."""
+    """A directory of git-sync: work trees, each with a file ``.git``, and a link to the one in use."""
 
     def make(number):
         tree = tmp_path / "root" / ".worktrees" / f"commit{number}"

@@ -65,7 +65,7 @@ def fast_clock(monkeypatch):
 
 
 def in_time(call):
-    """What a call returns, if it returns."""
+    """The result of a call, if it returns."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call).result(PATIENCE)
 
@@ -524,7 +524,7 @@ def test_what_is_ignored_in_a_plain_directory(tmp_path, load):
 
 
 def test_names_that_are_not_text(tmp_path, load):
-    """C25: a file name that is not UTF-8, or holds a line end, harms nothing: status stays ready for JSON."""
+    """C25: a file name that is not UTF-8, or contains a line end, does no harm: the status is still valid JSON."""
     root = tmp_path / "plain"
     root.mkdir()
     (root / "message").write_text("one")
@@ -555,7 +555,7 @@ def test_absurd_time(tmpfs, load):
 
 
 def test_restless_plain_directory(tmp_path, load, fast_clock):
-    """C27: a plain directory that never comes to rest keeps nobody waiting for ever."""
+    """C27: a plain directory that changes all the time blocks no caller for ever."""
     root = tmp_path / "plain"
     root.mkdir()
     (root / "message").write_text("one")
@@ -585,7 +585,7 @@ def test_restless_plain_directory(tmp_path, load, fast_clock):
 
 
 def test_plain_touch(tmp_path, load):
-    """C28: files that are written anew as they were are the same generation: a standing rejection is not told again."""
+    """C28: rewritten files with the same content are the same generation: a standing rejection is not repeated."""
     root = tmp_path / "plain"
     root.mkdir()
     (root / "number").write_text("1")
@@ -612,7 +612,7 @@ NAMESPACE = ("--mount", "--propagation", "private")
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_sub_path(child, tmp_path, kind):
-    """C13, H05: a subPath mount is warned of once at the start, and is an error, and told again, once it is stale."""
+    """C13, H05: a subPath mount gives one warning at the start, and an error when it becomes stale."""
     scene = child("sub_path", tmp_path, kind, unshare=NAMESPACE)
     start = scene.report()
     assert start["value"] == "one"
@@ -645,7 +645,7 @@ def test_mounted_over(child, tmp_path):
 
 
 def test_nested_mounts(child, tmp_path):
-    """C12: what is mounted inside a volume or a plain directory is ignored, and keeps nobody from reading the rest."""
+    """C12: a mount inside a volume or a plain directory is ignored, and the rest is read."""
     scene = child("nested_mounts", tmp_path, unshare=NAMESPACE)
     assert scene.report() == {"atomic": ["one", "two"], "plain": ["one", "two"], "unused": []}
 

@@ -86,13 +86,13 @@ def test_no_descriptors(child, open_folder):
 
 
 def test_no_descriptors_beside_a_rejection(child, open_folder):
-    """D21: a shortage of descriptors beside a standing rejection does not make that be told twice."""
+    """D21: a shortage of descriptors does not repeat a standing rejection."""
     scene = child("no_descriptors_beside_a_rejection", open_folder)
     assert scene.report() == {"validate": 1, "healthy": [False, False, False], "message": "one"}
 
 
 def test_no_threads(child, open_folder):
-    """D22: where no more threads can be had, a mount that is made anew is still followed, by re-checks."""
+    """D22: without more threads, a replaced mount is still followed, by re-checks."""
     scene = child("no_threads", open_folder)
     assert scene.report() == {"messages": ["one", "two", "three"]}
 
@@ -200,7 +200,7 @@ def test_validator_that_interrupts(kubelet_volume, load):
 
 
 def test_many_settings_on_one_volume(kubelet_volume, load):
-    """D25: settings that share a volume are all told by one event; closing some leaves the others their watch."""
+    """D25: one event wakes all settings that share a volume; closing some does not end the watch of the others."""
     kubelet_volume.write({"message": "one"})
     several = [load(Still, _volumes=kubelet_volume.path) for _ in range(5)]
     kubelet_volume.write({"message": "two"})

@@ -239,7 +239,7 @@ class Either(Settings):
 
 
 def test_another_member_of_a_union_is_taken(kubelet_volume, monkeypatch):
-    """A change to another member of a union is no vanished secret; a variable for the other one harms nothing."""
+    """A change to another member of a union is no removed secret; a variable for the other one has no effect."""
     monkeypatch.setenv("AUTH__PASSWORD", "of the environment")
     kubelet_volume.write({"auth/kind": "password", "auth/password": "p"})
     settings = Either(_volumes=kubelet_volume.path)
@@ -265,7 +265,7 @@ def test_a_key_that_served_nothing_may_vanish(kubelet_volume):
 
 
 def test_a_default_that_was_made_stays(kubelet_volume):
-    """A default that a factory made is not made anew at each load: other bytes alone are no new version."""
+    """A default of a factory is created once, so that other bytes alone are no new version."""
 
     class App(Unwatched):
         message: str = ""
@@ -280,7 +280,7 @@ def test_a_default_that_was_made_stays(kubelet_volume):
 
 
 def test_a_default_made_from_other_fields_follows_them(kubelet_volume):
-    """A default that a factory makes from other fields is made anew when they change."""
+    """A default that a factory computes from other fields is computed again when they change."""
 
     class App(Unwatched):
         host: str = ""
@@ -294,7 +294,7 @@ def test_a_default_made_from_other_fields_follows_them(kubelet_volume):
 
 
 def test_a_snapshot_shares_nothing_with_the_live_object(kubelet_volume):
-    """What is done to a copy of the live object changes no snapshot."""
+    """A change of a copy of the live object changes no snapshot."""
 
     class App(Unwatched):
         a: str = "a"

@@ -1,4 +1,4 @@
-"""What a class may configure: keys, volumes, class arguments, bases, and `LIVECONFIG_VOLUMES`."""
+"""The configuration of a class: keys, volumes, class arguments, bases, and `LIVECONFIG_VOLUMES`."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_volume_that_is_a_file(tmp_path, required):
 
 
 def test_volume_that_is_a_file_without_an_ending(tmp_path):
-    """K08: of a file whose name does not tell its format the advice gives one."""
+    """K08: the advice gives a format for a file with an unknown ending."""
     (tmp_path / "config").write_text("message: x")
     with pytest.raises(VolumeError, match=r"documents=\{'config': 'yaml'\}"):
         make()(_volumes=tmp_path / "config")

@@ -1,4 +1,4 @@
-"""What an error says: the place, the key, what is expected, the nearest name; never a value."""
+"""The content of errors: the place, the key, the expected value, the nearest name; never a value."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_every_type_of_error_has_a_text():
 
 
 def test_custom_errors_are_withheld(refusal):
-    """K25: of an error that a validator made up nothing is told, whatever its type says."""
+    """K25: the text of an error that a validator constructed is never shown, whatever its type."""
 
     class Custom(Settings):
         value: str

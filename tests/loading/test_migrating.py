@@ -1,4 +1,4 @@
-"""What differs from pydantic-settings: each row of docs/migrating.md that can be tested."""
+"""The differences from pydantic-settings: each row of docs/migrating.md that can be tested."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_error_of_invalid_settings(load, monkeypatch, variables):
 
 @pytest.mark.parametrize(("error", "told"), [(ValueError, False), (AssertionError, False), (Refusal, True)])
 def test_the_text_of_a_validator(load, error, told):
-    """The text of a validator's error is left out; that of a Refusal is told."""
+    """The text of a validator's error is left out; that of a Refusal is shown."""
 
     class Refusing(App):
         @field_validator("message")

@@ -402,7 +402,7 @@ def singleton(kubelet_volume, load):
 
 
 def test_a_singleton(kubelet_volume, singleton):
-    """K17: a `__new__` that gives one object works as any class: changes are told, and refused values never seen."""
+    """K17: a class whose `__new__` returns one object works: changes are delivered, and rejected values never visible."""
     seen: list[str] = []
 
     @singleton.live.verify

@@ -63,7 +63,7 @@ def _shown(value: Any) -> str:
 
 
 def raised(cls: type[Settings], **options: Any) -> LiveConfigError:
-    """What the constructor raises. Nothing that is handled here is a context of it."""
+    """The error of the constructor, without a context from this function."""
     try:
         settings = cls(**options)
     except LiveConfigError as error:
@@ -247,7 +247,7 @@ class TestConstructor:
         ],
     )
     def test_document(self, kubelet_volume, canary, name, text):
-        """F27: of a document that cannot be parsed the error tells the place, not the text."""
+        """F27: the error of a document that cannot be parsed has the place, not the text."""
 
         class App(Settings):
             model_config = SettingsConfigDict(documents=[name])
@@ -285,7 +285,7 @@ class TestConstructor:
 
     @pytest.mark.parametrize("error_type", [ValueError, KeyError, RuntimeError])
     def test_source_of_the_class(self, kubelet_volume, canary, error_type):
-        """F31: where a source of the class's own raises, its type is told, and no frame holds an argument's value."""
+        """F31: if a source of the class raises, the error has its type, and no frame holds the value of an argument."""
 
         class App(Settings):
             value: str = ""
@@ -303,7 +303,7 @@ class TestConstructor:
         assert (error.__cause__, error.__context__) == (None, None)
 
     def test_default_factory(self, kubelet_volume, canary):
-        """F32: a default factory that raises with a value in its message is told without it."""
+        """F32: the error of a default factory that raises with a value in its message does not contain it."""
 
         def make() -> str:
             raise ValueError(canary)

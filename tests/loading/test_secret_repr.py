@@ -1,4 +1,4 @@
-"""What a secret volume feeds into nested objects is hidden where these are printed by themselves (I06)."""
+"""The values of a secret volume in nested objects are hidden when these are printed by themselves (I06)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_hidden(settings, canary, name, caplog):
 
 
 def test_the_values_are_there(settings, canary):
-    """What is hidden is printed as hidden, and nothing else: attributes, dumps and equality are as ever."""
+    """Only the printed form is hidden: attributes, dumps and equality do not change."""
     assert settings.db.password == settings.login.password == canary
     assert settings.db == Database(user="app", password=canary, pool=Pool(name=canary))
     assert settings.db.model_dump()["password"] == canary
@@ -125,7 +125,7 @@ def test_until_another_volume_feeds_it(make_kubelet_volume, load, canary):
 
 
 def test_after_a_reload(settings, make_kubelet_volume, canary):
-    """What a later version of the volume feeds is hidden, too."""
+    """The values of a later version of the volume are hidden, too."""
     secret = make_kubelet_volume("secret")
     content = (secret.path / "app.json").read_text()
     secret.write({"app.json": content.replace(canary, f"{canary}-2")})

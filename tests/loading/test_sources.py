@@ -116,7 +116,7 @@ def test_a_file_that_no_volume_holds(kubelet_volume, load, caplog, tmp_path):
 
 
 def test_a_class_without_volumes(kubelet_volume, load, caplog, tmp_path):
-    """K04: a class without volumes whose source reads a file on a volume is told so; one that reads another is not."""
+    """K04: a class without volumes whose source reads a file on a volume gives a warning; another file does not."""
     kubelet_volume.write({"conf/app.yaml": "message: file"})
     (tmp_path / "app.yaml").write_text("message: file")
     elsewhere = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=tmp_path / "app.yaml"))
@@ -408,7 +408,7 @@ def test_sources_see_each_other(kubelet_volume, load):
 
 
 def test_an_encoding(kubelet_volume, load, tmp_path):
-    """K20: a .env file is read in the encoding that the class names, and its names are told as they are spelled."""
+    """K20: a .env file is read in the encoding of the class, and messages keep the spelling of its names."""
     (tmp_path / "env").write_bytes("Message=grüße".encode("latin-1"))
     cls = with_sources(env_file=tmp_path / "env", env_file_encoding="latin-1")
     settings = load(cls, _volumes=kubelet_volume.path)

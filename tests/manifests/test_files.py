@@ -92,7 +92,7 @@ class TestLinks:
         assert len(found) == 3
 
     def test_other_links_out(self, tmp_path):
-        """A link out of the directory that could not be a manifest is left alone without a word."""
+        """A link out of the directory that is no manifest is skipped without a message."""
         (tmp_path / "k8s").mkdir()
         (tmp_path / "python").write_text("")
         (tmp_path / "k8s" / "python3").symlink_to("../python")
@@ -107,7 +107,7 @@ class TestLinks:
         assert names(tmp_path, tmp_path / "k8s") == []
 
     def test_inside_the_directory(self, tmp_path):
-        """What a link inside the directory leads to is read once, and a loop does no harm."""
+        """The target of a link inside the directory is read once, and a loop does no harm."""
         (tmp_path / "base").mkdir()
         (tmp_path / "base" / "a.yaml").write_text(CONFIG_MAP)
         (tmp_path / "text").write_text(CONFIG_MAP)

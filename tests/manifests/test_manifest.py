@@ -108,13 +108,13 @@ class TestSecret:
 
     @pytest.mark.parametrize("text", ["eA", "eA=", "e A==", "eA==x", "eA==eA==", "eA-_", "ä"])
     def test_not_base64(self, kubelet_volume, text):
-        """What is not base64 is refused, by the name of the key."""
+        """A value that is not base64 is an error with the name of the key."""
         with pytest.raises(ValueError, match=r"'password' in 'data' of Secret app-secrets is not base64"):
             kubelet_volume.apply(secret(data={"password": text}))
 
 
 class TestRefused:
-    """What an API server would refuse is a ValueError that says what is wrong, and nothing is written."""
+    """An object that an API server rejects is a ValueError with the reason, and nothing is written."""
 
     @pytest.mark.parametrize(
         ("manifest", "message"),

@@ -111,7 +111,7 @@ class TestYaml:
         ],
     )
     def test_invalid(self, text, line):
-        """What is no plain YAML is refused with its line, without content, cause or context."""
+        """Text that is no plain YAML is an error with its line, without content, cause or context."""
         with pytest.raises(Invalid) as caught:
             list(parse(text))
         assert caught.value.line == line

@@ -144,7 +144,7 @@ class TestWorkloads:
         assert use.object == ObjectId("ConfigMap", "", "x")
 
     def test_containers(self, found):
-        """A container of each kind is told apart."""
+        """Each kind of container is recognized."""
         [pod] = found(POD).workloads
         assert [(each.name, each.type) for each in pod.containers] == [
             ("first", "init"),
@@ -243,7 +243,7 @@ class TestOwners:
         assert [str(each.id) for each in found(self.pods("ReplicaSet"), owner).workloads] == ["replicaset/x"]
 
     def test_unknown_owner(self, found):
-        """A pod whose owner is not in the input is kept: nothing else tells what it uses."""
+        """A pod whose owner is not in the input is kept, because nothing else shows its uses."""
         assert len(found(self.pods("StrimziPodSet")).workloads) == 1
 
     def test_listed_kind(self, found):
@@ -293,7 +293,7 @@ spec:
 
     @pytest.mark.parametrize("text", ["", "Widget", "Widget:", ":spec", "Widget.example.com:spec.[", "Widget:a..b"])
     def test_not_a_path(self, text):
-        """What is not KIND.GROUP:PATH is an error that shows the form."""
+        """An argument that is not KIND.GROUP:PATH is an error that shows the form."""
         with pytest.raises(ValueError, match=r"Widget\.example\.com:spec\.tls\[\]\.secretName"):
             parse_ref_path(text)
 

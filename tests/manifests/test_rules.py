@@ -30,7 +30,7 @@ class TestMissingObject:
 
     @pytest.mark.parametrize("source", ["configMap: {name: app}", "secret: {secretName: app}"])
     def test_cluster(self, rules, source):
-        """What is not in a cluster is an error."""
+        """An object that is missing in a cluster is an error."""
         assert rules(pod(MOUNT % source), cluster=True) == [("error", "missing-object")]
 
     @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ class TestFrozen:
         assert rules(config_map(), pod(spec)) == [("warning", "frozen-init-only")]
 
     def test_immutable_outweighs(self, rules):
-        """What an immutable object holds cannot change, however it is used: one note, no warning."""
+        """The content of an immutable object cannot change, however it is used: one note, no warning."""
         spec = "{containers: [{name: app, envFrom: [{configMapRef: {name: app}}, {configMapRef: {name: app}}]}]}"
         assert rules(config_map(more="immutable: true\n"), pod(spec)) == [("note", "frozen-immutable")]
 
@@ -171,7 +171,7 @@ class TestUsedBy:
 
 class TestIgnored:
     def test_counts(self, found):
-        """What is ignored is counted."""
+        """Ignored findings are counted."""
         text = config_map().replace(
             "{name: app}", "{name: app, annotations: {liveconfig.dev/ignore-unused-object: why}}"
         )

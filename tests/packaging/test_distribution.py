@@ -1,4 +1,4 @@
-"""What is built is what a user gets: the files of sdist and wheel, and an installation of nothing but the wheel."""
+"""The files of sdist and wheel, and an installation of the wheel only."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_wheel_is_what_is_imported(python, tmp_path):
 
 
 def test_the_command_is_installed(python, tmp_path):
-    """`liveconfig --version` and `python -m liveconfig --version` tell the version."""
+    """`liveconfig --version` and `python -m liveconfig --version` print the version."""
     command = str(Path(python).with_name("liveconfig"))
     for printed in (
         run(command, "--version", cwd=tmp_path),
@@ -126,7 +126,7 @@ def test_the_wheel_follows_a_volume(python, tmp_path):
 
 
 def test_the_core_needs_four_packages(built):
-    """What is installed with it are the four packages that the core stands on; the rest are extras, by their tools."""
+    """The core requires four packages; all other packages are extras with the names of their tools."""
     with zipfile.ZipFile(built[1]) as wheel:
         [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
         lines = wheel.read(name).decode().splitlines()

@@ -30,7 +30,7 @@ def script(canary: str, environment: dict[str, str]) -> Script:
 
 
 def test_a_child_of_os_fork_follows(script: Script) -> None:
-    """E11: After os.fork the child reads at once, follows, hears and closes, and the parent still follows by events."""
+    """E11: After os.fork the child reads at once, follows, calls its subscribers and closes, and the parent still follows."""
     script("fork_plain.py")
 
 
@@ -47,7 +47,7 @@ def test_a_program_inherits_no_watch(script: Script, method: str) -> None:
 
 
 def test_a_fork_inside_a_subscriber(script: Script) -> None:
-    """E11: A child that is forked inside a subscriber is not deadlocked: it reads, reloads and hears."""
+    """E11: A child that is forked inside a subscriber is not deadlocked: it reads, reloads and calls its subscribers."""
     script("fork_in_subscriber.py")
 
 

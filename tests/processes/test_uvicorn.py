@@ -16,7 +16,7 @@ def uvicorn(serve: Callable[..., Any]) -> Any:
 
 
 def test_every_worker_follows(uvicorn: Any, swap: Callable[[str], None]) -> None:
-    """E13: Each worker of uvicorn serves each new value and its coroutine hears it; a killed one's successor has it."""
+    """E13: Each worker of uvicorn serves each new value and calls its coroutine; the successor of a killed one has it."""
     workers = set(uvicorn.until_all(lambda answer: answer["left"] == "one"))
     for text in ("two", "three"):
         swap(text)

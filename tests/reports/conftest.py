@@ -30,7 +30,7 @@ for line in sys.stdin:
 
 
 class Program:
-    """A process with live settings that does what it is told, a line of Python at a time."""
+    """A process with live settings that runs given lines of Python."""
 
     def __init__(self, volume: Any, *arguments: str) -> None:
         command = [sys.executable, "-c", PROGRAM, str(volume), *arguments]

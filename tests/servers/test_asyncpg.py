@@ -47,7 +47,7 @@ def test_a_pool_lives_through_rotations(rotation: Any, make_async_load: Any, tel
 
 @ON_POSTGRES
 async def test_idle_connections_move_without_being_used(rotation: Any) -> None:
-    """Within 2 s of a rotation no idle connection is on the old login, although nobody acquires one."""
+    """Within 2 s of a rotation, no idle connection has the old login, although none is acquired."""
     pool = pool_of(rotation, min_size=5)
     bind(pool, rotation.settings)
     async with pool:
@@ -142,7 +142,7 @@ async def test_a_pool_that_is_open_is_refused(rotation: Any) -> None:
 
 @ON_POSTGRES
 def test_a_pool_that_is_gone_is_forgotten(rotation: Any) -> None:
-    """The settings do not keep a pool, nor a subscription for it, that nobody refers to any more."""
+    """The settings keep neither a collected pool nor a subscription for it."""
 
     async def story() -> None:
         pool = pool_of(rotation, min_size=1)

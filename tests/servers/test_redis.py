@@ -79,7 +79,7 @@ def rotate(rotation: Any) -> Moved:
 
 @ON_REDIS
 def test_a_busy_connection_keeps_what_it_has_to_remember(rotation: Any, rotate: Moved) -> None:
-    """What is between two commands of one connection (SELECT, MULTI, WATCH) outlives a rotation."""
+    """The state between two commands of one connection (SELECT, MULTI, WATCH) survives a rotation."""
     with redis.Redis(**rotation.server.where) as client:
         bind(client, rotation.settings)
         with client.client() as one, client.pipeline() as pipeline, client.client() as other:
@@ -120,7 +120,7 @@ async def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remembe
 
 @ON_REDIS
 def test_a_subscription_loses_no_message(rotation: Any, rotate: Moved) -> None:
-    """What is published after a rotation reaches who subscribed before it."""
+    """A message that is published after a rotation reaches an earlier subscriber."""
     with redis.Redis(**rotation.server.where) as client:
         bind(client, rotation.settings)
         with client.pubsub(ignore_subscribe_messages=True) as subscription:
@@ -135,7 +135,7 @@ def test_a_subscription_loses_no_message(rotation: Any, rotate: Moved) -> None:
 
 @ON_REDIS
 def test_idle_connections_of_a_blocking_pool_are_dropped(rotation: Any, rotate: Moved) -> None:
-    """On a rotation the idle connections of a blocking pool are dropped at once, those that nobody uses as well."""
+    """At a rotation, all idle connections of a blocking pool are dropped at once."""
     pool = redis.BlockingConnectionPool(**rotation.server.where)
     with redis.Redis.from_pool(pool) as client:
         bind(client, rotation.settings)
@@ -148,7 +148,7 @@ def test_idle_connections_of_a_blocking_pool_are_dropped(rotation: Any, rotate: 
 @ON_REDIS
 @pytest.mark.parametrize("how", ["it was used", "it connects when it is made"])
 def test_a_client_that_is_connected_is_refused(rotation: Any, how: str) -> None:
-    """A client that has a connection already, of which nobody could tell the login, cannot be bound: that is said."""
+    """A client that has a connection already is an error of `bind`."""
     with redis.Redis(**rotation.server.where, single_connection_client="made" in how) as client:
         if "used" in how:
             client.connection_pool.release(client.connection_pool.get_connection())

@@ -1,4 +1,4 @@
-"""What a client does when a real server refuses its login: the same for each client, sync and async."""
+"""Refused logins at a real server: the same tests for each client, sync and async."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class TestValues:
             assert (settings.count, settings.db.port) == (7, 6000)
 
     def test_published(self, settings):
-        """Subscribers are told when an override comes and when it goes."""
+        """Subscribers are called when an override begins and ends."""
         seen = []
         settings.live.subscribe("message", lambda change: seen.append((change.old, change.new)))
         with override(settings, message="mine"):

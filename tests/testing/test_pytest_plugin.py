@@ -1,4 +1,4 @@
-"""The fixtures that every user of liveconfig gets, and what they cost who does not use them."""
+"""The fixtures of the pytest plugin, and their cost without use."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class TestReading:
         assert reader.read(None).files == {"a": b"1"}
 
     def test_until_it_is_quiet(self, tmp_path, monkeypatch):
-        """A plain directory is read when nothing has changed in it for 50 ms: the caller is told how much is left."""
+        """A plain directory is read after 50 ms without a change; until then, the caller gets the rest of that time."""
         now = [1000.0]
         monkeypatch.setattr(time, "monotonic", lambda: now[0])
         (tmp_path / "a").write_text("1")
@@ -280,7 +280,7 @@ def test_a_folder_that_was_deleted(tmp_path):
 
 
 class TestWhy:
-    """What is said of a volume that cannot be read: a person has nothing else to go by."""
+    """The messages for a volume that cannot be read."""
 
     @pytest.fixture
     def reason_of(self, kubelet_volume, load, monkeypatch):
@@ -339,7 +339,7 @@ class TestWhy:
         assert rejected.fields == ("pipe",)
 
     def test_the_directory_behind_a_mount(self, tmp_path):
-        """A directory that was deleted on the node, and is held open by a mount, is told from one that is not there."""
+        """A directory that was deleted on the node and exists only in a mount differs from a missing one."""
         (tmp_path / "gone").mkdir()
         descriptor = os.open(tmp_path / "gone", os.O_RDONLY)
         (tmp_path / "gone").rmdir()
@@ -371,7 +371,7 @@ class TestWhy:
         assert rejected[0].fields == ("one", "two")
 
     def test_what_concerns_no_field(self, kubelet_volume, load):
-        """What a validator of the whole raises stands by itself, with no name before it."""
+        """The error of a validator of the whole class has no field name."""
 
         class Whole(Settings):
             one: int = 0

@@ -64,7 +64,7 @@ def inotify_descriptors():
 
 
 def until(holds):
-    """Wait until something holds that no event tells of."""
+    """Wait for a condition that has no event."""
     deadline, pause = time.monotonic() + PATIENCE, threading.Event()
     while not holds():
         assert time.monotonic() < deadline
@@ -176,7 +176,7 @@ class TestSubscribers:
         settings.live.close()
 
     def test_inside_a_call(self, settings, volume):
-        """E128: a child forked while another thread is inside a call is told of that change itself."""
+        """E128: a child that is forked while another thread is inside a call delivers that change itself."""
         inside, release = threading.Event(), threading.Event()
 
         def act(_):
@@ -205,7 +205,7 @@ class TestSubscribers:
         assert changes.news == after.news == ["two"]
 
     def test_left_to_its_thread(self, settings, volume):
-        """E129: a child of a process in which a subscriber hangs reloads, is told and closes without a hang."""
+        """E129: a child of a process with a hanging subscriber reloads, delivers and closes without a hang."""
         release = threading.Event()
         parent = os.getpid()
         settings.live.on_change("message")(lambda _: os.getpid() == parent and release.wait(PATIENCE))
@@ -340,7 +340,7 @@ class TestSubscribers:
 
 
 class TestForksInside:
-    """Forked by user code that liveconfig calls: the child is not told again, and does not fork again."""
+    """A child that user code forks inside a call is not called again, and does not fork again."""
 
     @pytest.fixture
     def forking(self, settings, volume):
@@ -678,7 +678,7 @@ class TestState:
         holder[0].live.close()
 
     def test_status(self, settings):
-        """The child's status() tells the child's pid, and that it watches."""
+        """The status() of the child has its pid and its watcher."""
         told = Child(lambda: [settings.live.status().pid == os.getpid(), settings.live.status().watcher != "off"])
         assert told.result() == [True, True]
 

@@ -62,7 +62,7 @@ def hang(gate, load, make_kubelet_volume):
 
 
 def until(holds):
-    """Wait until something holds that no event tells of."""
+    """Wait for a condition that has no event."""
     deadline, pause = time.monotonic() + PATIENCE, threading.Event()
     while not holds():
         assert time.monotonic() < deadline
@@ -190,7 +190,7 @@ class TestLogHandler:
         logging.getLogger("liveconfig").removeHandler(handler)
 
     def test_others_follow(self, make_kubelet_volume, load, blocked):
-        """G02: while a log handler hangs every object follows, and every subscriber is told."""
+        """G02: while a log handler hangs, every object follows, and every subscriber is called."""
 
         class Strict(App):
             number: int = 0

@@ -76,7 +76,7 @@ def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog)
 
 
 def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
-    """G06: settings that the garbage collector finds on a thread of watchdog are let go, and that ends all threads."""
+    """G06: settings that the garbage collector finds on a thread of watchdog are released, and all threads end."""
     threads = set(threading.enumerate())
     kubelet_volume.write({"message": "one"})
     settings, done = Still.load(_volumes=kubelet_volume.path), threading.Event()

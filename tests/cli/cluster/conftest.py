@@ -69,7 +69,7 @@ class Process:
 
 
 class Cluster:
-    """What the double of kubectl answers. ``save`` writes it down."""
+    """The answers of a replacement for kubectl. ``save`` writes them to a file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What ``liveconfig sync`` shows while it waits."""
+"""The progress of ``liveconfig sync``."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_not_followed(cluster: Any, status: Any) -> None:
     ],
 )
 def test_no_report(cluster: Any, status: Any, place: dict[str, Any], problem: str) -> None:
-    """A container that cannot be asked has NO REPORT, and the reason is told."""
+    """A container that does not answer has NO REPORT, with the reason."""
     cluster.pod("a")
     cluster.state["containers"]["a/app"] = place
     cluster.save()
@@ -307,7 +307,7 @@ def test_nothing_runs(cluster: Any, status: Any) -> None:
     ],
 )
 def test_cannot_ask(cluster: Any, status: Any, arguments: tuple[str, ...], errors: dict[str, str], line: str) -> None:
-    """What the cluster refuses is one readable line and exit code 2."""
+    """An error of the cluster is one readable line and exit code 2."""
     cluster.state["errors"] = errors
     cluster.save()
     code, rows, said = status(*arguments)

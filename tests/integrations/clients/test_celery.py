@@ -1,4 +1,4 @@
-"""What `bind` does to a Celery application, without a server."""
+"""`bind` with a Celery application, without a server."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_tasks_of_another_application_are_not_pinned(settings: Any, volume: Any)
 
 
 def test_an_application_that_is_gone_is_forgotten(settings: Any) -> None:
-    """The settings keep no subscription for an application that nobody refers to any more."""
+    """The settings keep no subscription for a collected application."""
     bind(application(backend="redis://results"), settings, **LOGIN, **RESULTS)
     gc.collect()
     assert settings.live.status().subscribers == ()

@@ -35,7 +35,7 @@ class ShopSettings(Settings):
 
 
 class Clock:
-    """A clock that only moves when it is told to."""
+    """A clock that the test moves."""
 
     time = 1000.0
 
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def shop(kubelet_volume: KubeletVolume) -> ShopSettings:
-    """Settings that nobody watches: a newer value is found only if somebody reads the volume."""
+    """Unwatched settings: a newer value is found only by a read of the volume."""
     kubelet_volume.write({"db.password": "one"})
     return ShopSettings.load(_volumes=kubelet_volume.path, _watch=False)
 
@@ -63,7 +63,7 @@ def rotate(kubelet_volume: KubeletVolume) -> Callable[[str], None]:
 
 
 class Slow:
-    """A volume that does not answer until it is told to."""
+    """A volume that does not answer until the test allows it."""
 
     def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
         self.begun, self.answers = threading.Event(), threading.Event()
@@ -79,7 +79,7 @@ class Slow:
         return self._reload(wait)
 
     def answer(self) -> None:
-        """Let whoever reads the volume finish."""
+        """Let the reads of the volume finish."""
         self.answers.set()
         for thread in threading.enumerate():
             if thread.name == "liveconfig-credential":

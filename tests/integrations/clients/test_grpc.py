@@ -258,7 +258,7 @@ def test_a_bad_pair_is_never_served(
 
 
 def test_credentials_that_are_gone_are_forgotten(settings: GrpcSettings) -> None:
-    """The settings do not keep credentials that nobody refers to."""
+    """The settings do not keep unreferenced credentials alive."""
     credentials = server_credentials(settings)
     assert len(settings.live.status().subscribers) == 1
     del credentials

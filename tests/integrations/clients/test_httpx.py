@@ -1,4 +1,4 @@
-"""What is particular to `TokenAuth` of httpx; `test_token_clients.py` has what it shares with the other clients."""
+"""Tests that only `TokenAuth` of httpx needs; `test_token_clients.py` has those for all clients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Server:
 
 @pytest.fixture
 def settings(kubelet_volume: KubeletVolume) -> TokenSettings:
-    """Settings that nobody watches: whoever wants the newest token has to look."""
+    """Unwatched settings: the newest token is found only by a read of the volume."""
     kubelet_volume.write({"api-token": "one"})
     return TokenSettings.load(_volumes=kubelet_volume.path, _watch=False)
 

@@ -25,7 +25,7 @@ DAY = 86400.0
 
 
 class Clock:
-    """A clock that only moves when it is told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -553,7 +553,7 @@ def test_a_ring_shows_no_key(make_pod: Callable[..., Pod], canary: str) -> None:
 
 
 def test_a_ring_that_is_gone_is_forgotten(make_pod: Callable[..., Pod]) -> None:
-    """The settings do not keep a ring that nobody refers to."""
+    """The settings do not keep an unreferenced ring alive."""
     pod = make_pod("A")
     (subscriber,) = pod.settings.live.status().subscribers
     assert subscriber.name.endswith("KeyRing of session_key")
@@ -563,7 +563,7 @@ def test_a_ring_that_is_gone_is_forgotten(make_pod: Callable[..., Pod]) -> None:
 
 
 def test_an_arrival_is_noted_while_nobody_asks(make_pod: Callable[..., Pod], clock: Clock) -> None:
-    """The time runs from the arrival of a key, also if nobody reads the ring meanwhile."""
+    """The time runs from the arrival of a key, even if the ring is not used meanwhile."""
     pod = make_pod("A")
     pod.swap("B")
     clock.time += 100

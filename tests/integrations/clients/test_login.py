@@ -51,7 +51,7 @@ def test_steps_that_the_caller_runs(logins: Logins, login_server: Any) -> None:
 
 
 def test_a_change_after_the_last_client_is_gone(settings: Any) -> None:
-    """A change that is being delivered when the last client is deleted reaches nobody."""
+    """A change that is delivered while the last client is deleted has no effect."""
     logins = Logins(settings, "db.user", "db.password", 0.2)
     [subscriber] = settings.live._core.publisher.subscribers
     del logins

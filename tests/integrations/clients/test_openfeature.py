@@ -80,7 +80,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 class Heard:
-    """The events of one kind that a client hears."""
+    """The events of one kind that a client receives."""
 
     def __init__(self, client: Any, event: ProviderEvent) -> None:
         self.details: list[EventDetails] = []
@@ -246,7 +246,7 @@ class TestEvents:
 
 
 class TestMistakes:
-    """What the constructor refuses."""
+    """The errors of the constructor."""
 
     def test_a_prefix_that_is_no_field(self, settings: ShopSettings) -> None:
         """A prefix that is no field is an error that names the nearest; so is one that holds a single value."""

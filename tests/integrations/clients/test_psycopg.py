@@ -1,4 +1,4 @@
-"""What `bind` does to a psycopg pool, with connections that log in to a stand-in for a server."""
+"""`bind` with a psycopg pool, whose connections log in to a replacement for a server."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def run_with_a_connection(pool: Any, story: Callable[[], None]) -> None:
 def test_others_are_told_while_pools_are_renewed(
     settings: Any, volume: Any, login_server: Any, drained: Drained, make: Any
 ) -> None:
-    """E160: six pools try the new login beside the delivery, so that nobody waits for them."""
+    """E160: six pools try the new login on other threads, so that the delivery does not wait."""
     pools = [make(login_server, drained) for _ in range(6)]
     for pool in pools:
         bind_and_open(pool, settings)
@@ -261,7 +261,7 @@ def test_a_renewal_ends(
 
 @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
 def test_a_pool_that_is_open_is_refused(settings: Any, kind: Any) -> None:
-    """A pool that is open has connections of which nobody could tell the login: that is said at once."""
+    """An open pool, whose connections have an unknown login, is an error."""
 
     async def run() -> None:
         pool = kind("host=db", min_size=0, max_size=1, open=False)
@@ -308,7 +308,7 @@ def test_a_field_that_is_not_there_is_named(settings: Any, login_server: Any, dr
 
 
 def test_a_pool_that_is_gone_is_forgotten(settings: Any, login_server: Any, drained: Drained) -> None:
-    """The settings do not keep a pool, nor hear of one, that nobody refers to any more."""
+    """The settings keep neither a collected pool nor a subscription for it."""
     pool = plain_pool(login_server, drained)
     bind_and_open(pool, settings)
     pool.connection_class.connect("host=db")

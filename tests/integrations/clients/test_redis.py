@@ -1,4 +1,4 @@
-"""What redis-py is told: the credentials, and what a client is made to do. The rest needs a server: tests/servers."""
+"""The calls of redis-py. The tests with a server are in tests/servers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_password_of_any_type_goes_in_the_clear(kubelet_volume: KubeletVolume)
 
 @pytest.mark.parametrize("library", [redis, redis.asyncio], ids=["sync", "async"])
 def test_a_client_with_a_password_of_its_own_forgets_it(settings: Any, library: Any) -> None:
-    """What the client was given as password is taken back; redis-py refuses a provider beside it."""
+    """The password of the client is removed, because redis-py rejects a provider beside it."""
     client = library.Redis.from_url("redis://of-the-url:old@cache:6379/0")
     bind(client, settings)
     connection = client.connection_pool.make_connection()
@@ -83,7 +83,7 @@ def test_a_field_that_is_not_there_is_named(settings: Any) -> None:
 
 
 def test_a_client_that_is_gone_is_forgotten(settings: Any) -> None:
-    """The settings do not keep a client, nor hear of one, that nobody refers to any more."""
+    """The settings keep neither a collected client nor a subscription for it."""
     client = redis.Redis()
     bind(client, settings)
     del client

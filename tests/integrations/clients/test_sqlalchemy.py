@@ -1,4 +1,4 @@
-"""What `bind` does to an engine, with a dialect of SQLite that logs in to a stand-in for a server."""
+"""`bind` with an engine, whose SQLite dialect logs in to a replacement for a server."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def test_a_login_that_the_server_has_replaced_is_forgotten(
 def test_a_login_between_two_that_nobody_used_is_tried(
     make_engine: Any, settings: Any, volume: Any, login_server: Any
 ) -> None:
-    """The server is one login behind, and nobody connected with that one: it is remembered all the same."""
+    """A previous login is remembered even if no connection used it: the server may still have it."""
     engine = make_engine()
     bind(engine, settings, patience=0)
     swap(volume, settings, "two")
@@ -321,7 +321,7 @@ def test_a_field_that_is_not_there_is_named(make_engine: Any, settings: Any) -> 
 
 
 def test_an_engine_that_is_gone_is_forgotten(settings: Any, login_server: Any) -> None:
-    """The settings do not keep an engine, nor hear of one, that nobody refers to any more."""
+    """The settings keep neither a collected engine nor a subscription for it."""
     engine = create_engine("sqlite+guarded://")
     engine.dialect.login_server = login_server  # type: ignore[attr-defined]
     bind(engine, settings)

@@ -1,4 +1,4 @@
-"""What `server_context` serves, over real handshakes on a socket pair."""
+"""The certificates of `server_context`, in real handshakes on a socket pair."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_bad_pair_is_never_served(
     ids=["mismatched", "encrypted"],
 )
 def test_a_bad_first_pair_is_an_error_at_once(kubelet_volume: KubeletVolume, bad: dict[str, str], why: str) -> None:
-    """No context is made for a pair that does not match, nor for an encrypted key: nobody is asked for its password."""
+    """A pair that does not match and an encrypted key are errors, without a prompt for a password."""
     kubelet_volume.write(bad)
     settings = TlsSettings.load(_volumes=kubelet_volume.path)
     with settings.live, pytest.raises((ssl.SSLError, ValueError), match=why):
@@ -180,7 +180,7 @@ def test_a_field_that_is_not_there_is_named(settings: TlsSettings) -> None:
 
 
 def test_a_context_that_is_gone_is_forgotten(settings: TlsSettings, kubelet_volume: KubeletVolume) -> None:
-    """E161: the settings do not keep a context, nor hear of a pair for one, that nobody refers to any more."""
+    """E161: the settings keep neither a collected context nor a subscription for it."""
     context = server_context(settings)
     kubelet_volume.write(B.keys())
     settings.live.reload()

@@ -75,7 +75,7 @@ def settings(kubelet_volume: KubeletVolume, write: Callable[..., None]) -> Itera
 
 
 class Connection:
-    """What one connection led to: the client's session and whether it was a resumed one, or the errors."""
+    """The result of one connection: the client's session and whether it was resumed, or the errors."""
 
     def __init__(
         self,
@@ -449,7 +449,7 @@ def test_arguments_of_a_client_context(settings: MutualSettings) -> None:
 
 
 def test_a_client_context_that_is_gone_is_forgotten(settings: MutualSettings) -> None:
-    """The settings do not keep a context that nobody refers to."""
+    """The settings do not keep an unreferenced context alive."""
     context = client_context(settings)
     assert [each.name.rpartition(".")[2] for each in settings.live.status().subscribers] == ["TLS context of ca_crt"]
     del context

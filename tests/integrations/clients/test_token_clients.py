@@ -178,7 +178,7 @@ def test_with_the_same_token_a_401_stands(connect: Callable[..., Any], site: Any
 def test_a_body_that_can_be_read_once_is_not_repeated(
     connect: Callable[..., Any], site: Any, kubelet_volume: KubeletVolume
 ) -> None:
-    """The 401 of a request whose body was a stream is handed on."""
+    """The 401 of a request with a streamed body is returned."""
     kubelet_volume.write({"api-token": "two"})
     site.accepted = "Bearer two"
     client = connect()

@@ -28,7 +28,7 @@ def settings(kubelet_volume: KubeletVolume, canary: str) -> Iterator[WebSettings
 
 @pytest.fixture
 def swap(kubelet_volume: KubeletVolume, settings: WebSettings) -> Callable[..., bool]:
-    """Change keys in one swap, and return when they are applied and told; False where they were rejected."""
+    """Change keys in one swap, and return when they are applied and delivered; False if they were rejected."""
 
     def swap(**keys: str) -> bool:
         kubelet_volume.update(keys)

@@ -185,7 +185,7 @@ class TestSecretKey:
             assert "CANARY-00000005-the-second-key" in django_settings.SECRET_KEY_FALLBACKS
 
     def test_the_key_in_the_settings_module_is_never_accepted(self, live: ShopSettings) -> None:
-        """What was signed with the static ``SECRET_KEY`` is refused while the key is mirrored."""
+        """A signature with the static ``SECRET_KEY`` is not valid while the key is mirrored."""
         signed = signing.dumps("mallory")
         with project(MIRROR={"SECRET_KEY": "session_key"}), pytest.raises(signing.BadSignature):
             signing.loads(signed)

@@ -268,7 +268,7 @@ def test_the_dependency_of_settings_is_one_function(settings: Settings) -> None:
 
 
 def test_the_dependency_keeps_nothing_alive(kubelet_volume: Any) -> None:
-    """Settings whose dependency nobody uses any more are let go."""
+    """Settings are collected after their dependency."""
 
     class Short(Settings):
         message: str = "hello"

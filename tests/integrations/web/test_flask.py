@@ -177,7 +177,7 @@ def test_the_application_knows_its_extension(app: Flask, live: LiveConfig[Any]) 
 
 
 def test_one_extension_serves_the_applications_of_a_factory(tmp_path: Any) -> None:
-    """An extension without settings gets those of each application that a factory makes, and tells them apart."""
+    """An extension without settings uses those of each application that a factory creates."""
 
     class Own(Settings):
         message: str
@@ -234,7 +234,7 @@ def test_override_reaches_the_view(app: Flask, settings: Settings) -> None:
 
 @pytest.mark.parametrize("early", [True, False])
 def test_a_subscriber_runs_in_the_context_of_the_application(settings: Any, swap: Swap, early: bool) -> None:
-    """A subscriber, registered before ``init_app`` or after, runs once for each change with ``current_app`` at hand."""
+    """A subscriber, registered before ``init_app`` or after, runs once for each change with ``current_app`` set."""
     live = LiveConfig(settings)
     app = Flask("shop")
     heard = []
@@ -254,7 +254,7 @@ def test_a_subscriber_runs_in_the_context_of_the_application(settings: Any, swap
 def test_a_coroutine_subscriber_is_run_as_an_asynchronous_view_is(
     app: Flask, live: LiveConfig[Any], swap: Swap
 ) -> None:
-    """A coroutine function hears changes without a loop of its own, in the context of the application."""
+    """A coroutine function is called without a loop of its own, in the context of the application."""
     heard = []
 
     @live.on_change("message", initial=True)
@@ -309,7 +309,7 @@ def shop(settings: Any) -> Flask:
 
 
 class Clock:
-    """A clock that only moves when it is told to."""
+    """A clock that the test moves."""
 
     time = 1000.0
 
@@ -409,7 +409,7 @@ def test_a_ring_belongs_to_the_secret_key(settings: Settings) -> None:
 
 
 def test_the_key_of_a_developer_is_never_accepted(shop: Flask, swap: Swap) -> None:
-    """What stood in ``SECRET_KEY`` before the mirror does not become a fallback."""
+    """The value of ``SECRET_KEY`` before the mirror does not become a fallback."""
     swap(key="CANARY-00000000-1")
     assert "dev" not in shop.config["SECRET_KEY_FALLBACKS"]
 
@@ -507,7 +507,7 @@ def test_a_rotation_while_flask_reads_the_keys(
 def test_a_rotation_is_never_half_there(
     keys: Keys, kubelet_volume: KubeletVolume, canary: str, mirror: dict[str, str]
 ) -> None:
-    """E191: at each step of a rotation the old key and the new one are good for whoever reads the fallbacks and then the key."""
+    """E191: at each step of a rotation, a reader of the fallbacks and then the key finds the old key and the new one."""
     accepted: list[set[str]] = []
 
     class Watched(Config):
