@@ -204,6 +204,30 @@ def test_what_an_api_server_refuses(check: Any) -> None:
     assert (code, [each["field"] for each in answer["findings"]]) == (1, ["port"])
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "configMap: {name: shop}",
+            "configMap: {name: shop, items: [{key: endpoint, path: endpoint}, {key: prt, path: port}]}",
+        ),
+        (
+            "image: shop:1",
+            "image: shop:1\n        env: [{name: X, valueFrom: {configMapKeyRef: {name: shop, key: prt}}}]",
+        ),
+    ],
+    ids=["items", "variable"],
+)
+def test_a_key_that_the_object_does_not_have(check: Any, before: str, after: str) -> None:
+    """A key that a container names and that is not there keeps it from starting, unless it is optional."""
+    text = manifests(GOOD, deployment=DEPLOYMENT.replace(before, after))
+    code, answer, _ = check(text)
+    [finding] = [each for each in answer["findings"] if each["level"] == "error"]
+    assert (code, finding["rule"], finding["object"], finding["field"]) == (1, "missing-key", "configmap/shop", "prt")
+    assert "prt" in text.splitlines()[finding["line"] - 1]
+    assert check(text.replace("name: shop, ", "name: shop, optional: true, "))[0] == 0
+
+
 def test_a_value_of_a_variable(check: Any) -> None:
     """A wrong value that a variable brings is found where the value stands: in the object, or in the workload."""
     for env, line in (

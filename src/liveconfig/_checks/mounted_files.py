@@ -92,6 +92,7 @@ class Surroundings:
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
         refused: The keys that an API server refuses, of the objects that the container uses.
+        absent: The keys that the container names and that are in no object, so that it does not start, with the place.
         place: Where the workload stands.
     """
 
@@ -102,6 +103,7 @@ class Surroundings:
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
     refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
+    absent: Mapping[tuple[ObjectId, str], Place | None] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -160,7 +162,19 @@ def _of_container(manifests: Manifests, workload: Workload, container: Container
             missing.setdefault(source.object, source.place)
     ids = tuple(source.object for source in open_ended)
     refused = _refused(manifests, _objects_of(container))
-    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, refused, workload.place)
+    absent = dict(_absent(manifests, container))
+    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, refused, absent, workload.place)
+
+
+def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[ObjectId, str], Place | None]]:
+    sources = [source for mount in container.mounts for source in mount.volume.sources if not source.optional]
+    named = [(source.object, item.key, item.place) for source in sources for item in source.items or ()]
+    refs = [variable.key_ref for variable in container.env if variable.key_ref and not variable.key_ref.optional]
+    named += [(ref.object, ref.key, ref.key_place) for ref in refs]
+    for of, key, place in named:
+        known = manifests.known(of)
+        if known and all(data.complete and key not in data.keys for data in known):
+            yield (of, key), place
 
 
 def _objects_of(container: Container) -> Iterator[ObjectId]:

@@ -22,6 +22,12 @@ CHECK_RULES: Mapping[str, Rule] = {
             "Add the key to an object that is mounted at one of the volumes of the class.",
         ),
         Rule(
+            "missing-key",
+            "error",
+            "a key that the container names and the object does not have",
+            "Correct the key, add it to the object, or set `optional: true`.",
+        ),
+        Rule(
             "too-large",
             "error",
             "more than an object or a volume may hold",

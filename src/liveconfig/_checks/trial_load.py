@@ -137,7 +137,14 @@ class _Trial:
 
     def result(self) -> Trial:
         rows = tuple(self._row(name, node) for name, node in self._leaves())
-        findings = [*self._faults, *self._of_refused(), *self._of_problems(), *self._of_volumes(), *self._of_rows(rows)]
+        findings = [
+            *self._faults,
+            *self._of_refused(),
+            *self._of_absent(),
+            *self._of_problems(),
+            *self._of_volumes(),
+            *self._of_rows(rows),
+        ]
         known = partial(self._loader.known_values, tuple(self._feeds))
         restart = self._loader.plan.restart_fields
         return Trial(self._surroundings, rows, tuple(findings), self._snapshot, known, restart)
@@ -252,6 +259,11 @@ class _Trial:
         for (of, name), key in self._surroundings.refused.items():
             text = f"{_named(of)}: {key.problem}; the API server refuses the object"
             yield self._finding("invalid-value", text, field=name, of=of, place=key.place)
+
+    def _of_absent(self) -> Iterator[Finding]:
+        for (of, key), place in self._surroundings.absent.items():
+            text = f"{_named(of)} has no key {key!r}, and the container does not start without it"
+            yield self._finding("missing-key", text, field=key, of=of, place=place)
 
     def _of_problems(self) -> Iterator[Finding]:
         for problem in self._problems:
