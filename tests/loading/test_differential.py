@@ -434,6 +434,7 @@ def with_source(cls: Any, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
 def cases(draw: st.DrawFn) -> Case:
     config: dict[str, Any] = {
         "env_prefix": draw(st.sampled_from(["", "", "app_", "APP."])),
+        "env_prefix_target": draw(st.sampled_from(["variable", "variable", "alias", "all"])),
         "env_nested_delimiter": draw(st.sampled_from(["__", "__", None])),
         "case_sensitive": draw(st.booleans()),
         "populate_by_name": draw(st.booleans()),
@@ -481,7 +482,8 @@ def content_of(case: Case, random: random.Random) -> list[Given]:
     for spec in case.fields:
         if spec.info().is_required() or random.random() < 0.7:
             name, value = _given(spec, random)
-            prefixed = (name == spec.label and spec.alias is None) or name == spec.label
+            target, is_alias = case.config["env_prefix_target"], name != spec.label
+            prefixed = target == "all" or (target == "alias") is is_alias
             found += _in_parts(case, (name,), value, prefixed, spec, random)
     return found
 
