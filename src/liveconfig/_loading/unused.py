@@ -45,10 +45,11 @@ class UnusedNames:
             self._fields, self._found = fields, {}
         unused = ((feed, key) for feed in feeds for key in feed.unused)
         for count, (feed, key) in enumerate(unused):
-            if count < COMPARED and key not in self._found:
+            is_compared = count < COMPARED
+            if is_compared and key not in self._found:
                 self._found[key] = self._nearest(plan, feed, key)
             close = self._found.get(key)
-            if close or _may_be_told(feed, key):
+            if close or key in feed.revision.files or (is_compared and _may_be_told(feed, key)):
                 yield feed, key, close
 
     def _nearest(self, plan: Plan, feed: Feed, key: str) -> str | None:
@@ -71,6 +72,4 @@ def _near(name: str, known: Mapping[str, str], *, is_exact: bool = True) -> str 
 
 
 def _may_be_told(feed: Feed, key: str) -> bool:
-    if key in feed.misnamed:
-        return looks_like_a_name(feed.misnamed[key][1])
-    return key in feed.revision.files
+    return key in feed.misnamed and looks_like_a_name(feed.misnamed[key][1])
