@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
-import django
 import fastapi
 import flask
 import psycopg_pool
@@ -18,8 +17,8 @@ import pytest
 import redis
 import sqlalchemy
 from celery import Celery
-from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 from pydantic import BaseModel, SecretStr
 
 import liveconfig.integrations
@@ -37,17 +36,12 @@ from liveconfig.integrations import psycopg as live_psycopg
 from liveconfig.integrations import redis as live_redis
 from liveconfig.integrations import requests as live_requests
 from liveconfig.integrations import sqlalchemy as live_sqlalchemy
-from liveconfig.testing import KubeletVolume
-
-if not django_settings.configured:
-    django_settings.configure()
-    django.setup()
-
-from django.test import override_settings
-
 from liveconfig.integrations.django._configuration import configuration
 from liveconfig.integrations.django._database import logins_of
 from liveconfig.integrations.django._mirror import readers
+from liveconfig.testing import KubeletVolume
+
+pytestmark = pytest.mark.usefixtures("django_project")
 
 Make = Callable[[Settings, str], object]
 

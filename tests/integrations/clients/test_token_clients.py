@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
 import httpx
 import pytest
 import requests
+from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations import aiohttp as live_aiohttp
@@ -21,6 +24,10 @@ from liveconfig.integrations import requests as live_requests
 from liveconfig.testing import KubeletVolume
 
 Paths = dict[str, str]
+
+
+class TokenSettings(Settings):
+    api_token: SecretStr
 
 
 class Requests:
@@ -49,7 +56,7 @@ class Httpx:
 
     def __init__(self, settings: Settings, **auth: str) -> None:
         token = live_httpx.TokenAuth(settings, "api_token", **auth)
-        self._client = httpx.Client(auth=token, follow_redirects=True, trust_env=False)
+        self._client = httpx.Client(auth=token, follow_redirects=True, trust_env=False, verify=False)
 
     def send(self, *urls: str, data: Any = None) -> list[int]:
         method = "GET" if data is None else "POST"
@@ -73,7 +80,7 @@ class AsyncHttpx:
 
     async def asend(self, *urls: str, data: Any = None) -> list[int]:
         method = "GET" if data is None else "POST"
-        async with httpx.AsyncClient(auth=self._token, follow_redirects=True, trust_env=False) as client:
+        async with httpx.AsyncClient(auth=self._token, follow_redirects=True, trust_env=False, verify=False) as client:
             return [(await client.request(method, url, content=data)).status_code for url in urls]
 
     def close(self) -> None:
@@ -260,6 +267,65 @@ def test_the_error_of_a_wrong_token_does_not_show_it(
     assert site.seen == [("/", f"Bearer {canary}")]
     assert canary not in f"{caught.value!r}{caught.value}{vars(caught.value)}"
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+class Load:
+    """Eight threads, each with a client of its own, that send one request after the other."""
+
+    def __init__(self, kind: Any, settings: Settings, url: str) -> None:
+        self.statuses: list[list[int]] = [[] for _ in range(8)]  # of each thread
+        self._kind, self._settings, self._url = kind, settings, url
+        self._more, self._end = threading.Condition(), threading.Event()
+        self._threads = ThreadPoolExecutor(8)
+        self._running = [self._threads.submit(self._run, each) for each in self.statuses]
+
+    def _run(self, statuses: list[int]) -> None:
+        with contextlib.closing(self._kind(self._settings)) as client:
+            while not self._end.is_set():
+                answers = client.send(self._url)
+                with self._more:
+                    statuses += answers
+                    self._more.notify_all()
+                self._end.wait(0.01)  # lets the others go on
+
+    def go_on(self) -> None:
+        """Wait until each thread has sent a whole request from now on."""
+        with self._more:
+            goals = [len(each) + 2 for each in self.statuses]
+
+            def reached() -> bool:
+                return all(len(each) >= goal for each, goal in zip(self.statuses, goals, strict=True))
+
+            assert self._more.wait_for(reached, 60), "the load came to a halt"
+
+    def stop(self) -> None:
+        self._end.set()
+        for each in self._running:
+            each.result(30)
+        self._threads.shutdown()
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_no_request_is_lost_in_ten_rotations(kind: Any, site: Any, kubelet_volume: KubeletVolume) -> None:
+    """Under load from eight threads no request fails, if the old token is revoked later, or as the volume is swapped."""
+    kubelet_volume.write({"api-token": "one"})
+    settings = TokenSettings.load(_volumes=kubelet_volume.path)
+    with settings.live:
+        load = Load(kind, settings, f"{site.url}/")
+        for number in range(10):
+            load.go_on()
+            site.accepted, site.still_accepted = f"Bearer {number}", site.accepted
+            load.go_on()
+            kubelet_volume.write({"api-token": str(number)})
+            if number % 2:  # else the old one is revoked before anybody has read the volume
+                settings.live.wait(lambda newest, now=str(number): newest.api_token.get_secret_value() == now, 10)
+                load.go_on()
+            site.still_accepted = None
+            load.go_on()
+        newest = [token for _, token in site.seen[-8:]]
+        load.stop()
+    assert {status for each in load.statuses for status in each} == {200}
+    assert set(newest) == {"Bearer 9"}
 
 
 # Redirects
