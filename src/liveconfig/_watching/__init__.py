@@ -1,4 +1,4 @@
-"""The process's watcher: file-system events, the scheduler thread, re-checks, and what a forked child makes anew.
+"""The watcher of the process: file-system events, the scheduler thread, re-checks, and forks.
 
 - `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
 - `fork`: Forked children: a weak registry of the objects that they renew, their end, and the end of the interpreter.
