@@ -43,16 +43,18 @@ def readiness(settings: Settings, *, fail_when_unhealthy: bool) -> Readiness:
 
 
 def explained(status: Status) -> str:
-    """Return a table of the fields: where each value comes from, whether it is live or frozen, and since when.
+    """Return a table of the fields (where each value comes from, its state, since when), the problems and the notes.
 
     Args:
         status: The status of this process.
     """
-    rows = [("FIELD", "ORIGIN", "", "SINCE")]
+    rows = [("FIELD", "ORIGIN", "STATE", "SINCE")]
     for field, origin in status.fields.items():
         state = "live" if origin.live else "frozen" if field in status.frozen else ""
         since = origin.since.isoformat(sep=" ", timespec="seconds") if origin.since else ""
         rows.append((field, f"{origin.kind} {origin.path or origin.name or ''}".rstrip(), state, since))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for title, sentences in (("Problems", status.problems), ("Notes", status.notes)):
+        lines += ["", title, *(f"- {sentence}" for sentence in sentences)] if sentences else []
     return "\n".join([f"This is a new process ({status.pid}), not the one that serves requests.", *lines])

@@ -623,4 +623,18 @@ def test_flask_liveconfig_explain(app: Flask, canary: str) -> None:
     fields = {line.split()[0]: line for line in lines if line.strip()}
     assert "live" in fields["message"]
     assert "default" in fields["enabled"]
+    assert "Problems" not in fields
     assert canary not in result.output
+
+
+def test_flask_liveconfig_explain_says_what_is_wrong(app: Flask, swap: Swap, canary: str) -> None:
+    """``flask liveconfig explain`` lists the problems of the settings below the table."""
+    assert not swap(enabled=canary)
+    output = app.test_cli_runner().invoke(args=["liveconfig", "explain"]).output
+    assert "\n\nProblems\n- rejected at stage validate: enabled: " in output
+    assert canary not in output
+
+
+def test_flask_liveconfig_help(app: Flask) -> None:
+    """The list of commands of ``flask`` says what ``flask liveconfig`` does."""
+    assert "Ask for the live settings of the application." in app.test_cli_runner().invoke(args=["--help"]).output
