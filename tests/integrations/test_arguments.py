@@ -192,6 +192,18 @@ async def test_a_snapshot(name: str, settings: AppSettings, canary: str) -> None
     assert canary not in text
 
 
+OTHER_ERRORS = ("celery, result", "django")  # Django's own; Celery's broker without a login is told nothing
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if not name.startswith(OTHER_ERRORS)])
+async def test_a_class(name: str) -> None:
+    """A settings class in place of its live object is an error that says what was expected."""
+    with pytest.raises(
+        TypeError, match=r"expected live settings, which `load\(\)` returns, found the class AppSettings"
+    ):
+        EACH[name](AppSettings, "db.password")  # type: ignore[arg-type]
+
+
 PATIENT: dict[str, Callable[..., object]] = {
     "asyncpg": lambda *given, **patience: live_asyncpg.bind(pool_of_asyncpg(), *given, **patience),
     "celery": lambda *given, **patience: live_celery.bind(celery_app(), *given, **patience),

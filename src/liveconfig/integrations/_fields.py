@@ -55,7 +55,11 @@ def value_reader(settings: Settings, field: str) -> Callable[[Any], Any]:
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
+        TypeError: It is a settings class, or something else.
     """
+    if not isinstance(settings, Settings):
+        found = f"the class {settings.__name__}" if isinstance(settings, type) else type(settings).__name__
+        raise TypeError(f"expected live settings, which `load()` returns, found {found}")
     settings.live.origin(field)
     names = field.split(".")
 
