@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import re
+import signal
 import threading
 import time
 import uuid
@@ -31,6 +32,12 @@ def _refuse_a_copy() -> None:
             f"the tests would run against {tested.parent}, which is not the source of this clone ({source}). "
             "Run `make test`, which repairs the installation, or `pip install --editable .`"
         )
+
+
+def _receive_interrupts() -> None:
+    """Take SIGINT, which a shell ignores for jobs in the background: the children of the tests would ignore it, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -82,6 +89,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_configure(config: pytest.Config) -> None:
     _refuse_a_copy()
+    _receive_interrupts()
     config.pluginmanager.register(_Warnings(), "canary-in-warnings")
 
 
