@@ -175,7 +175,7 @@ class CoroutineCalls:
         subscriber = job.subscriber
         if subscriber.task is not task:  # it has moved to another loop, or this is a forked child
             if not task.cancelled():
-                task.exception()  # asyncio logs an exception that nobody retrieves
+                task.exception()  # asyncio logs an exception that is not retrieved
             return
         if task.cancelled():  # by user code, or because its loop is being closed: the second call finds out
             self._timers.cancel(subscriber.watch)

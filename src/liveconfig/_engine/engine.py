@@ -217,7 +217,7 @@ class Engine(Generic[S]):
             self._settle()
 
     def pause(self) -> None:
-        """Stop all looks that nobody requests, and drop the candidates; the next look makes new ones."""
+        """Stop all scheduled looks, and drop the candidates; the next look makes new ones."""
         self.paused = True
         self._again.cancel()
         self._retry.cancel()

@@ -217,7 +217,7 @@ class Attempt:
     def _report(self, *, by_time: bool) -> None:
         try:
             self._ended(by_time)
-        except BaseException as error:  # noqa: BLE001 - nobody else would log it
+        except BaseException as error:  # noqa: BLE001 - no other code logs it
             _log.error("liveconfig: internal error; please report it: %s", redacted_traceback(error))
 
 

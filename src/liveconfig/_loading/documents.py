@@ -45,7 +45,7 @@ def as_documents(names: Sequence[str], form: str = "yaml") -> str:
 
     Args:
         names: The keys.
-        form: The format of those whose ending does not tell it.
+        form: The format of those with an unknown ending.
     """
     if all(format_of(name) for name in names):
         return f"documents={list(names)!r}"

@@ -239,7 +239,7 @@ class _Layer:
         if isinstance(value, dict) and place.children:
             return self._fields(place, value, key, f"{at}." if at else "")
         if isinstance(value, dict) and place.entry is not None and place.entry is not place:
-            # The names of entries are somebody's data, and may be secrets.
+            # The names of entries are data of the user, and may be secrets.
             return {name: self._translated(place.entry, inner, key, f"{at}[*]") for name, inner in value.items()}
         if isinstance(value, list) and place.item is not None:
             item = place.item

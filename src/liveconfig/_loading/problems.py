@@ -126,7 +126,7 @@ class _Finder:
                 text, place = f"{text}[{part}]", place.item
             elif place.entry is not None and not place.is_union:
                 text, place = f"{text}[*]", place.entry
-            elif not place.is_union:  # else it tells the member of a union
+            elif not place.is_union:  # else it names the member of a union
                 break
         return text, place
 

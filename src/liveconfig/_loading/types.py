@@ -132,7 +132,7 @@ def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
 
 
 _MARKS = ("__dataclass_fields__", "__required_keys__", "_field_defaults")
-"""What tells a dataclass, a `TypedDict` (that of typing_extensions too) and a `NamedTuple`."""
+"""The attributes of a dataclass, a `TypedDict` (that of typing_extensions too) and a `NamedTuple`."""
 
 
 def _fields_of(member: Any) -> Mapping[str, FieldInfo]:

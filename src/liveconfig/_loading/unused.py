@@ -32,7 +32,7 @@ class UnusedNames:
     def of(self, plan: Plan, feeds: Iterable[Feed], leaves: Iterable[str]) -> Iterator[tuple[Feed, str, str | None]]:
         """Return the names that feed no field, each with the dotted name of the nearest field, if there is one.
 
-        A name in a document of texts is only told if it is near a field's name: another one may be a secret, such as a
+        A name in a document of texts is only shown if it is near a field's name: another one may be a secret, such as a
         line of a private key that was pasted into an ``.env``. Only the first `COMPARED` are compared.
 
         Args:

@@ -23,7 +23,7 @@ _ENDING = 0.2
 """Seconds that a child which has answered may take to end."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - told to the user as one line
+class NoAnswer(Exception):  # noqa: N818 - shown to the user as one line
     """The child did not answer within its time."""
 
 

@@ -37,7 +37,7 @@ LONGEST = 5.0
 """Seconds that all volumes and files may take together."""
 
 
-class BadExpectation(Exception):  # noqa: N818 - told to the user as one line
+class BadExpectation(Exception):  # noqa: N818 - shown to the user as one line
     """This version cannot read the document."""
 
 
@@ -146,7 +146,7 @@ class Expectation:
 
     def _variable(self, name: str, digest: str | None) -> Compared:
         content = os.environb.get(os.fsencode(name))
-        if digest == ABSENT and content is not None:  # the image may set it, which nothing here tells
+        if digest == ABSENT and content is not None:  # the image may set it, which is unknown here
             return Compared(name, "variable", "unknown")
         return Compared(name, "variable", self._judged(content, digest))
 

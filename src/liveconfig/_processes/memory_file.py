@@ -45,7 +45,7 @@ class MemoryFile:
             if self.is_there():
                 assert self._descriptor is not None
                 os.dup2(new, self._descriptor, inheritable=False)
-            else:  # the first one, or somebody has closed it: the old number may be another file by now
+            else:  # the first one, or other code has closed it: the old number may be another file by now
                 self._descriptor, new = new, -1
             self._identity = identity
         finally:

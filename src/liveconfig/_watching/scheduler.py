@@ -285,7 +285,7 @@ class Scheduler:
                 while self._has_part(me):
                     self._lead(me) if me is self._leader else self._stand_by(me)
                 return
-            except BaseException:  # noqa: BLE001, S112 - thrown into this thread by somebody: it goes on
+            except BaseException:  # noqa: BLE001, S112 - raised in this thread from outside: it continues
                 continue
 
     def _has_part(self, me: _Member) -> bool:

@@ -212,5 +212,5 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _first_line(error: str) -> str:
     lines = error.strip().splitlines()
-    told = [line for line in lines if not _WARNING.match(line)] or lines[-1:]
-    return _PREFIX.sub("", told[0]) if told else ""
+    kept = [line for line in lines if not _WARNING.match(line)] or lines[-1:]
+    return _PREFIX.sub("", kept[0]) if kept else ""
