@@ -257,10 +257,10 @@ class Engine(Generic[S]):
 
         def update() -> None:
             wanted = insist or not self.paused  # a late hint to closed settings is ignored
-            if wanted and not self._transactions.is_served(number):
+            if wanted and not self._transactions.is_served(number, insist=insist):
                 newest = self._transactions.newest(number)
                 self._delay = self._update(again, insist)
-                self._transactions.serve(newest)
+                self._transactions.serve(newest, insist=insist)
 
         return partial(self._reporting, update)
 

@@ -29,7 +29,7 @@ class SingleFlight:
         self._lock: Any = threading.RLock()
         self._inside: dict[int, float] = {}  # start time by thread
         self._numbers = itertools.count(1)
-        self._drawn = self._served = 0
+        self._drawn = self._served = self._insisted = 0
         self._turned_away = False
 
     def draw(self) -> int:
@@ -37,17 +37,24 @@ class SingleFlight:
         self._drawn = number = next(self._numbers)  # no lock: a late store of a low one makes a transaction serve fewer
         return number
 
-    def is_served(self, number: int) -> bool:
-        """Whether a transaction that began after the number was drawn has ended. Call it in a transaction."""
-        return self._served >= number
+    def is_served(self, number: int, *, insist: bool) -> bool:
+        """Whether a transaction that began after the number was drawn has ended. Call it in a transaction.
+
+        Args:
+            number: The number of the request.
+            insist: Whether only a transaction counts that tried again what is rejected.
+        """
+        return (self._insisted if insist else self._served) >= number
 
     def newest(self, number: int) -> int:
         """Return the highest number that a transaction serves if it begins now."""
         return max(self._drawn, number)
 
-    def serve(self, number: int) -> None:
+    def serve(self, number: int, *, insist: bool) -> None:
         """Record that all numbers up to this one are served."""
         self._served = number
+        if insist:
+            self._insisted = number
 
     def enter(self, work: Callable[[], T]) -> T:
         """Run a look, which this thread must not begin again inside it."""
