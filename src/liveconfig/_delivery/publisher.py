@@ -264,6 +264,14 @@ class Publisher:
                 if not self._threads.check_slow():
                     break
 
+    def revive(self) -> None:
+        """Continue a delivery whose thread has died. Does not wait for the lock: the next re-check tries again."""
+        if (self._covered < self._wanted or self._threads.have_died()) and self.lock.acquire(blocking=False):
+            try:
+                self._kick()
+            finally:
+                self.lock.release()
+
     def close(self) -> None:
         """Cancel every wait and timer, and wait briefly for the active thread to end."""
         self._calls.set_closed(True)

@@ -111,7 +111,8 @@ class DeliveryThreads:
 
         Return whether there is one: sometimes no thread can be started.
         """
-        if self._active is None or not self._active.is_alive():
+        self._replace_dead()
+        if self._active is None:
             delivery = self._active = DeliveryThread()
             delivery.thread = threading.Thread(
                 target=self._run, args=(delivery,), name="liveconfig-delivery", daemon=True
@@ -123,6 +124,23 @@ class DeliveryThreads:
                 if self._late is None:
                     self._late = self._timers.later(SLOW, self._start_late)
         return self._active is not None
+
+    def _replace_dead(self) -> None:
+        """Requeue the jobs of threads that have died."""
+        for delivery in self._dead():
+            self._detached.discard(delivery)
+            if delivery is self._active:
+                self._active = None
+            unfinished, delivery.job = delivery.job, None
+            self._source.requeue([*([unfinished] if unfinished is not None else []), *delivery.drop_jobs()])
+
+    def _dead(self) -> list[DeliveryThread]:
+        threads = [delivery for delivery in (self._active, *self._detached) if delivery is not None]
+        return [delivery for delivery in threads if not delivery.is_alive()]
+
+    def have_died(self) -> bool:
+        """Return whether a thread has died before its work was done: other code threw an exception into it."""
+        return bool(self._dead())
 
     def _start_late(self) -> None:
         with self._lock:

@@ -86,6 +86,7 @@ class Core(Generic[S]):
     def _set_up(self) -> None:
         self._lock = threading.RLock()
         self._reviewing = threading.Lock()
+        self._anchoring = threading.RLock()
         self._looked_at = _clock.monotonic()
         self._unfollowed = UnfollowedVolumes()
 
@@ -217,6 +218,7 @@ class Core(Generic[S]):
 
     def _review(self, places: Sequence[Fingerprint | None] | None) -> None:
         self._watcher_runs = process_watcher.is_alive()  # this also starts a thread that could not be started before
+        self.publisher.revive()
         self.monitor.review_if_changed(places)
         self.recent.forget()
         process_report.update(self)
@@ -230,10 +232,14 @@ class Core(Generic[S]):
 
     def _update_anchor(self) -> None:
         """Keep the settings alive while they have subscribers or verifiers."""
-        used = self.publisher.has_subscribers() or bool(self.engine.verifiers)
-        self._kept = self._instance() if used else None
-        if self.registration is not None:
-            self.registration.anchor = self if used else None
+        instance = self._instance()
+        with self._anchoring:  # one thread decides, or one that found no subscriber could overrule one that adds it
+            decided: bool | None = None
+            while decided != (used := self.publisher.has_subscribers() or bool(self.engine.verifiers)):
+                decided = used  # a finalizer of this thread may cancel in between
+                self._kept = instance if used else None
+                if self.registration is not None:
+                    self.registration.anchor = self if used else None
 
     # Subscribers and verifiers
 

@@ -137,9 +137,15 @@ class _Member:
 
 
 class Scheduler:
-    """Runs calls on its own threads."""
+    """Runs calls on its own threads.
 
-    def __init__(self) -> None:
+    Args:
+        interrupted: Called after an exception that other code threw into a thread (a tracer, a time limit), or the end
+            of a thread: a call may have been cut short, or lost.
+    """
+
+    def __init__(self, interrupted: Call = lambda: None) -> None:
+        self._interrupted = interrupted
         self._lock = threading.RLock()  # a signal handler may enter it again
         self._posted: deque[Job] = deque()
         self._deferred: deque[Job] = deque()
@@ -241,12 +247,15 @@ class Scheduler:
 
     def renew(self) -> None:
         """In a forked child: drop the locks, calls and threads; owners call `keep` again."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self._interrupted)  # type: ignore[misc]
 
     def _start(self) -> None:
         """Start a leader if there is none. If no thread can be started, the posted calls wait for the next post."""
         with self._lock:
-            if self._leader is None or not self._leader.is_alive():
+            if self._leader is not None and not self._leader.is_alive():
+                self._leader = None
+                self._posted.append(Job(self._interrupted))
+            if self._leader is None:
                 self._leader = self._new_member("liveconfig")
 
     def _new_member(self, name: str) -> _Member | None:
@@ -282,11 +291,12 @@ class Scheduler:
         me.thread = threading.current_thread()
         while True:
             try:
+                self._end(me)
                 while self._has_part(me):
                     self._lead(me) if me is self._leader else self._stand_by(me)
                 return
-            except BaseException:  # noqa: BLE001, S112 - raised in this thread from outside: it continues
-                continue
+            except BaseException:  # noqa: BLE001 - raised in this thread from outside: it continues
+                self._posted.append(Job(self._interrupted))
 
     def _has_part(self, me: _Member) -> bool:
         """Whether the thread is still needed; it becomes the leader if there is none."""
@@ -295,6 +305,7 @@ class Scheduler:
                 return False  # it was replaced, or it is the parent's, in a forked child
             if self._leader is None or not self._leader.is_alive():
                 self._leader, self._standby = me, None
+                self._posted.append(Job(self._interrupted))
             if self._keepers or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
                 return True
             leader, standby, self._leader, self._standby = self._leader, self._standby, None, None
@@ -346,6 +357,8 @@ class Scheduler:
         except BaseException as error:  # noqa: BLE001 - the thread must live; what is logged is redacted
             with contextlib.suppress(BaseException):  # of a log handler
                 _log.error("liveconfig: internal error; please report it: %s", redacted_traceback(error))
+            if job.call != self._interrupted:
+                self._posted.append(Job(self._interrupted))
         finally:
             self._end(me)
 
@@ -406,7 +419,7 @@ class DelayedCall:
 
     def later(self, delay: float) -> None:
         """Schedule the call in ``delay`` seconds, unless it is scheduled earlier already."""
-        if self._timer is None:
+        if self._timer is None or self._timer.job is None:  # it was called, or its thread was killed just before
             self._timer = self._scheduler.call_later(delay, self._now)
 
     def cancel(self) -> None:

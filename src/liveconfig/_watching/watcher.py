@@ -106,7 +106,7 @@ class Watcher:
     """The watches of one process: one observer, one scheduler, aligned re-checks."""
 
     def __init__(self) -> None:
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(self._interrupted)
         self._observer = ObservedDirectories(self._hint, self._grow, self._lost)
         self._registrations: list[Registration] = []
         self._places: dict[str, _Place] = {}
@@ -215,10 +215,12 @@ class Watcher:
         place.seen, place.reported = None, False
         if place.prober is not None and place.prober.is_alive():  # its file call may never return
             return
-        place.prober = threading.current_thread()
-        with contextlib.suppress(Exception):  # also errors of watchdog: the re-check continues without this path
-            file_calls.run(path, lambda: self._watch(path, place, known))
-        place.prober = None
+        try:
+            place.prober = threading.current_thread()
+            with contextlib.suppress(Exception):  # also errors of watchdog: the re-check continues without this path
+                file_calls.run(path, lambda: self._watch(path, place, known))
+        finally:  # also if other code raises an exception in this thread
+            place.prober = None
         if path not in self._wanted():
             self._tidy()  # it was removed meanwhile
 
@@ -267,6 +269,12 @@ class Watcher:
                 registration.rechecked = False
                 self.scheduler.defer(partial(self._recheck, registration), overdue=registration.overdue)
         self.scheduler.defer(self._schedule)  # inotify may have become available or unavailable
+
+    def _interrupted(self) -> None:
+        """Reset the pending looks and re-checks, because a call of the scheduler was interrupted or lost."""
+        for registration in list(self._registrations):
+            registration.hinted, registration.rechecked = False, True
+        self._schedule()
 
     def _recheck(self, registration: Registration) -> None:
         places = {path: self._places.get(path) for path in registration.paths}

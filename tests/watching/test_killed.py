@@ -1,0 +1,128 @@
+"""Threads of liveconfig into which other code throws exceptions: a tracer, a time limit, a debugger."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import sys
+import threading
+import time
+import weakref
+
+import pytest
+
+from liveconfig import Settings, SettingsConfigDict
+
+PATIENCE = 20.0
+
+
+class App(Settings):
+    model_config = SettingsConfigDict(resync=0.2)
+    message: str = ""
+
+
+class Killed(BaseException):
+    """Thrown into a thread."""
+
+
+@pytest.fixture
+def settings(kubelet_volume, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    logging.getLogger("liveconfig").setLevel(logging.CRITICAL + 1)
+    kubelet_volume.write({"message": "0"})
+    settings = App.load(_volumes=kubelet_volume.path)
+    yield settings
+    settings.live.close()
+    logging.getLogger("liveconfig").setLevel(logging.NOTSET)
+
+
+def kill(thread):
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Killed))
+
+
+def until(holds):
+    """Wait until something holds that no event tells of."""
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline
+        pause.wait(0.005)
+
+
+@pytest.mark.parametrize("name", ["liveconfig", "liveconfig-standby", "liveconfig-delivery"])
+def test_killed(settings, kubelet_volume, name):
+    """G09: after an exception was thrown into a thread of liveconfig, whatever it did, changes are seen and delivered as before."""
+    told, entered = [], threading.Event()
+
+    @settings.live.on_change("message")
+    def hear(change):
+        entered.set()
+        told.append(change.new)
+        for _ in range(2000):  # so that there is a thread to be killed inside a delivery, and just after it
+            pass
+
+    for number in range(1, 41):
+        entered.clear()
+        kubelet_volume.update({"message": str(number)})
+        if number % 2:
+            entered.wait(1.0)
+        for thread in threading.enumerate():
+            if thread.name == name and thread.ident is not None:
+                kill(thread)
+        if number % 10 == 0:
+            until(lambda number=number: told[-1:] == [str(number)])
+    kubelet_volume.update({"message": "last"})
+    until(lambda: told[-1:] == ["last"] and settings.live.status().healthy)
+
+
+@pytest.mark.parametrize("place", ["start", "call", "between"])
+def test_a_delivery_thread_that_dies(settings, kubelet_volume, place):
+    """G09: what a delivery thread that died had not delivered is delivered after the next re-check."""
+    told, dies = [], threading.Event()
+
+    def trace(frame, event, _):
+        where = {"start": "_run", "call": "serve", "between": "_has_jobs"}[place]
+        if frame.f_code.co_name == where and "delivery" in frame.f_code.co_filename and not dies.is_set():
+            dies.set()
+            raise Killed
+        return trace
+
+    settings.live.on_change("message")(lambda change: told.append(change.new))
+    threading.settrace(trace)
+    try:
+        kubelet_volume.update({"message": "1"})
+        assert dies.wait(PATIENCE)
+    finally:
+        threading.settrace(None)
+    until(lambda: told == ["1"] and settings.live.status().healthy)
+
+
+def test_subscribed_beside_a_cancel(kubelet_volume):
+    """G07: settings with a live subscriber are kept, though another thread cancels a subscription at the same time."""
+    kubelet_volume.write({"message": "0"})
+    settings = App.load(_volumes=kubelet_volume.path)
+    first, decided, subscribed = settings.live.subscribe("message", repr), threading.Event(), threading.Event()
+
+    def trace(frame, event, _):
+        if frame.f_code.co_name == "has_subscribers" and event == "return" and not decided.is_set():
+            decided.set()
+            subscribed.wait(0.5)
+        return trace
+
+    def cancel():
+        sys.settrace(trace)
+        first.cancel()
+
+    thread, told = threading.Thread(target=cancel), threading.Event()
+    thread.start()
+    assert decided.wait(PATIENCE)
+    settings.live.subscribe("message", lambda _: told.set())
+    subscribed.set()
+    thread.join()
+    alive = weakref.ref(settings)
+    del settings
+    gc.collect()
+    assert alive() is not None
+    kubelet_volume.update({"message": "1"})
+    assert told.wait(PATIENCE)
+    alive().live.close()
