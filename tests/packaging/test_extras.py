@@ -90,11 +90,9 @@ BIND = {
     "grpc": "from liveconfig.integrations.grpc import TokenAuth; TokenAuth(settings)",
     "httpx": "from liveconfig.integrations.httpx import TokenAuth; import httpx; httpx.Client(auth=TokenAuth(settings))",
     "openfeature": """
-        from openfeature import api
         from liveconfig.integrations.openfeature import LiveConfigProvider
-        api.set_provider(LiveConfigProvider(settings))
-        assert api.get_client().get_string_value("token", "") == "one"
-        api.shutdown()""",
+        provider = LiveConfigProvider(settings)
+        assert provider.resolve_string_details("token", "").value == 'one'""",
     "opentelemetry": "from liveconfig.integrations.opentelemetry import instrument; instrument()",
     "prometheus": """
         from prometheus_client import CollectorRegistry

@@ -271,6 +271,7 @@ def nats_server() -> Iterator[Nats]:
     one.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py closes no refused connection
 async def test_nats(nats_server: Nats, rotated: Rotated, settings: ShopSettings) -> None:
     """A client that the server cut, as its password was changed, comes back with the newest one."""
     places = {"broker:4222": f"127.0.0.1:{nats_server.port}", 'user="shop"': 'user="app", reconnect_time_wait=0.1'}
@@ -285,6 +286,7 @@ async def test_nats(nats_server: Nats, rotated: Rotated, settings: ShopSettings)
             settings.live.reload()
     finally:
         await client.close()
+        gc.collect()
 
 
 class Search:
