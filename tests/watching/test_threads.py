@@ -27,7 +27,7 @@ from liveconfig._loading.loader import Invalid
 from liveconfig._volumes import mounts
 from liveconfig._volumes.fingerprint import take_fingerprint
 from liveconfig._watching.fork import renew_in_child
-from liveconfig._watching.scheduler import DelayedCall, Scheduler
+from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer
 from liveconfig._watching.watcher import Registration, Watcher, process_watcher
 from liveconfig.testing import KubeletVolume
 
@@ -845,3 +845,12 @@ def gate():
     event = threading.Event()
     yield event
     event.set()
+
+
+def test_cancelled_timers():
+    """I10: a timer that is cancelled is not kept until it would have been due."""
+    scheduler = Scheduler()
+    for _ in range(2000):
+        scheduler.cancel(scheduler.call_later(3600.0, print))
+    assert sum(isinstance(each, Timer) for each in gc.get_objects()) < 200
+    scheduler.join(PATIENCE)

@@ -30,6 +30,9 @@ PATIENCE = 0.25
 LONG = 30.0
 """Seconds after which a running call is reported."""
 
+FEW_TIMERS = 64
+"""Timers among which the cancelled ones may stay until they are due."""
+
 _SOON = 0.01
 """Seconds that a timer may be late, so that only one thread wakes for it."""
 
@@ -150,6 +153,7 @@ class Scheduler:
         self._posted: deque[Job] = deque()
         self._deferred: deque[Job] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
+        self._clean_up_at = FEW_TIMERS
         self._numbers = itertools.count()
         self._leader: _Member | None = None
         self._standby: _Member | None = None
@@ -195,10 +199,18 @@ class Scheduler:
         """
         timer = Timer(due, due + slack, Job(call))
         with self._lock:
+            if len(self._timers) >= self._clean_up_at:
+                self._drop_cancelled()
             heapq.heappush(self._timers, (due, next(self._numbers), timer))
         if not self._attend(timer):
             self._start()
         return timer
+
+    def _drop_cancelled(self) -> None:
+        """Drop the cancelled timers now: some would be due only in a long time."""
+        self._timers = [each for each in self._timers if each[2].job is not None]
+        heapq.heapify(self._timers)
+        self._clean_up_at = max(FEW_TIMERS, 2 * len(self._timers))
 
     def cancel(self, timer: Timer) -> None:
         """Cancel a timer; harmless if it has run."""
