@@ -30,6 +30,7 @@ pid = fork(child)
 os.read(reading, 1)
 swap("two")
 assert follow(settings, "two")
+settings.live.reload()  # returns when the subscriber was called: it reads what is the newest just then
 assert ended(pid) == 0
 swap("three")
 assert follow(settings, "three")
