@@ -84,14 +84,15 @@ class _Tree:
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
         files, read_file, plain = self.files, self._file, self._plain
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                name = entry.name
-                if entry.is_file(follow_symlinks=False):
-                    if not (plain and skipped(name)):
-                        files[prefix + name] = read_file(name, prefix + name, descriptor)
-                elif not skipped(name):
-                    self._other(entry, descriptor, folder, prefix)
+        # In one step: a signal handler that raises before a `with` would leave the iterator open. The list closes it.
+        entries: list[os.DirEntry[str]] = list(*map(os.scandir, (descriptor,)))
+        for entry in entries:
+            name = entry.name
+            if entry.is_file(follow_symlinks=False):
+                if not (plain and skipped(name)):
+                    files[prefix + name] = read_file(name, prefix + name, descriptor)
+            elif not skipped(name):
+                self._other(entry, descriptor, folder, prefix)
         return status
 
     def _other(self, entry: os.DirEntry[str], descriptor: int, folder: str, prefix: str) -> None:
