@@ -133,7 +133,9 @@ def test_an_application_that_does_not_end(monkeypatch):
     assert process.returncode == -9
 
 
-@pytest.mark.parametrize("module", ["liveconfig.__main__", "liveconfig.cli.demo_app"])
-def test_imported_and_not_run(module):
+@pytest.mark.parametrize(
+    ("module", "function"), [("liveconfig.__main__", "program"), ("liveconfig.cli.demo_app", "main")]
+)
+def test_imported_and_not_run(module, function):
     """A module that is a program does nothing when it is imported."""
-    assert __import__(module, fromlist=["main"]).main
+    assert callable(getattr(__import__(module, fromlist=[function]), function))
