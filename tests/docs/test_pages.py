@@ -37,6 +37,13 @@ def test_the_faults_and_cases_are_those_that_the_tests_state(name: str) -> None:
     assert page.read_text("utf-8") == faults.draw(page)
 
 
+def test_each_fault_and_each_case_has_a_test() -> None:
+    """Each fault from G01 to I10, and each case K01 to K30 and S01 to S10, is stated by a test."""
+    last = {"G": 9, "H": 6, "I": 10, "K": 30, "S": 10}
+    stated = {each for row in script(ROOT / "docs" / "list_faults.py").rows() for each in row.ids}
+    assert {f"{letter}{number:02}" for letter, end in last.items() for number in range(1, end + 1)} <= stated
+
+
 def test_each_fault_that_a_promise_names_has_a_test() -> None:
     """No id that docs/list_faults.py holds against a promise is without a test."""
     faults = script(ROOT / "docs" / "list_faults.py")
