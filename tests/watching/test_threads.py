@@ -852,5 +852,5 @@ def test_cancelled_timers():
     scheduler = Scheduler()
     for _ in range(2000):
         scheduler.cancel(scheduler.call_later(3600.0, print))
-    assert sum(isinstance(each, Timer) for each in gc.get_objects()) < 200
+    assert sum(type(each) is Timer for each in gc.get_objects()) < 200
     scheduler.join(PATIENCE)
