@@ -8,7 +8,7 @@
 - `process`: Facts about this process: its start time, whether it runs in a pod, whether its threads were replaced.
 - `process_report`: The entry of one settings object in the report of this process.
 - `reminders`: Standing causes: each is logged once, repeated as a reminder, and logged again when it is resolved.
-- `report`: The status of one settings object, made from its observed state.
+- `status`: The status of one settings object, made from its observed state.
 - `unwatched_volumes`: A check whether volumes that nothing watches still hold the content in use; on threads, as a
   mount can hang.
 - `wording`: Names, places and lists as the log and the status write them.
@@ -17,7 +17,7 @@
 from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.monitor import Monitor
 from liveconfig._diagnostics.process import green_threads, started_at
-from liveconfig._diagnostics.report import Observation
+from liveconfig._diagnostics.status import Observation
 from liveconfig._diagnostics.unwatched_volumes import UnfollowedVolumes
 
 __all__ = [

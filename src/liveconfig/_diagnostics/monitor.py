@@ -17,7 +17,7 @@ from liveconfig._diagnostics.history import History
 from liveconfig._diagnostics.present_state import GoneEntry, PresentState
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
-from liveconfig._diagnostics.report import Content, Observation, content_of, sentences_about, status_of
+from liveconfig._diagnostics.status import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
 from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, beside, has_place
 from liveconfig._volumes import (

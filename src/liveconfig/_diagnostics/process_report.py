@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from liveconfig._diagnostics.present_state import PresentState
-from liveconfig._diagnostics.report import Observation, delay_of, full_name
+from liveconfig._diagnostics.status import Observation, delay_of, full_name
 from liveconfig._processes import fingerprint_of
 from liveconfig._volumes import Revision
 from liveconfig.events import Stale

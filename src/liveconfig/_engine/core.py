@@ -18,7 +18,15 @@ from liveconfig._engine.verifiers import Verifier
 from liveconfig._loading import Loader, Origins, Sources
 from liveconfig._processes import process_report
 from liveconfig._volumes import Fingerprint, Volume
-from liveconfig._watching import POLLING, DelayedCall, Fingerprints, Mode, Registration, process_watcher, renew_in_child
+from liveconfig._watching import (
+    DelayedCall,
+    Fingerprints,
+    Mode,
+    Registration,
+    check_period,
+    process_watcher,
+    renew_in_child,
+)
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import HistoryEntry, Status
 
@@ -357,5 +365,5 @@ class Core(Generic[S]):
     def _overdue(self) -> float:
         """Return the seconds for which a re-check has been due; negative if none is."""
         resync = float(self.config.get("resync", 30.0))
-        period = min(resync, POLLING) if self._mode() == "polling" else resync
+        period = check_period(resync, is_polling=self._mode() == "polling")
         return _clock.monotonic() - self._looked_at - period

@@ -4,8 +4,8 @@
 - `fingerprint`: The state of a mount point in two system calls, without opening a file.
 - `mounts`: /proc/self/mountinfo: mounts that the kubelet never updates.
 - `tree`: Reading of one directory tree into bytes by key: the only module that opens files of a volume.
-- `updates`: An update that the kubelet began and did not finish: a newer generation beside the one that ``..data``
-  names.
+- `unfinished_updates`: An update that the kubelet began and did not finish: a newer generation beside the one that
+  ``..data`` names.
 - `volume`: The reader of one volume, which makes immutable revisions.
 """
 
@@ -13,7 +13,7 @@ from liveconfig._volumes.file_calls import Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import Fingerprint, follow_links, generation_at, take_fingerprint
 from liveconfig._volumes.mounts import Frozen, Mount, VolumeMounts, frozen_parts, read_mounts
 from liveconfig._volumes.tree import TreeError, folders, signature
-from liveconfig._volumes.updates import Updates
+from liveconfig._volumes.unfinished_updates import Updates
 from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
 
 __all__ = [

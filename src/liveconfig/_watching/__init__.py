@@ -3,13 +3,15 @@
 - `directories`: The directories that are watched, and whether each watch still reports what happens at its path.
 - `fork`: Forked children: a weak registry of the objects that they renew, their end, and the end of the interpreter.
 - `observer`: inotify, through watchdog: the only module that uses watchdog.
+- `polling`: How often a volume is checked where inotify is not available.
 - `scheduler`: The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
 - `watcher`: The watcher of the process: it wakes registered objects at a change, and at each re-check.
 """
 
 from liveconfig._watching.fork import call_user_code, fork_count, is_ending, renew_at_end, renew_in_child, start_thread
+from liveconfig._watching.polling import POLLING, check_period
 from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
-from liveconfig._watching.watcher import POLLING, Fingerprints, Mode, Registration, process_watcher
+from liveconfig._watching.watcher import Fingerprints, Mode, Registration, process_watcher
 
 __all__ = [
     "POLLING",
@@ -21,6 +23,7 @@ __all__ = [
     "Timer",
     "Timers",
     "call_user_code",
+    "check_period",
     "fork_count",
     "is_ending",
     "process_watcher",

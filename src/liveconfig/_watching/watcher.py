@@ -19,10 +19,8 @@ from liveconfig import _clock
 from liveconfig._volumes import Fingerprint, file_calls, take_fingerprint
 from liveconfig._watching.directories import ObservedDirectories
 from liveconfig._watching.fork import renew_in_child
+from liveconfig._watching.polling import check_period
 from liveconfig._watching.scheduler import Scheduler, Timer
-
-POLLING = 2.0
-"""Seconds between re-checks without inotify."""
 
 BOUND = 1.0
 """The largest number of seconds that a caller waits for the scheduler thread."""
@@ -237,8 +235,7 @@ class Watcher:
             self._schedule_round(period)
 
     def _period(self, registration: Registration) -> float:
-        resync = registration.resync
-        return resync if self.refusal(registration) is None else min(resync, POLLING)
+        return check_period(registration.resync, is_polling=self.refusal(registration) is not None)
 
     def _schedule_round(self, period: float) -> None:
         """Schedule a re-check at a multiple of its period, so that all settings are re-checked together."""

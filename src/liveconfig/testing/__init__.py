@@ -5,6 +5,7 @@ from __future__ import annotations
 from liveconfig._manifests import Manifest
 from liveconfig.testing._kubelet_volume import KubeletVolume, Step
 from liveconfig.testing._manifests import check_manifests
-from liveconfig.testing._override import override, recorded
+from liveconfig.testing._override import override
+from liveconfig.testing._recorded import recorded
 
 __all__ = ["KubeletVolume", "Manifest", "Step", "check_manifests", "override", "recorded"]

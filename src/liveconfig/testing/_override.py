@@ -1,20 +1,17 @@
-"""Overrides of values for tests of applications, and a record of the events."""
+"""Overrides of values for tests of applications."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 from liveconfig._engine import Core
 from liveconfig._loading import Node, Overrides, leaves, nearest
-from liveconfig.events import Recovered, Rejected, Reloaded, Stale
 from liveconfig.exceptions import InvalidSettingsError, LiveConfigError
 from liveconfig.settings import Settings
 
-__all__ = ["override", "recorded"]
-
-Event: TypeAlias = Reloaded[Any] | Rejected | Recovered | Stale
+__all__ = ["override"]
 
 
 @contextlib.contextmanager
@@ -42,26 +39,6 @@ def override(settings: Settings, /, **values: Any) -> Iterator[None]:
         yield
     finally:
         layer.remove()
-
-
-@contextlib.contextmanager
-def recorded(settings: Settings) -> Iterator[list[Event]]:
-    """Record the events inside a ``with``. The list is complete when ``settings.live.reload()`` returns.
-
-    The events are those of any subscriber: in order for each kind, and changes that happen while a subscriber is busy
-    are merged.
-    """
-    events: list[Event] = []
-
-    def record(event: Event) -> None:
-        events.append(event)
-
-    subscriptions = [settings.live.subscribe(what, record) for what in (Reloaded, Rejected, Recovered, Stale)]
-    try:
-        yield events
-    finally:
-        for subscription in subscriptions:
-            subscription.cancel()
 
 
 class _Overrides:
