@@ -100,6 +100,19 @@ class Check:
             assert self._news.wait_for(lambda: len(self.seen) >= count, PATIENCE), self.seen
 
 
+class Watched:
+    """A selector that tells when another thread than that of the test calls it, to compare with a running call."""
+
+    def __init__(self, select):
+        self.select = select
+        self.compared = threading.Event()
+
+    def __call__(self, seen):
+        if threading.current_thread() is not threading.main_thread():
+            self.compared.set()
+        return self.select(seen)
+
+
 def waiting(settings):
     """The names of the volumes that wait, by standing rejection, oldest first."""
     return [sorted(path[-1] for path in each.generations) for each in settings.live.status().rejections]
@@ -531,6 +544,107 @@ class TestVerifier:
         settings.live.reload(wait=False)
         settings.live.wait(lambda s: s.user == "b", PATIENCE)
         assert settings.password.get_secret_value() == "one"
+        assert not settings.live.status().rejections
+
+    def test_asked_again_while_it_runs(self, open_settings, gate):
+        """P3: content that waited for another reason is not rejected while a verifier still runs on it."""
+        settings, one, other, third = open_settings({"low": "1"}, {"high": "9"}, {"password": "one"}, cls=Coupled)
+        check = Check(lambda s: s.password.get_secret_value(), lambda _: gate.wait(PATIENCE))
+        watched = Watched(lambda s: s.password)
+        settings.live.verify(on=watched, timeout=60)(check)
+        third.update({"password": "two"})
+        settings.live.reload(wait=False)
+        check.wait(1)
+        one.update({"low": "12"})
+        other.update({"high": "0"})
+        settings.live.reload(wait=False)
+        assert waiting(settings) == [["0", "1", "2"]]
+        one.update({"low": "2"})
+        settings.live.reload(wait=False)
+        assert watched.compared.wait(PATIENCE)
+        assert waiting(settings) == [["1"]]
+        gate.set()
+        assert not settings.live.reload()
+        assert settings.password.get_secret_value() == "two"
+        assert waiting(settings) == [["1"]]
+        assert check.seen == ["two"]
+
+    @pytest.mark.parametrize("accepts", [True, False])
+    def test_content_comes_back_while_it_runs(self, open_settings, gate, accepts):
+        """P3: where content comes back while a verifier still runs on it, that call decides, and no second one."""
+        settings, one = open_settings({"user": "a"})
+        calls = iter([lambda: gate.wait(PATIENCE) and accepts, lambda: True, *[lambda: not accepts] * 100])
+        check = Check(lambda s: s.user, lambda _: next(calls)())
+        watched = Watched(lambda s: s.user)
+        settings.live.verify(on=watched, timeout=60)(check)
+        decided, rejected = threading.Event(), []
+        settings.live.on_reject(lambda event: (rejected.append(event.reason), decided.set()))
+        one.update({"user": "b"})
+        settings.live.reload(wait=False)
+        check.wait(1)
+        one.update({"user": "c"})
+        assert settings.live.reload()
+        settings.live.on_change("user")(lambda _: decided.set())
+        watched.compared.clear()
+        one.update({"user": "b"})
+        settings.live.reload(wait=False)
+        assert watched.compared.wait(PATIENCE)
+        gate.set()
+        assert decided.wait(PATIENCE)
+        assert rejected == ([] if accepts else ["verifier Check: it returned False"])
+
+    def test_other_field_while_it_runs(self, open_settings, gate):
+        """P3: new content with the same watched value is not rejected while the verifier still runs on that value."""
+        settings, one = open_settings({"user": "a", "number": "1"})
+        check = Check(lambda s: s.user, lambda _: gate.wait(PATIENCE))
+        watched = Watched(lambda s: s.user)
+        settings.live.verify(on=watched, timeout=60)(check)
+        with recorded(settings) as events:
+            one.update({"user": "b", "number": "2"})
+            settings.live.reload(wait=False)
+            check.wait(1)
+            one.update({"user": "b", "number": "3"})
+            settings.live.reload(wait=False)
+            assert watched.compared.wait(PATIENCE)
+            gate.set()
+            assert settings.live.reload()
+        assert (settings.user, settings.number) == ("b", 3)
+        assert check.seen == ["b"]
+        assert not [event for event in events if isinstance(event, Rejected)]
+
+    def test_call_beyond_its_timeout(self, open_settings, gate):
+        """P3: where content comes back that a call has held up for longer than the timeout, it is rejected at once."""
+        settings, one = open_settings({"user": "a"})
+        check = Check(lambda s: s.user, lambda s: s.user == "c" or gate.wait(PATIENCE))
+        settings.live.verify(on="user", timeout=0.1)(check)
+        one.update({"user": "b"})
+        assert not settings.live.reload()
+        one.update({"user": "c"})
+        assert settings.live.reload()
+        one.update({"user": "b"})
+        assert not settings.live.reload()
+        assert [each.reason for each in settings.live.status().rejections] == [
+            "verifier Check: its earlier call has not returned"
+        ]
+        assert check.seen == ["b", "c"]
+
+    def test_reload_inside_a_call_that_others_share(self, open_settings):
+        """P3: a verifier whose content was replaced and comes back inside its call can reload there without waiting."""
+        settings, one = open_settings({"user": "a"})
+        inside = []
+
+        def act(candidate):
+            if candidate.user == "b" and not inside:
+                inside.append(threading.current_thread())
+                for user in ("c", "b"):
+                    one.update({"user": user})
+                    settings.live.reload()
+
+        check = Check(lambda s: s.user, act)
+        settings.live.verify(on="user", timeout=2 * PATIENCE)(check)
+        one.update({"user": "b"})
+        settings.live.reload(wait=False)
+        settings.live.wait(lambda s: s.user == "b", PATIENCE)
         assert not settings.live.status().rejections
 
     def test_one_refuses(self, open_settings):

@@ -209,7 +209,7 @@ class Engine(Generic[S]):
         """Wait until no verifier runs. Called inside a verifier, it does not wait."""
         waited: set[Attempt] = set()
         while attempts := set(self.verification.attempts()) - waited:
-            if any(each.thread is threading.current_thread() for each in attempts):
+            if self.verification.is_inside() or any(each.is_inside() for each in self.verifiers):
                 return
             attempt = attempts.pop()
             attempt.wait()

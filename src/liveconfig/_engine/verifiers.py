@@ -9,12 +9,13 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
+from liveconfig import _clock
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
 from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
@@ -28,6 +29,38 @@ LOOK_AT_THREAD = 0.02
 """Seconds between two checks whether a thread has a verdict."""
 
 _log = logging.getLogger("liveconfig")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a verifier.
+
+    Attributes:
+        candidate: The snapshot that the verifier gets.
+        deadline: When it has taken too long (monotonic).
+        process: The process in which it runs.
+        thread: The thread in which it runs.
+        has_returned: Whether it has returned.
+        reason: Why the verifier rejects the candidate; None if it accepts it.
+    """
+
+    candidate: BaseModel = field(repr=False)
+    deadline: float
+    process: int = field(default_factory=os.getpid)  # a call of the parent does not count in a forked child
+    thread: threading.Thread = field(default_factory=threading.current_thread)
+    has_returned: bool = False
+    reason: str | None = "its earlier call has not returned"
+
+    def is_running(self) -> bool:
+        """Whether it has not returned."""
+        return not self.has_returned and self.process == os.getpid() and self.thread.is_alive()
+
+    def wait(self, is_over: Callable[[], bool]) -> str | None:
+        """Wait until it has returned or taken too long, or the caller is over. Return the reason."""
+        # Not a `threading.Event`: a process may be forked while a thread holds the lock of it.
+        while self.is_running() and _clock.monotonic() < self.deadline and not is_over():
+            self.thread.join(LOOK_AT_THREAD)
+        return self.reason
 
 
 class Verifier:
@@ -45,35 +78,42 @@ class Verifier:
         self.name = name_of(check)
         self._select = select
         self._logged: str | None = None
-        # The calls that have not returned: the candidate by process and thread.
-        self._inside: dict[tuple[int, threading.Thread], BaseModel] = {}
+        self._calls: set[Call] = set()
 
     @property
     def watches_everything(self) -> bool:
         """Whether it is called for every change."""
         return self._select is None
 
-    def enter(self, candidate: BaseModel) -> str | None:
-        """Register a call on this thread. Return why the verifier must not be called now, or None.
+    def running(self) -> list[Call]:
+        """Return the calls that have not returned."""
+        for call in list(self._calls):
+            if not call.is_running():
+                self._calls.discard(call)
+        return list(self._calls)
 
-        A call with another value that has not returned does not prevent a new call.
-        """
-        here = os.getpid()  # a call of the parent does not count in a forked child
-        self._inside = {
-            (process, thread): content
-            for (process, thread), content in list(self._inside.items())
-            if process == here and thread.is_alive()
-        }
-        if any(content is candidate or not self.concerns(content, candidate) for content in self._inside.values()):
-            return "its earlier call has not returned"
-        if len(self._inside) >= MOST_CALLS:
-            return f"{MOST_CALLS} calls of it have not returned"
-        self._inside[here, threading.current_thread()] = candidate
-        return None
+    def running_with(self, candidate: BaseModel) -> Call | None:
+        """Return a call with the same value that has not returned."""
 
-    def leave(self) -> None:
-        """Unregister the call of this thread."""
-        self._inside.pop((os.getpid(), threading.current_thread()), None)
+        def has_same_value(old: BaseModel) -> bool:
+            return old is candidate or not self.concerns(old, candidate)
+
+        return next((call for call in self.running() if has_same_value(call.candidate)), None)
+
+    def is_inside(self) -> bool:
+        """Whether this is called inside one of its calls."""
+        return any(call.thread is threading.current_thread() for call in self.running())
+
+    def enter(self, candidate: BaseModel) -> Call:
+        """Register a call on this thread."""
+        call = Call(candidate, _clock.monotonic() + self.timeout)
+        self._calls.add(call)
+        return call
+
+    def leave(self, call: Call) -> None:
+        """Unregister a call that has returned."""
+        call.has_returned = True
+        self._calls.discard(call)
 
     def log(self, settings: str, text: str | None) -> None:
         """Log an exception of the verifier, once while it is the same; None: it raised nothing."""
@@ -185,9 +225,20 @@ class Attempt:
             self._report(by_time=False)
 
     def _ask(self, verifier: Verifier) -> str | None:
-        blocked = verifier.enter(self._candidate)
-        if blocked is not None:
-            return blocked
+        """Call a verifier, or share the call with the same value that runs. Return why it rejects the candidate."""
+        earlier = verifier.running_with(self._candidate)
+        if earlier is not None:
+            return earlier.wait(self._is_over)
+        if len(verifier.running()) >= MOST_CALLS:
+            return f"{MOST_CALLS} calls of it have not returned"
+        call = verifier.enter(self._candidate)
+        try:
+            call.reason = self._check(verifier)
+        finally:
+            verifier.leave(call)
+        return call.reason
+
+    def _check(self, verifier: Verifier) -> str | None:
         settings = type(self._candidate).__name__
         try:
             refused = call_user_code(contextvars.Context().run, _call, verifier.check, self._candidate) is False
@@ -196,8 +247,6 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - a user's code
             verifier.log(settings, redacted_traceback(error))
             return f"it raised {summarize(error)}"
-        finally:
-            verifier.leave()
         verifier.log(settings, None)
         return "it returned False" if refused else None
 
