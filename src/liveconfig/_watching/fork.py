@@ -19,14 +19,11 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol
 
 from liveconfig._traceback import redacted_traceback
 
 _log = logging.getLogger("liveconfig")
-
-T = TypeVar("T")
 
 
 class Forked(Protocol):
@@ -141,24 +138,13 @@ def fork_count() -> int:
     return _registry.forks
 
 
-def call_user_code(function: Callable[..., T], *arguments: Any) -> T:
-    """Call user code. A process that is forked inside, on a thread of liveconfig, ends where the call ends.
-
-    liveconfig does nothing in the child after the call, because it does that in the parent. The child
-    has the exit code of its `SystemExit`, 1 after another exception, else 0.
-    """
-    forks, failure = _registry.forks, None
-    try:
-        return function(*arguments)
-    except BaseException as error:
-        failure = error
-        raise
-    finally:
-        if _registry.forks != forks and threading.current_thread() in _registry.threads:
-            _end_process(failure)
+def is_own_thread(thread: threading.Thread) -> bool:
+    """Whether liveconfig started a thread."""
+    return thread in _registry.threads
 
 
-def _end_process(failure: BaseException | None) -> NoReturn:
+def end_process(failure: BaseException | None) -> NoReturn:
+    """End a forked process, with the exit code of what ended its call, once its other threads have ended."""
     code = 1
     try:
         code = _exit_code(failure)
@@ -188,7 +174,7 @@ def _exit_code(failure: BaseException | None) -> int:
 
 def _end_with(main: threading.Thread) -> None:
     main.join()
-    _end_process(None)
+    end_process(None)
 
 
 def _wait_for_others() -> None:

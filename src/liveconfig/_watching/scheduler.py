@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig._traceback import redacted_traceback
-from liveconfig._watching.fork import call_user_code, start_thread
+from liveconfig._watching.fork import start_thread
+from liveconfig._watching.forks_in_user_code import call_user_code
 
 PATIENCE = 0.25
 """Seconds after which another thread takes over from a running call."""
