@@ -495,11 +495,22 @@ def _in_parts(
     if not splits or not value.entries or random.random() < 0.25:
         yield Given(names, value, prefixed)
         return
+    whole = _not_by_themselves(case, spec)
     parts = {name for name in value.entries if random.random() < 0.7} or set(value.entries)
+    if not (parts := parts - whole):
+        yield Given(names, value, prefixed)
+        return
     if rest := {name: inner for name, inner in value.entries.items() if name not in parts}:
         yield Given(names, Value(entries=rest), prefixed)
     for name in parts:
         yield from _part(case, (*names, name), value.entries[name], prefixed, spec.shape, random)
+
+
+def _not_by_themselves(case: Case, spec: FieldSpec) -> set[str]:
+    """Names that look inside: pydantic-settings decodes no variable of their own if only aliases have the prefix."""
+    if case.config["env_prefix_target"] == "variable":
+        return set()
+    return {name for inner in spec.shape.fields if inner.looks_inside for name in inner.names}
 
 
 def _part(

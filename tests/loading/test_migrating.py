@@ -298,6 +298,16 @@ def test_parts_beside_a_path(ways):
     assert (found["peer"], found["key"]) == ({}, {"x": "1"})
 
 
+class Boxed(BaseModel):
+    value: str = Field("none", alias=AliasPath("box", "in"))
+
+
+def test_json_of_a_path_where_aliases_have_the_prefix(ways):
+    """If only aliases have the prefix, JSON for a nested AliasPath is decoded from a key, not from a variable."""
+    found = ways(Boxed, Boxed(), "f__box", '{"in": "x"}', extra="ignore", env_prefix="app_", env_prefix_target="alias")
+    assert (found["peer"].value, found["variable"].value, found["key"].value) == ("none", "none", "x")
+
+
 def test_a_delimiter_that_fits_two_fields(load, monkeypatch, kubelet_volume):
     """With the delimiter `_` a variable feeds each field that it fits; a key feeds the one of its whole name."""
 
