@@ -85,8 +85,8 @@ from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import is_secret
 from liveconfig._loading.unused import UnusedNames
 from liveconfig._loading.volume_selection import (
-    ChosenVolumes,
     VOLUMES_VARIABLE,
+    ChosenVolumes,
     VolumePath,
     choose_volumes,
     declared_paths,
@@ -94,11 +94,14 @@ from liveconfig._loading.volume_selection import (
 )
 
 __all__ = [
+    "FAILURE",
+    "FORMATS",
+    "MASKED",
+    "RESERVED",
+    "VOLUMES_VARIABLE",
     "Arguments",
     "ChosenVolumes",
     "DecodeError",
-    "FAILURE",
-    "FORMATS",
     "Fault",
     "Feed",
     "Feeds",
@@ -108,19 +111,16 @@ __all__ = [
     "Key",
     "Loaded",
     "Loader",
-    "MASKED",
     "Node",
     "Origins",
     "Overrides",
     "Plan",
     "Problem",
-    "RESERVED",
     "Removals",
     "Rules",
     "Sources",
     "StartupFailure",
     "UnusedNames",
-    "VOLUMES_VARIABLE",
     "VolumePath",
     "accepts_any_argument",
     "as_documents",

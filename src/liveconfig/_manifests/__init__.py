@@ -16,7 +16,7 @@
 """
 
 from liveconfig._manifests.annotations import USED_BY, used_by
-from liveconfig._manifests.files import Problem, STANDARD_INPUT, Skipped, Source, read_paths
+from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
 from liveconfig._manifests.manifest import Manifest, payload_of, payloads_of
 from liveconfig._manifests.objects import DataKey, DataObject, ObjectId, Place
 from liveconfig._manifests.paths import RefPath, parse_ref_path
@@ -24,9 +24,9 @@ from liveconfig._manifests.payload import Payload, checked, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
 from liveconfig._manifests.rules import (
-    Finding,
     LEVELS,
     RULES,
+    Finding,
     Rule,
     audit,
     others_than,
@@ -37,12 +37,15 @@ from liveconfig._manifests.rules import (
 from liveconfig._manifests.workloads import Container, KeyRef, Mount, Variable, VariableSource, VolumeSource, Workload
 
 __all__ = [
+    "LEVELS",
+    "RULES",
+    "STANDARD_INPUT",
+    "USED_BY",
     "Container",
     "DataKey",
     "DataObject",
     "Finding",
     "KeyRef",
-    "LEVELS",
     "Manifest",
     "Manifests",
     "Mount",
@@ -50,13 +53,10 @@ __all__ = [
     "Payload",
     "Place",
     "Problem",
-    "RULES",
     "RefPath",
     "Rule",
-    "STANDARD_INPUT",
     "Skipped",
     "Source",
-    "USED_BY",
     "Use",
     "Variable",
     "VariableSource",
