@@ -152,8 +152,10 @@ async def celery_results(server: Any, settings: Any, patience: float) -> AsyncIt
 
     def connect() -> None:
         client = app._get_backend().client
-        client.ping()
-        client.close()
+        try:
+            client.ping()
+        finally:  # each thread has a back end, and a pool, of its own
+            client.connection_pool.disconnect()
 
     yield lambda: asyncio.to_thread(connect)
     app.close()
