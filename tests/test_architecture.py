@@ -116,7 +116,7 @@ def test_integrations_use_public_names() -> None:
 def test_one_place_knows() -> None:
     """watchdog, blinker, pydantic's validator and the fork hook are each used by one module."""
     words = {
-        "watchdog": ["liveconfig._watching.observer"],
+        "watchdog": ["liveconfig._watching.inotify"],
         "blinker": ["liveconfig.signals"],
         "__pydantic_validator__": ["liveconfig._loading.pydantic_internals"],
         "register_at_fork": ["liveconfig._watching.fork"],

@@ -18,9 +18,9 @@ from liveconfig._delivery import (
     Subject,
     Subscriber,
     ValueChanges,
-    asyncio_bridge,
     is_subscriber,
     name_of,
+    streams,
     takes_one_argument,
     why_not_callable,
 )
@@ -123,8 +123,8 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: No asyncio event loop runs here.
         """
-        applied = await asyncio_bridge.in_thread(lambda: self._core.reload(wait=True))
-        await asyncio_bridge.finished(self._core.publisher)
+        applied = await streams.in_thread(lambda: self._core.reload(wait=True))
+        await streams.finished(self._core.publisher)
         return applied
 
     def start(self) -> None:
@@ -151,7 +151,7 @@ class Live(Generic[S]):
         self._core.leave()
 
     async def __aenter__(self) -> Self:
-        loop = asyncio_bridge.running_loop()
+        loop = streams.running_loop()
         self._core.enter()
         self._core.publisher.bind_loop(loop)
         return self
@@ -159,7 +159,7 @@ class Live(Generic[S]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._core.publisher.unbind_loop(asyncio_bridge.running_loop())
+        self._core.publisher.unbind_loop(streams.running_loop())
         self._core.leave()
 
     # Subscribing
@@ -268,10 +268,10 @@ class Live(Generic[S]):
         return Subscription(self._core, subscriber)
 
     @overload
-    def changes(self, what: str) -> asyncio_bridge.Stream[Change[Any]]: ...
+    def changes(self, what: str) -> streams.Stream[Change[Any]]: ...
     @overload
-    def changes(self, what: Callable[[S], T]) -> asyncio_bridge.Stream[Change[T]]: ...
-    def changes(self, what: Any) -> asyncio_bridge.Stream[Change[Any]]:
+    def changes(self, what: Callable[[S], T]) -> streams.Stream[Change[T]]: ...
+    def changes(self, what: Any) -> streams.Stream[Change[Any]]:
         """Return an asynchronous iterator over the changes of a value.
 
         Use it as ``async for change in settings.live.changes(what)``. It is subscribed at the call and ends at `close`.
@@ -280,11 +280,11 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: There is no such field. The message suggests the nearest name.
         """
-        return asyncio_bridge.Stream(self._core.publisher, self._subject(what), self._core.closed)
+        return streams.Stream(self._core.publisher, self._subject(what), self._core.closed)
 
-    def reloads(self) -> asyncio_bridge.Stream[Reloaded[S]]:
+    def reloads(self) -> streams.Stream[Reloaded[S]]:
         """Return an asynchronous iterator over the applied changes, each as a whole."""
-        return asyncio_bridge.Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
+        return streams.Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
 
     async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
         """Wait for a snapshot for which the predicate is true, and return it.
@@ -294,7 +294,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = await asyncio_bridge.wait_for(self._core.publisher, predicate, timeout)
+        snapshot: S = await streams.wait_for(self._core.publisher, predicate, timeout)
         return snapshot
 
     def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
@@ -303,7 +303,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = asyncio_bridge.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
+        snapshot: S = streams.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
         return snapshot
 
     @overload

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from liveconfig import Settings
-from liveconfig._engine.verifiers import Attempt, Verifier
+from liveconfig._engine.verifier_calls import Attempt, Verifier
 from liveconfig._watching import process_watcher
 
 PATIENCE = 30.0

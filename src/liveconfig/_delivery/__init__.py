@@ -1,6 +1,5 @@
 """The delivery of applied versions to subscribers: events, threads, event loops and retries.
 
-- `asyncio_bridge`: `changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits.
 - `calls`: One call of one subscriber on a delivery thread, and the retries after an exception.
 - `changes`: The changes between two snapshots.
 - `coroutines`: Coroutine subscribers: each call runs on an event loop, or waits until there is one.
@@ -9,12 +8,13 @@
 - `recent_values`: The recent values of fields and selectors, kept from the first request on.
 - `signal_subscribers`: Receivers of blinker signals, which are called like subscribers, after them.
 - `signatures`: Checks of the signatures of functions, without a call.
+- `streams`: `changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits.
 - `subjects`: The subjects of subscriptions, and the version that a subscriber received last. No threads, no callbacks.
 - `subscribers`: One subscriber: its callback, its event loop, and the result of its last call.
 - `threads`: The delivery threads of one settings object, with the 1 s and 30 s rules for slow subscribers.
 """
 
-from liveconfig._delivery import asyncio_bridge
+from liveconfig._delivery import streams
 from liveconfig._delivery.changes import diff
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.recent_values import RecentValues
@@ -33,10 +33,10 @@ __all__ = [
     "Subscriber",
     "ValueChanges",
     "Version",
-    "asyncio_bridge",
     "diff",
     "is_subscriber",
     "name_of",
+    "streams",
     "takes_one_argument",
     "why_not_callable",
 ]

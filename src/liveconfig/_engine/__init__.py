@@ -19,13 +19,13 @@
 - `state`: The applied configuration, its version, and the live object that shows it.
 - `verification`: The verification of candidates: calls the verifiers, and applies or holds back the parts that they
   decided on.
-- `verifiers`: Verifiers: functions of the user that check a candidate before it is applied, on a separate thread.
+- `verifier_calls`: Verifiers: functions of the user that check a candidate before it is applied, on a separate thread.
 """
 
 from liveconfig._engine.core import Core
 from liveconfig._engine.pinning import Pin, pinned
 from liveconfig._engine.startup import has_arguments, load_core
-from liveconfig._engine.verifiers import Verifier
+from liveconfig._engine.verifier_calls import Verifier
 
 __all__ = [
     "Core",

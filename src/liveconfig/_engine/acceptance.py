@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from liveconfig._engine.attribution import Attribution, Attributor, Finding, all_parts, joined
 from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection
-from liveconfig._engine.verifiers import Verifier
+from liveconfig._engine.verifier_calls import Verifier
 from liveconfig._loading import Fault, Invalid, Loaded, Loader, Origins, Removals
 from liveconfig._watching import call_user_code
 from liveconfig.events import Stage

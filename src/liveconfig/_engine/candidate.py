@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection
-from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
+from liveconfig._engine.verifier_calls import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Loaded
 
 

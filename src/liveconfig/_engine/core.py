@@ -14,7 +14,7 @@ from liveconfig import _clock
 from liveconfig._delivery import Publisher, RecentValues, SignalSubscribers, Subscriber, Version
 from liveconfig._diagnostics import Monitor, Observation, UnfollowedVolumes, green_threads, started_at
 from liveconfig._engine.engine import Engine
-from liveconfig._engine.verifiers import Verifier
+from liveconfig._engine.verifier_calls import Verifier
 from liveconfig._loading import Loader, Origins, Sources
 from liveconfig._processes import process_report
 from liveconfig._volumes import Fingerprint, Volume

@@ -28,7 +28,7 @@ from liveconfig._engine.rejections import Rejection, Rejections
 from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verification import Verification
-from liveconfig._engine.verifiers import Attempt, Verifier
+from liveconfig._engine.verifier_calls import Attempt, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named
 from liveconfig._watching import DelayedCall, Scheduler, is_ending
 from liveconfig.events import Recovered, Rejected

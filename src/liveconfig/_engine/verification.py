@@ -14,7 +14,7 @@ from liveconfig._engine.backoff import pause_after
 from liveconfig._engine.candidate import Candidate
 from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection, Rejections
-from liveconfig._engine.verifiers import Attempt, Verdict, Verifier
+from liveconfig._engine.verifier_calls import Attempt, Verdict, Verifier
 from liveconfig._loading import Fault, Loaded
 from liveconfig._watching import Scheduler
 

@@ -4,7 +4,7 @@
 - `fork`: Forked children: a weak registry of the objects that they renew, their end, and the end of the interpreter.
 - `forks_in_user_code`: Forks in user code: a process that a subscriber, a verifier or a validator forks ends where
   the call ends.
-- `observer`: inotify, through watchdog: the only module that uses watchdog.
+- `inotify`: inotify, through watchdog: the only module that uses watchdog.
 - `polling`: How often a volume is checked where inotify is not available.
 - `scheduler`: The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
 - `watcher`: The watcher of the process: it wakes registered objects at a change, and at each re-check.

@@ -16,12 +16,12 @@ from liveconfig._volumes import Fingerprint, TreeError, folders, follow_links, t
 from liveconfig._watching.fork import start_thread
 
 if TYPE_CHECKING:
-    from liveconfig._watching import observer
+    from liveconfig._watching import inotify
 else:
     try:
-        from liveconfig._watching import observer
+        from liveconfig._watching import inotify
     except Exception:  # noqa: BLE001 - macOS and Windows: watchdog has no inotify there
-        observer = None
+        inotify = None
 
 _log = logging.getLogger("liveconfig")
 
@@ -49,14 +49,14 @@ class _Watch:
         self._real = real
         self._hint = hint
         self._grown = grown
-        self.emitter: observer.Emitter | None = None
-        self._beside: observer.Beside | None = None
+        self.emitter: inotify.Emitter | None = None
+        self._beside: inotify.Beside | None = None
 
-    def start(self, reader: observer.Reader) -> None:
+    def start(self, reader: inotify.Reader) -> None:
         """Begin to report."""
-        self.emitter = observer.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
+        self.emitter = inotify.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
         start_thread(self.emitter)
-        self._beside = observer.Beside(reader, lambda what: self._heard("", what))
+        self._beside = inotify.Beside(reader, lambda what: self._heard("", what))
         for link in follow_links(os.path.abspath(self._path))[1]:
             self._beside.add_link(link)
         self.extend()
@@ -79,7 +79,7 @@ class _Watch:
         except (FileNotFoundError, PermissionError, TreeError):  # the reading of the volume says so
             return False
 
-    def _heard(self, path: str, what: observer.What) -> None:
+    def _heard(self, path: str, what: inotify.What) -> None:
         if what == "folder":
             self._grown()
             return
@@ -121,7 +121,7 @@ class ObservedDirectories:
         self._lost = lost
         self._changing_since: float | None = None
         self._lock = threading.Lock()
-        self._reader: observer.Reader | None = None
+        self._reader: inotify.Reader | None = None
         self._watches: dict[str, _Watch] = {}
         self._refused: dict[str, str] = {}
 
@@ -208,19 +208,19 @@ class ObservedDirectories:
 
     def _try(self, path: str, real: str, place: Fingerprint) -> str | None:
         """Watch a path. Return why it cannot be watched; None if it is."""
-        if observer is None:
+        if inotify is None:
             return "this platform has no inotify"
         if not os.access(real, os.R_OK):  # watchdog ignores this error, and watches nothing
             return "EACCES: the directory may not be read"
         watch = _Watch(path, real, place, lambda: self._hint(path), lambda: self._grown(path))
         try:
             if self._reader is None:
-                self._reader = observer.Reader(self._lost)
+                self._reader = inotify.Reader(self._lost)
                 start_thread(self._reader)
             watch.start(self._reader)
         except (OSError, RuntimeError) as error:  # no more instances, watches or threads, or the directory was deleted
             watch.release()
-            return observer.explain(error)
+            return inotify.explain(error)
         self._watches[path] = watch
         return None
 

@@ -6,6 +6,8 @@ import gc
 import logging
 import os
 import threading
+import time
+import weakref
 
 import pytest
 from watchdog.observers.inotify import InotifyEmitter
@@ -81,10 +83,13 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
     kubelet_volume.write({"message": "one"})
     settings, done = Still.load(_volumes=kubelet_volume.path), threading.Event()
     settings.__dict__["me"] = settings  # only the garbage collector finds it
+    gone = weakref.ref(settings)
     del settings
 
     def collect():
-        gc.collect()
+        deadline = time.monotonic() + PATIENCE
+        while gone() is not None and time.monotonic() < deadline:  # a check that is running holds it
+            gc.collect()
         done.set()
 
     on_a_thread_of_watchdog(collect)
