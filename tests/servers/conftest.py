@@ -186,6 +186,7 @@ class RabbitMQ:
             try:
                 self._ask("DELETE", f"connections/{urllib.parse.quote(str(name), safe='')}")
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code != 404:  # it has ended by itself
                     raise
 
