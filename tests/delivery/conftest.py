@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -92,6 +93,29 @@ def open_settings(volume: Any) -> Iterator[Callable[..., Any]]:
 def settings(open_settings: Callable[..., Any]) -> Any:
     """Live settings on the volume."""
     return open_settings()
+
+
+class _Clock:
+    """The monotonic clock, moved on. It never goes back, as threads that sleep until a later time rely on that."""
+
+    def __init__(self) -> None:
+        self._real, self._offset = time.monotonic, 0.0
+
+    def now(self) -> float:
+        return self._real() + self._offset
+
+    def move(self, seconds: float) -> None:
+        time.monotonic = self.now  # type: ignore[assignment]
+        self._offset += seconds
+
+
+_clock = _Clock()
+
+
+@pytest.fixture
+def move_clock() -> Callable[[float], None]:
+    """A function that moves the monotonic clock of this process on, for good."""
+    return _clock.move
 
 
 @pytest.fixture

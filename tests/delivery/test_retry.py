@@ -14,19 +14,20 @@ PATIENCE = 20.0
 
 
 @pytest.fixture
-def later(settings, volume, monkeypatch):
+def later(settings, volume, move_clock):
     """A function that moves the monotonic clock on, and has whatever is due by then done."""
-    offset, real, turn = [0.0], time.monotonic, [0]
-    monkeypatch.setattr(time, "monotonic", lambda: real() + offset[0])
+    turn = [0]
     done = threading.Event()
     settings.live.on_change("db.user")(lambda _: done.set())
 
     def move(seconds):
-        offset[0] += seconds
+        move_clock(seconds)
         turn[0] += 1
         done.clear()
-        volume.update({"db.user": str(turn[0])})  # a change wakes whoever looks at the clock
-        assert settings.live.reload()
+        volume.update({"db.user": str(turn[0])})  # a change wakes whatever waits for the clock
+        deadline = time.monotonic() + PATIENCE
+        while not settings.live.reload():  # a file call that was running has taken very long by this clock
+            assert time.monotonic() < deadline
         assert done.wait(PATIENCE)
 
     return move

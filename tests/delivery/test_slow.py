@@ -17,15 +17,9 @@ PATIENCE = 20.0
 
 
 @pytest.fixture
-def later(monkeypatch):
+def later(move_clock):
     """A function that moves the monotonic clock on."""
-    offset, real = [0.0], time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: real() + offset[0])
-
-    def move(seconds):
-        offset[0] += seconds
-
-    return move
+    return move_clock
 
 
 @pytest.fixture
