@@ -77,7 +77,7 @@ class Live(Generic[S]):
 
     def latest(self) -> S:
         """Return the newest snapshot: an immutable instance of the same class."""
-        return self._core.engine.in_use.state[0].snapshot  # every pin runs this, and a property costs time
+        return self._core.engine.in_use.state[0].snapshot
 
     def snapshot(self) -> S:
         """Return the pinned snapshot inside `pinned`, else the newest."""

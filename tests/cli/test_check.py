@@ -321,6 +321,22 @@ def test_diff(check: Any, folder: Path) -> None:
     }
 
 
+def test_diff_of_a_path_that_cannot_be_read(folder: Path) -> None:
+    """``--diff`` beside a PATH that is not there exits 2 and names it."""
+    code, _, errors = diffed(folder, only_configmap(GOOD), only_configmap(GOOD), "nothing.yaml")
+    assert code == 2
+    assert "nothing.yaml" in errors
+
+
+@pytest.mark.parametrize("output", ["sarif", "github"])
+def test_diff_has_no_findings_to_annotate(folder: Path, output: str) -> None:
+    """``--diff`` has no findings, so SARIF and annotations are refused, with what to use."""
+    command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "--diff", "old.yaml", "new.yaml"]
+    done = subprocess.run([*command, "-o", output], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "use -o table or -o json" in done.stderr
+
+
 def test_outputs(check: Any) -> None:
     """SARIF and GitHub annotations name file and line; the table names the rule."""
     text = manifests({**GOOD, "timeout-seconds": "soon"})

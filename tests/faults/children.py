@@ -546,11 +546,11 @@ def descriptors_closed(folder: str, how: str) -> Iterator[Any]:
     volume.write({"message": "one"})
     settings = Still.load(_volumes=volume.path)
     if how == "daemon":
-        signal.alarm(120)
         for _ in range(2):
             if os.fork():
                 os._exit(0)
             os.setsid()
+        signal.alarm(120)  # a child inherits no alarm
     os.closerange(3, 1024)
     sockets = Sockets()
     seen = []

@@ -108,7 +108,8 @@ def _reads_files(state: PresentState, fields: Fields, age: str) -> str:
     remedy = _mount_or_expect(one_of(state.paths), fields)
     if mounted:
         document = document_remedy(state, mounted, "dotenv")
-        remedy = f"Remove it from `env_file` and {document}, or list {which} in `from_environment`"
+        which_file = "it" if len(mounted) == 1 else "them"
+        remedy = f"Remove {which_file} from `env_file` and {document}, or list {which} in `from_environment`"
     return (
         f"{names_with_variables(fields)} {_is(fields)} read from {files} and cannot change while this process runs "
         f"(read {age} ago). {remedy}"
@@ -195,7 +196,7 @@ def _is_gone(entry: GoneEntry, fields: Fields, age: str) -> str:  # noqa: ARG001
 
 
 def _is_there_again(entry: GoneEntry, fields: Fields, origin_of: OriginOf) -> str:  # noqa: ARG001
-    return f"`{entry.field}` has the entry again: {entry.what}"
+    return f"`{entry.field}` has the entry again (earlier: {entry.what})"
 
 
 def _restart_pending(state: PresentState) -> Iterator[Cause]:

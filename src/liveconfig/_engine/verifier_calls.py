@@ -126,7 +126,7 @@ class Verifier:
         if self._select is None:
             return not equal(old, new)
         try:
-            return not same(self._select(old), self._select(new))
+            return not same(call_user_code(self._select, old), call_user_code(self._select, new))
         except BaseException as error:  # a selector of the user
             if came_by_signal(error):
                 raise

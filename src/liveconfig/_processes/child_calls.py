@@ -6,6 +6,7 @@ process of that thread does not end either. A child can be left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import select
@@ -45,7 +46,7 @@ class ChildCalls:
             work: Its result must be picklable.
 
         Raises:
-            NoAnswer: The child failed, or did not answer within its time. It is killed, and not waited for.
+            NoAnswer: The child failed, or did not answer within its time. It is killed, and left if it does not end.
         """
         if not hasattr(os, "fork"):
             return work()
@@ -63,13 +64,14 @@ class ChildCalls:
         finally:
             os.close(reading)
             self._end(child)
-        if not answer:
-            raise NoAnswer
-        result: T = pickle.loads(answer)  # noqa: S301 - our own child wrote it
-        return result
+        with contextlib.suppress(EOFError, pickle.UnpicklingError):  # none, or a part: it was killed while it wrote
+            result: T = pickle.loads(answer)  # noqa: S301 - our own child wrote it
+            return result
+        raise NoAnswer
 
     def _end(self, child: int) -> None:
-        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # this process ignores SIGCHLD: the kernel has released the child
+            os.kill(child, signal.SIGKILL)
         deadline = time.monotonic() + _ENDING
         while not _has_ended(child):
             if time.monotonic() > deadline:

@@ -115,7 +115,10 @@ def _seen(volume: VolumeReport, root: str) -> tuple[VolumeReport, bool]:
 
 
 def _moved_on(volume: VolumeReport) -> str:
-    return f"{volume.path} has moved on to {volume.on_disk or 'nothing'}; the process uses {volume.generation}"
+    in_use = f"the process uses {volume.generation or 'nothing'}"
+    if volume.on_disk == CHANGED:
+        return f"{volume.path} has other content now; {in_use}"
+    return f"{volume.path} has moved on to {volume.on_disk}; {in_use}"
 
 
 def _on_disk(volume: VolumeReport, place: str) -> str | None:

@@ -26,7 +26,7 @@ class Reporting(Protocol):
     """A settings object with an entry in the report."""
 
     def report(self) -> Mapping[str, Any]:
-        """Return its entry, as `settings_from_json` reads it, with records in ``history``; no value."""
+        """Return its entry, as `from_json` reads it, with records in ``history``; no value."""
         ...
 
 

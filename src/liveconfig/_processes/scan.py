@@ -13,7 +13,7 @@ from liveconfig._processes.disk_check import compare
 from liveconfig._processes.publisher import SCHEMA
 from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, from_json
 
-_OTHER_USER = "the process runs as another user, and its report may not be read: ask as that user, or as root"
+_OTHER_USER = "another user's process: run ps as that user or as root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,7 @@ def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
                 found[pid] = report
     _compare_all(found)
     hidden = [pid for pid in closed if _descends(pid, running, found)]
-    found.update(
-        {pid: _hidden(running[pid], "another user's process: run ps as that user or as root") for pid in hidden}
-    )
+    found.update({pid: _hidden(running[pid], _OTHER_USER) for pid in hidden})
     return Scan(tuple(found[number] for number in sorted(found)), len(closed) - len(hidden))
 
 

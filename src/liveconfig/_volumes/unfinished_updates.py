@@ -42,17 +42,15 @@ class Updates:
         if place is None or place.link is None:
             return None
         if self._newer is not None or place.modified != self._modified:
-            newer = self._find(place.link)
+            link = place.link
+            try:
+                newer = file_calls.run(self._path, lambda: newer_generation(self._path, link))
+            except OSError:  # the next check tries it again
+                return None
             if newer != self._newer:
                 self._newer, self._since = newer, _clock.monotonic()
             self._modified = place.modified
         return self._newer if self._newer and _clock.monotonic() - self._since >= GRACE else None
-
-    def _find(self, link: str) -> str | None:
-        try:
-            return file_calls.run(self._path, lambda: newer_generation(self._path, link))
-        except OSError:
-            return None
 
 
 def newer_generation(path: str, link: str) -> str | None:

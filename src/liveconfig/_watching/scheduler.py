@@ -431,7 +431,7 @@ class DelayedCall:
         self._timer: Timer | None = None
 
     def later(self, delay: float) -> None:
-        """Schedule the call in ``delay`` seconds, unless it is scheduled earlier already."""
+        """Schedule the call in ``delay`` seconds, unless it is scheduled already."""
         if self._timer is None or self._timer.job is None:  # it was called, or its thread was killed just before
             self._timer = self._scheduler.call_later(delay, self._now)
 

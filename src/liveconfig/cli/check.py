@@ -90,6 +90,9 @@ def _run(given: argparse.Namespace) -> int:
     selection = Selection(given.workload, given.container, _chosen(given.volume, given.namespace))
     base = read(read_paths(given.paths), namespace=given.namespace, values=True)
     if given.diff:
+        if given.output not in ("table", "json"):
+            raise CannotCheck(f"--diff has no -o {given.output}: use -o table or -o json")
+        base = _readable(base)
         old, new = (_readable(read(read_paths([each]), namespace=given.namespace, values=True)) for each in given.diff)
         before, after = (check(cls, each.over(base), selection) for each in (old, new))
         return _show_changes(changes(before, after), given.output)

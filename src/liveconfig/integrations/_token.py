@@ -86,7 +86,7 @@ class TokenOptions:
 
 
 class Place(NamedTuple):
-    """Return the target of a request, as the client itself parses the URL: another parser could be deceived."""
+    """The target of a request, as the client itself parses the URL: another parser could be deceived."""
 
     scheme: str
     host: str | None

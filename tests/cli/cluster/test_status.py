@@ -182,6 +182,8 @@ def test_frozen(cluster: Any, status: Any) -> None:
     assert code == 1
     assert [row["counts"] for row in frozen] == [True, True]
     assert all("kubectl rollout restart deploy/web" in row["problem"] for row in frozen)
+    frozen = [row for row in status("deploy/web", "--context", "prod")[1] if row["state"] == "FROZEN"]
+    assert all("kubectl rollout restart deploy/web --context prod" in row["problem"] for row in frozen)
 
 
 def test_not_followed(cluster: Any, status: Any) -> None:

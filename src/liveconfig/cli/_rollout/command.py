@@ -31,6 +31,11 @@ EPILOG = (
     "printed."
 )
 
+_RESTARTABLE = frozenset(
+    ("deploy", "deployment", "deployments", "sts", "statefulset", "statefulsets", "ds", "daemonset", "daemonsets")
+)
+"""The kinds that ``kubectl rollout restart`` takes."""
+
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> None:
     """Add the arguments of both commands."""
@@ -168,10 +173,12 @@ class Call:
         return rows_of(seen, self.target.object, self._restart())
 
     def _restart(self) -> str:
-        if not self.target.is_workload or self.target.name.lower().startswith(("pod", "po/", "job")):
+        kind = self.target.name.lower().partition("/")[0].partition(".")[0]
+        if kind not in _RESTARTABLE:
             return "restart it"
         namespace = f" -n {self.arguments.namespace}" if self.arguments.namespace else ""
-        return f"kubectl rollout restart {self.target.name}{namespace}"
+        context = f" --context {self.arguments.context}" if self.arguments.context else ""
+        return f"kubectl rollout restart {self.target.name}{namespace}{context}"
 
 
 def in_sync(rows: Iterable[Row]) -> bool:
