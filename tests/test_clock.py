@@ -18,3 +18,13 @@ def test_pace(monkeypatch, seconds, expected):
     pace.step()
     pace.step()
     assert len(ways) == expected
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, []), (2, [0])])
+def test_only_thread(monkeypatch, threads, expected):
+    """A process with one thread does not give way: nothing waits for the interpreter."""
+    slept = []
+    monkeypatch.setattr("threading.active_count", lambda: threads)
+    monkeypatch.setattr("time.sleep", slept.append)
+    _clock.give_way()
+    assert slept == expected

@@ -91,9 +91,12 @@ def parse_any(form: str, content: bytes) -> Any:
     return data
 
 
+_JSON = json.JSONDecoder(object_pairs_hook=unique)
+
+
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return _JSON.decode(text)
     except json.JSONDecodeError as error:
         raise DocumentError(f"invalid JSON (line {error.lineno}, column {error.colno})") from None
 

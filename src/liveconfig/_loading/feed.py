@@ -91,9 +91,10 @@ def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
     written_at = revision.written_at or _clock.now()
     if before is None:
         return dict.fromkeys(revision.files, written_at)
-    old, since = before.revision.files, before.since
-    files = revision.files.items()
-    return {key: since[key] if key in old and old[key] == content else written_at for key, content in files}
+    old, files = before.revision.files, revision.files
+    changed = [key for key, content in files.items() if old.get(key) != content]
+    kept = before.since if old.keys() <= files.keys() else {key: before.since[key] for key in old if key in files}
+    return {**kept, **dict.fromkeys(changed, written_at)}
 
 
 @dataclass(slots=True)
@@ -253,9 +254,9 @@ class _Layer:
         plain = inside.children.plain_names
         searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
         others = {name: paths for name, paths in searched.items() if name not in plain}
-        values = {name: value for name, value in data.items() if name not in others}
+        values = {name: value for name, value in data.items() if name not in others} if others else dict(data)
         self._pace.step()
-        served = dict.fromkeys((plain[name].dotted for name in values), key)
+        served = dict.fromkeys([plain[name].dotted for name in values], key)
         for name in [name for name, value in values.items() if isinstance(value, (dict, list))]:
             node, value = plain[name], values[name]
             values[name] = self._translated(node, value, key, f"{at}{name}")

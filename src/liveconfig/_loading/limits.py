@@ -47,7 +47,7 @@ def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
         raise RecursionError
     if id(value) not in sizes:
         if isinstance(value, dict):
-            _check_text("".join(map(str, value)))
+            _check_names(value)
         sizes[id(value)] = _size(value.values() if isinstance(value, dict) else value, sizes, depth)
     return sizes[id(value)]
 
@@ -61,6 +61,14 @@ def _size(inner: Collection[Any], sizes: dict[int, int], depth: int) -> int:
         elif isinstance(item, (dict, list)):  # a call for each plain value would take longer than the parser
             size += _expanded(item, sizes, depth + 1) - 1
     return size
+
+
+def _check_names(names: Collection[Any]) -> None:
+    try:
+        text = "".join(names)
+    except TypeError:  # YAML has names that are no text
+        text = "".join(map(str, names))
+    _check_text(text)
 
 
 def _check_text(text: str) -> None:
