@@ -117,6 +117,80 @@ def test_a_link_on_the_way(work_trees, load, tmp_path):
     inner.live.wait(lambda s: s.host == "host2", PATIENCE)
 
 
+@pytest.mark.parametrize("where", ["first", "second"])
+def test_two_links_in_one_directory(load, tmp_path, where):
+    """K01: of two links in one directory on the way to the volume, each is followed when it is turned."""
+    for number in ("one", "two"):
+        write(tmp_path / "trees" / number / "message", number)
+    os.symlink("trees/one", tmp_path / "second")
+    os.symlink("second", tmp_path / "first")
+    settings = load(Still, _volumes=tmp_path / "first")
+    turn(tmp_path / where, "trees/two")
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    assert settings.live.status().watcher == "inotify"
+
+
+@pytest.mark.parametrize("depth", range(3))
+def test_three_links_in_one_directory(load, tmp_path, depth):
+    """K01: of three links in one directory, each is followed when it is turned, and turned again."""
+    for number in ("one", "two", "three"):
+        write(tmp_path / "trees" / number / "message", number)
+    links = [tmp_path / name for name in ("a", "b", "c")]
+    for link, target in zip(links, ("b", "c", "trees/one"), strict=True):
+        os.symlink(target, link)
+    settings = load(Still, _volumes=links[0])
+    for number in ("two", "three", "one"):
+        turn(links[depth], f"trees/{number}")
+        settings.live.wait(lambda s, number=number: s.message == number, PATIENCE)
+
+
+@pytest.mark.parametrize("link", ["config/current", "config/next-link", "releases/latest", "releases/stable"])
+def test_links_in_two_directories(load, tmp_path, link):
+    """K01: a chain of links through two directories, two links in each, is followed wherever it is turned."""
+    for number in ("one", "two"):
+        write(tmp_path / "releases" / number / "message", number)
+    (tmp_path / "config").mkdir()
+    os.symlink("next-link", tmp_path / "config" / "current")
+    os.symlink("../releases/latest", tmp_path / "config" / "next-link")
+    os.symlink("stable", tmp_path / "releases" / "latest")
+    os.symlink("one", tmp_path / "releases" / "stable")
+    settings = load(Still, _volumes=tmp_path / "config" / "current")
+    turn(tmp_path / link, tmp_path / "releases" / "two")
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+
+
+@pytest.mark.parametrize("kind", ["plain", "kubelet"])
+def test_a_link_turned_to_another_link(make_kubelet_volume, load, tmp_path, kind):
+    """K01: a link that is turned to another one with the same target is followed, and the other one too."""
+
+    def fill(name, message):
+        if kind == "plain":
+            write(tmp_path / name / "message", message)
+        else:
+            make_kubelet_volume(name).write({"message": message})
+
+    fill("one", "one")
+    fill("two", "two")
+    for link, target in (("blue", "one"), ("green", "one"), ("current", "blue")):
+        os.symlink(target, tmp_path / link)
+    settings = load(Still, _volumes=tmp_path / "current")
+    turn(tmp_path / "current", "green")
+    fill("one", "edited")
+    settings.live.wait(lambda s: s.message == "edited", PATIENCE)  # the event of the link came before
+    turn(tmp_path / "green", "two")
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    assert settings.live.status().watcher == "inotify"
+
+
+def test_a_folder_of_a_kubelets_volume(kubelet_volume, load):
+    """K01: a folder of a kubelet's volume, given as a volume, is followed by event from generation to generation."""
+    kubelet_volume.write({"folder/message": "one"})
+    settings = load(Still, _volumes=kubelet_volume.path / "folder")
+    for number in ("two", "three", "four"):
+        kubelet_volume.write({"folder/message": number})
+        settings.live.wait(lambda s, number=number: s.message == number, PATIENCE)
+
+
 def test_a_link_that_dangles(work_trees, load, tmp_path):
     """K01: a link that leads nowhere for a while leaves the last good values, and is followed when it leads on."""
     tree = work_trees(1)

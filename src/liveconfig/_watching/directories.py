@@ -5,6 +5,7 @@ They are changed on the scheduler thread only: no signal handler and no finalize
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -45,42 +46,50 @@ class _Watch:
     ) -> None:
         self.place = place
         self.deleted = False
+        self._is_turned = True
         self._path = path
         self._real = real
         self._hint = hint
         self._grown = grown
         self.emitter: inotify.Emitter | None = None
-        self._beside: inotify.Beside | None = None
+        self._folders: inotify.Directories | None = None
+        self._links: inotify.Links | None = None
 
     def start(self, reader: inotify.Reader) -> None:
         """Begin to report."""
         self.emitter = inotify.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
         start_thread(self.emitter)
-        self._beside = inotify.Beside(reader, lambda what: self._heard("", what))
-        for link in follow_links(os.path.abspath(self._path))[1]:
-            self._beside.add_link(link)
+        self._links = inotify.Links(reader, lambda what: self._heard("", what))
+        self._folders = inotify.Directories(reader, lambda what: self._heard("", what))
         self.extend()
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are no folders to watch, as in a kubelet's volume, where only the swap matters."""
-        return self.place.link is not None
+        """Whether `extend` would find nothing to do. In a kubelet's volume only the swap matters, not the folders."""
+        return self.place.link is not None and not self._is_turned
 
     def extend(self) -> bool:
-        """Watch the folders of a plain directory that are not watched yet. Return whether there were any.
+        """Watch the links on the way, and the folders of a plain directory, that are not watched yet.
+
+        Returns:
+            Whether there were any.
 
         Raises:
             OSError: The kernel watches no more directories.
         """
-        if self._beside is None or self.is_complete:
+        if self._links is None or self._folders is None:
             return False
-        try:
-            return sum(map(self._beside.add_folder, folders(self._real))) > 0
-        except (FileNotFoundError, PermissionError, TreeError):  # the reading of the volume says so
-            return False
+        self._is_turned = False
+        added = sum(map(self._links.add, follow_links(os.path.abspath(self._path))[1]))
+        if self.place.link is None:
+            # The reading of the volume reports these errors.
+            with contextlib.suppress(FileNotFoundError, PermissionError, TreeError):
+                added += sum(map(self._folders.add, folders(self._real)))
+        return added > 0
 
     def _heard(self, path: str, what: inotify.What) -> None:
         if what == "folder":
+            self._is_turned = True
             self._grown()
             return
         self.deleted = self.deleted or what == "deleted"
@@ -98,12 +107,11 @@ class _Watch:
 
     def release(self) -> None:
         """Stop reporting."""
-        emitter, self.emitter = self.emitter, None
-        beside, self._beside = self._beside, None
-        if beside is not None:
-            beside.release()
-        if emitter is not None:
-            emitter.release()
+        parts = self._links, self._folders, self.emitter
+        self._links = self._folders = self.emitter = None
+        for part in parts:
+            if part is not None:
+                part.release()
 
 
 class ObservedDirectories:

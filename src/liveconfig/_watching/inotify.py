@@ -191,52 +191,53 @@ class Emitter(InotifyEmitter):
             self.join(1.0)
 
 
-class Beside:
-    """Other directories of one watch: the folders in it, and those with a link on the path to it.
+_OF_LINK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR | _MASK_ADD)
+_IN_FOLDER = Mask(
+    _OF_LINK
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_MOVED_FROM
+)
 
-    They are reported by the thread of the reader; none has a thread of its own.
+
+class Directories:
+    """The folders of one plain directory. The thread of the reader reports them; none has a thread of its own.
 
     Args:
         reader: Reads their events.
         heard: Called with what happened.
     """
 
+    _mask = _IN_FOLDER
+
     def __init__(self, reader: Reader, heard: Callable[[What], None]) -> None:
         self._reader = reader
         self._heard = heard
         self._id = CallbackId(id(self))
         self._watched: dict[tuple[int, int], WatchDescriptor] = {}  # by device and inode
-        self._names: dict[WatchDescriptor, bytes] = {}
 
-    def add_folder(self, path: str) -> bool:
-        """Watch a folder of the volume. Returns whether it was not watched before.
-
-        Raises:
-            OSError: The kernel watches no more directories.
-        """
-        return self._add(path, _IN_FOLDER) is not None
-
-    def add_link(self, path: str) -> None:
-        """Report when a link is replaced.
+    def add(self, path: str) -> bool:
+        """Watch a directory. Return whether it was not watched before.
 
         Raises:
             OSError: The kernel watches no more directories.
         """
-        watch = self._add(os.path.dirname(path), _OF_LINK)
-        if watch is not None:
-            self._names[watch] = os.fsencode(os.path.basename(path))
+        return self._watch(path)[1]
 
-    def _add(self, path: str, mask: Mask) -> WatchDescriptor | None:
-        """None for one that is watched already, is gone, or may not be read."""
+    def _watch(self, path: str) -> tuple[WatchDescriptor | None, bool]:
+        """Return the watch of a directory (None if it is gone or may not be read), and whether it is new."""
         try:
-            identity = os.stat(path)
-            key = identity.st_dev, identity.st_ino
-            if key in self._watched or not os.access(path, os.R_OK):  # watchdog takes EACCES for a success
-                return None
-            self._watched[key] = self._reader.add_callback(os.fsencode(path), mask, self, self._id)
+            status = os.stat(path)
+            key = status.st_dev, status.st_ino
+            known = self._watched.get(key)
+            if known is not None or not os.access(path, os.R_OK):  # watchdog takes EACCES for a success
+                return known, False
+            watch = self._watched[key] = self._reader.add_callback(os.fsencode(path), self._mask, self, self._id)
         except FileNotFoundError:
-            return None
-        return self._watched[key]
+            return None, False
+        return watch, True
 
     def release(self) -> None:
         """Report no more."""
@@ -247,9 +248,8 @@ class Beside:
 
     def on_event(self, event: InotifyEvent) -> None:
         """Report an event."""
-        if self._names.get(event.wd, event.name) == event.name:
-            came = event.is_directory and (event.is_create or event.is_moved_to)
-            self._heard("folder" if came or event.wd in self._names else "changed")
+        came = event.is_directory and (event.is_create or event.is_moved_to)
+        self._heard("folder" if came else "changed")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """A directory was deleted; one of its name may be there again."""
@@ -262,15 +262,37 @@ class Beside:
         """Events were lost: the next re-check makes up for them."""
 
 
-_OF_LINK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR | _MASK_ADD)
-_IN_FOLDER = Mask(
-    _OF_LINK
-    | InotifyConstants.IN_ATTRIB
-    | InotifyConstants.IN_CLOSE_WRITE
-    | InotifyConstants.IN_DELETE
-    | InotifyConstants.IN_MODIFY
-    | InotifyConstants.IN_MOVED_FROM
-)
+class Links(Directories):
+    """The links on the path to a volume. A directory that holds some is watched for their names."""
+
+    _mask = _OF_LINK
+
+    def __init__(self, reader: Reader, heard: Callable[[What], None]) -> None:
+        super().__init__(reader, heard)
+        self._names: dict[WatchDescriptor, set[bytes]] = {}
+
+    def add(self, path: str) -> bool:
+        """Report when the link at a path is replaced. Return whether it was not watched before.
+
+        Raises:
+            OSError: The kernel watches no more directories.
+        """
+        directory, name = os.path.split(os.fsencode(path))
+        watch, _ = self._watch(os.fsdecode(directory))
+        names = self._names.setdefault(watch, set()) if watch is not None else {name}
+        is_new = name not in names
+        names.add(name)
+        return is_new
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Report that a link was replaced; the new one may lead through others."""
+        if event.name in self._names.get(event.wd, ()):
+            self._heard("folder")
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """A directory with links was deleted; one of its name may be there again."""
+        self._names.pop(wd, None)
+        super().on_watch_deleted(wd)
 
 
 def explain(error: Exception) -> str:

@@ -226,6 +226,8 @@ class Watcher:
         seen = take_fingerprint(path)
         place.reported = self._observer.ensure(path, seen)
         place.seen = seen
+        if not place.reported and _directory(take_fingerprint(path)) != _directory(seen):
+            self._grow(path)  # a link on the way was turned before it was watched
         if known and not place.reported and self._observer.is_watched(path):
             self._hint(path)  # for registrations whose re-check is not due: a swap may have happened before the watch
 
@@ -333,6 +335,10 @@ class Watcher:
     def _begin_all(self) -> None:
         for registration in list(self._registrations):
             self._begin(registration)
+
+
+def _directory(seen: Fingerprint | None) -> tuple[int, int, bool] | None:
+    return None if seen is None else seen.directory
 
 
 process_watcher = Watcher()
