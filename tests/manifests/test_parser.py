@@ -218,3 +218,9 @@ def test_expansion_is_bounded():
     start = time.process_time()
     assert isinstance(one("\n".join(lines)), Map)
     assert time.process_time() - start < 5
+
+
+def test_json_documents_with_separators() -> None:
+    """Documents in JSON with ``---`` between them are read, each with its line."""
+    text = '{"a": 1}\n---\n{"b": 2}\n'
+    assert [(dict(each), each.line) for each in parse(text)] == [({"a": 1}, 1), ({"b": 2}, 3)]

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from liveconfig._checks.mounted_files import Surroundings, of_objects, of_workloads
 from liveconfig._checks.trial_load import Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
-from liveconfig._manifests import Finding, Manifests, ObjectId
+from liveconfig._manifests import Finding, Manifests, ObjectId, is_kind
 
 
 class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
@@ -93,18 +93,9 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
 
 def _is_chosen(each: Surroundings, selection: Selection) -> bool:
     kind, _, name = selection.workload.partition("/")
-    right = each.workload is not None and (
-        not selection.workload or (_same_kind(kind, each.workload.kind) and each.workload.name == name)
-    )
-    return right and selection.container in ("", each.container)
-
-
-_SHORT = {"deploy": "deployment", "sts": "statefulset", "ds": "daemonset", "rs": "replicaset", "po": "pod"}
-
-
-def _same_kind(given: str, kind: str) -> bool:
-    wanted = _SHORT.get(given.lower(), given.lower())
-    return kind.lower() in (wanted, wanted.removesuffix("s"))
+    if each.workload is None or selection.container not in ("", each.container):
+        return False
+    return not selection.workload or (is_kind(each.workload.kind, kind) and each.workload.name == name)
 
 
 def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from liveconfig._manifests import (
     Container,
     DataKey,
-    DataObject,
-    KeyRef,
+    FileOrigin,
     Manifests,
     Mount,
     ObjectId,
     Place,
-    Variable,
     VariableSource,
-    VolumeSource,
+    VariableValue,
     Workload,
+    files_of,
+    missing_items,
+    path_below,
+    sub_path_of,
+    variables_of,
 )
 
 MOST_OF_AN_OBJECT = 1024 * 1024
@@ -32,34 +35,17 @@ class File:
 
     Attributes:
         content: Its bytes; None if they are not in the input: encrypted, or made in the cluster.
-        object: The ConfigMap or Secret that it comes from.
+        object: The ConfigMap or Secret that it comes from; None for another source of the volume, as a token.
         key: The key there.
         place: The place of the key.
         frozen: Why it never changes while the container runs; empty if it does.
     """
 
     content: bytes | None = field(repr=False)
-    object: ObjectId
+    object: ObjectId | None
     key: str
     place: Place | None
     frozen: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VariableValue:
-    """One variable of the environment.
-
-    Attributes:
-        text: Its value; None if it is not in the input.
-        set_at: The place in the workload.
-        object: The ConfigMap or Secret that it comes from.
-        place: The place of the value.
-    """
-
-    text: str | None = field(repr=False)
-    set_at: Place | None
-    object: ObjectId | None = None
-    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +55,14 @@ class MountedVolume:
     Attributes:
         path: The mount point.
         files: The files by name.
-        incomplete: Objects that may have more keys than the input shows: Secrets without data, missing objects.
+        incomplete: It may hold more files than the input shows: those of Secrets without data, of missing objects, and
+            of volumes that something else than the kubelet fills.
         mounted: Whether anything is mounted there.
     """
 
     path: str
     files: Mapping[str, File]
-    incomplete: tuple[ObjectId, ...] = ()
+    incomplete: bool = False
     mounted: bool = True
 
 
@@ -133,16 +120,12 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
     missing: dict[ObjectId, Place | None] = {}
     for path in paths:
         files: dict[str, File] = {}
-        incomplete: list[ObjectId] = []
-        for each in chosen.get(path, ()):
-            found = manifests.known(each)
-            if not found:
-                missing[each] = None
-                incomplete.append(each)
-            for data in found:
-                files.update(_files(data, None, ""))
-                incomplete += [data.id] * (not data.complete)
-        volumes.append(MountedVolume(path, files, tuple(incomplete), path in chosen))
+        found = {each: manifests.known(each) for each in chosen.get(path, ())}
+        missing.update(dict.fromkeys(each for each, objects in found.items() if not objects))
+        incomplete = any(not objects or not all(data.complete for data in objects) for objects in found.values())
+        for data in chain.from_iterable(found.values()):
+            files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
+        volumes.append(MountedVolume(path, files, incomplete, path in chosen))
     refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
     return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused)
 
@@ -153,34 +136,48 @@ def _is_at(mount: Mount, path: str) -> bool:
 
 
 def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Iterable[str]) -> Surroundings:
-    missing: dict[ObjectId, Place | None] = {}
-    volumes = tuple(_volume(manifests, container, path, missing) for path in paths)
-    variables = _variables(manifests, container)
+    variables = variables_of(container, manifests.known)
+    missing = dict(_missing(manifests, container, tuple(paths)))
+    volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
     open_ended = tuple(_open_ended(manifests, container))
     for source in open_ended:
         if not manifests.known(source.object):
             missing.setdefault(source.object, source.place)
-    ids = tuple(source.object for source in open_ended)
-    refused = _refused(manifests, _objects_of(container))
-    absent = dict(_absent(manifests, container))
-    return Surroundings(workload.id, container.name, volumes, variables, missing, ids, refused, absent, workload.place)
+    return Surroundings(
+        workload.id,
+        container.name,
+        volumes,
+        {name: value for name, value in variables.items() if value.is_set is not False},
+        missing,
+        tuple(source.object for source in open_ended),
+        _refused(manifests, container.objects),
+        dict(_absent(manifests, container)),
+        workload.place,
+    )
+
+
+def _missing(
+    manifests: Manifests, container: Container, paths: Sequence[str]
+) -> Iterator[tuple[ObjectId, Place | None]]:
+    mounts = (mount for path in paths for mount in container.file_mounts if _is_at(mount, path))
+    for source in (source for mount in mounts for source in mount.volume.sources):
+        if not source.optional and not manifests.known(source.object):
+            yield source.object, source.place
 
 
 def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[ObjectId, str], Place | None]]:
-    sources = [source for mount in container.mounts for source in mount.volume.sources if not source.optional]
-    named = [(source.object, item.key, item.place) for source in sources for item in source.items or ()]
-    refs = [variable.key_ref for variable in container.env if variable.key_ref and not variable.key_ref.optional]
-    named += [(ref.object, ref.key, ref.key_place) for ref in refs]
-    for of, key, place in named:
-        known = manifests.known(of)
-        if known and all(data.complete and key not in data.keys for data in known):
-            yield (of, key), place
-
-
-def _objects_of(container: Container) -> Iterator[ObjectId]:
-    yield from (source.object for mount in container.mounts for source in mount.volume.sources)
-    yield from (source.object for source in container.env_from)
-    yield from (variable.key_ref.object for variable in container.env if variable.key_ref is not None)
+    sources = (source for mount in container.file_mounts for source in mount.volume.sources)
+    for source in sources:
+        known = manifests.known(source.object)
+        if known and all(data.complete for data in known):
+            missing = (set(missing_items(source, data)) for data in known)
+            absent = set.intersection(*missing)
+            yield from (((source.object, item.key), item.place) for item in source.items or () if item in absent)
+    for ref in (variable.key_ref for variable in container.env):
+        if ref is not None and not ref.optional:
+            known = manifests.known(ref.object)
+            if known and all(data.complete and ref.key not in data.keys for data in known):
+                yield (ref.object, ref.key), ref.key_place
 
 
 def _refused(manifests: Manifests, objects: Iterable[ObjectId]) -> Mapping[tuple[ObjectId, str], DataKey]:
@@ -196,95 +193,38 @@ def _open_ended(manifests: Manifests, container: Container) -> Iterator[Variable
 
 
 def _volume(
-    manifests: Manifests, container: Container, path: str, missing: dict[ObjectId, Place | None]
+    manifests: Manifests, container: Container, path: str, variables: Mapping[str, VariableValue]
 ) -> MountedVolume:
     files: dict[str, File] = {}
-    incomplete: list[ObjectId] = []
     mounts = [mount for mount in container.mounts if _is_at(mount, path)]
     for mount in mounts:
         below = posixpath.normpath(mount.path)[len(path) + 1 :]
-        for source in mount.volume.sources:
-            found = manifests.known(source.object)
-            if not found and not source.optional:
-                missing.setdefault(source.object, source.place)
-                incomplete.append(source.object)
-            for data in found:
-                incomplete += [data.id] * (not data.complete)
-                files.update(_mounted(_files(data, source, _frozen(mount)), mount, below))
-    return MountedVolume(path, files, tuple(dict.fromkeys(incomplete)), bool(mounts))
+        part = sub_path_of(mount, variables)
+        for name, file in _files(manifests, mount) if part is not None else ():
+            inner = path_below(part or "", name)
+            if inner is not None:
+                files[posixpath.join(below, inner).rstrip("/") or name] = file
+    incomplete = any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
+    return MountedVolume(path, files, incomplete, bool(mounts))
 
 
-def _frozen(mount: Mount) -> str:
-    return "" if mount.whole else "a subPath mount never changes while the container runs"
+def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Mapping[str, VariableValue]) -> bool:
+    if mount.volume.beside is None:  # an emptyDir or a storage driver
+        return posixpath.normpath(mount.path) == path or not mount.whole
+    if sub_path_of(mount, variables) is None:
+        return True
+    known = [(source.optional, manifests.known(source.object)) for source in mount.volume.sources]
+    return any(not all(data.complete for data in found) or not (found or optional) for optional, found in known)
 
 
-def _files(data: DataObject, source: VolumeSource | None, frozen: str) -> dict[str, File]:
-    names = {key: key for key in data.keys}
-    if source is not None and source.items is not None:
-        names = {item.key: item.path for item in source.items if item.key in data.keys}
-    return {name: _file(data, data.keys[key], frozen) for key, name in names.items()}
-
-
-def _file(data: DataObject, key: DataKey, frozen: str) -> File:
-    return File(key.value, data.id, key.name, key.place, frozen)
-
-
-def _mounted(files: Mapping[str, File], mount: Mount, below: str) -> Iterator[tuple[str, File]]:
-    """Return the files of a volume by their names below the path of the settings class."""
-    part = mount.sub_path.strip("/")
-    for name, file in files.items():
-        if not part:
-            yield posixpath.join(below, name), file
-        elif name == part:
-            yield below or name, file
-        elif name.startswith(part + "/"):
-            yield posixpath.join(below, name[len(part) + 1 :]), file
-
-
-def _variables(manifests: Manifests, container: Container) -> Mapping[str, VariableValue]:
-    """Return the variables as the kubelet sets them: ``env`` after ``envFrom``; a later entry wins."""
-    found: dict[str, VariableValue] = {}
-    for source in container.env_from:
+def _files(manifests: Manifests, mount: Mount) -> Iterator[tuple[str, File]]:
+    volume = mount.volume
+    frozen = "" if mount.whole else "a subPath mount never changes while the container runs"
+    yield from ((name, File(None, None, name, volume.place, frozen)) for name in sorted(volume.beside or ()))
+    for source in volume.sources if volume.holds_files else ():
         for data in manifests.known(source.object):
-            texts = (key for key in data.keys.values() if not key.binary)
-            found.update((source.prefix + key.name, _from_key(source.place, data, key)) for key in texts)
-    for variable in container.env:
-        if variable.key_ref is not None:
-            found.update(_of_key(manifests, variable, variable.key_ref))
-        else:
-            value = None if variable.value is None else _expanded(variable.value, found)
-            found[variable.name] = VariableValue(value, variable.place, None, variable.place)
-    return {name: value for name, value in found.items() if name and not {"=", "\0"} & set(name)}
+            yield from ((name, _file(origin, frozen)) for name, origin in files_of(source, data).items())
 
 
-def _of_key(manifests: Manifests, variable: Variable, key_ref: KeyRef) -> Mapping[str, VariableValue]:
-    known = manifests.known(key_ref.object)
-    for data in known:
-        if key_ref.key in data.keys and not data.keys[key_ref.key].binary:
-            return {variable.name: _from_key(variable.place, data, data.keys[key_ref.key])}
-    is_absent = key_ref.optional and known and all(data.complete for data in known)
-    return {} if is_absent else {variable.name: VariableValue(None, variable.place, key_ref.object)}
-
-
-def _from_key(set_at: Place | None, data: DataObject, key: DataKey) -> VariableValue:
-    text = None if key.value is None else key.value.decode("utf-8", "surrogateescape")
-    return VariableValue(text, set_at, data.id, key.place)
-
-
-def _expanded(value: str, set_before: Mapping[str, VariableValue]) -> str | None:
-    """Expand ``$(NAME)`` in a value, as the kubelet does; None if it needs a value that is not in the input.
-
-    ``$$`` means ``$``; an unknown name stays as it is (kubernetes, expansion/expand.go).
-    """
-    variables = {name: each.text for name, each in set_before.items()}
-    names = [match[1] for match in _REFERENCE.finditer(value) if match[1] is not None]
-    if any(variables.get(name, "") is None for name in names):
-        return None
-
-    def replaced(match: re.Match[str]) -> str:
-        return "$" if match[1] is None else variables.get(match[1]) or ("" if match[1] in variables else match[0])
-
-    return _REFERENCE.sub(replaced, value)
-
-
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+def _file(origin: FileOrigin, frozen: str) -> File:
+    return File(origin.key.value, origin.data.id, origin.key.name, origin.key.place, frozen)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, VariableValue
+from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
     Arguments,
@@ -27,7 +27,7 @@ from liveconfig._loading import (
     UnusedNames,
     choose_volumes,
 )
-from liveconfig._manifests import Finding, ObjectId, Place
+from liveconfig._manifests import Finding, ObjectId, Place, VariableValue
 from liveconfig._traceback import summarize
 from liveconfig._volumes import Revision, Volume
 
@@ -312,7 +312,8 @@ class _Trial:
         sizes: dict[ObjectId, int] = {}
         largest = sorted(volume.files.values(), key=lambda file: -len(file.content or b""))
         for file in largest:
-            sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
+            if file.object is not None:
+                sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
         for each, size in sizes.items():
             if size > MOST_OF_AN_OBJECT:
                 text = f"{_named(each)} holds {size:,} bytes, more than 1 MiB"

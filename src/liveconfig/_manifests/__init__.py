@@ -3,6 +3,8 @@
 - `annotations`: Annotations about ConfigMaps and Secrets: the workloads that use them, and tools that restart
   workloads.
 - `files`: Reading of manifests from files, directories and standard input, and nothing outside the given paths.
+- `kinds`: The kinds of Kubernetes objects that the command line names, and kubectl's other names for them.
+- `kubelet`: The kubelet's rules: the files and variables that a container gets from ConfigMaps and Secrets.
 - `kustomize`: The hash that kustomize appends to the name of a generated ConfigMap or Secret.
 - `manifest`: The payload that the kubelet writes for a ConfigMap or Secret manifest.
 - `objects`: The ConfigMaps and Secrets of the input: names, keys, and known values.
@@ -17,10 +19,20 @@
 
 from liveconfig._manifests.annotations import USED_BY, used_by
 from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
+from liveconfig._manifests.kinds import is_kind, kind_of
+from liveconfig._manifests.kubelet import (
+    FileOrigin,
+    VariableValue,
+    files_of,
+    missing_items,
+    path_below,
+    sub_path_of,
+    variables_of,
+)
 from liveconfig._manifests.manifest import Manifest, payload_of, payloads_of
-from liveconfig._manifests.objects import DataKey, DataObject, ObjectId, Place
+from liveconfig._manifests.objects import DATA_KINDS, DataKey, DataObject, ObjectId, Place
 from liveconfig._manifests.paths import RefPath, parse_ref_path
-from liveconfig._manifests.payload import Payload, checked, without_frames
+from liveconfig._manifests.payload import Payload, checked, folders_that_are_keys, without_frames
 from liveconfig._manifests.reading import Manifests, read
 from liveconfig._manifests.references import Use
 from liveconfig._manifests.rules import (
@@ -34,9 +46,10 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
-from liveconfig._manifests.workloads import Container, KeyRef, Mount, Variable, VariableSource, VolumeSource, Workload
+from liveconfig._manifests.workloads import Container, Mount, VariableSource, Workload
 
 __all__ = [
+    "DATA_KINDS",
     "LEVELS",
     "RULES",
     "STANDARD_INPUT",
@@ -44,8 +57,8 @@ __all__ = [
     "Container",
     "DataKey",
     "DataObject",
+    "FileOrigin",
     "Finding",
-    "KeyRef",
     "Manifest",
     "Manifests",
     "Mount",
@@ -58,21 +71,28 @@ __all__ = [
     "Skipped",
     "Source",
     "Use",
-    "Variable",
     "VariableSource",
-    "VolumeSource",
+    "VariableValue",
     "Workload",
     "audit",
     "checked",
+    "files_of",
+    "folders_that_are_keys",
+    "is_kind",
+    "kind_of",
+    "missing_items",
     "others_than",
     "parse_ref_path",
+    "path_below",
     "payload_of",
     "payloads_of",
     "read",
     "read_paths",
+    "sub_path_of",
     "unknown_ignores",
     "used_by",
     "users_of",
+    "variables_of",
     "without_frames",
     "without_ignored",
 ]

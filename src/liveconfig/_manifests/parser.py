@@ -77,7 +77,8 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
         Invalid: The text is neither; the documents before the fault have been yielded.
         ModuleNotFoundError: It is YAML, and PyYAML is not installed.
     """
-    if json_only or text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+    is_json = text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") and not _SEPARATOR.search(text)
+    if json_only or is_json:
         handed_over = False
         try:
             for found in _from_json(text):
@@ -88,6 +89,10 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
             if json_only or handed_over:
                 raise
     yield from _from_yaml(text)
+
+
+_SEPARATOR = re.compile(r"^---", re.MULTILINE)
+"""What separates documents of YAML, those written as JSON too. JSON has no line that begins like this."""
 
 
 class _Builder:

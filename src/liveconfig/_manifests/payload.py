@@ -105,9 +105,14 @@ def check_key(key: str) -> None:
             )
 
 
-def _check_folders(payload: Payload) -> None:
+def folders_that_are_keys(payload: Payload) -> list[str]:
+    """The paths that are a key and the folder of another key at once, which no volume can hold."""
     folders = {"/".join(parts[:end]) for key in payload for parts in [key.split("/")] for end in range(1, len(parts))}
-    if both := sorted(folders & payload.keys()):
+    return sorted(folders & payload.keys())
+
+
+def _check_folders(payload: Payload) -> None:
+    if both := folders_that_are_keys(payload):
         raise ValueError(f"{both[0]!r} cannot be a key and the folder of another key at once")
 
 

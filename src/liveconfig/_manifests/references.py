@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from liveconfig._manifests.objects import DataObject, ObjectId, Place
+from liveconfig._manifests.kubelet import Known
+from liveconfig._manifests.objects import ObjectId, Place
 from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
-
-Known: TypeAlias = Callable[[ObjectId], Sequence[DataObject]]
-"""Gives the ConfigMaps and Secrets of the input that have a name; several where the input repeats itself."""
 
 NamedKey: TypeAlias = tuple[str, Place | None]
 

@@ -6,6 +6,7 @@ custom resource.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -24,6 +25,8 @@ from liveconfig._manifests.objects import (
 from liveconfig._manifests.parser import Map, Seq
 
 ContainerType: TypeAlias = Literal["container", "init", "sidecar", "ephemeral"]
+
+_OF_EACH_POD = "kube-api-access-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,14 @@ class Volume:
         name: Its name.
         type: ``"configMap"``, ``"secret"``, ``"projected"``, ``"emptyDir"``, ``"csi"`` and so on.
         sources: The ConfigMaps and Secrets that it is made of, in their order.
+        beside: The paths of the files that come from elsewhere, as a token; None where they are not known.
         place: Where it begins.
     """
 
     name: str
     type: str
     sources: tuple[VolumeSource, ...]
+    beside: frozenset[str] | None
     place: Place | None
 
     @property
@@ -184,6 +189,20 @@ class Container:
     env: tuple[Variable, ...]
     env_from: tuple[VariableSource, ...]
     mounts: tuple[Mount, ...]
+
+    @property
+    def file_mounts(self) -> Iterator[Mount]:
+        """The mounts of ConfigMaps and Secrets as files, without the volume that Kubernetes adds to each pod."""
+        for mount in self.mounts:
+            if mount.volume.holds_files and mount.volume.sources and not mount.volume.name.startswith(_OF_EACH_POD):
+                yield mount
+
+    @property
+    def objects(self) -> Iterator[ObjectId]:
+        """The ConfigMaps and Secrets whose keys are its files and variables."""
+        yield from (source.object for mount in self.file_mounts for source in mount.volume.sources)
+        yield from (source.object for source in self.env_from)
+        yield from (variable.key_ref.object for variable in self.env if variable.key_ref is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +349,8 @@ class _Reader:
             name = text(volume.get("name"))
             kind = next((key for key in volume if key not in _NO_FILES), "emptyDir")
             sources = tuple(self._sources(mapping(volume.get(kind)), kind, f"{path}.volumes[{name}].{kind}"))
-            yield Volume(name, kind, sources, place_of(self._file, volume.line))
+            beside = _files_beside(mapping(volume.get(kind)), kind)
+            yield Volume(name, kind, sources, beside, place_of(self._file, volume.line))
 
     def _sources(self, volume: Map, kind: str, path: str) -> Iterator[VolumeSource]:
         if kind == "projected":
@@ -423,7 +443,33 @@ class _Reader:
 
     @staticmethod
     def _volume(name: str, volumes: Mapping[str, Volume]) -> Volume:
-        return volumes.get(name) or Volume(name, "", (), None)
+        return volumes.get(name) or Volume(name, "", (), None, None)
+
+
+def _files_beside(volume: Map, kind: str) -> frozenset[str] | None:
+    """The files that the kubelet makes of a token, of a pod's fields and of certificates; None for anything else."""
+    if kind == "projected":
+        others = [each for source in _mappings(volume.get("sources")) for each in source.items()]
+    else:
+        others = [(kind, volume)]
+    files: set[str] = set()
+    for source, content in others:
+        if source in ("configMap", "secret"):
+            continue
+        if source not in _PATHS_OF:
+            return None
+        entries = _mappings(mapping(content).get("items")) if source == "downwardAPI" else [mapping(content)]
+        paths = (text(entry.get(name)) for entry in entries for name in _PATHS_OF[source])
+        files.update(posixpath.normpath(path) for path in paths if path)
+    return frozenset(files)
+
+
+_PATHS_OF = {
+    "serviceAccountToken": ("path",),
+    "downwardAPI": ("path",),
+    "clusterTrustBundle": ("path",),
+    "podCertificate": ("credentialBundlePath", "keyPath", "certificateChainPath"),
+}
 
 
 def _mappings(value: Any) -> list[Map]:

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from liveconfig._manifests import DataObject, Manifests, ObjectId, Problem, RefPath, Source, read
+from liveconfig._manifests import DataObject, Manifests, ObjectId, Problem, RefPath, Source, kind_of, read
 from liveconfig.cli._kubectl import Answer, Kubectl
 
-_KINDS = {
-    "deploy": "Deployment",
-    "sts": "StatefulSet",
-    "ds": "DaemonSet",
-    "rs": "ReplicaSet",
-    "cronjob": "CronJob",
-    "job": "Job",
-    "pod": "Pod",
-    "cm": "ConfigMap",
-    "ing": "Ingress",
-    "sa": "ServiceAccount",
-}
+_NAMES = ("deploy", "sts", "ds", "rs", "cronjob", "job", "pod", "cm", "ing", "sa")
 _NOT_EVERYWHERE = (
     "replicationcontrollers",
     "rollouts.argoproj.io",
@@ -67,7 +56,7 @@ def read_cluster(
     """
     ref_paths, notes = tuple(ref_paths), list[str]()
     answers = _answers(kubectl, scope, ref_paths, notes)
-    manifests = read(answers, ref_paths=ref_paths, listed=_KINDS.values(), progress=progress)
+    manifests = read(answers, ref_paths=ref_paths, listed=map(kind_of, _NAMES), progress=progress)
     namespaces = {each.id.namespace for each in manifests.objects}
     namespaces |= {each.id.namespace for each in manifests.workloads}
     namespace = scope[1] if len(scope) > 1 else namespaces.pop() if len(namespaces) == 1 else ""
@@ -79,7 +68,7 @@ def read_cluster(
 def _answers(
     kubectl: Kubectl, scope: Sequence[str], ref_paths: Iterable[RefPath], notes: list[str]
 ) -> Iterator[Source | Problem]:
-    main = kubectl.run("get", ",".join(_KINDS), *scope, "-o", "json")
+    main = kubectl.run("get", ",".join(_NAMES), *scope, "-o", "json")
     if main.output.startswith("{"):
         yield Source("", main.output)
     if main.code or not main.output:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from liveconfig._manifests import (
+    DATA_KINDS,
     LEVELS,
     RULES,
     USED_BY,
@@ -19,6 +20,7 @@ from liveconfig._manifests import (
     Manifests,
     ObjectId,
     audit,
+    kind_of,
     others_than,
     used_by,
     users_of,
@@ -39,9 +41,6 @@ _EPILOG = (
     "cannot be read, or no object of the name that --uses asks for. Silence one rule with the annotation "
     'liveconfig.dev/ignore-RULE: "reason", on the workload or on the ConfigMap or Secret. '
     f"Rules: {', '.join(RULES)}."
-)
-_KINDS = {"configmap": "ConfigMap", "configmaps": "ConfigMap", "cm": "ConfigMap"} | dict.fromkeys(
-    ("secret", "secrets"), "Secret"
 )
 
 
@@ -234,10 +233,10 @@ def _where(data: DataObject) -> str:
 def _named(given: str, namespace: str, manifests: Manifests) -> list[ObjectId]:
     """Return the objects of a name, one for each namespace."""
     kind, slash, name = given.partition("/")
-    if kind.lower() not in _KINDS or not (slash and name):
+    if kind_of(kind) not in DATA_KINDS or not (slash and name):
         raise CannotAudit(f"--uses takes configmap/NAME or secret/NAME, not {given!r}")
     known = {each.id for each in manifests.objects} | {use.object for use in manifests.uses if use.object}
-    inside = {each for each in known if each.kind == _KINDS[kind.lower()] and namespace in ("", each.namespace)}
+    inside = {each for each in known if each.kind == kind_of(kind) and namespace in ("", each.namespace)}
     found = sorted(each for each in inside if each.name == name)
     if not found:
         close = get_close_matches(name, sorted(each.name for each in inside), n=1)

@@ -11,13 +11,12 @@ from typing import Any
 
 from liveconfig._checks import CHECK_RULES, CannotCheck, Changes, Selection, Trial, changes, check, findings
 from liveconfig._json import as_plain
-from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, read, read_paths
+from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, Problem, kind_of, read, read_paths
 from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
 from liveconfig.cli._text import Paint, folded_table, painter, printable, width_of_output
 
 ACCEPTED, FINDINGS, CANNOT = 0, 1, 2
-_KINDS = {"configmap": "ConfigMap", "cm": "ConfigMap", "secret": "Secret"}
 _EPILOG = (
     "Exit code 0: nothing at or above --fail-on. 1: findings. 2: unreadable input, or MODULE:CLASS cannot be imported. "
     "No value is printed. The class is loaded by the same code as in a pod; the environment, .env files and volumes of "
@@ -122,10 +121,10 @@ def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId,
     for text in volumes:
         path, equals, name = text.partition("=")
         kind, slash, name = name.partition("/")
-        if not (equals and slash and name and kind.lower() in _KINDS and path.startswith("/")):
+        if not (equals and slash and name and kind_of(kind) in DATA_KINDS and path.startswith("/")):
             raise CannotCheck(f"--volume takes MOUNT=configmap/NAME or MOUNT=secret/NAME, not {text!r}")
         where = posixpath.normpath(path)
-        found[where] = (*found.get(where, ()), ObjectId(_KINDS[kind.lower()], namespace, name))
+        found[where] = (*found.get(where, ()), ObjectId(kind_of(kind), namespace, name))
     return found
 
 

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import textwrap
 import time
@@ -31,7 +30,7 @@ from liveconfig._processes import (
     SettingsReport,
     scan,
 )
-from liveconfig.cli._text import Paint, add_output, painter, printable, seconds, table
+from liveconfig.cli._text import Paint, add_output, painter, printable, seconds, table, width_of_output
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 _LARGEST_DOCUMENT = 64 * 1024 * 1024
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         print(json.dumps(_as_json(found, disk)))
     else:
-        print("\n".join(lines(found, painter(), _width())))
+        print("\n".join(lines(found, painter(), width_of_output())))
     return code
 
 
@@ -101,10 +100,6 @@ def _waited(look: Callable[[], Look], seconds: float) -> Look:
         time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
         seen = calls.run(look)
     return seen
-
-
-def _width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _look_for(expect: str | None) -> Callable[[], Look]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from liveconfig import _clock
 from liveconfig._json import as_plain
-from liveconfig._manifests import Container
+from liveconfig._manifests import Container, kind_of
 from liveconfig.cli._exit_signals import ending_in_order
 from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
@@ -31,9 +31,7 @@ EPILOG = (
     "printed."
 )
 
-_RESTARTABLE = frozenset(
-    ("deploy", "deployment", "deployments", "sts", "statefulset", "statefulsets", "ds", "daemonset", "daemonsets")
-)
+_RESTARTABLE = ("Deployment", "StatefulSet", "DaemonSet")
 """The kinds that ``kubectl rollout restart`` takes."""
 
 
@@ -129,7 +127,7 @@ class Call:
         """
         expectations = Expectations(read_objects(self.kubectl, self.target.scope, pods, self.left))
         questions = [
-            (pod, container, expectations.document(pod, container))
+            (pod, container, expectations.document(container))
             for pod, container in self._to_ask(pods, expectations.objects, again)
             if container.mounts or container.env or container.env_from
         ]
@@ -173,8 +171,7 @@ class Call:
         return rows_of(seen, self.target.object, self._restart())
 
     def _restart(self) -> str:
-        kind = self.target.name.lower().partition("/")[0].partition(".")[0]
-        if kind not in _RESTARTABLE:
+        if kind_of(self.target.name.partition("/")[0]) not in _RESTARTABLE:
             return "restart it"
         namespace = f" -n {self.arguments.namespace}" if self.arguments.namespace else ""
         context = f" --context {self.arguments.context}" if self.arguments.context else ""

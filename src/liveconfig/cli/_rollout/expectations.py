@@ -6,15 +6,30 @@ import json
 import os
 import posixpath
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from liveconfig._manifests import Container, DataObject, KeyRef, Mount, ObjectId, Source, VolumeSource, read
+from liveconfig._manifests import (
+    Container,
+    DataObject,
+    Mount,
+    ObjectId,
+    Source,
+    VariableValue,
+    files_of,
+    folders_that_are_keys,
+    missing_items,
+    path_below,
+    read,
+    sub_path_of,
+    variables_of,
+)
 from liveconfig._processes import ABSENT, digest_of
 from liveconfig.cli._kubectl import Kubectl
-from liveconfig.cli._rollout.pods import Pod, is_transient
+from liveconfig.cli._rollout.pods import Pod
 
 Content = Mapping[str, bytes]
+_NONE = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +55,15 @@ class Objects:
     """The ConfigMaps and Secrets of a call.
 
     Attributes:
-        content: The values by object, or why they are not known. None: there is no such object.
-        binary: The keys of ``binaryData`` by object. The kubelet makes no variables of them.
+        content: The object, or why its values are not known. None: there is no such object.
     """
 
-    content: Mapping[ObjectId, Content | Unreadable | None] = field(repr=False)
-    binary: Mapping[ObjectId, frozenset[str]] = field(default_factory=dict)
+    content: Mapping[ObjectId, DataObject | Unreadable | None]
+
+    def known(self, object_id: ObjectId) -> tuple[DataObject, ...]:
+        """The object; one without keys if there is none, nothing if it is not known."""
+        found = self.content.get(object_id)
+        return () if isinstance(found, Unreadable) else (found or DataObject(object_id, {}),)
 
     def files(self, mount: Mount) -> Content | Unreadable | Refused:
         """Return the files that the kubelet writes for a volume (kubernetes, the projected volume plugin)."""
@@ -56,52 +74,35 @@ class Objects:
                 return content
             if content is None and not source.optional:
                 return Refused(f"{named(source.object)} does not exist")
-            if missing := _missing_keys(source, content or {}):
-                keys = ", ".join(f"`{key}`" for key in missing)
+            data = content or DataObject(source.object, {})
+            if missing := missing_items(source, data):
+                keys = ", ".join(f"`{item.key}`" for item in missing)
                 return Refused(f"{named(source.object)} has no key {keys}, which `items` of the volume names")
-            files.update(_projected(source, content or {}))
+            files.update((name, origin.key.value or b"") for name, origin in files_of(source, data).items())
+        if both := folders_that_are_keys(files):
+            return Refused(f"{both[0]!r} is the path of a file and of a folder of the volume")
         return files
 
-    def of(self, container: Container) -> Mapping[ObjectId, Content | Unreadable | None]:
+    def of(self, container: Container) -> Mapping[ObjectId, DataObject | Unreadable | None]:
         """The objects that one container mounts or has variables from."""
-        return {each: self.content.get(each) for each in _objects_of(container)}
+        return {each: self.content.get(each) for each in container.objects}
 
     def variables(self, container: Container) -> dict[str, tuple[ObjectId, Value]]:
         """The variables of a container that come from a ConfigMap or Secret, with the value that they should have.
 
-        Of several entries for one name the last one wins, and ``env`` wins over ``envFrom``, as in the kubelet.
+        Those that only some kubelets set are left out.
         """
-        found: dict[str, tuple[ObjectId, Value]] = {}
-        for source in container.env_from:
-            for key, value in self._texts(source.object).items():
-                if not (source.prefix + key)[0].isdigit():  # kubelets before 1.34 leave such a key out
-                    found[source.prefix + key] = source.object, value
-        for variable in container.env:
-            found.pop(variable.name, None)
-            if variable.key_ref is not None:
-                found[variable.name] = variable.key_ref.object, self._value(variable.key_ref)
-        return found
+        return {
+            name: (value.object, self._value(value))
+            for name, value in variables_of(container, self.known).items()
+            if value.object is not None and value.is_set is not None
+        }
 
-    def _texts(self, object_id: ObjectId) -> Content:
-        content, binary = self.content.get(object_id), self.binary.get(object_id, frozenset())
-        if not isinstance(content, Mapping):
-            return {}
-        return {key: value for key, value in content.items() if key not in binary}
-
-    def _value(self, key_ref: KeyRef) -> Value:
-        content = self.content.get(key_ref.object)
-        return content if isinstance(content, Unreadable) else self._texts(key_ref.object).get(key_ref.key)
-
-
-def _missing_keys(source: VolumeSource, content: Content) -> list[str]:
-    """The keys of ``items`` that are not there: unless the source is optional, they keep the kubelet from writing."""
-    return [] if source.optional else [item.key for item in source.items or () if item.key not in content]
-
-
-def _projected(source: VolumeSource, content: Content) -> Content:
-    if source.items is None:
-        return content
-    return {item.path: content[item.key] for item in source.items if item.key in content}
+    def _value(self, value: VariableValue) -> Value:
+        content = self.content.get(value.object) if value.object else None
+        if isinstance(content, Unreadable):
+            return content
+        return value.key.value if value.key else None
 
 
 def named(object_id: ObjectId) -> str:
@@ -121,30 +122,13 @@ def read_objects(kubectl: Kubectl, scope: Sequence[str], pods: Iterable[Pod], le
     Raises:
         KubectlMissing: There is no kubectl.
     """
-    wanted = {each for pod in pods for container in pod.containers for each in _objects_of(container)}
-    content: dict[ObjectId, Content | Unreadable | None] = {}
-    binary: dict[ObjectId, frozenset[str]] = {}
+    wanted = {each for pod in pods for container in pod.containers for each in container.objects}
+    content: dict[ObjectId, DataObject | Unreadable | None] = {}
     for kind in ("ConfigMap", "Secret"):
         ids = sorted(each for each in wanted if each.kind == kind)
         if ids:
-            for each, data in _asked(kubectl, scope, kind, ids, left()).items():
-                content[each] = data if isinstance(data, Unreadable) else _content(data)
-                if isinstance(data, DataObject):
-                    binary[each] = frozenset(key.name for key in data.keys.values() if key.binary)
-    return Objects(content, binary)
-
-
-def _objects_of(container: Container) -> Iterator[ObjectId]:
-    yield from (source.object for mount in mounts_of(container) for source in mount.volume.sources)
-    yield from (source.object for source in container.env_from)
-    yield from (variable.key_ref.object for variable in container.env if variable.key_ref is not None)
-
-
-def mounts_of(container: Container) -> Iterator[Mount]:
-    """The mounts of volumes that the kubelet writes from ConfigMaps and Secrets."""
-    for mount in container.mounts:
-        if mount.volume.holds_files and mount.volume.sources and not is_transient(mount.volume.name):
-            yield mount
+            content |= _asked(kubectl, scope, kind, ids, left())
+    return Objects(content)
 
 
 def _asked(
@@ -156,14 +140,13 @@ def _asked(
         reason = "may not be read" if "forbidden" in answer.error.lower() else answer.error or "kubectl failed"
         return {each: Unreadable(f"{named(each)}: {reason}") for each in ids}
     found = {each.id.name: each for each in read([Source("", answer.output or "{}")], values=True).objects}
-    return {each: found.get(each.name) for each in ids}
+    return {each: _readable(found.get(each.name)) for each in ids}
 
 
-def _content(data: DataObject | None) -> Content | Unreadable | None:
-    if data is None:
-        return None
-    known = {name: key.value for name, key in data.keys.items() if key.value is not None}
-    return known if len(known) == len(data.keys) else Unreadable(f"{named(data.id)} holds values that are encrypted")
+def _readable(data: DataObject | None) -> DataObject | Unreadable | None:
+    if data is not None and any(key.value is None for key in data.keys.values()):
+        return Unreadable(f"{named(data.id)} holds values that are encrypted")
+    return data
 
 
 class Expectations:
@@ -177,24 +160,28 @@ class Expectations:
         self.objects = objects
         self._key = secrets.token_bytes(32)
 
-    def document(self, pod: Pod, container: Container) -> bytes:
+    def document(self, container: Container) -> bytes:
         """Return the expected content of one container, without any value."""
         volumes: dict[str, dict[str, str] | None] = {}
         files: dict[str, str | None] = {}
-        for mount in mounts_of(container):
-            content = self.objects.files(mount)
+        values = variables_of(container, self.objects.known)
+        for mount in container.file_mounts:
+            content, part = self.objects.files(mount), sub_path_of(mount, values)
             if mount.whole:
                 volumes[mount_path(mount)] = self._digests(content) if isinstance(content, Mapping) else None
-            elif mount.sub_path:
-                files.update(self._of_subpath(mount, content))
+            elif part is not None:
+                files.update(self._of_subpath(mount_path(mount), part, content))
         variables = {name: self._digest(value) for name, (_, value) in self.objects.variables(container).items()}
-        names = {mount_path(mount): mount.volume.name for mount in mounts_of(container)}
-        beside = {path: pod.beside[name] for path, name in names.items() if name in pod.beside}
+        beside = {
+            mount_path(mount): mount.volume.beside for mount in container.file_mounts if mount.volume.beside != _NONE
+        }
         document = {
             "version": 1,
             "key": self._key.hex(),
             "volumes": volumes,
-            "beside": {path: None if files is None else sorted(files) for path, files in beside.items()},
+            "beside": {
+                path: None if names is None else sorted(names) for path, names in beside.items() if names != _NONE
+            },
             "files": files,
             "environment": variables,
         }
@@ -208,17 +195,16 @@ class Expectations:
     def _digests(self, content: Content) -> dict[str, str]:
         return {name: digest_of(self._key, value) for name, value in content.items()}
 
-    def _of_subpath(self, mount: Mount, content: Content | Unreadable | Refused) -> dict[str, str | None]:
+    def _of_subpath(self, path: str, part: str, content: Content | Unreadable | Refused) -> dict[str, str | None]:
         if not isinstance(content, Mapping):
-            return {mount_path(mount): None}
-        part = mount.sub_path.strip("/")
-        if part in content:
-            return {mount_path(mount): digest_of(self._key, content[part])}
-        below = {name: value for name, value in content.items() if name.startswith(part + "/")}
-        return {
-            posixpath.join(mount_path(mount), name[len(part) + 1 :]): digest_of(self._key, value)
-            for name, value in below.items()
-        } or {mount_path(mount): ABSENT}
+            return {path: None}
+        files = {path_below(part, name): value for name, value in content.items()}
+        digests: dict[str, str | None] = {
+            posixpath.join(path, name).rstrip("/"): digest_of(self._key, value)
+            for name, value in files.items()
+            if name is not None
+        }
+        return digests or {path: ABSENT}
 
 
 def mount_path(mount: Mount) -> str:

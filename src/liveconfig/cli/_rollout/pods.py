@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liveconfig._manifests import Container, ObjectId, Source, read
+from liveconfig._manifests import DATA_KINDS, Container, Source, kind_of, read
 from liveconfig.cli._kubectl import Answer, Kubectl
-
-_OBJECTS = {"configmap": "ConfigMap", "configmaps": "ConfigMap", "cm": "ConfigMap", "secret": "Secret"}
-_OBJECTS["secrets"] = "Secret"
-_TRANSIENT = "kube-api-access-"
 
 
 class CannotAsk(Exception):  # noqa: N818 - one clear line for a person
@@ -28,8 +24,6 @@ class Pod:
         name: Its name.
         uid: Tells it from another pod of the same name.
         containers: Those that run beside each other: no init containers.
-        beside: The files of other sources in projected volumes, as a token, by the name of the volume; None for a
-            volume with a source whose files are not known.
         waiting: Why it does not run yet; empty if it does.
     """
 
@@ -37,7 +31,6 @@ class Pod:
     name: str
     uid: str
     containers: tuple[Container, ...]
-    beside: Mapping[str, frozenset[str] | None]
     waiting: str
 
     @property
@@ -66,7 +59,7 @@ class Target:
     def object(self) -> tuple[str, str] | None:
         """Kind and name of a ConfigMap or Secret; None for a workload and a selector."""
         kind, _, name = self.name.partition("/")
-        return (_OBJECTS[kind.lower()], name) if kind.lower() in _OBJECTS else None
+        return (kind_of(kind), name) if kind_of(kind) in DATA_KINDS else None
 
     @property
     def is_workload(self) -> bool:
@@ -111,14 +104,7 @@ def pods_of(kubectl: Kubectl, target: Target, left: Callable[[], float]) -> tupl
 
 def uses(container: Container, kind: str, name: str) -> bool:
     """Whether a container mounts a ConfigMap or Secret, or has variables from it."""
-    return any((each.kind, each.name) == (kind, name) for each in _objects_of(container))
-
-
-def _objects_of(container: Container) -> Iterator[ObjectId]:
-    for mount in container.mounts:
-        yield from (source.object for source in mount.volume.sources)
-    yield from (source.object for source in container.env_from)
-    yield from (variable.key_ref.object for variable in container.env if variable.key_ref is not None)
+    return any((each.kind, each.name) == (kind, name) for each in container.objects)
 
 
 def _must_exist(answer: Answer, name: str) -> None:
@@ -210,39 +196,18 @@ def _pod(item: Mapping[str, Any], containers: tuple[Container, ...]) -> Pod | No
     status, metadata = item.get("status") or {}, item["metadata"]
     if metadata.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
+    _check_volumes(item["spec"].get("volumes") or ())
     running = tuple(each for each in containers if each.type != "init")
     namespace, name = _name(item)
-    return Pod(namespace, name, str(metadata.get("uid") or ""), running, _beside(item), _waiting(status))
+    return Pod(namespace, name, str(metadata.get("uid") or ""), running, _waiting(status))
 
 
-def _beside(item: Mapping[str, Any]) -> dict[str, frozenset[str] | None]:
-    found = {}
-    for volume in item["spec"].get("volumes") or ():
+def _check_volumes(volumes: Iterable[Mapping[str, Any]]) -> None:
+    """Raise TypeError or AttributeError for a volume of another shape than Kubernetes has: its files are not known."""
+    for volume in volumes:
         sources = (volume.get("projected") or {}).get("sources") or ()
-        others = [each for each in sources if not {"configMap", "secret"} & each.keys()]
-        if others:
-            found[volume["name"]] = _files_of(others)
-    return found
-
-
-def _files_of(sources: Iterable[Mapping[str, Mapping[str, Any]]]) -> frozenset[str] | None:
-    """The files that the kubelet makes of a token, of a pod's fields and of certificates; None for another source."""
-    files: set[str] = set()
-    for source in sources:
-        for kind, its in source.items():
-            if kind not in _PATHS_OF:
-                return None
-            entries = its.get("items") or () if kind == "downwardAPI" else [its]
-            files.update(each[name] for each in entries for name in _PATHS_OF[kind] if each.get(name))
-    return frozenset(files)
-
-
-_PATHS_OF = {
-    "serviceAccountToken": ("path",),
-    "downwardAPI": ("path",),
-    "clusterTrustBundle": ("path",),
-    "podCertificate": ("credentialBundlePath", "keyPath", "certificateChainPath"),
-}
+        if not all(isinstance(content, Mapping) for source in sources for content in source.values()):
+            raise TypeError
 
 
 def _waiting(status: Mapping[str, Any]) -> str:
@@ -256,8 +221,3 @@ def _waiting(status: Mapping[str, Any]) -> str:
 def _told(waiting: Mapping[str, Any]) -> str:
     """``CreateContainerConfigError: couldn't find key port in ConfigMap shop/flags``."""
     return ": ".join(str(waiting[each]).partition("\n")[0] for each in ("reason", "message") if waiting.get(each))
-
-
-def is_transient(volume: str) -> bool:
-    """Whether a volume is the token that Kubernetes adds to each pod."""
-    return volume.startswith(_TRANSIENT)

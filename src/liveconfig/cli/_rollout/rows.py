@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from liveconfig._manifests import Container, Mount, ObjectId
 from liveconfig.cli._rollout.container_queries import Report
-from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, mount_path, mounts_of, named
+from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, mount_path, named
 from liveconfig.cli._rollout.pods import Pod
 
 State = Literal[
@@ -102,7 +102,7 @@ def processes_of(seen: Seen, only: tuple[str, str] | None) -> Mapping[int, bool]
 
 
 def _mounts(seen: Seen, only: tuple[str, str] | None) -> Iterator[Mount]:
-    for mount in mounts_of(seen.container):
+    for mount in seen.container.file_mounts:
         if only is None or any((each.object.kind, each.object.name) == only for each in mount.volume.sources):
             yield mount
 
