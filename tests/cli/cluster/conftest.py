@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from liveconfig.cli import main
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 20.0
@@ -152,6 +154,31 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     yield cluster
     for process in cluster.running:
         process.stop()
+
+
+@pytest.fixture
+def status(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the command; returns its exit code, its rows, and its standard error.
+
+    It is run again if this machine was too busy to look at a volume within a second.
+    """
+
+    def once(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        code = main(["status", *arguments, "-o", "json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out)["rows"] if said.out else [], said.err
+
+    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        deadline = time.monotonic() + PATIENCE
+        found = once(*arguments)
+        while any(_BUSY in row["problem"] for row in found[1]) and time.monotonic() < deadline:
+            found = once(*arguments)
+        return found
+
+    return run
+
+
+_BUSY = "a volume did not answer within"
 
 
 @pytest.fixture

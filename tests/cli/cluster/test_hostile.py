@@ -21,18 +21,6 @@ SETTINGS = {"state": "current", "problems": [], "volumes": []}
 ENTRY = {"path": "/etc/config", "kind": "volume", "expected": "equal", "since": None}
 
 
-@pytest.fixture
-def status(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command; returns its exit code, its rows, and its standard error."""
-
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        code = main(["status", *arguments, "-o", "json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out)["rows"] if said.out else [], said.err
-
-    return run
-
-
 @pytest.mark.parametrize(
     "answer",
     [

@@ -15,18 +15,6 @@ from liveconfig.cli import main
 PATIENCE = 20.0
 
 
-@pytest.fixture
-def status(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command; returns its exit code, its rows, and its standard error."""
-
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        code = main(["status", *arguments, "-o", "json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out)["rows"] if said.out else [], said.err
-
-    return run
-
-
 def until(status: Any, state: str, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
     deadline = time.monotonic() + PATIENCE
     while True:
