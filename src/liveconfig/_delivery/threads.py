@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
 from liveconfig._delivery.subscribers import SLOW, Subscriber
+from liveconfig._locks import is_held_here
 from liveconfig._watching import Timer, Timers, call_user_code, start_thread
 
 
@@ -178,17 +179,9 @@ class DeliveryThreads:
         self._late = None  # its timer was cancelled
         if delivery is not None and delivery.thread is not None and self.current() is None:
             # The caller may be a signal handler that has interrupted its start, or other code under the lock.
-            if delivery.is_alive() and not self._is_held_here():
+            if delivery.is_alive() and not is_held_here(self._lock):
                 delivery.thread.join(SLOW)
             self._detach(delivery, go_on=False)
-
-    def _is_held_here(self) -> bool:
-        """Whether this thread holds the lock already: then no delivery thread can continue, and waiting is useless."""
-        try:
-            threading.Condition(self._lock).notify(0)  # raises if the caller does not hold it (docs.python.org)
-        except RuntimeError:
-            return False
-        return True
 
     def _run(self, delivery: DeliveryThread) -> None:
         while True:

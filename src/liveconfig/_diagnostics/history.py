@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from liveconfig import _clock
 from liveconfig._delivery import Version, diff
@@ -15,16 +15,23 @@ from liveconfig.history import HistoryEntry
 MOST_ENTRIES = 32
 
 
-@dataclass(frozen=True, slots=True)
 class _Applied:
-    """An applied version whose changed fields are not computed yet, because that would delay the readers."""
+    """An applied version whose changed fields are computed when somebody asks, because that would delay the readers."""
 
-    old: Version
-    new: Version
+    def __init__(self, old: Version, new: Version) -> None:
+        self._versions: tuple[Version, Version] | None = (old, new)
+        self._entry: HistoryEntry | None = None
 
     def entry(self) -> HistoryEntry:
-        names = tuple(str(change.field) for change in diff(self.old.snapshot, self.new.snapshot, self.new.number))
-        return HistoryEntry(self.new.applied_at, "applied", self.new.number, dict(self.new.generations), names)
+        """Return the entry. Two threads may compute it at the same time."""
+        versions = self._versions
+        if versions is not None:
+            old, new = versions
+            names = tuple(str(change.field) for change in diff(old.snapshot, new.snapshot, new.number))
+            self._entry = HistoryEntry(new.applied_at, "applied", new.number, dict(new.generations), names)
+            self._versions = None  # the snapshots hold secrets
+        assert self._entry is not None
+        return self._entry
 
 
 class History:
@@ -95,9 +102,8 @@ class History:
         with self._lock:
             for rejected in standing:
                 self._count(rejected)
-            resolved = [each.entry() if isinstance(each, _Applied) else each for each in self._entries]
-            self._entries = deque(resolved, maxlen=MOST_ENTRIES)
-        return tuple(reversed(resolved))
+            entries = list(self._entries)
+        return tuple(each.entry() if isinstance(each, _Applied) else each for each in reversed(entries))
 
     def _count(self, rejected: Rejected) -> bool:
         """Update the entry of a rejection in place. Return whether there is one."""

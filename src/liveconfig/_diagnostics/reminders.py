@@ -118,14 +118,11 @@ class StandingCauses:
 
     def standing(self) -> tuple[Stale, ...]:
         """The stale fields."""
-        with self._lock:
-            return tuple(stale for each in self._standing.values() for stale in each.fields.values())
+        return tuple(stale for each in list(self._standing.values()) for stale in each.fields.values())
 
     def sentences(self) -> Iterator[tuple[str, bool]]:
         """Return each standing cause as a sentence, and whether it is a problem."""
-        with self._lock:
-            standing = list(self._standing.values())
-        for each in standing:
+        for each in list(self._standing.values()):
             yield _sentence(each.cause, list(each.fields.values()), each.since), each.cause.problem
 
     def has_problem(self) -> bool:

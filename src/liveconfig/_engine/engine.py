@@ -221,8 +221,7 @@ class Engine(Generic[S]):
         self.paused = True
         self._again.cancel()
         self._retry.cancel()
-        if self._transactions.is_free_within(1.0):  # a validator that hangs must not block close()
-            self._transactions.run(self._drop_candidates)
+        self._transactions.run_within(1.0, self._drop_candidates)  # a validator that hangs must not block close()
 
     def _drop_candidates(self) -> None:
         self._unlooked = self._unlooked or bool(self.verification.candidates)
@@ -348,9 +347,10 @@ class Engine(Generic[S]):
 
     def _is_planned(self, newest: Composition) -> bool:
         """Whether nothing has changed since the last plan."""
-        if self._planned is None or newest.changed_from(self._newest):
+        planned = self._planned
+        if planned is None or newest.changed_from(self._newest):
             return False
-        applied, verifiers = self._planned
+        applied, verifiers = planned
         return applied is self.applied and verifiers is self.verifiers
 
     def _plan(self, began: float) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from liveconfig import _clock
+from liveconfig._locks import is_held_here
 
 T = TypeVar("T")
 
@@ -26,11 +28,12 @@ class SingleFlight:
 
     def __init__(self, again: Callable[[], None]) -> None:
         self._again = again
-        self._lock: Any = threading.RLock()
+        self._lock = threading.RLock()
         self._inside: dict[int, float] = {}  # start time by thread
         self._numbers = itertools.count(1)
         self._drawn = self._served = self._insisted = 0
         self._turned_away = False
+        self._at_end: deque[Callable[[], object]] = deque()
 
     def draw(self) -> int:
         """Return the number of a new request."""
@@ -77,49 +80,67 @@ class SingleFlight:
         return None if since is None else _clock.monotonic() - since
 
     def run(self, transaction: Callable[[], T]) -> T:
-        """Run a transaction; wait for the running one to end."""
+        """Run a transaction; wait for the running one to end, unless it is the caller's own."""
+        if is_held_here(self._lock):
+            return transaction()
         try:
-            with self._lock:
-                return transaction()
+            self._lock.acquire()
+            return transaction()
         finally:
-            self._look_again()
+            self._release()
 
     def run_now(self, transaction: Callable[[], object]) -> bool:
-        """Run a transaction if none runs. Otherwise call ``again`` after the running one has ended.
+        """Run a transaction if no other thread runs one. Otherwise call ``again`` after that one has ended.
 
         Returns:
             Whether it was run.
         """
-        if self._is_mine():
+        if is_held_here(self._lock):
             transaction()
             return True
-        self._turned_away = True  # before the attempt, so that the running one cannot miss it
         try:
-            if not self._lock.acquire(blocking=False):
+            for _ in range(2):
+                if self._lock.acquire(blocking=False):
+                    transaction()
+                    return True
+                self._turned_away = True  # seen at the end of the running one, unless that is just over: try once more
+            return False
+        finally:
+            self._release()
+
+    def run_within(self, seconds: float, transaction: Callable[[], object]) -> bool:
+        """Run a transaction if the running one ends within some seconds.
+
+        Called inside a transaction, by a validator or a signal handler, it runs the new one when that one ends.
+
+        Returns:
+            Whether it was run, or will be.
+        """
+        if is_held_here(self._lock):
+            self._at_end.append(transaction)
+            return True
+        try:
+            if not self._lock.acquire(timeout=seconds):
                 return False
-            self._turned_away = False
             transaction()
             return True
         finally:
             self._release()
 
     def is_free_within(self, seconds: float) -> bool:
-        """Whether no transaction runs, or the running one ends within some seconds."""
-        if self._is_mine():
-            return True
-        try:
-            return bool(self._lock.acquire(timeout=seconds))
-        finally:
-            self._release()
-
-    def _is_mine(self) -> bool:
-        return bool(self._lock._is_owned())  # noqa: SLF001 - as threading.Condition asks it
+        """Whether no other thread runs a transaction, or the running one ends within some seconds."""
+        return self.run_within(seconds, lambda: None)
 
     def _release(self) -> None:
         """Release the lock if this thread holds it: an exception may have come right after the acquisition."""
-        if self._is_mine():
+        if not is_held_here(self._lock):
+            return
+        try:
+            while self._at_end:
+                self._at_end.popleft()()
+        finally:
             self._lock.release()
-            self._look_again()
+        self._look_again()
 
     def _look_again(self) -> None:
         if self._turned_away:

@@ -8,16 +8,21 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from liveconfig._distribution import __version__
+from liveconfig._locks import is_held_here
 from liveconfig._processes.memory_file import MemoryFile, is_supported
 from liveconfig.history import HistoryEntry
 
 SCHEMA = 1
 MOST = 64
 """How many settings objects of one process are listed in full."""
+
+PATIENCE = 0.05
+"""Seconds for which a caller waits for another thread that updates the report."""
 
 VARIABLE = "LIVECONFIG_REPORT"
 
@@ -79,14 +84,31 @@ class ReportPublisher:
 
     def renew(self) -> None:
         """Create the lock: at the start, and in a forked child, which still has the report of its parent."""
-        self._lock = threading.RLock()  # a signal handler may enter it again
+        self._lock = threading.RLock()
+        self._changed: deque[Reporting] = deque()
 
     def update(self, source: Reporting) -> None:
-        """Update the entry of ``source``, and publish the report if it has changed."""
+        """Update the entry of ``source``, and publish the report if it has changed.
+
+        One thread updates at a time. It also updates what other threads, and signal handlers inside it, ask for
+        meanwhile: they wait for `PATIENCE` seconds at most, because a signal handler may hold it up.
+        """
         if sys.is_finalizing() or os.environ.get(VARIABLE) == "0" or not is_supported():
             return  # in an interpreter that is finalizing, CPython 3.13 crashes when a time is formatted
-        report = source.report()
-        with self._lock:
+        self._changed.append(source)
+        while self._changed and not is_held_here(self._lock):
+            try:
+                if not self._lock.acquire(timeout=PATIENCE):
+                    return
+                self._update_changed()
+            finally:
+                if is_held_here(self._lock):
+                    self._lock.release()
+
+    def _update_changed(self) -> None:
+        while self._changed:
+            source = self._changed.popleft()
+            report = source.report()
             known = self._parts.get(id(source))
             if known is None or known.source() is not source:
                 known = self._parts[id(source)] = _Part(source)

@@ -1,0 +1,85 @@
+"""Who updates the report of a process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from liveconfig._processes.memory_file import LINK
+from liveconfig._processes.publisher import ReportPublisher
+
+PATIENCE = 20.0
+
+
+class Source:
+    """An object with an entry in the report."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def report(self) -> dict[str, Any]:
+        return {"name": self.name, "history": ()}
+
+
+class Blocking(Source):
+    """An object whose entry takes its time: the thread was interrupted by a signal handler, for example."""
+
+    def __init__(self) -> None:
+        super().__init__("blocking")
+        self.inside, self.free = threading.Event(), threading.Event()
+
+    def report(self) -> dict[str, Any]:
+        self.inside.set()
+        assert self.free.wait(PATIENCE)
+        return super().report()
+
+
+@pytest.fixture
+def publisher() -> Any:
+    before = set(shown())
+    yield ReportPublisher()
+    for number in set(shown()) - before:
+        os.close(number)
+
+
+def shown() -> dict[int, bytes]:
+    """The content of each memory file of liveconfig in this process, by descriptor."""
+    links = ((int(name), f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd"))
+    numbers = [number for number, path in links if os.path.lexists(path) and os.readlink(path) == LINK]
+    return {number: os.pread(number, 100_000, 0) for number in numbers}
+
+
+def test_nobody_waits_for_an_update_that_takes_long(publisher: ReportPublisher) -> None:
+    """A thread that updates the report waits only briefly for another one, which then updates for both."""
+    before = set(shown())
+    blocking, other = Blocking(), Source("other")
+    busy = threading.Thread(target=publisher.update, args=(blocking,))
+    busy.start()
+    assert blocking.inside.wait(PATIENCE)
+    publisher.update(other)  # returns
+    assert set(shown()) == before
+    blocking.free.set()
+    busy.join(PATIENCE)
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert b'"name":"blocking"' in content
+    assert b'"name":"other"' in content
+
+
+def test_an_update_inside_an_update(publisher: ReportPublisher) -> None:
+    """A signal handler that updates the report inside an update is served by the interrupted one."""
+
+    class Interrupted(Source):
+        def report(self) -> dict[str, Any]:
+            publisher.update(other)
+            assert set(shown()) == before  # not in the middle of another update
+            return super().report()
+
+    before = set(shown())
+    interrupted, other = Interrupted("interrupted"), Source("other")
+    publisher.update(interrupted)
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert b'"name":"interrupted"' in content
+    assert b'"name":"other"' in content
