@@ -606,8 +606,9 @@ class TestSignals:
 
         @settings.live.verify
         def check(_):
-            return True
+            return free.wait(PATIENCE)
 
+        free = threading.Event()
         before = signal.signal(signal.SIGUSR1, lambda *_: handled.append(settings.live.close()))
         try:
             volume.write({"message": "two"})
@@ -616,7 +617,7 @@ class TestSignals:
             assert (status.candidate, settings.message) == (None, "one")
         finally:
             signal.signal(signal.SIGUSR1, before)
-            settings.live.close()
+            free.set()
         gone()
         assert len(handled) == 1
         assert settings.live.reload()

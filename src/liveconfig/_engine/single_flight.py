@@ -18,6 +18,9 @@ from liveconfig._locks import is_held_here
 
 T = TypeVar("T")
 
+NO_LIMIT = -1
+"""No time limit, for `threading.RLock.acquire`."""
+
 
 class SingleFlight:
     """Runs transactions. Each request has a number; a transaction serves all numbers drawn before it began.
@@ -33,7 +36,7 @@ class SingleFlight:
         self._numbers = itertools.count(1)
         self._drawn = self._served = self._insisted = 0
         self._turned_away = False
-        self._at_end: deque[Callable[[], object]] = deque()
+        self._put_off: deque[Callable[[], object]] = deque()
 
     def draw(self) -> int:
         """Return the number of a new request."""
@@ -79,15 +82,12 @@ class SingleFlight:
         since = min(list(self._inside.values()), default=None)
         return None if since is None else _clock.monotonic() - since
 
-    def run(self, transaction: Callable[[], T]) -> T:
+    def run(self, transaction: Callable[[], object]) -> None:
         """Run a transaction; wait for the running one to end, unless it is the caller's own."""
         if is_held_here(self._lock):
-            return transaction()
-        try:
-            self._lock.acquire()
-            return transaction()
-        finally:
-            self._release()
+            transaction()
+        else:
+            self._run_alone(transaction, NO_LIMIT)
 
     def run_now(self, transaction: Callable[[], object]) -> bool:
         """Run a transaction if no other thread runs one. Otherwise call ``again`` after that one has ended.
@@ -98,15 +98,10 @@ class SingleFlight:
         if is_held_here(self._lock):
             transaction()
             return True
-        try:
-            for _ in range(2):
-                if self._lock.acquire(blocking=False):
-                    transaction()
-                    return True
-                self._turned_away = True  # seen at the end of the running one, unless that is just over: try once more
-            return False
-        finally:
-            self._release()
+        if self._run_alone(transaction, 0):
+            return True
+        self._turned_away = True  # seen at the end of the running one, unless that has just ended: try once more
+        return self._run_alone(transaction, 0)
 
     def run_within(self, seconds: float, transaction: Callable[[], object]) -> bool:
         """Run a transaction if the running one ends within some seconds.
@@ -117,30 +112,34 @@ class SingleFlight:
             Whether it was run, or will be.
         """
         if is_held_here(self._lock):
-            self._at_end.append(transaction)
+            self._put_off.append(transaction)
             return True
-        try:
-            if not self._lock.acquire(timeout=seconds):
-                return False
-            transaction()
-            return True
-        finally:
-            self._release()
+        return self._run_alone(transaction, seconds)
 
     def is_free_within(self, seconds: float) -> bool:
         """Whether no other thread runs a transaction, or the running one ends within some seconds."""
         return self.run_within(seconds, lambda: None)
 
-    def _release(self) -> None:
-        """Release the lock if this thread holds it: an exception may have come right after the acquisition."""
-        if not is_held_here(self._lock):
-            return
+    def _run_alone(self, transaction: Callable[[], object], seconds: float) -> bool:
         try:
-            while self._at_end:
-                self._at_end.popleft()()
+            if not self._lock.acquire(timeout=seconds):
+                return False
+            self._perform(transaction)
+            return True
         finally:
-            self._lock.release()
-        self._look_again()
+            try:
+                self._lock.release()
+            except RuntimeError:  # it was not acquired
+                pass
+            else:
+                self._look_again()
+
+    def _perform(self, transaction: Callable[[], object]) -> None:
+        try:
+            transaction()
+        finally:
+            while self._put_off:
+                self._put_off.popleft()()
 
     def _look_again(self) -> None:
         if self._turned_away:

@@ -102,8 +102,10 @@ class ReportPublisher:
                     return
                 self._update_changed()
             finally:
-                if is_held_here(self._lock):
+                try:  # noqa: SIM105 - `suppress` is Python code, in which a signal handler may raise before the release
                     self._lock.release()
+                except RuntimeError:  # it was not acquired
+                    pass
 
     def _update_changed(self) -> None:
         while self._changed:
