@@ -145,7 +145,7 @@ def _changed_at(place: str, on_disk: str) -> datetime | None:
     try:
         if on_disk != CHANGED:
             return datetime.fromtimestamp(os.lstat(f"{place}/..data").st_ctime, UTC)
-        times = [os.stat(place).st_ctime, *(entry.stat().st_ctime for entry in os.scandir(place))]
+        times = [os.stat(place).st_ctime, *(os.stat(f"{place}/{name}").st_ctime for name in os.listdir(place))]
         return datetime.fromtimestamp(max(times), UTC)
     except (OSError, ValueError, OverflowError):
         return None

@@ -84,9 +84,7 @@ class _Tree:
             raise FileNotFoundError(errno.ENOENT, folder)
         check_depth(prefix)
         files, read_file, plain = self.files, self._file, self._plain
-        # In one step: a signal handler that raises before a `with` would leave the iterator open. The list closes it.
-        entries: list[os.DirEntry[str]] = list(*map(os.scandir, (descriptor,)))
-        for entry in entries:
+        for entry in entries_of(descriptor):
             name = entry.name
             if entry.is_file(follow_symlinks=False):
                 if not (plain and skipped(name)):
@@ -161,6 +159,16 @@ def check_depth(prefix: str) -> None:
     if prefix.count("/") > DEPTH:
         name = prefix.partition("/")[0]
         raise TreeError(f"{name!r} holds folders more than {DEPTH} deep", name)
+
+
+def entries_of(directory: int | str) -> list[os.DirEntry[str]]:
+    """Return the entries of a directory, given as a path or a descriptor.
+
+    Raises:
+        OSError: It may not be read.
+    """
+    # In one step: a signal handler that raises before a `with` would leave the iterator open. The list closes it.
+    return list(*map(os.scandir, (directory,)))
 
 
 def skipped(name: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from liveconfig import _clock
 from liveconfig._volumes.file_calls import file_calls
 from liveconfig._volumes.fingerprint import Fingerprint
+from liveconfig._volumes.tree import entries_of
 
 GRACE = 2.0
 """Seconds that an update may take: the kubelet needs milliseconds."""
@@ -59,11 +60,10 @@ def newer_generation(path: str, link: str) -> str | None:
     Both its name and its time of modification must be newer: a clock that is set makes one of them lie.
     """
     written = os.stat(f"{path}/{link}").st_mtime_ns
-    with os.scandir(path) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if _KUBELETS_NAME.fullmatch(entry.name) and entry.name != link and entry.name[:_TIME] >= link[:_TIME]
-            if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns > written
-        ]
+    names = [
+        entry.name
+        for entry in entries_of(path)
+        if _KUBELETS_NAME.fullmatch(entry.name) and entry.name != link and entry.name[:_TIME] >= link[:_TIME]
+        if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns > written
+    ]
     return max(names, default=None)
