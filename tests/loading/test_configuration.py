@@ -232,13 +232,13 @@ def test_volume_that_is_a_file(tmp_path, required):
     with pytest.raises(VolumeError) as caught:
         cls()
     assert f"name the directory {tmp_path}" in str(caught.value)
-    assert "documents=['app.yaml']" in str(caught.value)
+    assert 'documents=["app.yaml"]' in str(caught.value)
 
 
 def test_volume_that_is_a_file_without_an_ending(tmp_path):
     """K08: the advice gives a format for a file with an unknown ending."""
     (tmp_path / "config").write_text("message: x")
-    with pytest.raises(VolumeError, match=r"documents=\{'config': 'yaml'\}"):
+    with pytest.raises(VolumeError, match=r'documents=\{"config": "yaml"\}'):
         make()(_volumes=tmp_path / "config")
 
 

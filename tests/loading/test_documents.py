@@ -495,7 +495,7 @@ def test_large_but_honest(read):
 @pytest.mark.parametrize("documents", [["app.ini"], {"app.ini": None}, ["config"]])
 def test_unknown_ending(documents):
     """A document whose ending is not known is an error when the class is made; it lists the endings and the remedy."""
-    with pytest.raises(LiveConfigError, match=r"none of \.yaml, .*documents={'(app.ini|config)': 'yaml'}"):
+    with pytest.raises(LiveConfigError, match=r'none of \.yaml, .*documents={"(app.ini|config)": "yaml"}'):
         type("Odd", (Settings,), {"model_config": SettingsConfigDict(documents=documents), "__module__": __name__})
 
 

@@ -191,6 +191,12 @@ TYPES = [
     (Secret[int], "abc", "integer"),
     (complex, "abc", "complex"),
     (Annotated[str, Field(pattern="^[0-9]+$")], "abc", "pattern"),
+    (Annotated[str, Field(pattern=r"^\d+\.\d+$")], "abc", r"pattern '^\d+\.\d+$'"),
+    (Annotated[str, Field(pattern=r"""^['"]\w$""")], "abc", "pattern"),
+    (Annotated[dt.date, Field(ge=dt.date(2026, 1, 1))], "2025-02-03", "limits"),
+    (Annotated[dt.timedelta, Field(le=dt.timedelta(minutes=5))], "PT300M", "limits"),
+    (Annotated[dt.time, Field(lt=dt.time(5))], "06:07", "limits"),
+    (Annotated[AwareDatetime, Field(gt=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))], "2025-02-03T00:00:00Z", "limits"),
 ]
 
 

@@ -86,7 +86,7 @@ def test_a_source_of_a_file_on_a_volume(kubelet_volume, load, caplog, name, text
     assert status.healthy
     (line,) = [each for each in lines(caplog) if "WithSources" in each]
     assert "`message`, `number`" in line
-    assert f"documents=['{name}']" in line
+    assert f'documents=["{name}"]' in line
     kubelet_volume.write({name: text.replace("file", "moved on"), "other": "volume 2"})
     assert settings.live.reload()
     assert (settings.message, settings.other) == ("file", "volume 2")
@@ -112,7 +112,7 @@ def test_a_file_that_no_volume_holds(kubelet_volume, load, caplog, tmp_path):
     cls = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=tmp_path / "app.yaml"))
     settings = load(cls, _volumes=kubelet_volume.path)
     assert settings.live.status().frozen == ("message",)
-    assert any(f"volumes=['{tmp_path}'], documents=['app.yaml']" in line for line in lines(caplog))
+    assert any(f'volumes=["{tmp_path}"], documents=["app.yaml"]' in line for line in lines(caplog))
 
 
 def test_a_class_without_volumes(kubelet_volume, load, caplog, tmp_path):
@@ -205,21 +205,21 @@ FOLLOWED, ALONE = "volumes=[VOLUME]", "volumes=()"
         (
             f"{FOLLOWED}, yaml_file=VOLUME / 'app.yaml'",
             "YamlConfigSettingsSource(settings_cls)",
-            "documents=['app.yaml']",
+            'documents=["app.yaml"]',
         ),
-        (ALONE, "YamlConfigSettingsSource(settings_cls, VOLUME / 'config')", "documents={'config': 'yaml'}"),
+        (ALONE, "YamlConfigSettingsSource(settings_cls, VOLUME / 'config')", 'documents={"config": "yaml"}'),
         (
             f"{FOLLOWED}, json_file=VOLUME / 'app.json'",
             "JsonConfigSettingsSource(settings_cls)",
-            "documents=['app.json']",
+            'documents=["app.json"]',
         ),
-        (ALONE, "TomlConfigSettingsSource(settings_cls, VOLUME / '..data/app.toml')", "documents=['app.toml']"),
-        (f"{FOLLOWED}, env_file=VOLUME / 'app.env'", "dotenv_settings", "documents=['app.env']"),
-        (f"{ALONE}, env_file=VOLUME / 'app.env'", "dotenv_settings", "documents=['app.env']"),
+        (ALONE, "TomlConfigSettingsSource(settings_cls, VOLUME / '..data/app.toml')", 'documents=["app.toml"]'),
+        (f"{FOLLOWED}, env_file=VOLUME / 'app.env'", "dotenv_settings", 'documents=["app.env"]'),
+        (f"{ALONE}, env_file=VOLUME / 'app.env'", "dotenv_settings", 'documents=["app.env"]'),
         (
             ALONE,
             "NestedSecretsSettingsSource(settings_cls, secrets_dir=VOLUME / 'secrets')",
-            "kubelet-volume/secrets']",
+            'kubelet-volume/secrets"]',
         ),
         (FOLLOWED, "Reading(settings_cls)", "Mount the values in"),
         (FOLLOWED, "lambda: {'message': (VOLUME / 'plain').read_text()}", "Mount the values in"),
@@ -253,8 +253,8 @@ def explain(volume, directory, config, source, *options):
 @pytest.mark.parametrize(
     ("files", "cure"),
     [
-        (["app.yaml", "config"], "documents={'app.yaml': 'yaml', 'config': 'yaml'}"),
-        (["app.yaml", "app.yml"], "documents=['app.yaml', 'app.yml']"),
+        (["app.yaml", "config"], 'documents={"app.yaml": "yaml", "config": "yaml"}'),
+        (["app.yaml", "app.yml"], 'documents=["app.yaml", "app.yml"]'),
     ],
 )
 def test_a_source_of_several_files(kubelet_volume, load, caplog, files, cure):

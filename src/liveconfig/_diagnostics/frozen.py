@@ -10,7 +10,7 @@ from liveconfig import _clock
 from liveconfig._diagnostics.present_state import PresentState, expected_from_environment, is_expected
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import names, now_from, one_of
-from liveconfig._loading import FORMATS, as_documents, is_mounted, leaves
+from liveconfig._loading import FORMATS, as_code, as_documents, is_mounted, leaves
 from liveconfig.events import Stale
 from liveconfig.origin import Origin
 
@@ -82,7 +82,7 @@ def _live_remedy(state: PresentState, source: str, path: str) -> str:
     placed = (_place_on_volume(state.paths, os.path.abspath(each)) for each in paths if os.path.isdir(each))
     folders = [os.path.normpath(os.path.join(*each)) for each in placed]
     if folders:
-        return f"Remove the source and name the directory as a volume: `volumes={folders!r}`"
+        return f"Remove the source and name the directory as a volume: `volumes={as_code(folders)}`"
     if paths:
         form = next((form for form in FORMATS if form in source.lower()), "yaml")
         return f"Remove the source and {document_remedy(state, paths, form)}"
@@ -98,7 +98,7 @@ def document_remedy(state: PresentState, files: Sequence[str], form: str) -> str
     if known:
         return f"{what}: `{as_documents(known, form)}`"
     volumes = list(dict.fromkeys(volume for volume, _ in placed))
-    return f"{what}: `volumes={volumes!r}, {as_documents([name for _, name in placed], form)}`"
+    return f"{what}: `volumes={as_code(volumes)}, {as_documents([name for _, name in placed], form)}`"
 
 
 def _place_on_volume(volumes: Sequence[str], path: str) -> tuple[str, str]:

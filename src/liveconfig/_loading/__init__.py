@@ -47,7 +47,7 @@ from liveconfig._loading.configuration import (
     unknown_class_argument,
 )
 from liveconfig._loading.decoder import DecodeError
-from liveconfig._loading.documents import FORMATS, as_documents
+from liveconfig._loading.documents import FORMATS, as_code, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node, Rules
@@ -123,6 +123,7 @@ __all__ = [
     "UnusedNames",
     "VolumePath",
     "accepts_any_argument",
+    "as_code",
     "as_documents",
     "assign",
     "beside",

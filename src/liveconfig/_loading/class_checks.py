@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from liveconfig._loading.configuration import entries_of
-from liveconfig._loading.documents import FORMATS, format_of
+from liveconfig._loading.documents import FORMATS, as_code, format_of
 from liveconfig._loading.key import misplaced
 from liveconfig._loading.suggestions import did_you_mean
 from liveconfig._loading.types import classes_within
@@ -126,5 +126,5 @@ def _format(name: str, form: object) -> Iterator[str]:
         yield f"the format of the document {name!r} must be one of {', '.join(FORMATS)}, not {form!r}{hint}"
     elif form is None and format_of(name) is None:
         endings = ", ".join(ending for endings in FORMATS.values() for ending in endings)
-        remedy = f"give its format, as in `documents={{{name!r}: 'yaml'}}`"
+        remedy = f"give its format, as in `documents={as_code({name: 'yaml'})}`"
         yield f"the ending of the document {name!r} is none of {endings}: {remedy}"

@@ -48,8 +48,13 @@ def as_documents(names: Sequence[str], form: str = "yaml") -> str:
         form: The format of those with an unknown ending.
     """
     if all(format_of(name) for name in names):
-        return f"documents={list(names)!r}"
-    return f"documents={ {name: format_of(name) or form for name in names}!r}"
+        return f"documents={as_code(list(names))}"
+    return f"documents={as_code({name: format_of(name) or form for name in names})}"
+
+
+def as_code(value: list[str] | dict[str, str]) -> str:
+    """Write a value as this project writes it in code: with double quotes."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def parse(form: str, content: bytes) -> dict[str, Any]:

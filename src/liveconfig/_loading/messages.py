@@ -31,8 +31,10 @@ _SIZE = "expected a size in bytes: a number, or a number and a unit such as 10MB
 _PATTERN = "expected a regular expression"
 _ARGUMENTS = "the arguments do not fit"
 _FROZEN = "a validator changed a value that is frozen"
+_LIMITS = "outside of the limits of the field"
+_CHOICE = "expected one of the values of the field"
 
-# Messages for errors whose own message quotes the input or the text of a validator.
+# Messages for errors whose own message quotes the input, the text of a validator, or what the class does not show.
 _TEXTS = {
     "base64_decode": "expected Base64",
     "byte_size": _SIZE,
@@ -50,12 +52,15 @@ _TEXTS = {
     "default_factory_not_called": "its default depends on other fields, which are not valid",
     "deque_type": "expected a list",
     "ellipsis_error": "expected an ellipsis",
+    "enum": _CHOICE,
     "extra_forbidden": 'unknown name, which extra="forbid" does not allow',
     "fraction_parsing": "expected a fraction, such as 1/3",
     "fraction_type": "expected a fraction, such as 1/3",
     "frozen_dict_type": "expected a mapping",
     "frozen_field": _FROZEN,
     "frozen_instance": _FROZEN,
+    "greater_than": _LIMITS,
+    "greater_than_equal": _LIMITS,
     "get_attribute_error": "an attribute of the value cannot be read",
     "import_error": "expected the name of an object that can be imported: module.object",
     "invalid-json-value": "expected a value that JSON can hold",
@@ -64,6 +69,9 @@ _TEXTS = {
     "is_type": "expected a class",
     "iteration_error": "the items of the value cannot be read",
     "json_invalid": "expected JSON",
+    "less_than": _LIMITS,
+    "less_than_equal": _LIMITS,
+    "literal_error": _CHOICE,
     "missing_argument": _ARGUMENTS,
     "missing_keyword_only_argument": _ARGUMENTS,
     "missing_positional_only_argument": _ARGUMENTS,
@@ -91,6 +99,7 @@ _TEXTS = {
     "predicate_failed": "a condition of the field is not met",
     "sequence_str": "expected a list",
     "set_item_not_hashable": "the items of a set must be hashable",
+    "string_pattern_mismatch": "the text does not match the pattern of the field",
     "string_not_ascii": "expected ASCII text",
     "string_unicode": "expected UTF-8 text",
     "time_delta_parsing": "expected a duration: seconds (300), hh:mm:ss (00:05:00) or ISO 8601 (PT5M)",
@@ -161,4 +170,4 @@ def _all_declared(context: Mapping[str, Any], declared: str) -> bool:
 def _is_declared(value: object, declared: str) -> bool:
     """Whether what a message holds comes from the class: a validator may raise pydantic's own errors with a value."""
     parts = re.split(r", | or ", value) if isinstance(value, str) else [str(value)]
-    return all(part in declared for part in parts)
+    return all(part in declared or repr(part)[1:-1] in declared for part in parts)  # the schema escapes backslashes
