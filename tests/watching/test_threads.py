@@ -125,6 +125,30 @@ class TestScheduler:
         assert passed.wait(PATIENCE)
         assert not Owner.called.is_set()
 
+    @pytest.mark.parametrize("delays", [(3600.0, 0.0), (0.0, 3600.0), (3600.0, 1800.0, 0.0), (0.0, 0.0)])
+    def test_a_delayed_call_that_is_scheduled_again(self, scheduler, delays):
+        """A delayed call that is scheduled again is made once, at the earliest of the times."""
+
+        class Owner:
+            def __init__(self):
+                self.calls = 0
+                self.called = threading.Event()
+
+            def call(self):
+                self.calls += 1
+                self.called.set()
+
+        owner, held, passed = Owner(), threading.Event(), threading.Event()
+        delayed = DelayedCall(scheduler, owner.call)
+        scheduler.post(lambda: held.wait(PATIENCE))
+        for delay in delays:
+            delayed.later(delay)
+        held.set()
+        assert owner.called.wait(PATIENCE)
+        scheduler.call_later(0.0, passed.set)
+        assert passed.wait(PATIENCE)
+        assert owner.calls == 1
+
     def test_no_thread_can_be_started(self, monkeypatch):
         """If no thread can be started, a posted call waits for the next post."""
         scheduler, done, second = Scheduler(), threading.Event(), threading.Event()

@@ -431,9 +431,13 @@ class DelayedCall:
         self._timer: Timer | None = None
 
     def later(self, delay: float) -> None:
-        """Schedule the call in ``delay`` seconds, unless it is scheduled already."""
-        if self._timer is None or self._timer.job is None:  # it was called, or its thread was killed just before
-            self._timer = self._scheduler.call_later(delay, self._now)
+        """Schedule the call in ``delay`` seconds, unless it is scheduled for that time or an earlier one."""
+        due, pending = _clock.monotonic() + delay, self._timer
+        # One without a job was called, or its thread was killed just before.
+        if pending is None or pending.job is None or pending.due > due:
+            self._timer = self._scheduler.call_at(due, self._now)
+            if pending is not None:
+                self._scheduler.cancel(pending)
 
     def cancel(self) -> None:
         """Cancel the call."""
