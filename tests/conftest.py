@@ -9,8 +9,9 @@ import re
 import signal
 import threading
 import time
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import liveconfig
 
 REPORT = "/memfd:liveconfig (deleted)"  # stays until the process ends
 GRACE = 10.0  # seconds that a thread or a descriptor has to go after the test
+IN_CHILD = 60  # seconds after which a forked child of a test is killed
 LEAK = re.compile(r"CANARY-[0-9a-f]{8}")  # a canary, but not the word in the source line of a traceback
 
 
@@ -149,6 +151,31 @@ def load() -> Iterator[Any]:
             return settings
 
         yield load
+
+
+@pytest.fixture
+def holds_in_child() -> Callable[[Callable[[], bool]], bool]:
+    """A function that checks something in a forked child, which ends there and never goes on with the tests."""
+
+    def holds(check: Callable[[], bool]) -> bool:
+        child = os.fork()
+        if not child:
+            _check_and_end(check)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    return holds
+
+
+def _check_and_end(check: Callable[[], bool]) -> None:
+    code = 1
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(IN_CHILD)
+        code = 0 if check() else 1
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
 
 
 @pytest.fixture(scope="session")

@@ -364,7 +364,7 @@ class TestInside:
                     live.origins()["message"].kind,
                     live.reload(wait=False),
                     live.subscribe("count", print).cancel(),
-                    live.wait(lambda s: s.message == "two", 5).message,
+                    live.wait(lambda s: s.message == "two", PATIENCE).message,
                 )
             )
 

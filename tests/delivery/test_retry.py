@@ -255,7 +255,7 @@ class TestBackOff:
         slow.threads[0].join(PATIENCE)
         left = [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]
         for thread in left:
-            thread.join(0.5)
+            thread.join(PATIENCE)
         assert not any(thread.is_alive() for thread in left)
 
 

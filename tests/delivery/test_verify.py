@@ -503,7 +503,7 @@ class TestSlow:
         waiting.start()
         check.wait(1)
         assert swap(settings, volume, message="three")
-        waiting.join(5)
+        waiting.join(PATIENCE)
         assert not waiting.is_alive()
 
 

@@ -114,6 +114,7 @@ def test_reload(load, volume, watch, verified):
         assert settings.live.status().candidate is None
         if not raised:
             break
+    assert at > 1, "no call was interrupted"
     assert seen[-1][1] == text
     assert all(change[0] == before[1] for before, change in zip(seen, seen[1:], strict=False))
 
@@ -137,6 +138,7 @@ def test_rejected(load, volume):
         assert settings.live.status().healthy
         if not raised:
             break
+    assert count > 1, "no call was interrupted"
     assert len(rejected) >= count
     assert len(recovered) >= count
 
@@ -151,6 +153,8 @@ def test_load(volume, watch):
             in_a_thread(settings.live.close)
         if not raised:
             break
+    assert at > 1, "no call was interrupted"
+    assert opened
 
 
 def test_close(load, volume):
@@ -164,6 +168,7 @@ def test_close(load, volume):
         assert settings.live.status().watcher == "off"
         if not raised:
             break
+    assert at > 1, "no call was interrupted"
 
 
 def test_a_verifier_that_hangs(load, volume):

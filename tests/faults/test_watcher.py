@@ -136,7 +136,7 @@ def test_symlinked_mount(kubelet_volume, load, tmp_path):
     settings = load(Still, _volumes=tmp_path / "link")
     assert settings.live.status().watcher == "inotify"
     kubelet_volume.write({"message": "two"})
-    settings.live.wait(lambda s: s.message == "two", PATIENCE / 6)
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
 
 
 def test_symlinked_mount_turned(make_kubelet_volume, load, tmp_path):

@@ -249,7 +249,7 @@ def test_secrets_that_look_like_names(read, canary, name, text):
 def test_many_unused_names(read):
     """A status stays cheap when thousands of names feed no field."""
     settings = read({"flags.json": json.dumps({f"anything_{number}": 1 for number in range(20_000)})})
-    began = time.monotonic()
+    began = time.process_time()
     settings.live.status()
     assert time.process_time() - began < SECONDS
 

@@ -104,7 +104,7 @@ def test_one_scrape_answers_for_all(server: Any, query: Callable[..., Any], volu
     query(f"liveconfig_config_last_reload_successful{labels}", 0)
     volume.update({"port": "2"})
     query(f"liveconfig_config_last_reload_successful{labels}", 1)
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=PATIENCE) as answer:
         text = answer.read().decode()
     assert canary not in text
     assert not re.search(r"left|right|password|port=", text)

@@ -78,15 +78,18 @@ class Child:
         self._read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            answer = {"result": None}
             try:
-                answer["result"] = function()
-            except BaseException:
-                answer["error"] = traceback.format_exc()
+                os.write(write, json.dumps(self._answer(function)).encode())
             finally:
-                os.write(write, json.dumps(answer).encode())
                 os._exit(0)
         os.close(write)
+
+    @staticmethod
+    def _answer(function):
+        try:
+            return {"result": function()}
+        except BaseException:
+            return {"error": traceback.format_exc()}
 
     def result(self):
         """What it returned; fails if it hangs or raises."""

@@ -72,7 +72,7 @@ def execute(arguments: list[str]) -> None:
     if program not in place.get("programs", ["liveconfig"]):
         fail(f'error: exec: "{program}": executable file not found in $PATH: unknown', 127)
     if "daemon" in place:  # what stays for the next call, as a connection does, with the pipes of this one
-        subprocess.Popen(["sleep", "20"], start_new_session=True)
+        subprocess.Popen(["sleep", "60"], start_new_session=True)
     print("Defaulted container is a warning of kubectl", file=sys.stderr)
     arguments = command[1:] if program != "liveconfig" else ["-m", "liveconfig", *command[1:]]
     environment = {**os.environ, **place.get("environment", {})}

@@ -59,7 +59,9 @@ def test_nothing_for_the_terminal(cluster: Any, capsys: pytest.CaptureFixture[st
     cluster.state["containers"]["a/app"] = {"output": json.dumps(answer)}
     cluster.save()
     assert main(["status", "deploy/web"]) == 1
-    assert not {"\033", "\u202e", "\ud800"} & set(capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert "gone" in shown
+    assert not {"\033", "\u202e", "\ud800"} & set(shown)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +131,11 @@ def test_a_process_that_stays(cluster: Any, status: Any) -> None:
     cluster.state["containers"]["a/app"] = {"daemon": True}
     cluster.save()
     code, [row], _ = status("deploy/web")
-    for pid in _plugins(cluster.folder):
+    left = _plugins(cluster.folder)
+    for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert (code, row["state"]) == (0, "SYNCED")
+    assert left
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -148,6 +152,7 @@ def test_ended_by_a_signal(cluster: Any, number: int, command: str) -> None:
         deadline = time.monotonic() + 20
         while len(_plugins(cluster.folder)) < 2:
             assert time.monotonic() < deadline
+            time.sleep(0.01)
         running.send_signal(number)
         _, said = running.communicate(timeout=20)
     assert running.returncode == 128 + number

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from liveconfig import Settings, SettingsConfigDict
 from liveconfig.testing import KubeletVolume
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 NEVER = 86_400.0
 
 
