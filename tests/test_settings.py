@@ -568,6 +568,9 @@ def test_model_copy_with_update(kubelet_volume, load):
     assert (changed.message, settings.message) == ("changed", "default")
     with pytest.raises(LiveConfigError):
         _ = changed.live
+    snapshot = settings.live.latest()
+    assert snapshot.model_copy(update={"message": "changed"}).model_fields_set == {"message"}
+    assert settings.model_fields_set == snapshot.model_fields_set == set()
 
 
 def test_equality(kubelet_volume, load):

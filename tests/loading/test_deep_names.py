@@ -557,6 +557,41 @@ def test_two_fields_with_one_alias(read):
     assert values({"X": "0", "b": "2"}) == ("0", "0")
 
 
+class TwoCases(Settings):
+    model_config = SettingsConfigDict(documents=["a.json"])
+    Host: str = "-"
+    host: str = "-"
+
+
+class AliasOfAnotherField(Settings):
+    model_config = SettingsConfigDict(documents=["a.json"])
+    host: str = "-"
+    other: str = Field("-", alias="host")
+
+
+class DelimiterInside(Settings):
+    model_config = SettingsConfigDict(documents=["a.json"], env_nested_delimiter="__")
+    tenant: Tenant = Tenant()
+    tenant__host: str = "-"
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "expected"),
+    [
+        (TwoCases, "host", {"Host": "x", "host": "-"}),
+        (TwoCases, "Host", {"Host": "x", "host": "-"}),
+        (AliasOfAnotherField, "host", {"host": "x", "other": "x"}),
+        (DelimiterInside, "tenant__host", {"tenant__host": "x"}),
+        (DelimiterInside, "tenant.host", {"tenant__host": "-"}),
+    ],
+)
+def test_plain_names_in_documents(read, cls, name, expected):
+    """A name in a document that several fields could take leads where the same single key leads."""
+    for payload in ({"a.json": json.dumps({name: "x"})}, {name: "x"}):
+        values = read(cls, payload).model_dump()
+        assert {field: values[field] for field in expected} == expected
+
+
 def test_a_field_called_self(read):
     """K30: a field called `self` is fed by its key and by an argument."""
 

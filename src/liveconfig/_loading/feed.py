@@ -33,7 +33,8 @@ class Feed:
         misnamed: Of those that are names in structured data, the place at which each stands, and the name.
         unquoted: Names in YAML documents that feed no field because they have no quotes: ``on``, ``yes``, ``null``.
         secret: Whether everything from this volume is a secret.
-        since: When the content of each file appeared.
+        first_at: When the content of the first load appeared.
+        later: When the content of a file appeared, if that was later.
     """
 
     revision: Revision
@@ -45,7 +46,12 @@ class Feed:
     misnamed: Mapping[str, tuple[Place | Root, str]] = field(compare=False)
     unquoted: tuple[str, ...]
     secret: bool
-    since: Mapping[str, datetime] = field(compare=False)
+    first_at: datetime = field(compare=False)
+    later: Mapping[str, datetime] = field(compare=False)
+
+    def since(self, key: str) -> datetime:
+        """Return when the content of a file appeared."""
+        return self.later.get(key, self.first_at)
 
     def key_for(self, dotted: str) -> str | None:
         """Return the key that serves a leaf, or the nearest model around it; for a model, the first inside."""
@@ -80,21 +86,23 @@ def feed(
     single = revision.files
     if present:
         single = {key: content for key, content in single.items() if key not in present}
-    layer.keys_over(single)
-    since = _since(revision, before)
+    if single:
+        layer.keys_over(single)
+    times = _times(revision, before)
     unused, unquoted = tuple(sorted({*layer.unused, *layer.misnamed})), tuple(sorted(layer.unquoted))
     fed = layer.values, layer.keys, layer.entries, layer.paths
-    return Feed(revision, *fed, unused, layer.misnamed, unquoted, secret, since)
+    return Feed(revision, *fed, unused, layer.misnamed, unquoted, secret, *times)
 
 
-def _since(revision: Revision, before: Feed | None) -> dict[str, datetime]:
+def _times(revision: Revision, before: Feed | None) -> tuple[datetime, dict[str, datetime]]:
+    """Return the times of a feed: of the first load, and of the files that changed later."""
     written_at = revision.written_at or _clock.now()
     if before is None:
-        return dict.fromkeys(revision.files, written_at)
+        return written_at, {}
     old, files = before.revision.files, revision.files
+    kept = {key: time for key, time in before.later.items() if key in files}
     changed = [key for key, content in files.items() if old.get(key) != content]
-    kept = before.since if old.keys() <= files.keys() else {key: before.since[key] for key in old if key in files}
-    return {**kept, **dict.fromkeys(changed, written_at)}
+    return before.first_at, {**kept, **dict.fromkeys(changed, written_at)}
 
 
 @dataclass(slots=True)
@@ -251,21 +259,21 @@ class _Layer:
 
     def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
         """Return a mapping of fields with the names that pydantic knows; other names stay as they are."""
-        plain = inside.children.plain_names
+        level, plain = inside.children, inside.children.plain_names
         searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
         others = {name: paths for name, paths in searched.items() if name not in plain}
         values = {name: value for name, value in data.items() if name not in others} if others else dict(data)
         self._pace.step()
-        served = dict.fromkeys([plain[name].dotted for name in values], key)
+        served = dict.fromkeys([level.around + plain[name] for name in values], key)
         for name in [name for name, value in values.items() if isinstance(value, (dict, list))]:
-            node, value = plain[name], values[name]
+            node, value = level.node(plain[name]), values[name]
             values[name] = self._translated(node, value, key, f"{at}{name}")
             if isinstance(value, dict) and node.children:
                 del served[node.dotted]  # each field inside was noted
         if "[" not in inside.dotted:
             self.keys.update(served)
         if others:
-            taken = {plain[name].dotted: name for name in values}
+            taken = {level.around + plain[name]: name for name in values}
             self._other_fields(inside, values, taken, data, others, key, at)
         return values
 

@@ -335,7 +335,8 @@ class Level(Mapping[str, Node]):
     ) -> None:
         self._rules = rules
         self._fields = fields
-        self._dotted = dotted
+        self.around = dotted
+        """The name of the model around the fields, with a dot; empty at the first level."""
         self._aliased = {
             label: _inputs(label, field, by_alias=by_alias, by_name=by_name)
             for label, field in fields.items()
@@ -344,8 +345,6 @@ class Level(Mapping[str, Node]):
         self._nodes: dict[str, Node] = {}
         self._reached: dict[str, tuple[Node, ...]] = {}
         self.labels: dict[str, str] = {}
-        self.plain_names: dict[str, Node] = {}
-        """The field that a name in a document leads to, where it is a `plain_node`: filled by searches."""
         self._others: dict[str, list[str]] = {}  # more fields that answer to the same name
         self._collect_names()
 
@@ -377,7 +376,7 @@ class Level(Mapping[str, Node]):
         """
         if label not in self._nodes:
             inputs = self._aliased.get(label) or (Input(label),)
-            node = Node(self._rules, self._dotted + label, label, self._fields[label], inputs)
+            node = Node(self._rules, self.around + label, label, self._fields[label], inputs)
             node.key = self._data_key(node)
             self._nodes[label] = node
         return self._nodes[label]
@@ -478,6 +477,16 @@ class Level(Mapping[str, Node]):
             for key in dict.fromkeys(each.key for each in inputs):
                 found.setdefault(key, []).append(label)
         return found
+
+    @cached_property
+    def plain_names(self) -> dict[str, str]:
+        """The field that a name in a document leads to, where it leads to a `plain_node`.
+
+        These are the fields of plain types; searches add others.
+        """
+        own = (name for name, label in self.labels.items() if name == label and label not in self._aliased)
+        single = (name for name in own if name not in self._others and "." not in name)
+        return {name: name for name in single if is_text(self._fields[name].annotation)}
 
     def plain(self) -> dict[str, str]:
         """The fields that take text as it is and have no alias, by canonical name."""

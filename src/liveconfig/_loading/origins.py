@@ -122,7 +122,7 @@ def _from_volumes(dotted: str, feeds: Feeds, frozen: Frozens) -> Iterator[Origin
 
 def _from_volume(key: str, feed: Feed, frozen: Mapping[str, Frozen]) -> Origin:
     live = "" not in frozen and not any(f"{key}/".startswith(f"{part}/") for part in frozen)
-    return Origin("volume", key, f"{feed.revision.path}/{key}", live, feed.since.get(key))
+    return Origin("volume", key, f"{feed.revision.path}/{key}", live, feed.since(key))
 
 
 def _fed(nodes: Sequence[Node], feeds: Feeds) -> Any:

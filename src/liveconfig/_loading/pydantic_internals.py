@@ -107,7 +107,7 @@ def swap(instance: BaseModel, snapshot: BaseModel) -> None:
     """Make ``instance`` show what ``snapshot`` holds. The dictionary goes first: it is what readers look at."""
     object.__setattr__(instance, "__dict__", _fields_only(snapshot))
     for store in _STORES:
-        object.__setattr__(instance, store, copy.copy(getattr(snapshot, store)))
+        object.__setattr__(instance, store, getattr(snapshot, store))
     _swap_private(instance, snapshot)
     mask(instance, masked(snapshot))
 
@@ -181,6 +181,8 @@ def copy_of(snapshot: M) -> M:
     """Another instance with the same values."""
     other = empty(type(snapshot))
     swap(other, snapshot)
+    for store in _STORES:  # `model_copy` changes those of its copy
+        object.__setattr__(other, store, copy.copy(getattr(other, store)))
     return other
 
 
