@@ -265,6 +265,18 @@ def test_a_source_of_several_files(kubelet_volume, load, caplog, files, cure):
     assert cure in lines(caplog)[0]
 
 
+def test_a_source_of_files_beside_the_volume(kubelet_volume, load, caplog, tmp_path):
+    """K04: the cure names the files that are on no volume of the class too, and the directory to add."""
+    kubelet_volume.write(ON_VOLUME)
+    (tmp_path / "defaults").mkdir()
+    defaults = tmp_path / "defaults" / "base.yaml"
+    defaults.write_text("number: 5")
+    files = [defaults, kubelet_volume.path / "app.yaml"]
+    load(with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=files)), _volumes=kubelet_volume.path)
+    cure = f'`documents=["base.yaml", "app.yaml"]`, and add `{defaults.parent}` to `volumes`'
+    assert cure in lines(caplog)[0]
+
+
 def test_an_env_file_beside_the_volumes(load, caplog, tmp_path):
     """K04: of a class without volumes an `.env` file on no volume is not frozen, as nothing there is live."""
     (tmp_path / ".env").write_text("MESSAGE=file")

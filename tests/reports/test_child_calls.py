@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,6 +52,18 @@ def test_a_thread_that_stays():
         return "answer"
 
     assert ChildCalls(LONG).run(work) == "answer"
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_no_child(monkeypatch, call):
+    """Where a limit of the system forbids a child, there is no answer, with the reason, and no descriptor stays open."""
+    calls, before = ChildCalls(LONG), os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, call, Mock(side_effect=OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))))
+    with pytest.raises(NoAnswer, match="cannot be looked at: Resource temporarily unavailable"):
+        calls.run(os.getpid)
+    assert os.listdir("/proc/self/fd") == before
+    monkeypatch.undo()
+    assert calls.run(lambda: "answer") == "answer"
 
 
 @pytest.mark.parametrize("fault", [OSError("x"), KeyboardInterrupt()])

@@ -94,11 +94,13 @@ def document_remedy(state: PresentState, files: Sequence[str], form: str) -> str
     """Say how the contents of files become live: as documents on volumes of the class or on new ones."""
     placed = [_place_on_volume(state.paths, os.path.abspath(each)) for each in files]
     what = "read the file as a document" if len(files) == 1 else "read the files as documents"
-    known = [name for volume, name in placed if volume in state.paths]
-    if known:
-        return f"{what}: `{as_documents(known, form)}`"
-    volumes = list(dict.fromkeys(volume for volume, _ in placed))
-    return f"{what}: `volumes={as_code(volumes)}, {as_documents([name for _, name in placed], form)}`"
+    documents = as_documents([name for _, name in placed], form)
+    new = list(dict.fromkeys(volume for volume, _ in placed if volume not in state.paths))
+    if not new:
+        return f"{what}: `{documents}`"
+    if all(volume in new for volume, _ in placed):
+        return f"{what}: `volumes={as_code(new)}, {documents}`"
+    return f"{what}: `{documents}`, and add {', '.join(f'`{each}`' for each in new)} to `volumes`"
 
 
 def _place_on_volume(volumes: Sequence[str], path: str) -> tuple[str, str]:

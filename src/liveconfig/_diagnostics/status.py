@@ -17,7 +17,7 @@ from liveconfig._diagnostics.present_state import PresentState
 from liveconfig._diagnostics.process import started_at
 from liveconfig._diagnostics.unwatched_volumes import Sighting
 from liveconfig._diagnostics.wording import held_back
-from liveconfig._loading import Fault, Loaded, UnusedNames, documents_of, leaves, missing_documents
+from liveconfig._loading import Fault, Loaded, UnusedNames, documents_of, fields_by_name, leaves, missing_documents
 from liveconfig._volumes import Revision
 from liveconfig.events import Rejected, Stale
 from liveconfig.history import HistoryEntry
@@ -260,7 +260,7 @@ def _unused(present: PresentState, origins: Mapping[str, Origin], names: UnusedN
     for feed, key, close in names.of(plan, present.feeds, origins):
         is_bare = plan.rules.prefix and key in feed.revision.files and plan.without_prefix(key)
         yield UnusedKey(feed.revision.path, key, close, _PREFIX.format(plan.rules.prefix) if is_bare else None)
-    fields = {**{name: name for name in origins}, **{name: node.dotted for name, node in plan.roots.items()}}
+    fields = fields_by_name(plan, origins)
     for feed in present.feeds:
         for key in feed.unquoted:
             name = plan.rules.canonical(key.rpartition(":")[2])

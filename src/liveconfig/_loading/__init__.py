@@ -83,7 +83,7 @@ from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import nearest
 from liveconfig._loading.types import is_secret
-from liveconfig._loading.unused import UnusedNames
+from liveconfig._loading.unused import UnusedNames, fields_by_name
 from liveconfig._loading.volume_selection import (
     VOLUMES_VARIABLE,
     ChosenVolumes,
@@ -140,6 +140,7 @@ __all__ = [
     "extra_of",
     "failure_of",
     "field_hash",
+    "fields_by_name",
     "getter",
     "has_place",
     "importing_application",

@@ -22,6 +22,16 @@ def looks_like_a_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def fields_by_name(plan: Plan, leaves: Iterable[str]) -> dict[str, str]:
+    """The dotted name of each field, by itself and by each name that a key may have at the top of a volume.
+
+    Args:
+        plan: The names of the class.
+        leaves: The dotted names of the fields that hold the values.
+    """
+    return {**{name: name for name in leaves}, **{name: node.dotted for name, node in plan.roots.items()}}
+
+
 class UnusedNames:
     """Finds the names that may be shown, each with the nearest field, and caches the results."""
 
@@ -40,7 +50,7 @@ class UnusedNames:
             feeds: What each volume gives.
             leaves: The dotted names of the fields that hold the values.
         """
-        fields = {**{name: name for name in leaves}, **{name: node.dotted for name, node in plan.roots.items()}}
+        fields = fields_by_name(plan, leaves)
         if fields != self._fields or len(self._found) > _REMEMBERED:
             self._fields, self._found = fields, {}
         unused = ((feed, key) for feed in feeds for key in feed.unused)

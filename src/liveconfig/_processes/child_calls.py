@@ -25,7 +25,7 @@ _ENDING = 0.2
 
 
 class NoAnswer(Exception):  # noqa: N818 - shown to the user as one line
-    """The child did not answer within its time."""
+    """The child did not answer within its time, or there is none. The message says why, as the end of a sentence."""
 
 
 class ChildCalls:
@@ -46,18 +46,19 @@ class ChildCalls:
             work: Its result must be picklable.
 
         Raises:
-            NoAnswer: The child failed, or did not answer within its time. It is killed, and left if it does not end.
+            NoAnswer: There can be no child, or it failed, or did not answer within its time. It is killed, and left if
+                it does not end.
         """
         if not hasattr(os, "fork"):
             return work()
         self._left = [child for child in self._left if not _has_ended(child)]
+        late = f"did not answer within {self._seconds:g} s"
         if len(self._left) >= MOST_LEFT:
-            raise NoAnswer
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            _answer(work, writing)
-        os.close(writing)
+            raise NoAnswer(late)
+        try:
+            child, reading = _start(work)
+        except OSError as error:  # a limit of processes or of descriptors
+            raise NoAnswer(f"cannot be looked at: {error.strerror}") from None
         self._left.append(child)
         try:
             answer = _read(reading, time.monotonic() + self._seconds)
@@ -67,7 +68,7 @@ class ChildCalls:
         with contextlib.suppress(EOFError, pickle.UnpicklingError):  # none, or a part: it was killed while it wrote
             result: T = pickle.loads(answer)  # noqa: S301 - our own child wrote it
             return result
-        raise NoAnswer
+        raise NoAnswer(late)
 
     def _end(self, child: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # this process ignores SIGCHLD: the kernel has released the child
@@ -78,6 +79,21 @@ class ChildCalls:
                 return
             time.sleep(0.001)
         self._left.remove(child)
+
+
+def _start(work: Callable[[], Any]) -> tuple[int, int]:
+    """Return the number of a child that does the work, and the descriptor of its answer."""
+    reading, writing = os.pipe()
+    try:
+        child = os.fork()
+        if not child:
+            _answer(work, writing)
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return child, reading
 
 
 def _answer(work: Callable[[], Any], writing: int) -> None:

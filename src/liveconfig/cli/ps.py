@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         return NOTHING
     try:
         found, disk = _waited(look, arguments.wait or 0.0)
-    except NoAnswer:
-        print(f"liveconfig ps: /proc or a volume did not answer within {LONGEST:g} s", file=sys.stderr)
+    except NoAnswer as error:
+        print(f"liveconfig ps: /proc or a volume {error}", file=sys.stderr)
         return NOTHING
     code = _code(found, disk)
     if arguments.output == "json":

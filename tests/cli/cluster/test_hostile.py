@@ -362,7 +362,7 @@ def test_a_settings_class_that_names_a_link(cluster: Any, status: Any, tmp_path:
         assert process.stdout.readline() == "ready\n"
         code, [row], _ = status("deploy/web")
         process.kill()
-    assert (code, row["state"], row["processes"]) == (0, "SYNCED", 1)
+    assert (code, row["state"], row["processes"]) == (0, "SYNCED", 1), row["problem"]
 
 
 LINKED = """
