@@ -347,6 +347,40 @@ class TestWhy:
         os.close(descriptor)
         assert text == "its directory has been deleted"
 
+    @pytest.mark.parametrize("call", range(1, 9))
+    @pytest.mark.parametrize("place", ["without the generation", "without the link", "plain"])
+    def test_a_volume_that_disappears_during_a_read(self, kubelet_volume, monkeypatch, place, call):
+        """A volume that disappears before any of the system calls of a read cannot be read; no other error comes out."""
+        monkeypatch.setattr("liveconfig._volumes.volume.PATIENCE", 0.0)
+        monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
+        kubelet_volume.write({"message": "one"})
+        path, reader = kubelet_volume.path, VolumeReader(str(kubelet_volume.path))
+        known = reader.read(None) if place == "without the link" else None
+        if place == "without the generation":
+            shutil.rmtree(path / kubelet_volume.generation)
+        else:
+            (path / "..data").unlink()
+        left = iter(range(call - 1, -1, -1))
+
+        def vanishing(function):
+            def called(*arguments, **options):
+                if next(left, None) == 0:
+                    path.rename(path.with_name("away"))
+                return function(*arguments, **options)
+
+            return called
+
+        outcomes = ["the volume has disappeared", "'..data' or what it leads to is gone"]
+        outcomes += [] if known else ["missing", "plain"]
+        with monkeypatch.context() as during:
+            for name in ("stat", "readlink", "scandir", "open"):
+                during.setattr(os, name, vanishing(getattr(os, name)))
+            try:
+                found = reader.read(known).mode
+            except VolumeUnreadable as error:
+                found = str(error)
+        assert found in outcomes
+
     def test_what_may_not_be_read(self, tmp_path):
         """What the system says is repeated."""
         assert (

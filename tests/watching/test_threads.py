@@ -220,14 +220,14 @@ class TestWatcher:
         assert gone() is None
 
     def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
-        """If no thread could be started at first, `is_alive` tries again."""
+        """If no thread could be started at first, `revive` tries again."""
         looks = Looks()
         start = threading.Thread.start
         with monkeypatch.context() as poor:
             poor.setattr(threading.Thread, "start", lambda it: _no_thread(it) if it.name == "liveconfig" else start(it))
             own_watcher.add(looks, [str(tmp_path)], 3600.0)
-            assert not own_watcher.is_alive()
-        own_watcher.is_alive()
+            assert not own_watcher.revive()
+        own_watcher.revive()
         assert own_watcher.scheduler.is_alive()
 
 

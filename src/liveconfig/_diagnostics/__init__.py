@@ -18,12 +18,12 @@ from liveconfig._diagnostics.detectors import describe_frozen
 from liveconfig._diagnostics.monitor import Monitor
 from liveconfig._diagnostics.process import green_threads, started_at
 from liveconfig._diagnostics.status import Observation
-from liveconfig._diagnostics.unwatched_volumes import UnfollowedVolumes
+from liveconfig._diagnostics.unwatched_volumes import UnwatchedVolumes
 
 __all__ = [
     "Monitor",
     "Observation",
-    "UnfollowedVolumes",
+    "UnwatchedVolumes",
     "describe_frozen",
     "green_threads",
     "started_at",

@@ -50,7 +50,7 @@ class Observation:
         closed: Whether it was closed, and not started again.
         overdue_for: Seconds for which a look at the volumes has been due; None if none is.
         looking_for: Seconds for which a look at the volumes has been running; None if none is.
-        unfollowed: The results for volumes that nothing watches, by path.
+        unwatched: The results for volumes that nothing watches, by path.
     """
 
     applied: Loaded[Any]
@@ -68,7 +68,7 @@ class Observation:
     closed: bool
     overdue_for: float | None
     looking_for: float | None
-    unfollowed: Mapping[str, Sighting]
+    unwatched: Mapping[str, Sighting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
         age = _clock.in_words(timedelta(seconds=seen.overdue_for))
         yield f"a look at the volumes has been due for {age}: it takes long, or its thread is held up", True
     reasons = {fault.reason for fault in seen.faults.values()}
-    for path, sighting in seen.unfollowed.items():
+    for path, sighting in seen.unwatched.items():
         if sighting.fault is not None:
             if f"{path}: {sighting.fault}" not in reasons:
                 yield f"volume {path}: {sighting.fault}", True
@@ -241,7 +241,7 @@ def _volumes(seen: Observation, present: PresentState) -> Iterator[VolumeStatus]
 
 def _on_disk(seen: Observation, revision: Revision, fault: Fault | None) -> str | None:
     """Return the generation that the last look found: the applied one, unless a fault or a rejection names another."""
-    sighting = seen.unfollowed.get(revision.path)
+    sighting = seen.unwatched.get(revision.path)
     if sighting is not None:
         return sighting.generation
     if fault is not None:

@@ -52,7 +52,7 @@ class _Look:
             self.done.set()
 
 
-class UnfollowedVolumes:
+class UnwatchedVolumes:
     """The looks at the volumes of one settings object; at most one runs for each volume."""
 
     def __init__(self) -> None:

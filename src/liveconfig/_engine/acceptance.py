@@ -67,7 +67,7 @@ class Trials(Generic[S]):
 
     def _make(self, tried: Composition) -> Loaded[S] | Invalid:
         applied = self.applied
-        if tried.has_bytes_of(applied):
+        if tried.has_values_of(applied):
             return Loaded(applied.snapshot, tried.feeds, applied.overrides, applied.restart_pending)
         return call_user_code(self._loader.load, tried.feeds, applied.snapshot, tried.overrides)
 

@@ -36,8 +36,8 @@ class Composition:
         feeds = tuple((other if index in taken else self).feeds[index] for index in range(len(self.feeds)))
         return Composition(feeds, other.overrides if len(feeds) in taken else self.overrides)
 
-    def has_bytes_of(self, loaded: Loaded[Any]) -> bool:
-        """Whether this composition has the same bytes as a loaded configuration."""
+    def has_values_of(self, loaded: Loaded[Any]) -> bool:
+        """Whether this composition holds the same values (the objects themselves) as a loaded configuration."""
         same = all(feed.values is known.values for feed, known in zip(self.feeds, loaded.feeds, strict=True))
         return same and self.overrides is loaded.overrides
 

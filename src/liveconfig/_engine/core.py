@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._delivery import Publisher, RecentValues, SignalSubscribers, Subscriber, Version
-from liveconfig._diagnostics import Monitor, Observation, UnfollowedVolumes, green_threads, started_at
+from liveconfig._diagnostics import Monitor, Observation, UnwatchedVolumes, green_threads, started_at
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifier_calls import Verifier
 from liveconfig._loading import Loader, Origins, Sources
@@ -96,7 +96,7 @@ class Core(Generic[S]):
         self._reviewing = threading.Lock()
         self._anchoring = threading.RLock()
         self._looked_at = _clock.monotonic()
-        self._unfollowed = UnfollowedVolumes()
+        self._unwatched = UnwatchedVolumes()
 
     def renew(self) -> None:
         """In a forked child: create the locks again."""
@@ -139,7 +139,7 @@ class Core(Generic[S]):
             if self.registration is None and wanted:
                 self.engine.unpause()
                 paths = [volume.path for volume in self.loader.volumes]
-                self.registration = process_watcher.add(self, paths, float(self.config.get("resync", 30.0)))
+                self.registration = process_watcher.add(self, paths, float(self.config["resync"]))
                 self._update_anchor()
         if self._closed:  # a signal handler closed it before the registration was set
             self.close()
@@ -225,7 +225,7 @@ class Core(Generic[S]):
         self._review(None)
 
     def _review(self, places: Sequence[Fingerprint | None] | None) -> None:
-        self._watcher_runs = process_watcher.is_alive()  # this also starts a thread that could not be started before
+        self._watcher_runs = process_watcher.revive()
         self.publisher.revive()
         self.monitor.review_if_changed(places)
         self.recent.forget()
@@ -351,19 +351,19 @@ class Core(Generic[S]):
             closed=self._closed,
             overdue_for=self._overdue(),
             looking_for=self.engine.looking_for(),
-            unfollowed={},
+            unwatched={},
         )
 
     def _look_and_observe(self) -> Observation:
         """Observe the settings; if nothing watches their volumes, look at these now."""
-        self._watcher_runs = process_watcher.is_alive()
+        self._watcher_runs = process_watcher.revive()
         seen = self._observe()
         if seen.watched:
             return seen
-        return replace(seen, unfollowed=self._unfollowed.look([feed.revision for feed in seen.applied.feeds]))
+        return replace(seen, unwatched=self._unwatched.look([feed.revision for feed in seen.applied.feeds]))
 
     def _overdue(self) -> float:
         """Return the seconds for which a re-check has been due; negative if none is."""
-        resync = float(self.config.get("resync", 30.0))
+        resync = float(self.config["resync"])
         period = check_period(resync, is_polling=self._mode() == "polling")
         return _clock.monotonic() - self._looked_at - period

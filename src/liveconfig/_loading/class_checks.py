@@ -65,7 +65,7 @@ def _impossible(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _seconds(config: Mapping[str, Any]) -> Iterator[str]:
-    if not is_seconds(config.get("resync", 30.0)):
+    if not is_seconds(config["resync"]):
         yield f"`resync` must be a positive number of seconds, not {config['resync']!r}"
     reminder = config.get("stale_reminder")
     if reminder not in (None, 0) and not is_seconds(reminder):

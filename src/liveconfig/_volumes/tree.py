@@ -216,32 +216,7 @@ def signature(root: str) -> tuple[tuple[object, ...], ...]:
         TreeError: Folders lie too deep.
         OSError: It may not be read.
     """
-    return tuple(sorted(_stats(root, "", os.stat(root).st_dev)))
-
-
-def _stats(folder: str, prefix: str, device: int) -> Iterator[tuple[object, ...]]:
-    check_depth(prefix)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if skipped(entry.name):
-                continue
-            key = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if _is_own(entry, device):
-                    yield from _stats(entry.path, key + "/", device)
-                continue
-            try:
-                status = entry.stat()
-            except OSError as error:  # a link that dangles, or turns in a circle
-                yield key, error.errno or 0
-                continue
-            yield key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _is_own(entry: os.DirEntry[str], device: int) -> bool:
-    """Whether a folder belongs to the volume; the same rule as `foreign`."""
-    own = entry.stat(follow_symlinks=False).st_dev == device or is_subpath(entry.path)
-    return own and not os.path.islink(f"{entry.path}/..data")
+    return tuple(sorted(_state(key, entry) for key, entry, is_folder in _walk(root) if not is_folder))
 
 
 def folders(root: str) -> Iterator[str]:
@@ -251,13 +226,35 @@ def folders(root: str) -> Iterator[str]:
         TreeError: Folders lie too deep.
         OSError: One may not be read, or is gone.
     """
-    return _folders(root, "", os.stat(root).st_dev)
+    return (entry.path for _, entry, is_folder in _walk(root) if is_folder)
 
 
-def _folders(folder: str, prefix: str, device: int) -> Iterator[str]:
-    check_depth(prefix)
-    with os.scandir(folder) as entries:
+def _walk(root: str) -> Iterator[tuple[str, os.DirEntry[str], bool]]:
+    """Yield the key of each entry of a plain directory, the entry, and whether it is a folder of the volume."""
+    device, left = os.stat(root).st_dev, [(root, "")]
+    while left:
+        folder, prefix = left.pop()
+        check_depth(prefix)
+        # In one step, for signal handlers that raise; as in `_Tree.read`.
+        entries: list[os.DirEntry[str]] = list(*map(os.scandir, (folder,)))
         for entry in entries:
-            if not skipped(entry.name) and entry.is_dir(follow_symlinks=False) and _is_own(entry, device):
-                yield entry.path
-                yield from _folders(entry.path, f"{prefix}{entry.name}/", device)
+            key, is_folder = prefix + entry.name, entry.is_dir(follow_symlinks=False)
+            if skipped(entry.name) or (is_folder and not _is_own(entry, device)):
+                continue
+            if is_folder:
+                left.append((entry.path, f"{key}/"))
+            yield key, entry, is_folder
+
+
+def _state(key: str, entry: os.DirEntry[str]) -> tuple[object, ...]:
+    try:
+        status = entry.stat()
+    except OSError as error:  # a link that dangles, or turns in a circle
+        return key, error.errno or 0
+    return key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_own(entry: os.DirEntry[str], device: int) -> bool:
+    """Whether a folder belongs to the volume; the same rule as `foreign`."""
+    own = entry.stat(follow_symlinks=False).st_dev == device or is_subpath(entry.path)
+    return own and not os.path.islink(f"{entry.path}/..data")

@@ -320,8 +320,14 @@ def _key_of(error: OSError, path: str) -> str:
 
 def _explain(error: OSError, path: str) -> str:
     if error.errno == errno.ENOENT:
-        if not os.path.isdir(path):
-            return "the volume has disappeared"
-        return "'..data' or what it leads to is gone" if os.stat(path).st_nlink else "its directory has been deleted"
+        return _explain_absence(path)
     key = _key_of(error, path)
     return f"{repr(key) if key else 'it'} may not be read: {error.strerror}"
+
+
+def _explain_absence(path: str) -> str:
+    try:
+        links = os.stat(f"{path}/.").st_nlink  # with the dot, a file in its place is an error too
+    except OSError:
+        return "the volume has disappeared"
+    return "'..data' or what it leads to is gone" if links else "its directory has been deleted"

@@ -150,8 +150,8 @@ class Watcher:
         """Return why a registration is woken by polling; None if it is not."""
         return self._observer.refusal(registration.paths)
 
-    def is_alive(self) -> bool:
-        """Whether the threads that should run do, on a descriptor that is ours. What does not is brought back."""
+    def revive(self) -> bool:
+        """Start again what should run and does not. Return whether all of it ran, on a descriptor that is ours."""
         scheduled, observed = self.scheduler.is_alive() and self._rounds_are_due(), self._observer.is_alive()
         if self._registrations and not (scheduled and observed):
             self.scheduler.post(self._schedule if observed else self._watch_again)
