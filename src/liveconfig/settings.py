@@ -21,6 +21,7 @@ from liveconfig._loading import (
     assign,
     copy_of,
     deep_copy_of,
+    did_you_mean,
     empty,
     failure_of,
     field_hash,
@@ -285,13 +286,23 @@ def _load_again(instance: Settings, given: dict[str, Any]) -> LiveConfigError | 
 def _assignment_error(instance: Settings, name: str, verb: str) -> ValidationError:
     """Return pydantic's error for a frozen model, without the value, and with advice."""
     cls = type(instance)
-    text = (
-        f"{cls.__name__}.{name} cannot be {verb}: the next change on a volume would replace it. Change the key on the "
-        "volume; in a test, use liveconfig.testing.override"
-    )
+    text = f"{cls.__name__}.{name} cannot be {verb}: {_advice(instance, name)}"
     error = PydanticCustomError("frozen_instance", text)  # type: ignore[arg-type,unused-ignore]
     return ValidationError.from_exception_data(
         cls.__name__, [{"type": error, "loc": (name,), "input": None}], hide_input=True
+    )
+
+
+def _advice(instance: Settings, name: str) -> str:
+    """Say why a name cannot be assigned, and what to do instead."""
+    fields = type(instance).model_fields
+    if name not in fields:
+        return f"it is not a field{did_you_mean(name, fields)}"
+    if _live_of(instance) is None:
+        return "this is a snapshot, which never changes. To get a copy with another value, use model_copy(update=...)"
+    return (
+        "the next change on a volume would replace it. Change the key on the volume; in a test, use "
+        "liveconfig.testing.override"
     )
 
 

@@ -277,6 +277,21 @@ def test_a_source_of_files_beside_the_volume(kubelet_volume, load, caplog, tmp_p
     assert cure in lines(caplog)[0]
 
 
+@pytest.mark.parametrize("kind", ["source", "dotenv"])
+def test_a_comma_in_a_path(make_kubelet_volume, load, caplog, kind):
+    """K04: the cure names a file whose directory has a comma and a space in its name."""
+    volume = make_kubelet_volume("one, two")
+    volume.write({"app.yaml": "message: file", "app.env": "MESSAGE=file"})
+    if kind == "source":
+        cls = with_sources(lambda cls: YamlConfigSettingsSource(cls, yaml_file=volume.path / "app.yaml"))
+    else:
+        cls = with_sources(env_file=volume.path / "app.env")
+    settings = load(cls)
+    assert settings.live.status().frozen == ("message",)
+    name = "app.yaml" if kind == "source" else "app.env"
+    assert f'volumes=["{volume.path}"], documents=["{name}"]' in lines(caplog)[0]
+
+
 def test_an_env_file_beside_the_volumes(load, caplog, tmp_path):
     """K04: of a class without volumes an `.env` file on no volume is not frozen, as nothing there is live."""
     (tmp_path / ".env").write_text("MESSAGE=file")

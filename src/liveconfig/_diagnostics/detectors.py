@@ -102,8 +102,8 @@ def _reads_variables(remedy: Callable[[Fields], str], fields: Fields, age: str) 
 
 
 def _reads_files(state: PresentState, fields: Fields, age: str) -> str:
-    files = ", ".join(dict.fromkeys(str(stale.origin.path) for stale in fields))
-    mounted = [each for each in files.split(", ") if is_on_a_volume(state, each)]
+    files = tuple(dict.fromkeys(file for stale in fields for file in state.origins.files(stale.origin)))
+    mounted = [each for each in files if is_on_a_volume(state, each)]
     which = "the field" if len(fields) == 1 else "the fields"
     remedy = _mount_or_expect(one_of(state.paths), fields)
     if mounted:
@@ -111,8 +111,8 @@ def _reads_files(state: PresentState, fields: Fields, age: str) -> str:
         which_file = "it" if len(mounted) == 1 else "them"
         remedy = f"Remove {which_file} from `env_file` and {document}, or list {which} in `from_environment`"
     return (
-        f"{names_with_variables(fields)} {_is(fields)} read from {files} and cannot change while this process runs "
-        f"(read {age} ago). {remedy}"
+        f"{names_with_variables(fields)} {_is(fields)} read from {', '.join(files)} and cannot change while this "
+        f"process runs (read {age} ago). {remedy}"
     )
 
 

@@ -38,7 +38,7 @@ def _is_frozen(state: PresentState, name: str, expected: frozenset[str]) -> bool
 def is_read_once(state: PresentState, origin: Origin) -> bool:
     """Whether what a value comes from is read once although there are volumes; of a class without, a file on one."""
     if not state.loader.volumes and origin.kind == "dotenv":
-        return any(is_on_a_volume(state, each) for each in (origin.path or "").split(", "))
+        return any(is_on_a_volume(state, each) for each in state.origins.files(origin))
     return origin.kind in (("environment", "dotenv", "source") if state.loader.volumes else ("source",))
 
 
@@ -58,7 +58,7 @@ def detect_frozen_sources(state: PresentState) -> Iterator[Cause]:
     for (source, path), fields in found.items():
         since = fields[0][1].since or _clock.now()
         stale = tuple(Stale(name, origin, "source", since) for name, origin in fields)
-        remedy = _live_remedy(state, source, path)
+        remedy = _live_remedy(state, source, state.origins.files(fields[0][1]))
         yield Cause(("source", source, path), partial(_is_read_once, source, path, remedy), _now_from, stale=stale)
 
 
@@ -76,9 +76,8 @@ def _now_from(fields: Fields, origin_of: OriginOf) -> str:
     return now_from({stale.field: origin_of(stale.field) for stale in fields})
 
 
-def _live_remedy(state: PresentState, source: str, path: str) -> str:
+def _live_remedy(state: PresentState, source: str, paths: Sequence[str]) -> str:
     """Say how the values of a source become live."""
-    paths = path.split(", ") if path else []
     placed = (_place_on_volume(state.paths, os.path.abspath(each)) for each in paths if os.path.isdir(each))
     folders = [os.path.normpath(os.path.join(*each)) for each in placed]
     if folders:

@@ -81,7 +81,7 @@ from liveconfig._loading.redaction import settings_error
 from liveconfig._loading.removed_keys import Removals
 from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
-from liveconfig._loading.suggestions import nearest
+from liveconfig._loading.suggestions import did_you_mean, nearest
 from liveconfig._loading.types import is_secret
 from liveconfig._loading.unused import UnusedNames, fields_by_name
 from liveconfig._loading.volume_selection import (
@@ -132,6 +132,7 @@ __all__ = [
     "copy_of",
     "declared_paths",
     "deep_copy_of",
+    "did_you_mean",
     "documents_of",
     "dropped_volumes",
     "empty",

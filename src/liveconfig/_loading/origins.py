@@ -75,6 +75,11 @@ class Origins:
         name = layer.name if kind == "source" else serving(dotted, layer.variables) or dotted.partition(".")[0]
         return Origin(kind, name, layer.path, live=False, since=self._since.get(kind, self._loaded_at))
 
+    def files(self, origin: Origin) -> tuple[str, ...]:
+        """Return the files that a source other than a volume has read."""
+        read = (layer for layer in self._sources.layers if layer.kind == origin.kind and layer.path == origin.path)
+        return next((layer.paths for layer in read), ())
+
     def is_secret(self, dotted: str, feeds: Feeds) -> bool:
         """Whether the value of a field is a secret: by its type, or by the volume that feeds it."""
         node = self._sources.plan.node(dotted)

@@ -60,7 +60,7 @@ class Layer:
         name: The class of the source, or the name of the function.
         values: The data for pydantic.
         variables: For the environment and ``.env``: the variable by dotted field.
-        path: The files that were read, where they are known.
+        paths: The files that were read, where they are known.
         is_mounted: Whether one of them lies on a volume that the kubelet writes.
     """
 
@@ -68,8 +68,13 @@ class Layer:
     name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
-    path: str | None = None
+    paths: tuple[str, ...] = ()
     is_mounted: bool = False
+
+    @property
+    def path(self) -> str | None:
+        """The files as an `Origin` names them; None where they are not known."""
+        return ", ".join(self.paths) or None
 
     def value(self, nodes: Sequence[Node]) -> Any:
         """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
@@ -264,7 +269,7 @@ def _kind_of(source: EnvSettingsSource) -> OriginKind:
     return "source" if own or any(name.lower() not in known for name in source.env_vars) else "environment"
 
 
-def _files_of(source: SourceCallable) -> tuple[str | None, bool]:
+def _files_of(source: SourceCallable) -> tuple[tuple[str, ...], bool]:
     """The files that a source reads, and whether one of them lies on a volume.
 
     They are known of a `.env` source, and of pydantic-settings' sources of files.
@@ -273,8 +278,8 @@ def _files_of(source: SourceCallable) -> tuple[str | None, bool]:
     named = (held[name] for name in held if name == "secrets_paths" or name.endswith("_file_path"))
     given = held.get("env_file") or next(named, None)
     several = given if isinstance(given, (list, tuple)) else [given]
-    paths = [str(each) for each in several if each is not None]
-    return ", ".join(paths) or None, any(map(is_mounted, paths))
+    paths = tuple(str(each) for each in several if each is not None)
+    return paths, any(map(is_mounted, paths))
 
 
 def is_mounted(path: str) -> bool:
