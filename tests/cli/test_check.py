@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -383,12 +384,107 @@ def test_bad_target(folder: Path, target: str, line: str) -> None:
 
 
 def test_a_module_that_reads_a_missing_value(folder: Path) -> None:
-    """An application that reads a missing value while it is imported makes exit code 2, with the cause."""
+    """An application that reads a missing value while it is imported makes exit code 2, with line, cause and advice."""
     (folder / "shop_app.py").write_text(APP + "\nprint(settings.timeout_seconds)\nurl = settings.endpoint\n")
-    command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "."]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    line = (folder / "shop_app.py").read_text().splitlines().index("url = settings.endpoint") + 1
+    for command in (["check", "shop_app:App", "."], ["schema", "shop_app:App"], ["explain", "shop_app:settings"]):
+        done = said(folder, *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"shop_app.py:{line} reads a value that is missing here. Read it later" in done.stderr
+        assert "endpoint: Field required" in done.stderr
+
+
+def test_a_module_that_reads_a_missing_value_in_a_function(folder: Path) -> None:
+    """The line is the one that reads the value, in a package and behind other calls too."""
+    (folder / "shop").mkdir()
+    (folder / "shop" / "__init__.py").write_text("")
+    (folder / "shop" / "client.py").write_text(
+        "from shop_app import settings\n\ndef connect():\n    return settings.endpoint\n\nclient = connect()\n"
+    )
+    done = said(folder, "check", "shop.client:settings", ".")
     assert done.returncode == 2
-    assert "endpoint: Field required" in done.stderr
+    assert f"{os.path.join('shop', 'client.py')}:4 reads a value that is missing here" in done.stderr
+
+
+def test_a_module_with_a_class_that_is_wrong(folder: Path) -> None:
+    """An error about a class is reported with the line of the class."""
+    (folder / "wrong.py").write_text(
+        "from shop_app import *\n\nclass Wrong(Settings, volume=['/etc/config']):\n    pass\n"
+    )
+    done = said(folder, "schema", "wrong:Wrong")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be imported: wrong.py:3: Wrong: unknown class argument `volume`" in done.stderr
+
+
+def said(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "liveconfig", *command]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("output", ["table", "json", "sarif", "github"])
+def test_input_that_cannot_be_read(check: Any, output: str) -> None:
+    """Input that cannot be read is named on standard error with its file and line, in every format."""
+    code, _, errors = check("kind: ConfigMap\nmetadata:\n\tname: x\n", output=output)
+    assert code == 2
+    assert errors.startswith("liveconfig check: shop.yaml:3: not valid YAML")
+
+
+SEALED = """
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata: {name: shop}
+spec:
+  encryptedData:
+    KEY: AgCANARY
+---
+"""
+EXTERNAL = """
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: shop}
+spec:
+  data:
+  - {secretKey: KEY, remoteRef: {key: CANARY}}
+---
+"""
+ENCRYPTED = """
+apiVersion: v1
+kind: Secret
+metadata: {name: shop}
+stringData:
+  KEY: ENC[AES256_GCM,data:CANARY,type:str]
+---
+"""
+
+
+@pytest.mark.parametrize("secret", [SEALED, EXTERNAL, ENCRYPTED])
+def test_names_of_values_that_are_not_in_the_input(check: Any, secret: str) -> None:
+    """The name of a key is checked, although its value is not in the input: a wrong one is reported with the nearest."""
+    config = manifests(GOOD).partition("---\napiVersion: v1\nkind: Secret")[0] + "---\n"
+    code, answer, _ = check(config + secret.replace("KEY", "password"))
+    assert (code, answer["findings"]) == (0, [])
+    code, answer, _ = check(config + secret.replace("KEY", "pasword"))
+    found = {each["rule"]: each for each in answer["findings"]}
+    assert (code, set(found)) == (1, {"missing-field", "unknown-key"})
+    assert (found["unknown-key"]["key"], found["unknown-key"]["object"]) == ("pasword", "secret/shop")
+    assert "did you mean 'password'" in found["unknown-key"]["message"]
+    assert "CANARY" not in json.dumps(answer)
+
+
+def test_keys_of_findings(check: Any) -> None:
+    """Each finding of a key names the key in JSON, and that of a variable the variable."""
+    deployment = DEPLOYMENT.replace(
+        "        volumeMounts:", "        env: [{name: PORT, value: '1'}]\n        volumeMounts:"
+    )
+    data = {**GOOD, "timeout-seconds": "soon", "endpont": "x", "app.yaml": "routes: [{path: /a, timeout: x}]"}
+    _, answer, _ = check(manifests(data, deployment=deployment))
+    found = {(each["rule"], each["field"]): each["key"] for each in answer["findings"]}
+    assert found == {
+        ("invalid-value", "timeout_seconds"): "timeout-seconds",
+        ("invalid-value", "routes[0].timeout"): "app.yaml",
+        ("unknown-key", "endpont"): "endpont",
+        ("frozen-field", "port"): "PORT",
+    }
 
 
 def test_explain_without_volumes(folder: Path) -> None:

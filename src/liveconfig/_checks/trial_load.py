@@ -26,6 +26,7 @@ from liveconfig._loading import (
     Sources,
     UnusedNames,
     choose_volumes,
+    documents_of,
 )
 from liveconfig._manifests import Finding, ObjectId, Place, VariableValue
 from liveconfig._traceback import summarize
@@ -154,9 +155,7 @@ class _Trial:
     def _load(self) -> None:
         for index, volume in enumerate(self._volumes):
             files = {name: file.content for name, file in volume.files.items() if file.content is not None}
-            mode: Literal["atomic", "missing"] = "atomic" if volume.mounted else "missing"
-            revision = Revision(volume.path, mode, "manifest", ("manifest",), files, datetime.now(UTC))
-            self._feeds.append(self._fed(index, volume, revision))
+            self._feeds.append(self._fed(index, volume, files))
         try:
             loaded = self._loader.load(tuple(self._feeds), None)
         except Exception as error:  # noqa: BLE001 - a source of the class
@@ -167,16 +166,16 @@ class _Trial:
         elif not self._faults:
             self._snapshot = loaded.snapshot
 
-    def _fed(self, index: int, volume: MountedVolume, revision: Revision) -> Feed:
+    def _fed(self, index: int, volume: MountedVolume, files: Mapping[str, bytes]) -> Feed:
         try:
-            return self._loader.feed(index, revision, None)
+            return self._loader.feed(index, _revision(volume, files), None)
         except DecodeError as error:
             named = sorted((key for key in volume.files if key in error.reason), key=len)
             place = volume.files[named[-1]] if named else None
             fields = ", ".join(error.fields)
-            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=place))
-        empty = Revision(volume.path, revision.mode, "manifest", ("manifest",), {}, revision.written_at)
-        return self._loader.feed(index, empty, None)
+            key = place.key if place else ""
+            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=place, key=key))
+        return self._loader.feed(index, _revision(volume, {}), None)
 
     def _unknown_fields(self) -> frozenset[str]:
         """The fields that something could feed whose value is not in the input."""
@@ -258,12 +257,12 @@ class _Trial:
     def _of_refused(self) -> Iterator[Finding]:
         for (of, name), key in self._surroundings.refused.items():
             text = f"{_named(of)}: {key.problem}; the API server refuses the object"
-            yield self._finding("invalid-value", text, field=name, of=of, place=key.place)
+            yield self._finding("invalid-value", text, field=name, of=of, place=key.place, key=name)
 
     def _of_absent(self) -> Iterator[Finding]:
         for (of, key), place in self._surroundings.absent.items():
             text = f"{_named(of)} has no key {key!r}, and the container does not start without it"
-            yield self._finding("missing-key", text, field=key, of=of, place=place)
+            yield self._finding("missing-key", text, field=key, of=of, place=place, key=key)
 
     def _of_problems(self) -> Iterator[Finding]:
         for problem in self._problems:
@@ -272,9 +271,11 @@ class _Trial:
                 continue
             if not problem.field and self._unknown:
                 continue
-            rule = "invalid-value" if fed or self._variable(problem.field) or not problem.field else "missing-field"
+            variable = self._variable(problem.field) or ""
+            rule = "invalid-value" if fed or variable or not problem.field else "missing-field"
             text = f"{problem.location}: {problem.text}" if problem.location else problem.text
-            yield self._finding(rule, text, field=problem.location, source=self._source_of(problem))
+            key, source = fed[0].key if fed else variable, self._source_of(problem)
+            yield self._finding(rule, text, field=problem.location, source=source, key=key)
 
     def _source_of(self, problem: Problem) -> File | VariableValue | None:
         """Return the place of the value at fault."""
@@ -301,12 +302,20 @@ class _Trial:
 
     def _of_unused(self) -> Iterator[Finding]:
         volumes = {feed.revision.path: volume for volume, feed in zip(self._volumes, self._feeds, strict=True)}
-        leaves = [name for name, _ in self._leaves()]
-        for feed, key, close in UnusedNames().of(self._loader.plan, self._feeds, leaves):
+        leaves, feeds = [name for name, _ in self._leaves()], (*self._feeds, *self._names_without_value())
+        for feed, key, close in UnusedNames().of(self._loader.plan, feeds, leaves):
             hint = f"; did you mean {close!r}?" if close else ""
             text = f"the key {key!r} feeds no field of {self._cls.__name__}{hint}"
             source = volumes[feed.revision.path].files.get(key.partition(":")[0])
-            yield self._finding("unknown-key", text, field=key, source=source)
+            yield self._finding("unknown-key", text, field=key, source=source, key=source.key if source else "")
+
+    def _names_without_value(self) -> Iterator[Feed]:
+        """For each volume, the keys that feed no field and whose value is not in the input."""
+        documents = documents_of(self._cls)
+        for index, volume in enumerate(self._volumes):
+            unknown = [name for name, file in volume.files.items() if file.content is None and name not in documents]
+            files = {name: b"" for name in unknown if not self._fed_by(name)}
+            yield self._loader.feed(index, _revision(volume, files), None)
 
     def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
         sizes: dict[ObjectId, int] = {}
@@ -328,14 +337,15 @@ class _Trial:
             fed = self._feeding(row.field)
             own = row.field.partition(".")[0]
             if fed is not None and fed[0].frozen:
-                yield self._finding("frozen-field", f"{row.field}: {fed[0].frozen}", field=row.field, source=fed[0])
+                text, key = f"{row.field}: {fed[0].frozen}", fed[0].key
+                yield self._finding("frozen-field", text, field=row.field, source=fed[0], key=key)
             elif row.state == "environment" and not {row.field, own} & meant and self._volumes:
                 text = f"{row.field} is read from the variable {row.key}, which never changes while the container runs"
-                source = self._set(row.key)
-                yield self._finding("frozen-field", text, field=row.field, of=source.object, place=source.set_at)
+                of, place = self._set(row.key).object, self._set(row.key).set_at
+                yield self._finding("frozen-field", text, field=row.field, of=of, place=place, key=row.key or "")
             elif fed is not None and (variable := self._variable(row.field)) and not {row.field, own} & meant:
                 text = f"{row.field}: the volume feeds it, and the variable {variable} holds a value too"
-                yield self._finding("shadowed-variable", text, field=row.field, source=fed[0])
+                yield self._finding("shadowed-variable", text, field=row.field, source=fed[0], key=fed[0].key)
 
     def _finding(
         self,
@@ -346,11 +356,17 @@ class _Trial:
         source: File | VariableValue | None = None,
         of: ObjectId | None = None,
         place: Place | None = None,
+        key: str = "",
     ) -> Finding:
         """A finding at a place, at that of a value, or at that of the workload."""
         where = place or (source.place if source else None) or self._surroundings.place
         about = source.object if source else of
-        return Finding(rule, CHECK_RULES[rule].level, about, self._surroundings.workload, field, message, where)
+        return Finding(rule, CHECK_RULES[rule].level, about, self._surroundings.workload, field, message, where, key)
+
+
+def _revision(volume: MountedVolume, files: Mapping[str, bytes]) -> Revision:
+    mode: Literal["atomic", "missing"] = "atomic" if volume.mounted else "missing"
+    return Revision(volume.path, mode, "manifest", ("manifest",), files, datetime.now(UTC))
 
 
 def _is_about(one: str, other: str) -> bool:

@@ -47,6 +47,7 @@ class Finding:
         field: The path in the manifest of the workload, or of the object if there is no workload.
         message: The finding. It contains names and keys, no values.
         place: The file and line; None for what was read from a cluster.
+        key: The key or variable, for a finding about a field of a settings class.
     """
 
     rule: str
@@ -56,6 +57,7 @@ class Finding:
     field: str
     message: str
     place: Place | None
+    key: str = ""
 
 
 RULES: Mapping[str, Rule] = {

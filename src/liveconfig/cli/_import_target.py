@@ -8,6 +8,8 @@ import inspect
 import logging
 import os
 import sys
+import traceback
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from types import ModuleType
 from typing import Any
@@ -65,9 +67,31 @@ def _imported(module: str) -> ModuleType:
             return importlib.import_module(module)
     except KeyboardInterrupt:
         raise
+    except LiveConfigError as error:
+        problem = _while_importing(error)
     except BaseException as error:  # noqa: BLE001 - whatever a user's module does, sys.exit() too
         problem = _why(error)
     raise NoSettings(f"{module!r} cannot be imported: {problem}")
+
+
+def _while_importing(error: LiveConfigError) -> str:
+    """Return one line: where the application caused an error of ours, which error, and what to do."""
+    place = next(_places(error), "")
+    if type(error) is LiveConfigError:  # it is about a class; the others are raised where a missing value is read
+        return f"{place}: {_why(error)}"
+    return (
+        f"{place} reads a value that is missing here. Read it later, in a function that the import does not call. "
+        f"{_why(error)}"
+    )
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """The lines of the application in a traceback, innermost first."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file, package = frame.f_code.co_filename, str(frame.f_globals.get("__name__")).partition(".")[0]
+        if os.path.isfile(file) and package not in ("liveconfig", "pydantic", "importlib"):
+            relative = os.path.relpath(file)
+            yield f"{file if relative.startswith(os.pardir) else relative}:{line}"
 
 
 def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:

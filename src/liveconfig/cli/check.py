@@ -11,7 +11,7 @@ from typing import Any
 
 from liveconfig._checks import CHECK_RULES, CannotCheck, Changes, Selection, Trial, changes, check, findings
 from liveconfig._json import as_plain
-from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, Problem, kind_of, read, read_paths
+from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, kind_of, read, read_paths
 from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
 from liveconfig.cli._text import Paint, folded_table, painter, printable, width_of_output
@@ -97,6 +97,8 @@ def _run(given: argparse.Namespace) -> int:
         return _show_changes(changes(before, after), given.output)
     trials = check(cls, base, selection) if base.objects or base.workloads or not base.problems else ()
     found = findings(trials)
+    for problem in base.problems:
+        print(f"liveconfig check: {printable(str(problem))}", file=sys.stderr)
     for line in _FORMATS[given.output](trials, found, base):
         print(line)
     if base.problems:
@@ -107,13 +109,8 @@ def _run(given: argparse.Namespace) -> int:
 
 def _readable(manifests: Manifests) -> Manifests:
     if manifests.problems:
-        problem = manifests.problems[0]
-        raise CannotCheck(f"{_where(problem)}: {problem.message}")
+        raise CannotCheck(str(manifests.problems[0]))
     return manifests
-
-
-def _where(problem: Problem) -> str:
-    return f"{problem.file}:{problem.line}" if problem.line else problem.file
 
 
 def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId, ...]]:
@@ -137,8 +134,6 @@ def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -
         yield paint(_title(trial), "title")
         yield from _fields(trial, paint)
         yield ""
-    for problem in base.problems:
-        yield f"{_where(problem)}: {printable(problem.message)}"
     for finding in found:
         place = f"{finding.place.file}:{finding.place.line}: " if finding.place else ""
         style = "bad" if finding.level == "error" else "title"
@@ -177,7 +172,7 @@ def _json(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) ->
     answer: dict[str, Any] = {
         "schema": 1,
         "fields": [{**as_plain(row), **_about(trial)} for trial in trials for row in trial.fields],
-        "findings": [finding_as_dict(each) for each in found],
+        "findings": [{**finding_as_dict(each), "key": each.key or None} for each in found],
         "problems": [problem_as_dict(each) for each in base.problems],
     }
     return [json.dumps(answer, indent=2)]
