@@ -361,9 +361,12 @@ def test_no_value(check: Any, output: str, canary: str) -> None:
 @pytest.mark.parametrize(
     ("target", "line"),
     [
-        ("nowhere:App", "there is no module 'nowhere'"),
+        (
+            "nowhere:App",
+            "there is no module 'nowhere': run this in the directory of the application, or set PYTHONPATH",
+        ),
         ("shop_app:Ap", "did you mean 'App'"),
-        ("shop_app:moved", "is no Settings class"),
+        ("shop_app:moved", "is no Settings class; settings classes of shop_app: App"),
         ("shop_app", "is not MODULE:CLASS"),
     ],
 )

@@ -168,15 +168,24 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
     yield from _about_logger()
 
 
+_NO_WATCHER = "the watcher does not run: changes wait for the next re-check, which starts it again; so does `reload()`"
+_LONG_CHECK = (
+    "a check of the volumes has been running for {}: a validator or a file call does not return. A dump of the stacks "
+    "(py-spy, faulthandler) shows which one; then restart the process"
+)
+_LATE_LOOK = (
+    "a look at the volumes has been due for {}: it takes long, or its thread is held up. Look at the load of the "
+    "process and at the mount"
+)
+
+
 def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
     if seen.watched and not seen.watcher_runs:
-        yield "the watcher does not run: no change is noticed until the next re-check starts it again", True
+        yield _NO_WATCHER, True
     if seen.looking_for is not None and seen.looking_for > GRACE:
-        age = _clock.in_words(timedelta(seconds=seen.looking_for))
-        yield f"a check of the volumes has been running for {age}: a validator or a file call does not return", True
+        yield _LONG_CHECK.format(_clock.in_words(timedelta(seconds=seen.looking_for))), True
     elif seen.watched and seen.overdue_for is not None and seen.overdue_for > GRACE:
-        age = _clock.in_words(timedelta(seconds=seen.overdue_for))
-        yield f"a look at the volumes has been due for {age}: it takes long, or its thread is held up", True
+        yield _LATE_LOOK.format(_clock.in_words(timedelta(seconds=seen.overdue_for))), True
     reasons = {fault.reason for fault in seen.faults.values()}
     for path, sighting in seen.unwatched.items():
         if sighting.fault is not None:

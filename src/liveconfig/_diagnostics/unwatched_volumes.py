@@ -87,7 +87,8 @@ class UnwatchedVolumes:
 
 
 def _unanswered(since: datetime) -> Sighting:
-    return Sighting(False, None, f"it cannot be read since {since:%Y-%m-%d %H:%M:%S} UTC: a look has not returned")
+    why = "a file call does not return: look at the mount and the node"
+    return Sighting(False, None, f"it cannot be read since {since:%Y-%m-%d %H:%M:%S} UTC: {why}")
 
 
 def _compare(revision: Revision) -> Sighting:

@@ -100,13 +100,13 @@ class Removals:
         rule = own or config.get("missing_key")
         if rule == "reject":
             which = '`Key(missing="reject")` of this field' if own else '`missing_key="reject"` of the class'
-            return f", which {which} forbids: restore the key"
+            return f", which {which} forbids: restore the key, or change that rule"
         if rule == "fallback" or not self._is_secret(removal):
             return None
         if self._is_emptied(removal.index):
             return (
-                ", and the volume is empty now. A secret does not go with the whole volume: restore the key, or set "
-                '`Key(missing="fallback")` for this field, which lets the last entry go too'
+                ", and the volume is empty now. A secret is not removed together with its volume: restore the key, or "
+                'set `Key(missing="fallback")` for this field, which lets the last entry go too'
             )
         if self._may_go(removal):
             return None

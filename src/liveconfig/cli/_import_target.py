@@ -52,12 +52,23 @@ def class_in(target: str) -> type[Settings]:
         raise NoSettings(f"{target!r} is not MODULE:CLASS (as in app.settings:AppSettings)")
     logging.getLogger("liveconfig").addHandler(logging.NullHandler())
     with redirect_stdout(sys.stderr):
-        found = _found(_imported(module), name)
+        imported = _imported(module)
+        found = _found(imported, name)
     if isinstance(found, Settings):
         return type(found)
-    if isinstance(found, type) and issubclass(found, Settings):
-        return found
-    raise NoSettings(f"{target} is no Settings class")
+    if _is_settings_class(found):
+        return found  # type: ignore[no-any-return]
+    raise NoSettings(f"{target} is no Settings class{_choice(imported)}")
+
+
+def _choice(module: ModuleType) -> str:
+    """The settings classes of a module, as the end of a message."""
+    names = [name for name, each in vars(module).items() if _is_settings_class(each) and each is not Settings]
+    return f"; settings classes of {module.__name__}: {', '.join(names)}" if names else ""
+
+
+def _is_settings_class(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, Settings)
 
 
 def _imported(module: str) -> ModuleType:
@@ -97,7 +108,7 @@ def _places(error: BaseException) -> Iterator[str]:
 def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
     try:
         found = _found(module, name)
-        if isinstance(found, type) and issubclass(found, Settings):
+        if _is_settings_class(found):
             found = found.load()
         elif _is_factory(found):
             found = asyncio.run(found()) if inspect.iscoroutinefunction(found) else found()
@@ -105,6 +116,7 @@ def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
         if isinstance(found, Settings):
             return _status_of(found)
         problem = f"{target} is neither live settings, nor a Settings class, nor a function that returns settings"
+        problem += _choice(module)
     except NoSettings:
         raise
     except Exception as error:  # noqa: BLE001 - a validator may raise anything
@@ -146,7 +158,7 @@ def _why(error: BaseException) -> str:
     if isinstance(error, LiveConfigError):
         return "; ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ModuleNotFoundError):
-        return f"there is no module {error.name!r}"
+        return f"there is no module {error.name!r}: run this in the directory of the application, or set PYTHONPATH"
     if isinstance(error, SyntaxError):
         return f"no valid Python in {error.filename}, line {error.lineno}"
     return summarize(error)

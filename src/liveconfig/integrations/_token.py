@@ -47,8 +47,9 @@ class Token:
             return None
         value = SecretStr(self._prefix + token.get_secret_value())
         if not HEADER_VALUE.fullmatch(value.get_secret_value()):
-            why = "it ends with a blank, has a line break, or a letter that is not ASCII"
-            raise LiveConfigError(f"{self._where} cannot be sent in a header: {why}")
+            why = "it begins or ends with a blank, or has a line break or a character that is not ASCII"
+            cure = "write the key again without it; `echo` appends a line break, `echo -n` does not"
+            raise LiveConfigError(f"{self._where} cannot be sent in a header: {why}: {cure}")
         return value
 
     def put(self, headers: MutableMapping[str, str]) -> SecretStr | None:

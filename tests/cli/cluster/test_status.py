@@ -190,9 +190,15 @@ def test_not_followed(cluster: Any, status: Any) -> None:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        ({"programs": []}, "there is no Python in the container"),
-        ({"error": "/usr/bin/python3: No module named liveconfig"}, "liveconfig is not installed"),
-        ({"error": "usage: liveconfig\nliveconfig: error: invalid choice: 'ps'", "code": 2}, "before 0.2"),
+        ({"programs": []}, "there is no Python in the container on its PATH: name the interpreter (--python PATH)"),
+        (
+            {"error": "/usr/bin/python3: No module named liveconfig"},
+            "not installed in the container: add it to the image",
+        ),
+        (
+            {"error": "usage: liveconfig\nliveconfig: error: invalid choice: 'ps'", "code": 2},
+            "before 0.2: build its image with 0.2",
+        ),
     ],
 )
 def test_no_report(cluster: Any, status: Any, place: dict[str, Any], problem: str) -> None:
@@ -203,6 +209,15 @@ def test_no_report(cluster: Any, status: Any, place: dict[str, Any], problem: st
     code, [row], _ = status("deploy/web")
     assert (code, row["state"]) == (1, "NO REPORT")
     assert problem in row["problem"]
+
+
+def test_an_interpreter_that_is_not_there(cluster: Any, status: Any) -> None:
+    """Where the interpreter of --python does not exist, the row names it."""
+    cluster.pod("a")
+    cluster.state["containers"]["a/app"] = {"programs": ["python3"]}
+    cluster.save()
+    [row] = status("deploy/web", "--python", "/venv/bin/python")[1]
+    assert row["problem"] == "there is no /venv/bin/python in the container: give --python the path of its interpreter"
 
 
 def test_the_next_way(cluster: Any, status: Any) -> None:

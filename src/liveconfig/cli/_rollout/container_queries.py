@@ -103,6 +103,9 @@ def _ask(
     return Report(None, "NO REPORT", _chosen(problems))
 
 
+_NO_PYTHON = "there is no Python in the container on its PATH: name the interpreter (--python PATH)"
+_NO_SUCH_PYTHON = "there is no {} in the container: give --python the path of its interpreter"
+_USUAL = ("python3", "python")
 _WAYS = (("liveconfig",), ("python3", "-m", "liveconfig"), ("python", "-m", "liveconfig"))
 
 
@@ -123,22 +126,23 @@ def _try_next(answer: Answer) -> bool:
 
 def _problem(answer: Answer, program: str) -> str:
     if _says(answer, _NO_MODULE):
-        return "liveconfig is not installed in the container"
+        return (
+            "liveconfig is not installed in the container: add it to the image, or name another interpreter (--python)"
+        )
     if answer.code in (126, 127) or _says(answer, _NOT_FOUND):
-        return "there is no Python in the container" if program != "liveconfig" else ""
+        return "" if program == "liveconfig" else _NO_PYTHON if program in _USUAL else _NO_SUCH_PYTHON.format(program)
     if _says(answer, (_OF_PS,)):
         return answer.error
     if _says(answer, _OLD) or answer.code == 2:
-        return "the container has a version of liveconfig before 0.2"
+        return "the container has a version of liveconfig before 0.2: build its image with 0.2 or a newer one"
     if answer.code == 0 or answer.output:
-        return "the answer of the container is not what `liveconfig ps` prints"
+        return "the answer of the container is not what `liveconfig ps` prints: run it there by hand (kubectl exec)"
     if "forbidden" in answer.error.lower():
-        return f"pods/exec is not allowed: {answer.error}"
+        return f"pods/exec is not allowed, which needs the verb create: {answer.error}"
     return answer.error or f"the command ended with exit code {answer.code}"
 
 
 def _chosen(problems: list[str]) -> str:
     """Choose the most useful problem: an interpreter without liveconfig before a missing interpreter."""
     known = [each for each in problems if each]
-    missing = "there is no Python in the container"
-    return next((each for each in known if each != missing), missing)
+    return next((each for each in known if each != _NO_PYTHON), _NO_PYTHON)
