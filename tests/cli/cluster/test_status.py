@@ -174,6 +174,44 @@ def test_frozen(cluster: Any, status: Any) -> None:
     assert all("kubectl rollout restart deploy/web --context prod" in row["problem"] for row in frozen)
 
 
+@pytest.mark.parametrize(
+    ("owner", "labels", "advice"),
+    [
+        (("ReplicaSet", "web-7c9d8b6f5"), {"pod-template-hash": "7c9d8b6f5"}, "kubectl rollout restart deployment/web"),
+        (("StatefulSet", "web"), {}, "kubectl rollout restart statefulset/web"),
+        (("DaemonSet", "agent"), {}, "kubectl rollout restart daemonset/agent"),
+        (("ReplicaSet", "web-7c9d8b6f5"), {"rollouts-pod-template-hash": "7c9d8b6f5"}, "restart it"),
+        (("Job", "import"), {}, "restart it"),
+        (None, {}, "restart it"),
+    ],
+)
+def test_advice_for_an_object(
+    cluster: Any, status: Any, owner: tuple[str, str] | None, labels: dict[str, str], advice: str
+) -> None:
+    """Asked about a ConfigMap, a FROZEN row names the command that restarts the workload of its pod, if there is one."""
+    cluster.configmap("flags", {"message": "one"})
+    cluster.pod("a", env=[{"name": "MESSAGE", "valueFrom": {"configMapKeyRef": {"name": "flags", "key": "message"}}}])
+    metadata = cluster.state["pods"][0]["metadata"]
+    metadata["labels"] |= labels
+    if owner is not None:
+        kind, name = owner
+        metadata["ownerReferences"] = [{"kind": "Other", "name": "x"}, {"kind": kind, "name": name, "controller": True}]
+    cluster.state["containers"]["a/app"]["environment"] = {"MESSAGE": "one"}
+    cluster.save()
+    cluster.configmap("flags", {"message": "two"})
+    cluster.swap_all({"message": "two"})
+    (frozen,) = [row for row in status("configmap/flags")[1] if row["state"] == "FROZEN"]
+    assert frozen["problem"].endswith(f"while the container runs: {advice}")
+
+
+@pytest.mark.parametrize("target", ["configmap/flags", "deploy/web"])
+def test_nothing_runs(cluster: Any, capsys: pytest.CaptureFixture[str], target: str) -> None:
+    """Where no pod runs, status says that nothing runs, with exit code 0."""
+    cluster.configmap("flags", {"message": "one"})
+    assert main(["status", target]) == 0
+    assert capsys.readouterr().out == f"{target}: nothing runs, so nothing has to change.\n"
+
+
 def test_not_followed(cluster: Any, status: Any) -> None:
     """A volume that no settings class names is NOT FOLLOWED and does not count."""
     cluster.pod("a")

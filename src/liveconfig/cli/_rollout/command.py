@@ -17,7 +17,7 @@ from liveconfig.cli._exit_signals import ending_in_order
 from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
-from liveconfig.cli._rollout.pods import CannotAsk, Pod, Target, pods_of
+from liveconfig.cli._rollout.pods import RESTARTABLE, CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, processes_of, rows_of
 from liveconfig.cli._text import folded_table, painter, printable, seconds, width_of_output
 
@@ -30,9 +30,6 @@ EPILOG = (
     "cannot be asked, the object does not exist, or a selector matches no pod. No value is read from a container or "
     "printed."
 )
-
-_RESTARTABLE = ("Deployment", "StatefulSet", "DaemonSet")
-"""The kinds that ``kubectl rollout restart`` takes."""
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> None:
@@ -168,14 +165,17 @@ class Call:
         return tuple(current for processes in found for current in processes.values())
 
     def _rows_of(self, seen: Seen) -> Iterator[Row]:
-        return rows_of(seen, self.target.object, self._restart())
+        return rows_of(seen, self.target.object, self._restart(seen.pod))
 
-    def _restart(self) -> str:
-        if kind_of(self.target.name.partition("/")[0]) not in _RESTARTABLE:
+    def _restart(self, pod: Pod) -> str:
+        """Return the command that restarts a pod together with the others of its workload."""
+        is_restartable = kind_of(self.target.name.partition("/")[0]) in RESTARTABLE
+        workload = self.target.name if is_restartable else pod.workload
+        if not workload:
             return "restart it"
         namespace = f" -n {self.arguments.namespace}" if self.arguments.namespace else ""
         context = f" --context {self.arguments.context}" if self.arguments.context else ""
-        return f"kubectl rollout restart {self.target.name}{namespace}{context}"
+        return f"kubectl rollout restart {workload}{namespace}{context}"
 
 
 def in_sync(rows: Iterable[Row]) -> bool:
@@ -200,14 +200,16 @@ def show(call: Call, pods: Sequence[Pod]) -> int:
     if call.arguments.output == "json":
         print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(took, 3)}))
     else:
-        for line in _lines(rows, pods, call.processes(), took):
+        for line in _lines(call.target, rows, pods, call.processes(), took):
             print(line)
     return IN_SYNC if ok else NOT_IN_SYNC
 
 
-def _lines(rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float) -> Iterator[str]:
+def _lines(
+    target: Target, rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float
+) -> Iterator[str]:
     if not pods:
-        yield "No running pod uses it: nothing has to change."
+        yield f"{printable(target.name or target.selector)}: nothing runs, so nothing has to change."
         return
     if not rows:
         yield "No container mounts a ConfigMap or Secret, or has variables from one."

@@ -10,6 +10,9 @@ from typing import Any
 from liveconfig._manifests import DATA_KINDS, Container, Source, kind_of, read
 from liveconfig.cli._kubectl import Answer, Kubectl
 
+RESTARTABLE = ("Deployment", "StatefulSet", "DaemonSet")
+"""The kinds that ``kubectl rollout restart`` takes."""
+
 
 class CannotAsk(Exception):  # noqa: N818 - one clear line for a person
     """The cluster did not answer, or the requested object does not exist."""
@@ -25,6 +28,7 @@ class Pod:
         uid: Tells it from another pod of the same name.
         containers: Those that run beside each other: no init containers.
         waiting: Why it does not run yet; empty if it does.
+        workload: ``KIND/NAME`` of its workload, if ``kubectl rollout restart`` takes that; else empty.
     """
 
     namespace: str
@@ -32,6 +36,7 @@ class Pod:
     uid: str
     containers: tuple[Container, ...]
     waiting: str
+    workload: str
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -199,7 +204,17 @@ def _pod(item: Mapping[str, Any], containers: tuple[Container, ...]) -> Pod | No
     _check_volumes(item["spec"].get("volumes") or ())
     running = tuple(each for each in containers if each.type != "init")
     namespace, name = _name(item)
-    return Pod(namespace, name, str(metadata.get("uid") or ""), running, _waiting(status))
+    return Pod(namespace, name, str(metadata.get("uid") or ""), running, _waiting(status), _workload(metadata))
+
+
+def _workload(metadata: Mapping[str, Any]) -> str:
+    """The workload that manages a pod. A Deployment names its ReplicaSets NAME-HASH, and labels the pods with the hash."""
+    owners = metadata.get("ownerReferences") or ()
+    kind, name = next(((str(each["kind"]), str(each["name"])) for each in owners if each.get("controller")), ("", ""))
+    suffix = f"-{(metadata.get('labels') or {}).get('pod-template-hash')}"
+    if kind == "ReplicaSet" and name.endswith(suffix):
+        kind, name = "Deployment", name.removesuffix(suffix)
+    return f"{kind.lower()}/{name}" if kind in RESTARTABLE else ""
 
 
 def _check_volumes(volumes: Iterable[Mapping[str, Any]]) -> None:
