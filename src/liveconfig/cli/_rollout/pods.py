@@ -208,7 +208,7 @@ def _pod(item: Mapping[str, Any], containers: tuple[Container, ...]) -> Pod | No
 
 
 def _workload(metadata: Mapping[str, Any]) -> str:
-    """The workload that manages a pod. A Deployment names its ReplicaSets NAME-HASH, and labels the pods with the hash."""
+    """The workload that manages a pod. A Deployment names its ReplicaSets NAME-HASH, with the pods' label as HASH."""
     owners = metadata.get("ownerReferences") or ()
     kind, name = next(((str(each["kind"]), str(each["name"])) for each in owners if each.get("controller")), ("", ""))
     suffix = f"-{(metadata.get('labels') or {}).get('pod-template-hash')}"
