@@ -370,6 +370,7 @@ class TestFormats:
     def test_markdown(self, audit):
         """Markdown has the findings as a table, and the uses to unfold."""
         text = audit(SHOP, "-o", "markdown").stdout
+        assert "; `liveconfig status` shows whether the process follows." in text
         assert text.startswith("### liveconfig audit\n\n1 error, 10 warnings, 2 notes; 12 objects read.\n")
         assert f"| error | frozen-subpath | `{SHOP}:173` |" in text
         assert "<details><summary>Who uses what: 11 uses</summary>" in text
@@ -738,7 +739,24 @@ def test_ref_path(audit, manifest):
     done = audit(manifest(text), "--ref-path", "Widget.example.com:spec.configMapName")
     assert "unused-object" not in done.stdout
     assert "configmap/app  widget/w" in done.stdout
+    assert "--ref-path" not in done.stdout
     assert audit(manifest(text), "--ref-path", "Widget").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "path", ["Wodget.example.com:spec.configMapName", "Widget:spec.configMapName", "Widget.example.com:spec.name"]
+)
+def test_ref_path_that_names_nothing(audit, manifest, path):
+    """A --ref-path that names nothing is reported, because the object that it should name counts as unused."""
+    text = (
+        CONFIG_MAP % "app"
+        + "---\napiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {configMapName: app}\n"
+    )
+    done = audit(manifest(text), "--ref-path", path, "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["notes"]) == (
+        0,
+        [f"--ref-path {path}: no object of the input names anything there; check kind, group and path"],
+    )
 
 
 def test_the_hook_of_pre_commit(manifest, run, audit):

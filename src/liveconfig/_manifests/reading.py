@@ -40,6 +40,7 @@ class Manifests:
         skipped: Input that is left out on purpose.
         count: How many Kubernetes objects were read.
         empty_files: How many files hold none.
+        named_by: The fields given to `read` that an object of the input has.
     """
 
     objects: tuple[DataObject, ...] = ()
@@ -50,6 +51,7 @@ class Manifests:
     skipped: tuple[Skipped, ...] = ()
     count: int = 0
     empty_files: int = 0
+    named_by: frozenset[RefPath] = frozenset()
 
     @cached_property
     def _by_id(self) -> dict[ObjectId, list[DataObject]]:
@@ -71,6 +73,7 @@ class Manifests:
             self.skipped + other.skipped,
             self.count + other.count,
             self.empty_files + other.empty_files,
+            self.named_by | other.named_by,
         )
 
     def known(self, object_id: ObjectId) -> Sequence[DataObject]:
@@ -142,6 +145,7 @@ class _Collector:
         self._skipped: list[Skipped] = []
         self._count = 0
         self._empty_files = 0
+        self._named_by: set[RefPath] = set()
 
     def manifests(self, listed: frozenset[str]) -> Manifests:
         return Manifests(
@@ -153,6 +157,7 @@ class _Collector:
             tuple(self._skipped),
             self._count,
             self._empty_files,
+            frozenset(self._named_by),
         )
 
     def add(self, found: Found) -> None:
@@ -203,7 +208,9 @@ class _Collector:
         for path in self._ref_paths:
             if path.matches(object_id.kind, group):
                 self._annotations[object_id] = annotations_of(manifest.get("metadata"), file)
-                self._references += _references(manifest, object_id, file, path)
+                references = list(_references(manifest, object_id, file, path))
+                self._references += references
+                self._named_by |= {path} if references else set()
 
 
 def _references(manifest: Map, object_id: ObjectId, file: str, path: RefPath) -> Iterator[Use]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 from liveconfig._clock import monotonic
 from liveconfig._manifests import Manifests, RefPath, Skipped, parse_ref_path, read, read_paths, unknown_ignores
@@ -52,17 +53,22 @@ class Known:
         notes: Sentences about parts that were left out.
     """
 
-    def __init__(self, manifests: Manifests, cluster: Cluster | None) -> None:
+    def __init__(self, manifests: Manifests, cluster: Cluster | None, ref_paths: Mapping[str, RefPath]) -> None:
         self.manifests = manifests
         self.cluster = cluster is not None
         self.unlisted = cluster.unlisted if cluster else ()
         self.notes = [*map(_skipped, manifests.skipped), *unknown_ignores(manifests)]
+        self.notes += [_names_nothing(text) for text, path in ref_paths.items() if path not in manifests.named_by]
         self.notes += cluster.notes if cluster else ()
 
 
 def _skipped(skipped: Skipped) -> str:
     pipe = f": {skipped.render} | liveconfig audit -" * bool(skipped.render)
     return f"{skipped.path}: {skipped.reason}{pipe}"
+
+
+def _names_nothing(ref_path: str) -> str:
+    return f"--ref-path {ref_path}: no object of the input names anything there; check kind, group and path"
 
 
 def read_input(given: argparse.Namespace, progress: Progress) -> Known:
@@ -76,14 +82,15 @@ def read_input(given: argparse.Namespace, progress: Progress) -> Known:
         raise CannotAudit("give a PATH, - for standard input, or --cluster")
     if given.all_namespaces and not given.cluster:
         raise CannotAudit("-A asks a cluster for all namespaces: add --cluster")
-    ref_paths = [_ref_path(text) for text in given.ref_path]
+    by_text = {text: _ref_path(text) for text in given.ref_path}
+    ref_paths = list(by_text.values())
     cluster, namespace = None, given.namespace
     if given.cluster:
         scope = ["-n", namespace] if namespace else ["-A"] * given.all_namespaces
         cluster = read_cluster(Kubectl(given.context, progress.tick), scope, ref_paths, progress)
         namespace = cluster.namespace
     manifests = read(read_paths(given.paths), namespace=namespace, ref_paths=ref_paths, progress=progress)
-    return Known(manifests.over(cluster.manifests) if cluster else manifests, cluster)
+    return Known(manifests.over(cluster.manifests) if cluster else manifests, cluster, by_text)
 
 
 def _ref_path(text: str) -> RefPath:

@@ -36,7 +36,7 @@ def markdown(report: Report) -> Iterator[str]:
 def _uses(report: Report) -> Iterator[str]:
     header = ("Object", "Workload", "Container", "How", "Keys", "State", "Why")
     yield from _table(header, map(_row, report.rows), _USES_LIMIT)
-    yield plain(LIVE_MEANS)
+    yield LIVE_MEANS
     yield ""
 
 
