@@ -192,16 +192,17 @@ async def test_a_snapshot(name: str, settings: AppSettings, canary: str) -> None
     assert canary not in text
 
 
-OTHER_ERRORS = ("celery, result", "django")  # Django's own; Celery's broker without a login is told nothing
+WITH_OTHER_ERRORS = "django"  # its own
 
 
-@pytest.mark.parametrize("name", [name for name in FIELDS if not name.startswith(OTHER_ERRORS)])
-async def test_a_class(name: str) -> None:
-    """A settings class in place of its live object is an error that says what was expected."""
-    with pytest.raises(
-        TypeError, match=r"expected live settings, which `load\(\)` returns, found the class AppSettings"
-    ):
-        EACH[name](AppSettings, "db.password")  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", [name for name in EACH if not name.startswith(WITH_OTHER_ERRORS)])
+@pytest.mark.parametrize(
+    ("given", "found"), [(AppSettings, "the class AppSettings"), ("app:settings", "str")], ids=["class", "text"]
+)
+async def test_what_is_no_settings_object(name: str, given: Any, found: str) -> None:
+    """A settings class, or something else, in place of the live object is an error that says what was expected."""
+    with pytest.raises(TypeError, match=rf"expected live settings, which `load\(\)` returns, found {found}"):
+        EACH[name](given, "db.password")
 
 
 PATIENT: dict[str, Callable[..., object]] = {
@@ -219,6 +220,13 @@ async def test_a_patience_that_is_no_time(name: str, patience: Any, settings: Ap
     """A patience that is no number of seconds is an error of `bind` that says what was expected."""
     with pytest.raises(LiveConfigError, match=f"`patience` must be a number of seconds, 0 or more, not {patience!r}"):
         PATIENT[name](settings, "db.user", "db.password", patience=patience)
+
+
+@pytest.mark.parametrize("name", PATIENT)
+async def test_a_class_without_fields(name: str) -> None:
+    """Where the client's own configuration has the login, a settings class is an error of `bind` as well."""
+    with pytest.raises(TypeError, match="found the class AppSettings"):
+        PATIENT[name](AppSettings, None, None)
 
 
 @pytest.mark.parametrize("module", [live_aiohttp, live_grpc, live_httpx, live_requests])

@@ -1,14 +1,16 @@
-"""Functions that read from a snapshot: the value of a field, a secret, or a login of user and password."""
+"""The live object of settings, and functions that read from a snapshot: a value, a secret, or a login."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
-from liveconfig import LiveConfigError, Settings
+from liveconfig import Live, LiveConfigError, Settings
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,6 +24,19 @@ class Login:
         """Return the login as plain text, with the client's names of the arguments."""
         given = {user: self.user, password: self.password}
         return {name: value.get_secret_value() for name, value in given.items() if value is not None}
+
+
+def live_of(settings: S) -> Live[S]:
+    """Return the live object of settings.
+
+    Raises:
+        LiveConfigError: They are a snapshot.
+        TypeError: It is a settings class, or something else.
+    """
+    if not isinstance(settings, Settings):
+        found = f"the class {settings.__name__}" if isinstance(settings, type) else type(settings).__name__
+        raise TypeError(f"expected live settings, which `load()` returns, found {found}")
+    return settings.live
 
 
 def login_reader(settings: Settings, user: str | None, password: str | None) -> Callable[[Any], Login]:
@@ -57,10 +72,7 @@ def value_reader(settings: Settings, field: str) -> Callable[[Any], Any]:
         LiveConfigError: There is no such field; the message names the nearest.
         TypeError: It is a settings class, or something else.
     """
-    if not isinstance(settings, Settings):
-        found = f"the class {settings.__name__}" if isinstance(settings, type) else type(settings).__name__
-        raise TypeError(f"expected live settings, which `load()` returns, found {found}")
-    settings.live.origin(field)
+    live_of(settings).origin(field)
     names = field.split(".")
 
     def read(value: Any) -> Any:

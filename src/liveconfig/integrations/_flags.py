@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from liveconfig import LiveConfigError, Reloaded, Settings
+from liveconfig.integrations._fields import live_of
 
 _ABSENT = object()
 
@@ -32,7 +33,7 @@ class Flags:
     """
 
     def __init__(self, settings: Settings, prefix: str | None) -> None:
-        live = settings.live
+        live = live_of(settings)
         self._prefix = () if prefix is None else tuple(prefix.split("."))
         self._hidden: tuple[weakref.ref[Any] | None, frozenset[str]] = (None, frozenset())
         if prefix is not None:

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from liveconfig import Change, LiveConfigError, Settings
-from liveconfig.integrations._fields import Login, login_reader
+from liveconfig.integrations._fields import Login, live_of, login_reader
 from liveconfig.integrations._login_errors import accepted_despite_limits, login_refused, without_secrets
 from liveconfig.integrations._subscription import subscribe_for
 
@@ -76,6 +76,7 @@ class Logins:
     Raises:
         LiveConfigError: There is no such field (the message names the nearest), the settings are a snapshot, or the
             patience is no number of seconds.
+        TypeError: They are a settings class, or something else.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Logins:
     ) -> None:
         if not isinstance(patience, int | float) or not patience >= 0:
             raise LiveConfigError(f"`patience` must be a number of seconds, 0 or more, not {patience!r}")
-        self.live: Any = settings.live
+        self.live: Any = live_of(settings)
         self._settings_name = type(settings).__name__
         self._fields = ", ".join(name for name in (user, password) if name)
         self.read = login_reader(settings, user, password)

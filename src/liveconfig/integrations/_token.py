@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings
-from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._fields import live_of, secret_reader
 
 HEADER_VALUE = re.compile(r"([!-~]+([ \t]+[!-~]+)*)?")  # RFC 9110 5.5, of which the clients send ASCII
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2
@@ -30,7 +30,7 @@ class Token:
     def __init__(self, settings: Settings, field: str, header: str, scheme: str) -> None:
         if not HEADER_NAME.fullmatch(header):
             raise LiveConfigError(f"`header` must be the name of a header, such as X-Api-Key, not {header!r}")
-        self.live: Any = settings.live
+        self.live: Any = live_of(settings)
         self.header = header
         self._where = f"{type(settings).__name__}: `{field}`"
         self._read = secret_reader(settings, field)

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
 from liveconfig import Settings
+from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import readiness
 
@@ -39,8 +40,9 @@ def lifespan(settings: Settings, inner: Lifespan | None = None) -> Lifespan:
 
     Raises:
         LiveConfigError: The settings are a snapshot.
+        TypeError: They are a settings class, or something else.
     """
-    live = settings.live
+    live = live_of(settings)
 
     @asynccontextmanager
     async def served(app: Any) -> AsyncIterator[Any]:
@@ -63,11 +65,15 @@ class PinnedMiddleware:
     Args:
         app: The application inside.
         settings: The live settings.
+
+    Raises:
+        LiveConfigError: The settings are a snapshot.
+        TypeError: They are a settings class, or something else.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._live = settings.live
+        self._live = live_of(settings)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI calls an application."""
@@ -93,8 +99,9 @@ def status_app(settings: Settings, *, status: bool = False, fail_when_unhealthy:
 
     Raises:
         LiveConfigError: The settings are a snapshot.
+        TypeError: They are a settings class, or something else.
     """
-    _ = settings.live  # raises for a snapshot here, not at the first request
+    live_of(settings)  # raises here, not at the first request
 
     async def serve(scope: Message, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

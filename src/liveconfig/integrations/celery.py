@@ -96,16 +96,20 @@ def _picklable(app: Celery, settings: Settings, **options: Any) -> type[Celery]:
 
     class Bound(base):
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-            parts = self.__reduce_keys__() | {"backend": backend}
-            return _restore, (base, parts, global_name(settings), options)
+            unbound: Any = object.__new__(base)
+            vars(unbound).update(vars(self) | {"backend_cls": backend})
+            make, arguments = unbound.__reduce__()
+            return _restore, (make, arguments, global_name(settings), options)
 
     Bound.__name__ = Bound.__qualname__ = base.__name__
     return Bound
 
 
-def _restore(kind: type[Celery], parts: dict[str, Any], name: tuple[str, str], options: dict[str, Any]) -> Celery:
+def _restore(
+    make: Callable[..., Celery], arguments: tuple[Any, ...], name: tuple[str, str], options: dict[str, Any]
+) -> Celery:
     """Make an application from its pickle."""
-    app = kind(**parts, set_as_current=False)
+    app = make(*arguments)
     bind(app, global_settings(*name), **options)
     return app
 

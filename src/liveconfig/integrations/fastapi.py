@@ -23,6 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from liveconfig import ProcessReport, Settings, Status
 from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import Readiness, readiness
 from liveconfig.integrations.asgi import PinnedMiddleware, lifespan
@@ -63,13 +64,14 @@ def pinned(settings: S) -> Dependency[S]:
 
     Raises:
         LiveConfigError: The settings are a snapshot.
+        TypeError: They are a settings class, or something else.
     """
     found = _dependencies.get(id(settings))
     return found if found is not None else _dependencies.setdefault(id(settings), _dependency(settings))
 
 
 def _dependency(settings: S) -> Dependency[S]:
-    live = settings.live
+    live = live_of(settings)
 
     # Asynchronous, because a plain generator would pin in a copy of the context, on a thread of the pool.
     async def snapshot() -> AsyncIterator[S]:
@@ -100,8 +102,9 @@ def router(
 
     Raises:
         LiveConfigError: The settings are a snapshot.
+        TypeError: They are a settings class, or something else.
     """
-    _ = settings.live  # raises here, where a snapshot is given, and not at the first request
+    live_of(settings)  # raises here, not at the first request
     api = APIRouter(prefix="/liveconfig", tags=["liveconfig"])
 
     @api.get("/ready", responses={503: {"model": Readiness}} if fail_when_unhealthy else {})

@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary, finalize, ref
 
 from liveconfig import Change, Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import value_reader
+from liveconfig.integrations._fields import live_of, value_reader
 from liveconfig.integrations._mirror import FALLBACKS, SECRET_KEY, plain, ring_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import explained, readiness
@@ -70,7 +70,7 @@ class LiveConfig(Generic[S]):
         settings: The live settings; or give them to `init_app`.
         mirror: Field by key of ``app.config``: the key always holds the newest value, secrets as plain text, as Flask
             expects them, or None below a model that is None. ``SECRET_KEY`` takes a field or a `KeyRing`: it holds
-            the key that signs, and ``SECRET_KEYFALLBACKS`` all keys that are accepted, so that sessions survive a
+            the key that signs, and ``SECRET_KEY_FALLBACKS`` all keys that are accepted, so that sessions survive a
             rotation (Flask 3.1 or newer). If the fallbacks are mirrored too, they are the ring's ``previous``.
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
         status_decorators: Decorators of the status page only, the innermost first: ``[login_required]``.
@@ -87,6 +87,8 @@ class LiveConfig(Generic[S]):
         status_decorators: Sequence[Decorator] = (),
         fail_when_unhealthy: bool = False,
     ) -> None:
+        if settings is not None:
+            live_of(settings)  # raises here, not at the first request
         self._default = settings
         self._mirror = dict(mirror)
         self._status = status
@@ -105,9 +107,12 @@ class LiveConfig(Generic[S]):
 
         Raises:
             RuntimeError: There are no settings, neither here nor in the constructor.
-            LiveConfigError: A mirrored or subscribed field does not exist.
+            LiveConfigError: A mirrored or subscribed field does not exist, or the settings are a snapshot.
+            TypeError: They are a settings class, or something else.
         """
-        settings = self._apps[app] = self._chosen(settings)
+        settings = self._chosen(settings)
+        live_of(settings)
+        self._apps[app] = settings
         self._several |= settings is not self._default
         app.extensions["liveconfig"] = self
         app.wsgi_app = _pinned(app.wsgi_app, settings)  # type: ignore[assignment,method-assign]  # as Flask's own docs do

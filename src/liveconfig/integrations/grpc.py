@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._certificates import load_pair, trust
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._fields import live_of, secret_reader
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations._token import TokenOptions
 
@@ -91,7 +91,7 @@ class _Certificates:
     newest: grpc.ServerCertificateConfiguration
 
     def __init__(self, settings: Settings, fields: list[str]) -> None:
-        self._live = settings.live
+        self._live = live_of(settings)
         self._select = _selector(settings, fields)
         self._source: tuple[SecretStr | None, ...] | None = None
         self._use_newest()

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
-from liveconfig.integrations._fields import value_reader
+from liveconfig.integrations._fields import live_of, value_reader
 from liveconfig.integrations._subscription import subscribe_for
 
 __all__ = ["KeyRing"]
@@ -63,7 +63,7 @@ class KeyRing:
         for name, number in {"keep": keep, "keep_for": keep_for, "sign_after": sign_after}.items():
             if not isinstance(number, int | float) or not number >= 0:
                 raise LiveConfigError(f"KeyRing: `{name}` must be 0 or more, not {number!r}")
-        self._live = settings.live
+        self._live = live_of(settings)
         self._field = key
         self._rules = _Rules(keep, keep_for, sign_after)
         self._values = _reader(settings, key, previous)

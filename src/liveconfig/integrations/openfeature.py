@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from liveconfig import Recovered, Rejected, Reloaded, Settings
 from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._flags import Flags, MissingFlagError
 
 with extra_of(__name__):
@@ -70,7 +71,7 @@ class LiveConfigProvider(AbstractProvider):
 
     def __init__(self, settings: Settings, prefix: str | None = None, *, flagd: str | None = None) -> None:
         super().__init__()
-        self._live = settings.live
+        self._live = live_of(settings)
         self._flags = Flags(settings, prefix)
         self._flagd = None if flagd is None else _flagd_of(settings, flagd)
         self._flagd_field = flagd

@@ -13,7 +13,7 @@ from typing import Any
 
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import Login, login_reader
+from liveconfig.integrations._fields import Login, live_of, login_reader
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._pool_renewal import AsyncRenewal, Renewal
 
@@ -44,7 +44,7 @@ class LiveCredentials(CredentialProvider):
         user: str | None = "db.user",
         password: str | None = "db.password",  # noqa: S107 - the name of a field
     ) -> None:
-        self._live = settings.live
+        self._live = live_of(settings)
         self._read = login_reader(settings, user, password)
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:

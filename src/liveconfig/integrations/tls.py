@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._certificates import load_pair, trust
-from liveconfig.integrations._fields import secret_reader
+from liveconfig.integrations._fields import live_of, secret_reader
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations._tls_context import FollowingContext
 
@@ -114,6 +114,7 @@ def _following(
     configure: Configure | None,
 ) -> ssl.SSLContext:
     """Return a context that follows its fields; with ``configure``, which may read any field, all fields."""
+    live = live_of(settings)
     readers = {name: secret_reader(settings, name) for name in fields}
 
     def select(snapshot: Any) -> Any:
@@ -121,7 +122,7 @@ def _following(
         return pem if configure is None else (pem, snapshot)
 
     def use_newest(context: FollowingContext, _change: Change[Any] | None = None) -> None:
-        source = select(settings.live.latest())
+        source = select(live.latest())
         if source != context.source:
             newest = make(source if configure is None else source[0])
             if configure is not None:

@@ -148,6 +148,64 @@ def test_a_pickled_application_is_bound(settings: Any, monkeypatch: pytest.Monke
     app.close()
 
 
+class WithKeys(Celery):
+    """An application whose pickle has one argument more."""
+
+    def __init__(self, *arguments: Any, shop: str = "none", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.shop = shop
+
+    def __reduce_keys__(self) -> dict[str, Any]:
+        return super().__reduce_keys__() | {"shop": self.shop}  # type: ignore[misc]
+
+
+class WithArguments(Celery):
+    """An application with the method that Celery used before 3.1."""
+
+    shop = "first"
+
+    def __reduce_args__(self) -> tuple[Any, ...]:
+        changes = {**self.conf.changes, "task_default_queue": "of-arguments"}
+        return (self.main, changes, *super().__reduce_args__()[2:])  # type: ignore[misc]
+
+
+class WithReduce(Celery):
+    """An application with a pickle of its own."""
+
+    shop = "none"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remake, (self.shop,)
+
+
+def remake(shop: str) -> WithReduce:
+    app = WithReduce("shop", broker="amqp://broker", backend="redis://results", set_as_current=False)
+    app.shop = shop
+    return app
+
+
+@pytest.mark.parametrize("kind", [WithKeys, WithArguments, WithReduce])
+def test_the_pickle_of_a_class_of_its_own_is_respected(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, kind: type[Any]
+) -> None:
+    """An application of a class with a pickle of its own is made again as that class says, and bound."""
+    monkeypatch.setitem(sys.modules, "shop_live", module := ModuleType("shop_live"))
+    module.settings = settings  # type: ignore[attr-defined]
+    app = kind("shop", broker="amqp://broker", backend="redis://results", set_as_current=False)
+    app.shop = "first"
+    bind(app, settings, **LOGIN, **RESULTS)
+    subscribers = len(settings.live.status().subscribers)
+    content = pickle.dumps(app)
+    again = pickle.loads(content)
+    assert isinstance(again, kind)
+    assert again.shop == "first"
+    assert again.conf.task_default_queue == ("of-arguments" if kind is WithArguments else "celery")
+    assert len(settings.live.status().subscribers) == 2 * subscribers
+    assert b"one" not in content
+    for each in (again, app):
+        each.close()
+
+
 def test_an_application_over_other_settings_cannot_be_pickled(settings: Any) -> None:
     """If the settings are no global variable, pickling the application is an error that says what to do."""
     app = application()
