@@ -15,13 +15,17 @@ from liveconfig import _clock
 from liveconfig._delivery import (
     EventQueue,
     Reloads,
+    Stream,
     Subject,
     Subscriber,
     ValueChanges,
+    call_in_thread,
+    coroutines_finished,
     is_subscriber,
     name_of,
-    streams,
+    needed_loop,
     takes_one_argument,
+    waits,
     why_not_callable,
 )
 from liveconfig._engine import Core, Pin, Verifier, pinned
@@ -123,8 +127,8 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: No asyncio event loop runs here.
         """
-        applied = await streams.in_thread(lambda: self._core.reload(wait=True))
-        await streams.finished(self._core.publisher)
+        applied = await call_in_thread(lambda: self._core.reload(wait=True))
+        await coroutines_finished(self._core.publisher)
         return applied
 
     def start(self) -> None:
@@ -151,7 +155,7 @@ class Live(Generic[S]):
         self._core.leave()
 
     async def __aenter__(self) -> Self:
-        loop = streams.running_loop()
+        loop = needed_loop()
         self._core.enter()
         self._core.publisher.bind_loop(loop)
         return self
@@ -159,7 +163,7 @@ class Live(Generic[S]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._core.publisher.unbind_loop(streams.running_loop())
+        self._core.publisher.unbind_loop(needed_loop())
         self._core.leave()
 
     # Subscribing
@@ -268,10 +272,10 @@ class Live(Generic[S]):
         return Subscription(self._core, subscriber)
 
     @overload
-    def changes(self, what: str) -> streams.Stream[Change[Any]]: ...
+    def changes(self, what: str) -> Stream[Change[Any]]: ...
     @overload
-    def changes(self, what: Callable[[S], T]) -> streams.Stream[Change[T]]: ...
-    def changes(self, what: Any) -> streams.Stream[Change[Any]]:
+    def changes(self, what: Callable[[S], T]) -> Stream[Change[T]]: ...
+    def changes(self, what: Any) -> Stream[Change[Any]]:
         """Return an asynchronous iterator over the changes of a value.
 
         Use it as ``async for change in settings.live.changes(what)``. It is subscribed at the call and ends at `close`.
@@ -280,11 +284,11 @@ class Live(Generic[S]):
         Raises:
             LiveConfigError: There is no such field. The message suggests the nearest name.
         """
-        return streams.Stream(self._core.publisher, self._subject(what), self._core.closed)
+        return Stream(self._core.publisher, self._subject(what), self._core.closed)
 
-    def reloads(self) -> streams.Stream[Reloaded[S]]:
+    def reloads(self) -> Stream[Reloaded[S]]:
         """Return an asynchronous iterator over the applied changes, each as a whole."""
-        return streams.Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
+        return Stream(self._core.publisher, self._subject(Reloaded), self._core.closed)
 
     async def wait_for(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
         """Wait for a snapshot for which the predicate is true, and return it.
@@ -294,7 +298,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = await streams.wait_for(self._core.publisher, predicate, timeout)
+        snapshot: S = await waits.wait_for(self._core.publisher, predicate, timeout)
         return snapshot
 
     def wait(self, predicate: Callable[[S], bool], timeout: float | None = None) -> S:
@@ -303,7 +307,7 @@ class Live(Generic[S]):
         Raises:
             TimeoutError: There was none within ``timeout`` seconds.
         """
-        snapshot: S = streams.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
+        snapshot: S = waits.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
         return snapshot
 
     @overload

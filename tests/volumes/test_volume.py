@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
-from liveconfig._volumes.tree import DEPTH, LIMIT, Content, TreeError, read_tree
+from liveconfig._volumes.limits import MAX_BYTES, MAX_DEPTH, TreeError
+from liveconfig._volumes.tree import Content, read_tree
 from liveconfig._volumes.volume import QUIET, VolumeBusy, VolumeReader, VolumeUnreadable, _explain
 from liveconfig.testing import KubeletVolume
 
@@ -129,7 +130,7 @@ class TestReading:
         """The key of a link to a file that is too large is what the error names, not the file's own name."""
         monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
         with (tmp_path / "..large").open("wb") as file:
-            file.truncate(LIMIT + 1)
+            file.truncate(MAX_BYTES + 1)
         (tmp_path / "message").symlink_to("..large")
         with pytest.raises(VolumeError, match=r"holds more than 16 MiB \(at 'message'\)"):
             load(App, _volumes=tmp_path, _watch=False)
@@ -243,10 +244,10 @@ class TestSwappedWhileItIsRead:
 
 def test_the_most_that_a_volume_may_hold(tmp_path):
     """Sixteen MiB are read to the last byte, and one byte more is refused."""
-    for name, size in (("a", LIMIT - 5000), ("b", 5000)):
+    for name, size in (("a", MAX_BYTES - 5000), ("b", 5000)):
         with (tmp_path / name).open("wb") as file:
             file.truncate(size)
-    assert sum(map(len, read_tree(str(tmp_path), str(tmp_path))[0].values())) == LIMIT
+    assert sum(map(len, read_tree(str(tmp_path), str(tmp_path))[0].values())) == MAX_BYTES
     (tmp_path / "c").write_text("x")
     with pytest.raises(TreeError) as caught:
         read_tree(str(tmp_path), str(tmp_path))
@@ -256,14 +257,14 @@ def test_the_most_that_a_volume_may_hold(tmp_path):
 
 def test_folders_in_folders(tmp_path):
     """Folders are read a hundred deep, and one deeper is refused, by the name of the uppermost."""
-    deep = tmp_path / "top" / "/".join(["x"] * (DEPTH - 1))
+    deep = tmp_path / "top" / "/".join(["x"] * (MAX_DEPTH - 1))
     deep.mkdir(parents=True)
     (deep / "key").write_text("there")
     assert list(read_tree(str(tmp_path), str(tmp_path))[0].values()) == [b"there"]
     (deep / "one-more").mkdir()
     with pytest.raises(TreeError) as caught:
         read_tree(str(tmp_path), str(tmp_path))
-    assert str(caught.value) == f"'top' holds folders more than {DEPTH} deep"
+    assert str(caught.value) == f"'top' holds folders more than {MAX_DEPTH} deep"
     assert caught.value.key == "top"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from liveconfig.exceptions import LiveConfigError
+
 
 class Loops:
     """The loops that entered the settings and have not left, the oldest first."""
@@ -35,3 +37,15 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def needed_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that runs in this thread.
+
+    Raises:
+        LiveConfigError: No asyncio event loop runs here.
+    """
+    loop = running_loop()
+    if loop is None:
+        raise LiveConfigError("this needs a running asyncio event loop, and none runs in this thread (is it trio?)")
+    return loop

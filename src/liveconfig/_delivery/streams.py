@@ -1,22 +1,19 @@
-"""`changes()`, `reloads()`, `wait_for()` and `wait()`: events as streams and waits."""
+"""`changes()` and `reloads()`: events as asynchronous iterators."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from liveconfig._delivery.loops import needed_loop
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.subjects import Subject
-from liveconfig._delivery.subscribers import SLOW, described
-from liveconfig._watching import call_user_code, start_thread
-from liveconfig.exceptions import LiveConfigError
+from liveconfig._delivery.subscribers import described
 
 E = TypeVar("E")
-R = TypeVar("R")
 
 _log = logging.getLogger("liveconfig")
 
@@ -50,7 +47,7 @@ class Stream(AsyncIterator[E], Generic[E]):
 
     async def __anext__(self) -> E:
         woken = asyncio.Event()
-        waiting = running_loop(), woken
+        waiting = needed_loop(), woken
         self._waiting.add(waiting)
         try:
             while not self._ended:
@@ -86,114 +83,3 @@ class Stream(AsyncIterator[E], Generic[E]):
         if event is not None:
             self._subject.settle(target, event)
         return event  # type: ignore[no-any-return]
-
-
-def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop that runs in this thread.
-
-    Raises:
-        LiveConfigError: No asyncio event loop runs here.
-    """
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    raise LiveConfigError("this needs a running asyncio event loop, and none runs in this thread (is it trio?)")
-
-
-async def in_thread(function: Callable[[], R]) -> R:
-    """Call a function on a separate thread without blocking the loop."""
-    loop = running_loop()
-    result: asyncio.Future[R] = loop.create_future()
-
-    def finish(value: R | None, error: BaseException | None) -> None:
-        if result.cancelled():
-            return
-        if error is None:
-            result.set_result(value)  # type: ignore[arg-type]
-        else:
-            result.set_exception(error)
-
-    def run() -> None:
-        value, failure = None, None
-        try:
-            value = call_user_code(function)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the coroutine
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits there
-            loop.call_soon_threadsafe(finish, value, failure)
-
-    start_thread(threading.Thread(target=run, name="liveconfig-reload", daemon=True))
-    return await result
-
-
-async def finished(publisher: Publisher) -> None:
-    """Wait for the coroutine subscribers that run on this loop, except those that have run for over a second.
-
-    It waits twice, because one that was busy with an older version is called again.
-    """
-    for _ in range(2):
-        for subscriber in publisher.running_on(running_loop()):
-            task, left = subscriber.task, SLOW - subscriber.ran()
-            if task is not None and task is not asyncio.current_task() and left > 0:
-                await asyncio.wait({task}, timeout=left)
-        await in_thread(publisher.barrier)
-
-
-class _Versions:
-    """The subject of `wait_for`: every snapshot, including the current one."""
-
-    seen = 0
-    several: ClassVar[bool] = False
-
-    def has_event(self, target: Any) -> bool:
-        return bool(target.number > self.seen)
-
-    def take(self, target: Any, *, again: bool) -> Any:  # noqa: ARG002
-        return target.snapshot
-
-    def settle(self, target: Any, event: Any) -> None:
-        pass
-
-    tried = settle
-
-
-async def wait_for(publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None) -> Any:
-    """Return the first snapshot for which the predicate is true.
-
-    Raises:
-        TimeoutError: There was none within ``timeout`` seconds.
-    """
-    stream: Stream[Any] = Stream(publisher, _Versions(), lambda: False)
-    limit = asyncio.timeout(timeout)
-    try:
-        async with limit:
-            async for snapshot in stream:
-                if predicate(snapshot):
-                    return snapshot
-    except TimeoutError:
-        if limit.expired():  # else the predicate raised it
-            raise _missed(timeout) from None
-        raise
-    raise AssertionError  # pragma: no cover - the stream has no end
-
-
-def wait(
-    publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None, clock: Callable[[], float]
-) -> Any:
-    """Return the first snapshot for which the predicate is true; blocks the thread.
-
-    Raises:
-        TimeoutError: There was none within ``timeout`` seconds.
-    """
-    deadline = None if timeout is None else clock() + timeout
-    while True:
-        version = publisher.newest
-        if predicate(version.snapshot):
-            return version.snapshot
-        left = None if deadline is None else min(deadline - clock(), threading.TIMEOUT_MAX)
-        with publisher.lock:
-            if not publisher.moved.wait_for(lambda version=version: publisher.newest is not version, left):  # type: ignore[misc]
-                raise _missed(timeout)
-
-
-def _missed(timeout: float | None) -> TimeoutError:
-    return TimeoutError(f"the settings did not fulfil the condition within {timeout} s")

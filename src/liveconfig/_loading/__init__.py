@@ -5,13 +5,13 @@
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
 - `configuration`: The configuration of a class: its keyword arguments, and the merged lists of its bases.
 - `decoder`: The decoder of one key: from its bytes to the input for pydantic, as pydantic-settings decodes variables.
+- `document_limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `documents`: The parsers of documents, by format.
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: The values of one revision of a volume, by field.
 - `field_validation`: The validation of each field by itself, for settings of which some values are unknown.
 - `fields`: The places of values (fields, items of lists, entries of mappings) and the names that reach them.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
-- `limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `loader`: The loader: makes a validated instance of revisions, environment and other sources.
 - `merging`: Merging and copying of the data for pydantic: nested dictionaries and lists.
 - `messages`: The messages for pydantic's errors, by type; none contains a value.

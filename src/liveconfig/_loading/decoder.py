@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic_settings import EnvSettingsSource
 
+from liveconfig._loading.document_limits import DocumentError, check_size
 from liveconfig._loading.documents import parse_any
 from liveconfig._loading.fields import Entry, Node, Place
-from liveconfig._loading.limits import DocumentError, check_size
 from liveconfig._loading.merging import fresh
 from liveconfig._loading.types import ABSENT, Kind
 

@@ -15,7 +15,7 @@ from dotenv.parser import parse_stream
 from dotenv.variables import parse_variables
 
 from liveconfig import _clock
-from liveconfig._loading.limits import MAX_DEPTH, DocumentError, check_size, unique
+from liveconfig._loading.document_limits import MAX_DEPTH, DocumentError, check_size, unique
 from liveconfig._loading.properties import parse_properties
 from liveconfig._loading.yaml import parse_yaml
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._loading.decoder import DecodeError, Decoder
+from liveconfig._loading.document_limits import DocumentError
 from liveconfig._loading.documents import TEXT_FORMATS, parse
 from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name
-from liveconfig._loading.limits import DocumentError
 from liveconfig._loading.merging import merge, serving
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind

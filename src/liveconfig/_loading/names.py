@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from liveconfig._loading.document_limits import MAX_DEPTH
 from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, any_looks_inside, field_of, plain_node
 from liveconfig._loading.key import Key, keys_within
-from liveconfig._loading.limits import MAX_DEPTH
 from liveconfig._loading.merging import merge
 from liveconfig._loading.pydantic_internals import field_value
 from liveconfig._loading.types import Kind, by_alias_of, by_name_of

@@ -9,7 +9,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from liveconfig._distribution import install_command
-from liveconfig._loading.limits import MAX_DEPTH, MAX_NODES, DocumentError
+from liveconfig._loading.document_limits import MAX_DEPTH, MAX_NODES, DocumentError
 
 _MERGE = "tag:yaml.org,2002:merge"
 _UNQUOTED = frozenset(("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"))

@@ -8,29 +8,14 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from liveconfig._volumes.limits import MAX_BYTES, TreeError, check_depth
 from liveconfig._volumes.mounts import is_subpath
-
-LIMIT = 16 * 1024 * 1024
-"""The largest number of bytes in one volume. A ConfigMap or Secret holds 1 MiB; a projected volume holds several."""
-
-DEPTH = 100
-"""The largest depth of folders. A ConfigMap or Secret has at most one, from ``items``."""
-
 
 # Nearly every key is shorter, so that the first read gets all of it, without a stat of each file.
 _USUAL, _LARGE = 4096, 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO without O_NONBLOCK waits for a writer, for ever.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class TreeError(Exception):
-    """Something in a volume must not be read. The message names it and contains no content."""
-
-    def __init__(self, reason: str, key: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.key = key
 
 
 class Content(NamedTuple):
@@ -75,7 +60,7 @@ class _Tree:
         self.volumes: list[str] = []
         self._root = root
         self._plain = plain  # no generation of the kubelet's, in which every file is a key
-        self._left = LIMIT
+        self._left = MAX_BYTES
 
     def read(self, descriptor: int, folder: str, prefix: str) -> os.stat_result:
         """Add the content of one folder and of the folders in it. Return its stat data from before."""
@@ -133,7 +118,7 @@ class _Tree:
                 os.close(descriptor)
         self._left -= len(content)
         if self._left < 0:
-            raise TreeError(f"the volume holds more than {LIMIT // 1024 // 1024} MiB (at {key!r})", key)
+            raise TreeError(f"the volume holds more than {MAX_BYTES // 1024 // 1024} MiB (at {key!r})", key)
         return content
 
     def _rest(self, descriptor: int, first: bytes, left: int) -> bytes:
@@ -148,17 +133,6 @@ class _Tree:
 def _about(key: str, error: OSError) -> OSError:
     """The same error, with the key in place of a path."""
     return OSError(error.errno, error.strerror, key)
-
-
-def check_depth(prefix: str) -> None:
-    """Raise for folders that are deeper than in any configuration.
-
-    Raises:
-        TreeError: It is deeper than `DEPTH`.
-    """
-    if prefix.count("/") > DEPTH:
-        name = prefix.partition("/")[0]
-        raise TreeError(f"{name!r} holds folders more than {DEPTH} deep", name)
 
 
 def entries_of(directory: int | str) -> list[os.DirEntry[str]]:

@@ -18,7 +18,8 @@ from typing import Literal
 from liveconfig import _clock
 from liveconfig._volumes.file_calls import HUNG, Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import generation_at
-from liveconfig._volumes.tree import TreeError, read_tree, signature
+from liveconfig._volumes.limits import TreeError
+from liveconfig._volumes.tree import read_tree, signature
 
 Mode = Literal["atomic", "plain", "missing"]
 Token = tuple[object, ...]

@@ -1,0 +1,75 @@
+"""`wait()` and `wait_for()`: wait until a snapshot fulfils a condition."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from liveconfig._delivery.publisher import Publisher
+from liveconfig._delivery.streams import Stream
+
+
+class _Versions:
+    """The subject of `wait_for`: every snapshot, including the current one."""
+
+    seen = 0
+    several: ClassVar[bool] = False
+
+    def has_event(self, target: Any) -> bool:
+        return bool(target.number > self.seen)
+
+    def take(self, target: Any, *, again: bool) -> Any:  # noqa: ARG002
+        return target.snapshot
+
+    def settle(self, target: Any, event: Any) -> None:
+        pass
+
+    tried = settle
+
+
+async def wait_for(publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None) -> Any:
+    """Return the first snapshot for which the predicate is true.
+
+    Raises:
+        TimeoutError: There was none within ``timeout`` seconds.
+    """
+    stream: Stream[Any] = Stream(publisher, _Versions(), lambda: False)
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            async for snapshot in stream:
+                if predicate(snapshot):
+                    return snapshot
+    except TimeoutError:
+        if limit.expired():  # else the predicate raised it
+            raise _missed(publisher, timeout) from None
+        raise
+    raise AssertionError  # pragma: no cover - the stream has no end
+
+
+def wait(
+    publisher: Publisher, predicate: Callable[[Any], bool], timeout: float | None, clock: Callable[[], float]
+) -> Any:
+    """Return the first snapshot for which the predicate is true; blocks the thread.
+
+    Raises:
+        TimeoutError: There was none within ``timeout`` seconds.
+    """
+    deadline = None if timeout is None else clock() + timeout
+    while True:
+        version = publisher.newest
+        if predicate(version.snapshot):
+            return version.snapshot
+        left = None if deadline is None else min(deadline - clock(), threading.TIMEOUT_MAX)
+        with publisher.lock:
+            if not publisher.moved.wait_for(lambda version=version: publisher.newest is not version, left):  # type: ignore[misc]
+                raise _missed(publisher, timeout)
+
+
+def _missed(publisher: Publisher, timeout: float | None) -> TimeoutError:
+    return TimeoutError(
+        f"{publisher.settings}: the settings did not fulfil the condition within {timeout} s; their version is "
+        f"{publisher.newest.number}"
+    )
