@@ -107,6 +107,38 @@ def test_a_variable_by_path_is_told_as_the_environment(kubelet_volume, monkeypat
     assert settings.live.status().frozen == ("token",)
 
 
+class Boxed(BaseModel):
+    value: str = Field("default", validation_alias=AliasPath("beta_box", "in"))
+
+
+class InBoxes(Settings):
+    model_config = DELIMITED
+    beta: Boxed = Boxed()
+    letter: str = Field("default", validation_alias=AliasPath("Envelope", "Inner-Part", "letter"))
+    other: str = Field("default", validation_alias=AliasPath("Envelope", "inner_part", "other"))
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("BETA__BETA_BOX__IN", "beta.value"),
+        ("beta/Beta_Box/In", "beta.value"),
+        ("beta.beta-box.IN", "beta.value"),
+        ("ENVELOPE__INNER_PART__LETTER", "letter"),
+        ("envelope__Inner-Part__letter", "letter"),
+        ("Envelope__inner_part__OTHER", "other"),
+    ],
+)
+def test_case_of_the_parts_of_a_path(kubelet_volume, load, key, field):
+    """A key reaches what an AliasPath looks for, whatever the case of the names on the way, as a variable does."""
+    kubelet_volume.write({key: "x"})
+    settings = load(InBoxes, _volumes=kubelet_volume.path)
+    found = {"beta.value": settings.beta.value, "letter": settings.letter, "other": settings.other}
+    assert found == {**dict.fromkeys(found, "default"), field: "x"}
+    assert settings.live.origin(field).name == key
+    assert settings.live.status().unused_keys == ()
+
+
 class Inside(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
     user: str = Field("default", alias="username")

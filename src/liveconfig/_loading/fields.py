@@ -276,6 +276,17 @@ class Node(Place):
             node.entry = self._inner("[*]", Any)
         return node
 
+    def spelled(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries inside the value of a path, by the names that the path has: case does not count in a key."""
+        canonical = self._rules.canonical
+        left = [each.path for node in self.sharers for each in node.inputs if each.key == self.key]
+        for entry in entries:
+            parts = [path[0] for path in left if path and isinstance(path[0], str)]
+            alike = [part for part in parts if canonical(part) == canonical(entry.key)]
+            name = entry.key if entry.key in alike or not alike else alike[0]
+            left = [path[1:] for path in left if path and path[0] == name]
+            yield Entry(name, entry.place)
+
     def ranked(self, rank: int) -> Node:
         """The same field, reached by one of the names of its `Key`."""
         node = copy.copy(self)

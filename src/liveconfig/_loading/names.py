@@ -146,9 +146,10 @@ class Plan:
             return ()
         parts, within = name.split("/"), self.rules.prefix.count("/")
         found = _Search(self.rules).folders(Root(self.roots), parts)
-        if found or not within:
-            return found
-        return _Search(self.rules).folders(Root(self.roots), ["/".join(parts[: within + 1]), *parts[within + 1 :]])
+        if within and not found:
+            parts = ["/".join(parts[: within + 1]), *parts[within + 1 :]]
+            found = _Search(self.rules).folders(Root(self.roots), parts)
+        return tuple(map(_spelled, found))
 
     def _leads_nowhere(self, key: str) -> bool:
         """Whether it is plain that no field answers to a key, as it is for nearly all variables of an environment."""
@@ -270,6 +271,14 @@ class _Search:
         if inside.entry.children and is_dotted and not is_part:
             return ()
         return ((Entry(name, inside.entry),),)
+
+
+def _spelled(path: Path) -> Path:
+    """The path, with the entries inside the value of an `AliasPath` spelled as that has them."""
+    for at, step in enumerate(path):
+        if isinstance(step, Node) and step.nested_path:
+            return (*path[: at + 1], *step.spelled(each for each in path[at + 1 :] if isinstance(each, Entry)))
+    return path
 
 
 _PLANS = "__liveconfig_plans__"
