@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -472,6 +473,40 @@ def test_names_of_values_that_are_not_in_the_input(check: Any, secret: str) -> N
     assert (found["unknown-key"]["key"], found["unknown-key"]["object"]) == ("pasword", "secret/shop")
     assert "did you mean 'password'" in found["unknown-key"]["message"]
     assert "CANARY" not in json.dumps(answer)
+
+
+def test_files_that_are_no_keys(check: Any) -> None:
+    """Files of a volume that come from no object, such as a token, are no unknown keys."""
+    sources = "{sources: [{secret: {name: shop}}, {serviceAccountToken: {path: token}}]}"
+    deployment = DEPLOYMENT.replace("secret: {secretName: shop}", f"projected: {sources}")
+    code, answer, _ = check(manifests(GOOD, deployment=deployment))
+    assert (code, answer["findings"]) == (0, [])
+
+
+def hashed(text: str) -> str:
+    """Give the ConfigMap the name that kustomize makes for its content."""
+    content = json.dumps({"data": GOOD, "kind": "ConfigMap", "name": "shop"}, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(content.encode()).hexdigest()[:10].translate(str.maketrans("013ae", "ghkmt"))
+    text = text.replace("configMap: {name: shop}", f"configMap: {{name: shop-{digest}}}")
+    return text.replace(
+        "kind: ConfigMap\nmetadata: {name: shop}", f"kind: ConfigMap\nmetadata: {{name: shop-{digest}}}"
+    )
+
+
+def immutable(text: str) -> str:
+    return text.replace("kind: ConfigMap\n", "kind: ConfigMap\nimmutable: true\n")
+
+
+@pytest.mark.parametrize(("change", "why"), [(immutable, "is immutable"), (hashed, "hash of its content")])
+def test_objects_that_never_change(check: Any, change: Any, why: str) -> None:
+    """Fields that an immutable object feeds, or one with a hash in its name, are frozen, as `audit` says."""
+    code, answer, _ = check(change(manifests(GOOD)))
+    states = {row["field"]: row["state"] for row in answer["fields"]}
+    assert (code, states["endpoint"], states["password"]) == (0, "frozen", "live")
+    found = {each["field"]: each for each in answer["findings"]}
+    assert {each["rule"] for each in found.values()} == {"frozen-field"}
+    assert set(found) == {"endpoint", "timeout_seconds"}
+    assert why in found["endpoint"]["message"]
 
 
 def test_keys_of_findings(check: Any) -> None:

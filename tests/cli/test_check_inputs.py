@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
@@ -264,6 +264,48 @@ def test_the_schema_accepts_every_spelling() -> None:
     assert not validator.is_valid({"api-url": "https://pay"})
     assert not validator.is_valid({"port": "1"})
     assert not validator.is_valid({"api-url": "https://pay", "port": "x"})
+
+
+class Card(BaseModel):
+    kind: Literal["card"]
+    limit: int = 0
+    strict: bool = False
+
+
+class Invoice(BaseModel):
+    kind: Literal["invoice"]
+    limit: str = ""
+    strict: bool = False
+    token: SecretStr = SecretStr("")
+
+
+class Transfer(BaseModel):
+    kind: Literal["transfer"]
+    token: str = ""
+
+
+class Paid(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    by: Annotated[Card | Invoice, Field(discriminator="kind")] = Card(kind="card")
+    later: Invoice | Transfer | None = None
+
+
+UNIONS = [
+    ({"by.kind": "card"}, True),
+    ({"by.kind": "invoice", "by.limit": "none"}, True),
+    ({"by.kind": "transfer"}, False),
+    ({"by.strict": "yes"}, True),
+    ({"by.strict": "maybe"}, False),
+    ({"later.kind": "transfer"}, True),
+    ({"later.kind": "card"}, False),
+    ({"later.token": "s"}, False),
+]
+
+
+@pytest.mark.parametrize(("data", "valid"), UNIONS)
+def test_the_schema_of_a_union(data: dict[str, str], valid: bool) -> None:
+    """A field that several models of a union have takes what any of them takes; it is secret if it is in one of them."""
+    assert jsonschema.Draft202012Validator(schema_of(Paid)).is_valid(data) == valid
 
 
 class Tree(BaseModel):

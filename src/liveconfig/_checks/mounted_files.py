@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from liveconfig._manifests import (
+    WHY_FROZEN,
     Container,
     DataKey,
     FileOrigin,
@@ -18,6 +19,7 @@ from liveconfig._manifests import (
     VariableSource,
     VariableValue,
     Workload,
+    cause_in_objects,
     files_of,
     missing_items,
     path_below,
@@ -227,4 +229,5 @@ def _files(manifests: Manifests, mount: Mount) -> Iterator[tuple[str, File]]:
 
 
 def _file(origin: FileOrigin, frozen: str) -> File:
-    return File(origin.key.value, origin.data.id, origin.key.name, origin.key.place, frozen)
+    why = frozen or WHY_FROZEN.get(cause_in_objects([origin.data]), "")
+    return File(origin.key.value, origin.data.id, origin.key.name, origin.key.place, why)

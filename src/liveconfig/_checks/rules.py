@@ -55,7 +55,8 @@ CHECK_RULES: Mapping[str, Rule] = {
             "frozen-field",
             "warning",
             "a field that cannot change while the container runs",
-            "Mount the key as a file of a whole volume, or list the field in `from_environment`.",
+            "Mount the key as a file of a whole volume, from an object that can change; "
+            "list a field that is meant to be a variable in `from_environment`.",
         ),
         Rule(
             "shadowed-variable",

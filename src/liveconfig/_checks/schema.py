@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic_settings import BaseSettings
 
 from liveconfig._checks.trial_load import field_nodes, plan_for
-from liveconfig._loading import Node, Plan, Rules, documents_of, is_secret
+from liveconfig._loading import Node, Plan, Rules, documents_of, is_secret, members, nested_fields
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
 
@@ -36,9 +36,9 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     patterns: dict[str, Any] = {}
     required: list[str] = []
-    for name, node, is_leaf in _nodes(plan):
+    for name, node, is_leaf, allowed in _nodes(plan):
         keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.keys_for(name)))
-        value = {**_value(node), "description": _description(name, node)}
+        value = {**_value(node, allowed), "description": _description(name, node)}
         properties.update(dict.fromkeys(keys, value) if is_leaf else {})
         patterns[spelling.of(keys)] = value
         if node.entry is not None:
@@ -60,12 +60,21 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     return schema
 
 
-def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool]]:
-    """The fields at any depth that hold no secret, by dotted name, each once, and whether they are leaves."""
+def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool, list[Any]]]:
+    """The fields at any depth that hold no secret, by dotted name, each once; whether they are leaves; their types."""
     found = {node.dotted: (node, is_leaf) for node, is_leaf in field_nodes(plan.fields)}
     for name, (node, is_leaf) in found.items():
-        if not is_secret(node.field.annotation):
-            yield name, node, is_leaf
+        around = found.get(name.rpartition(".")[0])
+        annotations = _annotations(node, around[0] if around else None)
+        if not any(map(is_secret, annotations)):
+            yield name, node, is_leaf, annotations
+
+
+def _annotations(node: Node, around: Node | None) -> list[Any]:
+    """The types of a field: several classes of a union can have a field of that name."""
+    classes = members(around.field.annotation) if around else ()
+    fields = [each[node.label] for each in map(nested_fields, classes) if node.label in each]
+    return [each.annotation for each in fields or [node.field]]
 
 
 def _some_name(pattern: str) -> dict[str, Any]:
@@ -98,8 +107,15 @@ def _description(name: str, node: Node) -> str:
     return f"{text} {node.field.description}" if node.field.description else text
 
 
-def _value(node: Node) -> dict[str, Any]:
-    annotation = node.field.annotation
+def _value(node: Node, annotations: Iterable[Any]) -> dict[str, Any]:
+    values = [_value_of(node, each) for each in annotations]
+    if all("enum" in each for each in values):
+        choices = dict.fromkeys(choice for each in values for choice in each["enum"])
+        return {"type": "string", "enum": list(choices)}
+    return values[0] if all(each == values[0] for each in values) else {"type": "string"}
+
+
+def _value_of(node: Node, annotation: Any) -> dict[str, Any]:
     choices = list(_choices(annotation))
     if choices:
         return {"type": "string", "enum": choices}

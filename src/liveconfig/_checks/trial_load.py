@@ -313,8 +313,8 @@ class _Trial:
         """For each volume, the keys that feed no field and whose value is not in the input."""
         documents = documents_of(self._cls)
         for index, volume in enumerate(self._volumes):
-            unknown = [name for name, file in volume.files.items() if file.content is None and name not in documents]
-            files = {name: b"" for name in unknown if not self._fed_by(name)}
+            unknown = (name for name, file in volume.files.items() if file.content is None and file.object)
+            files = {name: b"" for name in unknown if name not in documents and not self._fed_by(name)}
             yield self._loader.feed(index, _revision(volume, files), None)
 
     def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:

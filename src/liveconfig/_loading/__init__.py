@@ -82,7 +82,7 @@ from liveconfig._loading.removed_keys import Removals
 from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import did_you_mean, nearest
-from liveconfig._loading.types import is_secret
+from liveconfig._loading.types import is_secret, members, nested_fields
 from liveconfig._loading.unused import UnusedNames, fields_by_name
 from liveconfig._loading.volume_selection import (
     VOLUMES_VARIABLE,
@@ -153,11 +153,13 @@ __all__ = [
     "leaves",
     "mask",
     "masked",
+    "members",
     "merge_bases",
     "missing_documents",
     "misuse",
     "named",
     "nearest",
+    "nested_fields",
     "placeholder_loader",
     "same",
     "settings_error",

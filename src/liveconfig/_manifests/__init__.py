@@ -34,7 +34,7 @@ from liveconfig._manifests.objects import DATA_KINDS, DataKey, DataObject, Objec
 from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, folders_that_are_keys, without_frames
 from liveconfig._manifests.reading import Manifests, read
-from liveconfig._manifests.references import Use
+from liveconfig._manifests.references import WHY_FROZEN, Use, cause_in_objects
 from liveconfig._manifests.rules import (
     LEVELS,
     RULES,
@@ -54,6 +54,7 @@ __all__ = [
     "RULES",
     "STANDARD_INPUT",
     "USED_BY",
+    "WHY_FROZEN",
     "Container",
     "DataKey",
     "DataObject",
@@ -75,6 +76,7 @@ __all__ = [
     "VariableValue",
     "Workload",
     "audit",
+    "cause_in_objects",
     "checked",
     "files_of",
     "folders_that_are_keys",

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from liveconfig._manifests.kubelet import Known
-from liveconfig._manifests.objects import ObjectId, Place
+from liveconfig._manifests.objects import DataObject, ObjectId, Place
 from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
 
 NamedKey: TypeAlias = tuple[str, Place | None]
@@ -66,7 +66,7 @@ _CAUSE_OF = {
     "subPath": "subpath",
     "subPathExpr": "subpath",
 }
-_WHY = {
+WHY_FROZEN = {
     "env": "a variable is set once, when the container starts",
     "env-from": "variables are set once, when the container starts",
     "env-file": "a variable is set once, from a file, when the container starts",
@@ -93,12 +93,15 @@ def uses_of(workload: Workload, known: Known) -> Iterator[Use]:
 
 def _with_object_state(use: Use, known: Known) -> Use:
     """Return the use; frozen if the object itself cannot change, however it is used."""
-    objects = known(use.object) if use.object else ()
+    cause = cause_in_objects(known(use.object) if use.object else ())
+    return replace(use, cause=cause, why=WHY_FROZEN[cause]) if cause else use
+
+
+def cause_in_objects(objects: Sequence[DataObject]) -> str:
+    """Return why no mount of these objects ever changes, as a key of `WHY_FROZEN`; empty if it can."""
     if objects and all(each.immutable for each in objects):
-        return replace(use, cause="immutable", why=_WHY["immutable"])
-    if objects and all(each.hashed for each in objects):
-        return replace(use, cause="hashed-name", why=_WHY["hashed-name"])
-    return use
+        return "immutable"
+    return "hashed-name" if objects and all(each.hashed for each in objects) else ""
 
 
 def _of_the_pod(workload: Workload, template: PodTemplate) -> Iterator[Use]:
@@ -110,7 +113,7 @@ def _of_the_pod(workload: Workload, template: PodTemplate) -> Iterator[Use]:
     for volume in template.volumes:
         for source in volume.sources:
             if not volume.holds_files:
-                yield _source_use(workload, source, how=source.type, cause=_DRIVER, why=_WHY[_DRIVER])
+                yield _source_use(workload, source, how=source.type, cause=_DRIVER, why=WHY_FROZEN[_DRIVER])
             elif volume.name not in mounted:
                 why = "the volume is in the pod, but no container mounts it"
                 yield _source_use(workload, source, how=_how(volume), keys=_keys_of(source), why=why)
@@ -134,12 +137,12 @@ def _variables(use: Any, template: PodTemplate, container: Container, known: Kno
         of = partial(use, target=each.name, field=each.field, place=each.place)
         if (ref := each.key_ref) is not None:
             of = partial(of, how="env", keys=((ref.key, ref.key_place),), optional=ref.optional, named_at=ref.place)
-            yield of(ref.object, cause="env", why=_WHY["env"])
+            yield of(ref.object, cause="env", why=WHY_FROZEN["env"])
         elif each.file_ref is not None:
             yield from _from_file(partial(of, how="fileKeyRef", cause="env-file"), each.file_ref, template, known)
     for source in container.env_from:
         of = partial(use, field=source.field, place=source.place, optional=source.optional, named_at=source.place)
-        yield of(source.object, how="envFrom", cause="env-from", why=_WHY["env-from"])
+        yield of(source.object, how="envFrom", cause="env-from", why=WHY_FROZEN["env-from"])
 
 
 def _from_file(use: Any, ref: FileRef, template: PodTemplate, known: Known) -> Iterator[Use]:
@@ -151,9 +154,9 @@ def _from_file(use: Any, ref: FileRef, template: PodTemplate, known: Known) -> I
             fed += [(source, _keys_of(source)) for mount in mounts for source in _files_of(mount.volume)]
     for source, keys in fed:
         optional = ref.optional or source.optional
-        yield use(source.object, keys=keys, optional=optional, why=_WHY["env-file"], named_at=source.place)
+        yield use(source.object, keys=keys, optional=optional, why=WHY_FROZEN["env-file"], named_at=source.place)
     if not fed:
-        yield use(None, why=_WHY["env-file"])
+        yield use(None, why=WHY_FROZEN["env-file"])
 
 
 def _files_of(volume: Volume) -> tuple[VolumeSource, ...]:
@@ -167,7 +170,7 @@ def _mounted(use: Any, mount: Mount, known: Known) -> Iterator[Use]:
     for source, keys in _parts(volume, mount.sub_path, known) if volume.holds_files else ():
         made = of(source.object, keys=keys, optional=source.optional, named_at=source.place)
         cause = "init-only" if made.run_once else _CAUSE_OF[how]
-        yield replace(made, cause=cause, why=_WHY[cause]) if cause else made
+        yield replace(made, cause=cause, why=WHY_FROZEN[cause]) if cause else made
 
 
 def _how(volume: Volume) -> str:
