@@ -369,6 +369,7 @@ def test_no_value(check: Any, output: str, canary: str) -> None:
         ("shop_app:Ap", "did you mean 'App'"),
         ("shop_app:moved", "is no Settings class; settings classes of shop_app: App"),
         ("shop_app", "is not MODULE:CLASS"),
+        ("./shop_app.py:App", "'./shop_app.py' is not the name of a module: write it with dots, as app.settings"),
     ],
 )
 def test_bad_target(folder: Path, target: str, line: str) -> None:

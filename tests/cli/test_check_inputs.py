@@ -365,3 +365,24 @@ def test_the_environment_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "shop.yaml").write_text(pod(env=[{"name": "A=B", "value": "x"}]) + configmap({}))
     check_manifests(App, tmp_path / "shop.yaml")
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("text", ["", "# nothing here\n", "a: 1\n"])
+def test_input_without_objects(check: Any, tmp_path: Path, text: str) -> None:
+    """Input that holds nothing to check is an error: it must not look like a valid configuration."""
+    code, answer, said = check(text, output="table")
+    assert (code, answer) == (2, "")
+    assert said == "liveconfig check: the input holds no ConfigMap, no Secret and no workload\n"
+    with pytest.raises(AssertionError, match="the input holds no ConfigMap"):
+        check_manifests(Nested, tmp_path / "shop.yaml")
+
+
+def test_a_chart(check: Any, tmp_path: Path) -> None:
+    """A chart is not rendered: the message names the pipe, beside a valid manifest and alone."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Chart.yaml").write_text("name: web")
+    line = "liveconfig check: web: a Helm chart is not rendered: helm template web | liveconfig check shop_app:App -"
+    code, _, said = check(pod() + configmap(GOOD), "web")
+    assert (code, said) == (0, f"{line}\n")
+    code, _, said = check("", "web", output="table")
+    assert (code, said.splitlines()[0]) == (2, line)

@@ -474,7 +474,10 @@ def test_no_such_page(refusal, answer, code, says):
     ("address", "says"),
     [
         ("http://127.0.0.1:9/liveconfig/status", "http://127.0.0.1:9/liveconfig/status cannot be reached: Connection"),
-        ("http://me:CANARY@127.0.0.1:9/?token=CANARY", "http://127.0.0.1:9/ cannot be reached: Connection refused"),
+        (
+            "http://me:CANARY@127.0.0.1:9/?token=CANARY",
+            "http://127.0.0.1:9/ cannot be reached: Connection refused: is the application running",
+        ),
         ("http://", "not a valid address"),
         ("http://host:CANARY/", "not a valid address"),
         ("http://127.0.0.1:9/?token=CANARY x", "http://127.0.0.1:9/ cannot be reached: InvalidURL"),

@@ -93,3 +93,21 @@ def test_output_that_cannot_be_written(run, tmp_path, command, to, problem):
     (tmp_path / "app.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n")
     done = run(*command.split(), before=("sh", "-c", f'exec "$@" {to}', "sh"), PYTHONUNBUFFERED="")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"liveconfig: {problem}\n")
+
+
+@pytest.mark.parametrize("arguments", [("audit", "-"), ("check", "shop:App", "-")])
+def test_closed_standard_input(run, module, arguments):
+    """Standard input that is closed is one line and exit code 2."""
+    module("shop", "from liveconfig import Settings\nclass App(Settings, volumes=['/x']): pass\n")
+    done = run(*arguments, before=("sh", "-c", 'exec "$@" <&-', "sh"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"liveconfig {arguments[0]}: -: standard input is closed\n")
+
+
+def test_closed_standard_error(run, tmp_path):
+    """Without standard error a command works, and its answer is the same."""
+    (tmp_path / "empty.yaml").touch()
+    without = ("sh", "-c", 'exec "$@" 2>&-', "sh")
+    assert run("audit", "empty.yaml", before=without).stdout == run("audit", "empty.yaml").stdout
+    done = run("audit", "nowhere.yaml", before=without)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")

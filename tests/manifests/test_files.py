@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from liveconfig._manifests import Problem, Skipped, Source, read, read_paths
+from liveconfig._manifests import Problem, Source, read, read_paths
+from liveconfig._manifests.files import Skipped
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n"
 

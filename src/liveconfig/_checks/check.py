@@ -73,6 +73,12 @@ def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -
     return tuple(try_out(cls, each) for each in _surroundings(cls, manifests, selection))
 
 
+def must_hold_something(manifests: Manifests, selection: Selection) -> None:
+    """Raise CannotCheck for input without anything to check: a wrong path must not look like a valid configuration."""
+    if not (manifests.objects or manifests.workloads or selection.volumes):
+        raise CannotCheck("the input holds no ConfigMap, no Secret and no workload")
+
+
 def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> Iterator[Surroundings]:
     paths = [volume.path for volume in volumes_of(cls)]
     if not paths:

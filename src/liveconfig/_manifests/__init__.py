@@ -18,7 +18,7 @@
 """
 
 from liveconfig._manifests.annotations import USED_BY, used_by
-from liveconfig._manifests.files import STANDARD_INPUT, Problem, Skipped, Source, read_paths
+from liveconfig._manifests.files import STANDARD_INPUT, Problem, Source, read_paths
 from liveconfig._manifests.kinds import is_kind, kind_of
 from liveconfig._manifests.kubelet import (
     FileOrigin,
@@ -69,7 +69,6 @@ __all__ = [
     "Problem",
     "RefPath",
     "Rule",
-    "Skipped",
     "Source",
     "Use",
     "VariableSource",

@@ -69,6 +69,14 @@ class Skipped:
     reason: str
     render: str = ""
 
+    def advice(self, command: str) -> str:
+        """What was left out, and how a command gets it.
+
+        Args:
+            command: The command that reads manifests from standard input, as ``liveconfig audit``.
+        """
+        return f"{self.path}: {self.reason}" + f": {self.render} | {command} -" * bool(self.render)
+
 
 Found: TypeAlias = Source | Problem | Skipped
 
@@ -91,6 +99,8 @@ def read_paths(paths: Iterable[str]) -> Iterator[Found]:
 
 
 def _standard_input() -> Found:
+    if sys.stdin is None:
+        return Problem(STANDARD_INPUT, None, "standard input is closed")
     found = _decoded(STANDARD_INPUT, sys.stdin.buffer.read(), named=True)
     if isinstance(found, Source) and not found.text.strip():
         return Problem(STANDARD_INPUT, None, "standard input is empty: did the command before the pipe fail?")
@@ -101,7 +111,7 @@ def _below(root: str) -> Iterator[Found]:
     faults: list[OSError] = []
     inside = os.path.join(os.path.realpath(root), "")
     for folder, folders, files in os.walk(root, onerror=faults.append):
-        yield from (_unreadable(fault) for fault in faults)
+        yield from (_unreadable(fault, str(fault.filename)) for fault in faults)
         faults.clear()
         if rendered := sorted(_RENDERED.keys() & set(files)):
             folders.clear()
@@ -110,7 +120,7 @@ def _below(root: str) -> Iterator[Found]:
         folders.sort()
         for name in sorted([*folders, *files]):
             yield from _entry(os.path.join(folder, name).removeprefix(_HERE), inside)
-    yield from (_unreadable(fault) for fault in faults)
+    yield from (_unreadable(fault, str(fault.filename)) for fault in faults)
 
 
 def _entry(path: str, inside: str) -> Iterator[Found]:
@@ -144,12 +154,12 @@ def _file(path: str, *, named: bool) -> Found:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        return _unreadable(error)
+        return _unreadable(error, path)
     return _decoded(path, content, named=named)
 
 
-def _unreadable(error: OSError) -> Problem:
-    return Problem(str(error.filename), None, (error.strerror or type(error).__name__).lower())
+def _unreadable(error: OSError, path: str) -> Problem:
+    return Problem(path or "''", None, (error.strerror or type(error).__name__).lower())
 
 
 def _decoded(name: str, content: bytes, *, named: bool) -> Found:

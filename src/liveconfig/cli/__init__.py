@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if sys.stderr is None:  # the system would give its number to the next file
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - open until the end of the process
     if sys.stdout is None:
         return _unwritable("standard output is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):

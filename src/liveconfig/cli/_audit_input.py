@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from liveconfig._clock import monotonic
-from liveconfig._manifests import Manifests, RefPath, Skipped, parse_ref_path, read, read_paths, unknown_ignores
+from liveconfig._manifests import Manifests, RefPath, parse_ref_path, read, read_paths, unknown_ignores
 from liveconfig.cli._cluster import Cluster, read_cluster
 from liveconfig.cli._kubectl import Kubectl
 
@@ -57,14 +57,10 @@ class Known:
         self.manifests = manifests
         self.cluster = cluster is not None
         self.unlisted = cluster.unlisted if cluster else ()
-        self.notes = [*map(_skipped, manifests.skipped), *unknown_ignores(manifests)]
+        self.notes = [each.advice("liveconfig audit") for each in manifests.skipped]
+        self.notes += unknown_ignores(manifests)
         self.notes += [_names_nothing(text) for text, path in ref_paths.items() if path not in manifests.named_by]
         self.notes += cluster.notes if cluster else ()
-
-
-def _skipped(skipped: Skipped) -> str:
-    pipe = f": {skipped.render} | liveconfig audit -" * bool(skipped.render)
-    return f"{skipped.path}: {skipped.reason}{pipe}"
 
 
 def _names_nothing(ref_path: str) -> str:

@@ -94,6 +94,8 @@ def _get(parts: SplitResult, headers: Mapping[str, str], timeout: float) -> tupl
 
 def _why(error: Exception) -> str:
     """Return the text of the operating system; other messages may contain a header or the address."""
+    if isinstance(error, ConnectionRefusedError):
+        return f"{error.strerror}: is the application running, and does it listen there?"
     return (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
 
 

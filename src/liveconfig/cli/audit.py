@@ -89,7 +89,9 @@ def _add_answer(group: Any) -> None:
         default="table",
         help="table (default), json, sarif (2.1.0), github (annotations of a workflow), markdown (a comment)",
     )
-    group.add_argument("--output", metavar="FILE", help="write the answer to this file")
+    group.add_argument(
+        "--output", metavar="FILE", help="write the answer to this FILE; the format is -o, unlike in other commands"
+    )
 
 
 def _add_findings(group: Any) -> None:
@@ -241,7 +243,8 @@ def _named(given: str, namespace: str, manifests: Manifests) -> list[ObjectId]:
     if not found:
         close = get_close_matches(name, sorted(each.name for each in inside), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise CannotAudit(f"there is no {given}{f' in namespace {namespace}' * bool(namespace)}{hint}")
+        where = f" in namespace {namespace}" if namespace else " in the input" * (not close)
+        raise CannotAudit(f"there is no {given}{where}{hint}")
     return found
 
 

@@ -9,7 +9,17 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from liveconfig._checks import CHECK_RULES, CannotCheck, Changes, Selection, Trial, changes, check, findings
+from liveconfig._checks import (
+    CHECK_RULES,
+    CannotCheck,
+    Changes,
+    Selection,
+    Trial,
+    changes,
+    check,
+    findings,
+    must_hold_something,
+)
 from liveconfig._json import as_plain
 from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, kind_of, read, read_paths
 from liveconfig.cli._import_target import NoSettings, class_in
@@ -91,14 +101,16 @@ def _run(given: argparse.Namespace) -> int:
     if given.diff:
         if given.output not in ("table", "json"):
             raise CannotCheck(f"--diff has no -o {given.output}: use -o table or -o json")
-        base = _readable(base)
-        old, new = (_readable(read(read_paths([each]), namespace=given.namespace, values=True)) for each in given.diff)
+        old, new = (read(read_paths([each]), namespace=given.namespace, values=True) for each in given.diff)
+        for each in (base, old, new):
+            _must_be_readable(each, given.target)
         before, after = (check(cls, each.over(base), selection) for each in (old, new))
         return _show_changes(changes(before, after), given.output)
+    _warn(base, given.target)
+    if not base.problems:
+        must_hold_something(base, selection)
     trials = check(cls, base, selection) if base.objects or base.workloads or not base.problems else ()
     found = findings(trials)
-    for problem in base.problems:
-        print(f"liveconfig check: {printable(str(problem))}", file=sys.stderr)
     for line in _FORMATS[given.output](trials, found, base):
         print(line)
     if base.problems:
@@ -107,10 +119,17 @@ def _run(given: argparse.Namespace) -> int:
     return FINDINGS if any(each.level in failing for each in found) else ACCEPTED
 
 
-def _readable(manifests: Manifests) -> Manifests:
+def _warn(manifests: Manifests, target: str) -> None:
+    """Name the input that cannot be read, and the parts that are left out."""
+    skipped = (each.advice(f"liveconfig check {target}") for each in manifests.skipped)
+    for each in (*manifests.problems, *skipped):
+        print(f"liveconfig check: {printable(str(each))}", file=sys.stderr)
+
+
+def _must_be_readable(manifests: Manifests, target: str) -> None:
     if manifests.problems:
         raise CannotCheck(str(manifests.problems[0]))
-    return manifests
+    _warn(manifests, target)
 
 
 def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId, ...]]:

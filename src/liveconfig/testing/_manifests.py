@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from liveconfig._checks import CannotCheck, Selection, check, findings
+from liveconfig._checks import CannotCheck, Selection, check, findings, must_hold_something
 from liveconfig._manifests import read, read_paths
 from liveconfig.settings import Settings
 
@@ -26,6 +26,8 @@ def check_manifests(
     manifests = read(read_paths([os.fspath(path) for path in paths]), values=True)
     lines = [f"{each.file}:{each.line or 1}: {each.message}" for each in manifests.problems]
     try:
+        if not manifests.problems:
+            must_hold_something(manifests, Selection())
         found = findings(check(cls, manifests, Selection(workload, container)))
     except CannotCheck as error:
         lines.append(str(error))
