@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import logging
@@ -13,7 +12,6 @@ import select
 import signal
 import sys
 import threading
-import time
 import traceback
 from multiprocessing import forkserver, resource_tracker
 
@@ -51,24 +49,6 @@ def settings(volume):
     settings = App.load(_volumes=volume.path)
     yield settings
     settings.live.close()
-
-
-def inotify_descriptors():
-    """Those of this process, by what /proc says of them."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that lists is closed by now
-            if "inotify" in os.readlink(f"/proc/self/fd/{name}"):
-                found.add(name)
-    return found
-
-
-def until(holds):
-    """Wait for a condition that has no event."""
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
 
 
 class Child:
@@ -226,7 +206,7 @@ class TestSubscribers:
         finally:
             release.set()
 
-    def test_failing(self, settings, volume):
+    def test_failing(self, settings, volume, until):
         """E130: what fails in the parent is tried again in the child on its own account."""
         ill = [True]
 
@@ -709,7 +689,7 @@ class TestState:
         assert len([line for line in said if "parent App: version 2 applied" in line]) == 1
         assert len([line for line in said if "child App: version 2 applied" in line]) <= 1
 
-    def test_descriptors(self, volume):
+    def test_descriptors(self, volume, inotify_descriptors):
         """E198: a forked child, and a child of that child, hold no inotify descriptor of their ancestors."""
         settings = Events.load(_volumes=volume.path)
         held = inotify_descriptors()

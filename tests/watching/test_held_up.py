@@ -28,14 +28,6 @@ class Still(App):
 
 
 @pytest.fixture
-def gate():
-    """An event that user code can be held at; it is open again when the test ends."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture
 def hang(gate, load, make_kubelet_volume):
     """A function that makes a settings object and has its validator hang on the scheduler thread."""
 
@@ -59,14 +51,6 @@ def hang(gate, load, make_kubelet_volume):
         return settings
 
     return hang
-
-
-def until(holds):
-    """Wait for a condition that has no event."""
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.02)
 
 
 class TestValidator:
@@ -111,7 +95,7 @@ class TestValidator:
         kubelet_volume.write({"message": "three"})
         assert rejected.wait(PATIENCE)
 
-    def test_status(self, hang, gate):
+    def test_status(self, hang, gate, until):
         """G02: the settings whose validator hangs say so within one re-check, and are well again when it returns."""
         settings = hang()
         until(lambda: any("has been running for" in problem for problem in settings.live.status().problems))
@@ -120,16 +104,16 @@ class TestValidator:
         settings.live.wait(lambda s: s.message == "hang", PATIENCE)
         until(lambda: settings.live.status().healthy)
 
-    def test_a_swap_meanwhile(self, hang, gate, make_kubelet_volume):
+    def test_a_swap_meanwhile(self, hang, gate, load, make_kubelet_volume):
         """G02: what is swapped while a validator hangs is applied as soon as it returns, without a re-check."""
-        settings = hang(base=Still)
-        make_kubelet_volume("hanging").write({"message": "two"})
-        pause = threading.Event()
-        pause.wait(0.5)  # the event has arrived, and found the other look under way
+        settings, volume = hang(base=Still), make_kubelet_volume("hanging")
+        other = load(Still, _volumes=volume.path)
+        volume.write({"message": "two"})
+        other.live.wait(lambda s: s.message == "two", PATIENCE)  # so the event has found the first look running, before
         gate.set()
         settings.live.wait(lambda s: s.message == "two", PATIENCE)
 
-    def test_reported(self, hang, gate, monkeypatch, caplog):
+    def test_reported(self, hang, gate, monkeypatch, caplog, until):
         """G02: a look that has been running for 30 s (here less) is logged once, with the class and what to look for."""
         monkeypatch.setattr(scheduler, "LONG", 0.6)
         hang()
@@ -141,7 +125,7 @@ class TestValidator:
         assert line.getMessage().startswith("Hanging: ")
         assert "a validator" in line.getMessage()
 
-    def test_many(self, kubelet_volume, load, hang, gate):
+    def test_many(self, kubelet_volume, load, hang, gate, until):
         """G02: ten objects whose validators hang cost a thread each, no more, and hold up no other."""
         kubelet_volume.write({"message": "one"})
         settings = load(Still, _volumes=kubelet_volume.path)
@@ -158,7 +142,7 @@ class TestValidator:
         gate.set()
         until(lambda: threading.active_count() <= threads + 10)
 
-    def test_closed_meanwhile(self, hang, gate):
+    def test_closed_meanwhile(self, hang, gate, until):
         """G02: an object whose validator hangs closes in bounded time, and one thread stays until it returns."""
         threads = threading.active_count()
         settings = hang()
@@ -236,7 +220,7 @@ class TestLogHandler:
             logging.getLogger("liveconfig").removeHandler(handler)
 
 
-def test_threads(make_kubelet_volume, load):
+def test_threads(make_kubelet_volume, load, until):
     """P8: one object costs four threads, and twenty on twenty volumes 23, while nothing happens."""
     before = threading.active_count()
     volumes = [make_kubelet_volume(f"volume{number}") for number in range(20)]

@@ -23,17 +23,6 @@ class Still(Settings):
     message: str = "default"
 
 
-def inotify_descriptors():
-    return [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fdinfo/{name}") and _is(name)]
-
-
-def _is(name):
-    try:
-        return "inotify" in os.readlink(f"/proc/self/fd/{name}")
-    except OSError:
-        return False
-
-
 @pytest.fixture
 def on_a_thread_of_watchdog():
     """A function that has something called on watchdog's threads: each logs what it sees, at level DEBUG."""
@@ -55,7 +44,7 @@ def on_a_thread_of_watchdog():
         logger.removeHandler(handler)
 
 
-def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
+def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog, inotify_descriptors):
     """G06: close() on the thread that reads inotify returns, and ends all threads of liveconfig and watchdog."""
     threads = set(threading.enumerate())
     kubelet_volume.write({"message": "one"})
@@ -104,7 +93,7 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
 @pytest.mark.parametrize(
     "where", [(InotifyEmitter, "on_thread_stop"), (InotifyFD, "remove_callbacks"), (InotifyFD, "close")]
 )
-def test_watchdog_raises(kubelet_volume, monkeypatch, where, error):
+def test_watchdog_raises(kubelet_volume, monkeypatch, inotify_descriptors, where, error):
     """G06: whatever watchdog raises when it is stopped, close() returns, and no thread and no descriptor stays."""
     threads = set(threading.enumerate())
     kubelet_volume.write({"message": "one"})
@@ -119,7 +108,7 @@ def test_watchdog_raises(kubelet_volume, monkeypatch, where, error):
     assert not inotify_descriptors()
 
 
-def test_a_reader_that_closes_its_pipe(kubelet_volume, monkeypatch, caplog):
+def test_a_reader_that_closes_its_pipe(kubelet_volume, monkeypatch, caplog, inotify_descriptors):
     """G06: close() is no error if the thread that reads inotify ends, and closes its pipe, before it is woken."""
     threads = set(threading.enumerate())
     kubelet_volume.write({"message": "one"})

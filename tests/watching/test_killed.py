@@ -7,7 +7,6 @@ import gc
 import logging
 import sys
 import threading
-import time
 import weakref
 
 import pytest
@@ -23,12 +22,18 @@ class App(Settings):
 
 
 class Killed(BaseException):
-    """Thrown into a thread."""
+    """Thrown into a thread; it counts how often."""
+
+    thrown = 0
+
+    def __init__(self):
+        type(self).thrown += 1
 
 
 @pytest.fixture
 def settings(kubelet_volume, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(Killed, "thrown", 0)
     logging.getLogger("liveconfig").setLevel(logging.CRITICAL + 1)
     kubelet_volume.write({"message": "0"})
     settings = App.load(_volumes=kubelet_volume.path)
@@ -41,42 +46,41 @@ def kill(thread):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Killed))
 
 
-def until(holds):
-    """Wait until something holds that no event tells of."""
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.005)
-
-
 @pytest.mark.parametrize("name", ["liveconfig", "liveconfig-standby", "liveconfig-delivery"])
-def test_killed(settings, kubelet_volume, name):
+def test_killed(settings, kubelet_volume, until, name):
     """G09: after an exception was thrown into a thread of liveconfig, whatever it did, changes are seen and delivered as before."""
-    told, entered = [], threading.Event()
+    told, entered, thrown = [], threading.Event(), threading.Event()
 
     @settings.live.on_change("message")
     def hear(change):
         entered.set()
         told.append(change.new)
-        for _ in range(2000):  # so that there is a thread to be killed inside a delivery, and just after it
-            pass
+        if change.new in odd:  # there is a thread to be killed inside a delivery; else just after it
+            thrown.wait(PATIENCE)
 
-    for number in range(1, 21):
+    odd = {str(number) for number in range(1, 101, 2)}
+    for number in range(1, 101):
         entered.clear()
+        thrown.clear()
         before = threading.enumerate()  # one that is killed while it starts has its `start()` wait for ever
         kubelet_volume.update({"message": str(number)})
         inside = entered.wait(0.5)
         for thread in threading.enumerate():
             if thread.name == name and (thread in before or (inside and "delivery" in name)):
                 kill(thread)
+        thrown.set()
         if number % 5 == 0:
             until(lambda number=number: told[-1:] == [str(number)])
+        if number >= 20 and Killed.thrown:
+            break
+    else:
+        pytest.fail(f"no thread called {name} was killed")
     kubelet_volume.update({"message": "last"})
     until(lambda: told[-1:] == ["last"] and settings.live.status().healthy)
 
 
 @pytest.mark.parametrize("place", ["start", "call", "between"])
-def test_a_delivery_thread_that_dies(settings, kubelet_volume, place):
+def test_a_delivery_thread_that_dies(settings, kubelet_volume, until, place):
     """G09: what a delivery thread that died had not delivered is delivered after the next re-check."""
     told, dies = [], threading.Event()
 

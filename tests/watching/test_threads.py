@@ -859,14 +859,6 @@ class TestEngine:
         assert in_use.matches([take_fingerprint(path)])
 
 
-@pytest.fixture
-def gate():
-    """An event that blocks callbacks; it is set when the test ends."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 def test_cancelled_timers():
     """I10: a timer that is cancelled is not kept until it would have been due."""
     scheduler = Scheduler()
