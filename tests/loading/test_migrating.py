@@ -13,6 +13,7 @@ from pydantic import (
     AliasChoices,
     AliasPath,
     BaseModel,
+    ConfigDict,
     Field,
     RootModel,
     ValidationError,
@@ -289,6 +290,33 @@ def test_partial_defaults_of_aliases(ways):
     found = ways(Inner, default, "ff__size", "3", populate_by_name=True, nested_model_default_partial_update=True)
     updated = Inner(host="x", size=3)
     assert found == {"peer": Inner(size=3), "variable": updated, "key": updated}
+
+
+@pytest.mark.parametrize("extra", ["ignore", "allow", "forbid"])
+def test_aliases_inside_partial_defaults(ways, extra):
+    """A default that is updated in part keeps the fields with an alias; none of them becomes an extra field."""
+
+    class Renamed(BaseModel):
+        model_config = ConfigDict(extra=extra)
+        host: str = Field("none", alias="hostName")
+        size: int = 0
+
+    class Outer(BaseModel):
+        model_config = ConfigDict(extra=extra)
+        one: Renamed = Field(Renamed(hostName="a"), alias="first")
+        several: list[Renamed] = Field([Renamed(hostName="b")], alias="others")
+        by_name: dict[str, Renamed] = Field({"x": Renamed(hostName="c")}, alias="named")
+
+    found = ways(
+        Outer, Outer(), "f__first__size", "3", {"first": {"size": 3}}, nested_model_default_partial_update=True
+    )
+    updated = Outer(first=Renamed(hostName="a", size=3))
+    assert found["peer"] != updated
+    assert {way: value for way, value in found.items() if way != "peer"} == {
+        "variable": updated,
+        "key": updated,
+        "document": updated,
+    }
 
 
 def test_parts_beside_a_path(ways):

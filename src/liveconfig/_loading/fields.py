@@ -229,6 +229,16 @@ class Place:
             return [self.item.aligned(inner) for inner in value]
         return value
 
+    def of_dump(self, value: Any) -> Any:
+        """The data of a value that pydantic has dumped, where models have the names of their fields."""
+        if isinstance(value, dict) and self.children:
+            return self.children.of_dump(value)
+        if isinstance(value, dict) and self.entry is not None and self.entry is not self:
+            return {name: self.entry.of_dump(inner) for name, inner in value.items()}
+        if isinstance(value, list) and self.item is not None:
+            return [self.item.of_dump(inner) for inner in value]
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -447,6 +457,12 @@ class Level(Mapping[str, Node]):
             if not takers:
                 found.setdefault(name, value)
         return found
+
+    def of_dump(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Place.of_dump`. What only a path reaches has no name of its own, and is left out."""
+        nodes = {label: self.node(label) for label in values if label in self._fields}
+        data = {node.key: node.of_dump(values[label]) for label, node in nodes.items() if not node.nested_path}
+        return {**data, **{name: value for name, value in values.items() if name not in nodes}}
 
     def without_overridden(self, low: Mapping[str, Any], high: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data of a weaker layer without what pydantic would find before the values of a stronger one."""

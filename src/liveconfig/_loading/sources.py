@@ -246,7 +246,11 @@ class Sources:
         if self._defaults is None or not self._defaults.defaults:
             return data
         self._defaults._set_current_state(dict(data))  # noqa: SLF001 - it depends on which member of a union is chosen
-        defaults = self.plan.roots.aligned(self._defaults())
+        roots = self.plan.roots
+        dumped = {name: (roots.accepting(name), value) for name, value in self._defaults().items()}
+        defaults = roots.aligned(
+            {name: node.of_dump(value) if node else value for name, (node, value) in dumped.items()}
+        )
         merged = self.plan.merge(defaults, data)
         return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
 
