@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,11 +15,11 @@ import jsonschema
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
-from liveconfig import Settings, SettingsConfigDict
+from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
 from liveconfig._checks import Selection, schema_of
 from liveconfig._checks import check as check_class
 from liveconfig._manifests import read, read_paths
-from liveconfig.testing import check_manifests
+from liveconfig.testing import KubeletVolume, check_manifests
 
 APP = """
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, model_validator
@@ -264,6 +266,58 @@ def test_the_schema_accepts_every_spelling() -> None:
     assert not validator.is_valid({"api-url": "https://pay"})
     assert not validator.is_valid({"port": "1"})
     assert not validator.is_valid({"api-url": "https://pay", "port": "x"})
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+TEXTS = [
+    (float, ["1", "-2.5e5", ".5", "inf", " 1\n"], ["abc", "1,5", ""]),
+    (int | None, ["5"], ["x", ""]),
+    (Literal["a", "b"] | None, ["a"], ["c"]),
+    (Literal["a", "b"], ["a", "b"], ["c"]),
+    (Colour | None, ["red"], ["RED", "green"]),
+    (bool | None, ["yes"], ["maybe"]),
+    (int | str, ["5", "x"], []),
+    (Annotated[int, Field(gt=3)], ["5"], ["x"]),
+]
+
+
+@pytest.mark.parametrize(("annotation", "right", "wrong"), TEXTS)
+def test_the_schema_takes_what_the_class_takes(
+    kubelet_volume: KubeletVolume, annotation: Any, right: list[str], wrong: list[str]
+) -> None:
+    """The schema and the class agree about the text of a value, also where it is optional."""
+    cls = type("Typed", (Settings,), {"__annotations__": {"value": annotation}, "__module__": __name__})
+    validator = jsonschema.Draft202012Validator(schema_of(cls))
+    for text in (*right, *wrong):
+        assert validator.is_valid({"value": text}) == (text in right)
+        kubelet_volume.write({"value": text})
+        with nullcontext() if text in right else pytest.raises(InvalidSettingsError):
+            cls.load(_volumes=kubelet_volume.path, _watch=False)
+
+
+SPECIAL = {
+    "env_parse_none_str": ({"number": "null"}, {"number": "none"}),
+    "env_ignore_empty": ({"number": ""}, {"number": " "}),
+    "env_parse_enums": ({"colour": "RED"}, {"colour": "GREEN"}),
+}
+
+
+@pytest.mark.parametrize("option", SPECIAL)
+def test_the_schema_takes_special_texts(option: str) -> None:
+    """A text that the configuration of the class gives a meaning is valid, and no other one."""
+    config: Any = {"volumes": ["/etc/config"], option: "null" if "none" in option else True}
+    types = {"number": int | None, "colour": Colour}
+    values = {"number": None, "colour": Colour.RED}
+    cls = type(
+        "Special", (Settings,), {"__annotations__": types, "model_config": config, "__module__": __name__, **values}
+    )
+    validator = jsonschema.Draft202012Validator(schema_of(cls))
+    right, wrong = SPECIAL[option]
+    assert validator.is_valid(right)
+    assert not validator.is_valid(wrong)
 
 
 class Card(BaseModel):

@@ -210,6 +210,29 @@ def test_texts_by_type(refusal, kubelet_volume, annotation, content, said):
     assert len(content) < 3 or content not in text.replace(str(kubelet_volume.path), "")
 
 
+ADVICE = [
+    (dt.timedelta, "5m", ["00:05:00", "PT5M"]),
+    (ByteSize, "x", ["10MB", "2GiB", "10"]),
+    (Fraction, "x", ["1/3"]),
+    (zoneinfo.ZoneInfo, "Mars", ["Europe/Berlin"]),
+    (dt.datetime, "x", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05+01:00"]),
+    (dt.date, "x", ["2026-01-02"]),
+    (dt.time, "x", ["03:04:05"]),
+    (uuid.UUID, "x", ["12345678-1234-5678-1234-567812345678"]),
+    (ipaddress.IPv4Network, "x", ["10.0.0.0/8"]),
+]
+
+
+@pytest.mark.parametrize(("annotation", "wrong", "right"), ADVICE)
+def test_advice_is_accepted(refusal, load, kubelet_volume, annotation, wrong, right):
+    """K25: content as the text of an error asks for it is accepted."""
+    cls = type("Advised", (Settings,), {"__annotations__": {"value": annotation}, "__module__": __name__})
+    assert "expected" in refusal(cls, {"value": wrong})
+    for content in right:
+        kubelet_volume.write({"value": content})
+        assert load(cls, _volumes=kubelet_volume.path).value is not None
+
+
 class Tagged(BaseModel):
     kind: Literal["a"]
 

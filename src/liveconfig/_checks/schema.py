@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic_settings import BaseSettings
@@ -22,6 +22,8 @@ def _any_case(text: str) -> str:
 _PATTERNS = {
     bool: f"^({'|'.join(map(_any_case, _WORDS))})$",
     int: "^\\s*[-+]?[0-9_]+(\\.0+)?\\s*$",
+    float: f"^\\s*[-+]?([0-9][0-9_]*\\.?[0-9_]*|\\.[0-9_]+|{'|'.join(map(_any_case, ('inf', 'infinity', 'nan')))})"
+    "([eE][-+]?[0-9_]+)?\\s*$",
 }
 
 
@@ -31,14 +33,14 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     Args:
         cls: The settings class.
     """
-    plan = plan_for(cls)
+    plan, values = plan_for(cls), _Values(cls.model_config)
     spelling = _Spelling(plan.rules)
     properties: dict[str, Any] = {}
     patterns: dict[str, Any] = {}
     required: list[str] = []
     for name, node, is_leaf, allowed in _nodes(plan):
         keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.keys_for(name)))
-        value = {**_value(node, allowed), "description": _description(name, node)}
+        value = values.of(node, allowed) | {"description": _description(name, node)}
         properties.update(dict.fromkeys(keys, value) if is_leaf else {})
         patterns[spelling.of(keys)] = value
         if node.entry is not None:
@@ -107,28 +109,44 @@ def _description(name: str, node: Node) -> str:
     return f"{text} {node.field.description}" if node.field.description else text
 
 
-def _value(node: Node, annotations: Iterable[Any]) -> dict[str, Any]:
-    values = [_value_of(node, each) for each in annotations]
-    if all("enum" in each for each in values):
-        choices = dict.fromkeys(choice for each in values for choice in each["enum"])
-        return {"type": "string", "enum": list(choices)}
-    return values[0] if all(each == values[0] for each in values) else {"type": "string"}
+class _Values:
+    """The texts that fields take.
 
+    Args:
+        config: The configuration of the class.
+    """
 
-def _value_of(node: Node, annotation: Any) -> dict[str, Any]:
-    choices = list(_choices(annotation))
-    if choices:
-        return {"type": "string", "enum": choices}
-    pattern = _PATTERNS.get(annotation) if isinstance(annotation, type) else None
-    if pattern is not None:
-        return {"type": "string", "pattern": pattern}
-    if node.children or get_origin(annotation) in (list, dict, tuple, set):
-        return {"type": "string", "contentMediaType": "application/json"}
-    return {"type": "string"}
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        none = config.get("env_parse_none_str")
+        self._special = ([] if none is None else [none]) + [""] * bool(config.get("env_ignore_empty"))
+        self._enum_names = bool(config.get("env_parse_enums"))
 
+    def of(self, node: Node, annotations: Iterable[Any]) -> dict[str, Any]:
+        """The schema of a field of any of these types, or of a text that stands for None or for the default."""
+        value = self._of_types(node, [member for each in annotations for member in members(each)])
+        return {"type": "string", "anyOf": [value, {"enum": self._special}]} if self._special else value
 
-def _choices(annotation: Any) -> Iterator[str]:
-    if get_origin(annotation) is Literal:
-        yield from map(str, get_args(annotation))
-    elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        yield from (str(each.value) for each in annotation)
+    def _of_types(self, node: Node, types: Iterable[Any]) -> dict[str, Any]:
+        values = [self._of_type(node, each) for each in types] or [{"type": "string"}]
+        if all("enum" in each for each in values):
+            choices = dict.fromkeys(choice for each in values for choice in each["enum"])
+            return {"type": "string", "enum": list(choices)}
+        return values[0] if all(each == values[0] for each in values) else {"type": "string"}
+
+    def _of_type(self, node: Node, annotation: Any) -> dict[str, Any]:
+        choices = list(self._choices(annotation))
+        if choices:
+            return {"type": "string", "enum": choices}
+        pattern = _PATTERNS.get(annotation) if isinstance(annotation, type) else None
+        if pattern is not None:
+            return {"type": "string", "pattern": pattern}
+        if node.children or get_origin(annotation) in (list, dict, tuple, set):
+            return {"type": "string", "contentMediaType": "application/json"}
+        return {"type": "string"}
+
+    def _choices(self, annotation: Any) -> Iterator[str]:
+        if get_origin(annotation) is Literal:
+            yield from map(str, get_args(annotation))
+        elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+            yield from (str(each.value) for each in annotation)
+            yield from (each.name for each in annotation if self._enum_names)

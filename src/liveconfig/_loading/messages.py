@@ -102,7 +102,7 @@ _TEXTS = {
     "string_pattern_mismatch": "the text does not match the pattern of the field",
     "string_not_ascii": "expected ASCII text",
     "string_unicode": "expected UTF-8 text",
-    "time_delta_parsing": "expected a duration: seconds (300), hh:mm:ss (00:05:00) or ISO 8601 (PT5M)",
+    "time_delta_parsing": "expected a duration: hh:mm:ss (00:05:00) or ISO 8601 (PT5M)",
     "time_parsing": "expected a time: hh:mm:ss",
     "timezone_offset": "expected another offset of the time zone",
     "unexpected_keyword_argument": _ARGUMENTS,
