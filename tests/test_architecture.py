@@ -104,9 +104,9 @@ def test_no_import_inside_a_function() -> None:
 
 
 def test_integrations_use_public_names() -> None:
-    """Integrations import the public modules and each other, and the command that installs what is missing."""
+    """Integrations import public modules, each other, the command that installs what is missing, and explain's text."""
     public = {"liveconfig", "liveconfig.signals", "liveconfig.events", "liveconfig.exceptions", "liveconfig.status"}
-    public.add("liveconfig._distribution")
+    public |= {"liveconfig._distribution", "liveconfig._status_text", "liveconfig._terminal"}
     for module in SOURCES:
         if module.startswith("liveconfig.integrations."):
             inner = {name for name in own_imports(module) if not name.startswith("liveconfig.integrations")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -449,6 +450,25 @@ def needs_arguments(path): return AppSettings()
 def get_error(): raise KeyError("CANARY")
 def get_wanting(): return Wanting.load()
 """
+
+
+@pytest.mark.parametrize(
+    ("login", "given", "sent"),
+    [
+        ("me:p%40ss%3Aw%C3%B6rd@", (), "Basic " + base64.b64encode("me:p@ss:wörd".encode()).decode()),
+        ("me@", (), "Basic " + base64.b64encode(b"me:").decode()),
+        ("me:CANARY@", ("--header", "authorization: Bearer abc"), "Bearer abc"),
+        ("", (), None),
+    ],
+)
+def test_login_in_the_address(run, running, login, given, sent):
+    """User and password in the address are sent as Basic authentication, unless a header says otherwise."""
+    asked = []
+    with serving(running.live.status().as_dict(), asked=asked) as address:
+        done = run("explain", address.replace("http://", f"http://{login}"), *given)
+    ((_, headers),) = asked
+    assert headers.get("Authorization", headers.get("authorization")) == sent
+    assert "CANARY" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

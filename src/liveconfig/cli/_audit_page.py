@@ -8,8 +8,8 @@ from functools import partial
 from itertools import groupby
 
 from liveconfig._manifests import RULES, ObjectId
+from liveconfig._terminal import Paint, folded_table, printable
 from liveconfig.cli._audit_report import LIVE_MEANS, MOUNTED, Report, Row
-from liveconfig.cli._text import Paint, folded_table, printable
 
 _HEADER = ["OBJECT", "WORKLOAD", "CONTAINER", "HOW", "KEYS", "STATE", "WHY"]
 _STYLES = {"error": "bad", "warning": "bad", "note": "title"}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 T = TypeVar("T")
 
@@ -25,7 +27,8 @@ def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), tim
     """Return the JSON of a page.
 
     Args:
-        url: An ``http`` or ``https`` address.
+        url: An ``http`` or ``https`` address. A user and a password in it are sent as Basic authentication (RFC 7617),
+            unless the headers have an ``Authorization``.
         headers: To send with the request.
         timeout: Seconds for the name, the connection and the whole answer together.
 
@@ -35,7 +38,7 @@ def get_json(url: str, *, headers: Mapping[str, str] = MappingProxyType({}), tim
     parts = _split(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without a password or token
     try:
-        status, reason, body = _within(timeout, lambda: _get(parts, headers, timeout))
+        status, reason, body = _within(timeout, lambda: _get(parts, {**_login(parts, headers), **headers}, timeout))
     except (OSError, HTTPException, ValueError) as error:
         raise NoAnswer(f"{shown} cannot be reached: {_why(error)}") from None
     if status != _OK:
@@ -81,6 +84,13 @@ def _split(url: str) -> SplitResult:
     raise NoAnswer("this is not a valid address; write http://HOST:PORT/liveconfig/status")
 
 
+def _login(parts: SplitResult, headers: Mapping[str, str]) -> dict[str, str]:
+    if parts.username is None or any(name.lower() == "authorization" for name in headers):
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(os.fsencode(login)).decode()}"}
+
+
 def _get(parts: SplitResult, headers: Mapping[str, str], timeout: float) -> tuple[int, str, bytes]:
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = connect(parts.hostname or "", parts.port, timeout=timeout)
@@ -101,5 +111,8 @@ def _why(error: Exception) -> str:
 
 def _hint(status: int) -> str:
     if status in (401, 403):
-        return ": pass the credentials with --header NAME:VALUE, as in --header 'Authorization: Bearer TOKEN'"
+        return (
+            ": pass the credentials with --header NAME:VALUE, as in --header 'Authorization: Bearer TOKEN', or as "
+            "USER:PASSWORD@ before the host"
+        )
     return ": is the status page on (status=True)?" if status == 404 else ""

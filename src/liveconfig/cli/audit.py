@@ -26,13 +26,13 @@ from liveconfig._manifests import (
     users_of,
     without_ignored,
 )
+from liveconfig._terminal import painter, printable, width_of_output
 from liveconfig.cli._audit_input import CannotAudit, Known, Progress, read_input
 from liveconfig.cli._audit_markdown import markdown
 from liveconfig.cli._audit_page import page
 from liveconfig.cli._audit_report import Report, after_change, rows_of
 from liveconfig.cli._kubectl import KubectlMissing
 from liveconfig.cli._output import Identity, baseline, finding_as_dict, github, in_baseline, problem_as_dict, sarif
-from liveconfig.cli._text import painter, printable, width_of_output
 
 WELL, FOUND, UNREADABLE = range(3)
 

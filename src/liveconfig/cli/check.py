@@ -22,9 +22,9 @@ from liveconfig._checks import (
 )
 from liveconfig._json import as_plain
 from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, kind_of, read, read_paths
+from liveconfig._terminal import Paint, folded_table, painter, printable, width_of_output
 from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
-from liveconfig.cli._text import Paint, folded_table, painter, printable, width_of_output
 
 ACCEPTED, FINDINGS, CANNOT = 0, 1, 2
 _EPILOG = (

@@ -21,10 +21,10 @@ from typing import Any
 
 from liveconfig._distribution import install_command
 from liveconfig._processes import Scan, processes
+from liveconfig._terminal import painter
 from liveconfig.cli import ps
 from liveconfig.cli._demo_process import Child, ChildFailed, started
 from liveconfig.cli._exit_signals import ending_in_order
-from liveconfig.cli._text import painter
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 5.0

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from liveconfig._status_text import FROZEN, UNKNOWN, exit_code, page
+from liveconfig._terminal import painter, printable
+from liveconfig.cli._arguments import add_output
 from liveconfig.cli._http import NoAnswer, get_json
 from liveconfig.cli._import_target import NoConfiguration, NoSettings, status_in_new_process
-from liveconfig.cli._status_text import page
-from liveconfig.cli._text import add_output, painter, printable
-
-WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
 
 _EPILOG = (
     "Exit code: 0 all is well; 1 a field that a volume should feed is frozen, or the object MODULE:OBJECT has no valid "
@@ -36,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "target",
         metavar="MODULE:OBJECT | URL",
         help="live settings, a Settings class, or a function that returns settings, loaded in a new process; or the "
-        "status page of the running process (http://HOST:PORT/liveconfig/status)",
+        "status page of the running process (http://HOST:PORT/liveconfig/status; USER:PASSWORD@ before the host is "
+        "sent as Basic authentication)",
     )
     add_output(parser, "the status as one JSON object")
     parser.add_argument(
@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
         return FROZEN if isinstance(error, NoConfiguration) else UNKNOWN
     print(text)
-    return FROZEN if status["frozen"] else WELL if status["healthy"] else UNHEALTHY
+    return exit_code(status)
 
 
 def _ask(url: str, given: list[str]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from liveconfig._processes import (
     SettingsReport,
     scan,
 )
-from liveconfig.cli._text import Paint, add_output, painter, printable, seconds, table, width_of_output
+from liveconfig._terminal import Paint, painter, printable, table, width_of_output
+from liveconfig.cli._arguments import add_output, seconds
 
 CURRENT, NOT_CURRENT, NOTHING = 0, 1, 2
 _LARGEST_DOCUMENT = 64 * 1024 * 1024

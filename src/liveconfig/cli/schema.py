@@ -7,8 +7,8 @@ import json
 import sys
 
 from liveconfig._checks import schema_of
+from liveconfig._terminal import printable
 from liveconfig.cli._import_target import NoSettings, class_in
-from liveconfig.cli._text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from liveconfig._terminal import printable
 from liveconfig.cli._kubectl import Answer
 from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
 from liveconfig.cli._rollout.pods import CannotAsk, Pod
 from liveconfig.cli._rollout.progress import Progress
-from liveconfig.cli._text import printable
 
 ANNOTATION = "liveconfig.dev/synced-at"
 PAUSE = 0.1

@@ -13,9 +13,10 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._diagnostics import describe_frozen
+from liveconfig._terminal import printable
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable, frozen_parts, read_mounts
 from liveconfig._watching import POLLING, Fingerprints, process_watcher
-from liveconfig.cli._text import add_output, printable
+from liveconfig.cli._arguments import add_output
 
 Event = dict[str, Any]
 

@@ -1,10 +1,12 @@
-"""The answer to a readiness probe and the table of a command, shared by the web frameworks."""
+"""The answer to a readiness probe and the text of a command, shared by the web frameworks."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
-from liveconfig import Settings, Status
+from liveconfig import Settings
+from liveconfig._status_text import exit_code, page
+from liveconfig._terminal import Terminal, painter, printable
 
 
 class Readiness(BaseModel):
@@ -42,19 +44,12 @@ def readiness(settings: Settings, *, fail_when_unhealthy: bool) -> Readiness:
     )
 
 
-def explained(status: Status) -> str:
-    """Return a table of the fields (where each value comes from, its state, since when), the problems and the notes.
+def explained(settings: Settings, output: Terminal | None = None) -> tuple[str, int]:
+    """Return the text and the exit code of ``liveconfig explain``, for settings that this process has loaded.
 
     Args:
-        status: The status of this process.
+        settings: The live settings.
+        output: Where the text is written; None for standard output.
     """
-    rows = [("FIELD", "ORIGIN", "STATE", "SINCE")]
-    for field, origin in status.fields.items():
-        state = "live" if origin.live else "frozen" if field in status.frozen else ""
-        since = origin.since.isoformat(sep=" ", timespec="seconds") if origin.since else ""
-        rows.append((field, f"{origin.kind} {origin.path or origin.name or ''}".rstrip(), state, since))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    for title, sentences in (("Problems", status.problems), ("Notes", status.notes)):
-        lines += ["", title, *(f"- {sentence}" for sentence in sentences)] if sentences else []
-    return "\n".join([f"This is a new process ({status.pid}), not the one that serves requests.", *lines])
+    status = settings.live.status().as_dict()
+    return "\n".join(page(printable(status), painter(output), new_process=True)), exit_code(status)

@@ -190,10 +190,10 @@ class LiveConfig(Generic[S]):
 
         @pages.cli.command("explain")
         def explain() -> None:
-            """Print where each value comes from. The exit code is 1 if a field that a volume should feed is frozen."""
-            status = settings.live.status()
-            click.echo(explained(status))
-            sys.exit(1 if status.frozen else 0)
+            """Print where each value comes from. Exit code 1: a field is frozen; 3: the settings are not healthy."""
+            text, code = explained(settings)
+            click.echo(text)
+            sys.exit(code)
 
         return pages
 

@@ -378,6 +378,18 @@ class TestCommands:
             call_command("liveconfig", "explain", stdout=io.StringIO())
         assert ended.value.code == 1
 
+    def test_explain_unhealthy_settings(self, volume: KubeletVolume) -> None:
+        """Its exit code is 3 if the settings are not healthy, and its text is that of ``liveconfig explain``."""
+        settings = ShopSettings.load(_volumes=volume.path)
+        settings.live.close()
+        volume.write({"session_key": "moved on"})
+        output = io.StringIO()
+        with override_settings(LIVECONFIG={"SETTINGS": settings}), pytest.raises(SystemExit) as ended:
+            call_command("liveconfig", "explain", stdout=output)
+        assert ended.value.code == 3
+        assert "NOT HEALTHY, see the problems below." in output.getvalue()
+        assert "\nFIELD " in output.getvalue()
+
     @pytest.mark.parametrize(("engine", "program"), [("postgresql", "psql"), ("mysql", "mysql")])
     def test_dbshell(
         self, live: ShopSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, program: str

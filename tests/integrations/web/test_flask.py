@@ -630,9 +630,10 @@ def test_flask_liveconfig_explain(app: Flask, canary: str) -> None:
 def test_flask_liveconfig_explain_says_what_is_wrong(app: Flask, swap: Swap, canary: str) -> None:
     """``flask liveconfig explain`` lists the problems of the settings below the table."""
     assert not swap(enabled=canary)
-    output = app.test_cli_runner().invoke(args=["liveconfig", "explain"]).output
-    assert "\n\nProblems\n- rejected at stage validate: enabled: " in output
-    assert canary not in output
+    result = app.test_cli_runner().invoke(args=["liveconfig", "explain"])
+    assert "\n\nProblems\n- rejected at stage validate: enabled: " in result.output
+    assert "NOT HEALTHY" in result.output
+    assert (result.exit_code, canary in result.output) == (3, False)
 
 
 def test_flask_liveconfig_help(app: Flask) -> None:

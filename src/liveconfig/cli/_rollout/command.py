@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from liveconfig import _clock
 from liveconfig._json import as_plain
 from liveconfig._manifests import Container, kind_of
+from liveconfig._terminal import folded_table, painter, printable, width_of_output
+from liveconfig.cli._arguments import seconds
 from liveconfig.cli._exit_signals import ending_in_order
 from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
 from liveconfig.cli._rollout.pods import RESTARTABLE, CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, processes_of, rows_of
-from liveconfig.cli._text import folded_table, painter, printable, seconds, width_of_output
 
 IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
 _KEPT = ("SYNCED",)

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from liveconfig._terminal import printable
 from liveconfig.cli._rollout.command import Call
 from liveconfig.cli._rollout.pods import Pod
 from liveconfig.cli._rollout.rows import Row
-from liveconfig.cli._text import printable
 
 _ASKING = "asking"
 _PAUSE = 0.1

@@ -20,11 +20,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the action."""
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("explain", help="A table of the fields: origin, live or frozen, since when. No values.")
+        actions.add_parser("explain", help="Where each value comes from, never the value, and whether it can change.")
 
     def handle(self, *_arguments: Any, **_options: Any) -> None:
-        """Print the table. The exit code is 1 if a field that a volume should feed is frozen."""
-        status = configuration().settings.live.status()
-        self.stdout.write(explained(status))
-        if status.frozen:
-            sys.exit(1)
+        """Print the text. Exit code 1: a field that a volume should feed is frozen; 3: the settings are not healthy."""
+        text, code = explained(configuration().settings, self.stdout)
+        self.stdout.write(text)
+        if code:
+            sys.exit(code)

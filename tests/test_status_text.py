@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from liveconfig import Settings
+from liveconfig._status_text import page
 from liveconfig.cli import _demo_process, demo, main
-from liveconfig.cli._status_text import page
 
 
 class App(Settings):

@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from liveconfig._clock import in_words
-from liveconfig.cli._text import Paint, table
+from liveconfig._terminal import Paint, table
 
 Json = Mapping[str, Any]
+
+WELL, FROZEN, UNKNOWN, UNHEALTHY = range(4)
+"""The exit codes of the commands that print it; ``UNKNOWN``: there is no status."""
 
 _LONG = timedelta(seconds=30)
 _WATCHERS = {
@@ -31,6 +34,15 @@ def page(status: Json, paint: Paint, *, new_process: bool) -> Iterator[str]:
     """
     now = datetime.fromisoformat(status["applied_at"]) + timedelta(seconds=status["since_apply"])
     yield from _Page(status, paint, now).lines(new_process)
+
+
+def exit_code(status: Json) -> int:
+    """The exit code for a status: whether a field is frozen, or the settings are not healthy.
+
+    Args:
+        status: The result of `Status.as_dict`.
+    """
+    return FROZEN if status["frozen"] else WELL if status["healthy"] else UNHEALTHY
 
 
 class _Page:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liveconfig.cli._text import folded_table
+from liveconfig._terminal import folded_table
 
 HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
 ROW = (

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 Paint = Callable[[str, str], str]
+
+
+class Terminal(Protocol):
+    """An output that may be a terminal."""
+
+    def isatty(self) -> bool:
+        """Whether it is one."""
+        ...
+
 
 _COLOURS = {"good": "32", "bad": "1;31", "title": "1"}
 
@@ -26,38 +33,15 @@ def printable(value: Any) -> Any:
     return [printable(inner) for inner in value] if isinstance(value, list) else value
 
 
-def add_output(parser: argparse.ArgumentParser, as_json: str) -> None:
-    """Add ``-o json``, as the other commands have it, and its short form ``--json``.
-
-    Args:
-        parser: That of the command; ``output`` is ``"table"`` or ``"json"``.
-        as_json: What is printed then.
-    """
-    parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help=f"table (default), json: {as_json}"
-    )
-    parser.add_argument("--json", dest="output", action="store_const", const="json", help="the same as -o json")
-
-
-def seconds(text: str) -> float:
-    """The value of an argument that takes a length of time.
-
-    Raises:
-        ArgumentTypeError: It is no number, or less than 0.
-    """
-    with contextlib.suppress(ValueError):
-        number = float(text)
-        if 0 <= number <= 1e9:
-            return number
-    raise argparse.ArgumentTypeError(f"expected a number of seconds, not {text!r}")
-
-
-def painter() -> Paint:
+def painter(output: Terminal | None = None) -> Paint:
     """Return a function that colours a text as ``"good"``, ``"bad"`` or ``"title"``, if the output allows colours.
 
     See no-color.org.
+
+    Args:
+        output: Where the text is written; None for standard output.
     """
-    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    plain = not (output or sys.stdout).isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return lambda text, style: text if plain or style not in _COLOURS else f"\033[{_COLOURS[style]}m{text}\033[0m"
 
 
