@@ -1,4 +1,4 @@
-"""Where the kernel has no memory files, no /proc and no fork, liveconfig loads and reloads all the same."""
+"""On a platform without memory files, /proc, fork and open folders, liveconfig loads and follows by polling."""
 
 from __future__ import annotations
 
@@ -7,18 +7,32 @@ import sys
 from pathlib import Path
 
 CODE = """
-import os, sys
-for name in ("memfd_create", "fork", "register_at_fork"):
+import builtins, errno, os, signal, sys
+missing = "memfd_create fork register_at_fork killpg getuid geteuid getgid getegid getpgid sched_yield sched_getaffinity"
+flags = "O_DIRECTORY O_NOFOLLOW O_NONBLOCK O_CLOEXEC"
+for name in (missing + " " + flags).split():
     if hasattr(os, name):
         delattr(os, name)
+del signal.SIGHUP, signal.SIGKILL
 sys.modules["fcntl"] = None  # as on Windows: importing it raises ModuleNotFoundError
-import builtins
-real = builtins.open
-def no_proc(path, *arguments, **options):
-    if str(path).startswith("/proc"):
-        raise FileNotFoundError(path)
-    return real(path, *arguments, **options)
-builtins.open = no_proc
+
+def without_linux(function):
+    def call(path, *arguments, dir_fd=None, **options):
+        if dir_fd is not None:
+            raise NotImplementedError("dir_fd unavailable on this platform")
+        if str(path).startswith("/proc"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        if function is opens and os.path.isdir(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        if function is scans and isinstance(path, int):
+            raise TypeError("scandir: path should be string, bytes, os.PathLike or None, not int")
+        return function(path, *arguments, **options)
+    return call
+
+opens, scans = os.open, os.scandir
+for name in ("access", "listdir", "lstat", "open", "readlink", "scandir", "stat", "statvfs"):
+    setattr(os, name, without_linux(getattr(os, name)))
+builtins.open = without_linux(builtins.open)
 
 """
 
@@ -32,7 +46,7 @@ def run(code, *arguments):
 
 
 def test_without_linux():
-    """Without memfd_create, fork, fcntl and /proc, settings load and follow by polling, which one line says."""
+    """Without memfd_create, fork, fcntl, /proc, and the flags and descriptors that Windows lacks, settings follow by polling."""
     ran = run(FOLLOW, Path(__file__).parents[2] / "tools" / "try_platform.py")
     assert (ran.returncode, ran.stdout) == (0, "one, watched by polling, 0 reports\ntwo\n"), ran.stderr
     assert ran.stderr.splitlines() == [

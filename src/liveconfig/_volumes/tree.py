@@ -8,14 +8,17 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from liveconfig._volumes.fingerprint import generation_at
 from liveconfig._volumes.limits import MAX_BYTES, TreeError, check_depth
 from liveconfig._volumes.mounts import is_subpath
 
 # Nearly every key is shorter, so that the first read gets all of it, without a stat of each file.
 _USUAL, _LARGE = 4096, 1024 * 1024
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a FIFO without O_NONBLOCK waits for a writer, for ever.
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_SAFE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+# Windows opens no folder: there, a folder is read by its path.
+_FOLDER = _SAFE | os.O_DIRECTORY if hasattr(os, "O_DIRECTORY") else None
+# Opening a FIFO without O_NONBLOCK waits for a writer, for ever. Windows changes line ends without O_BINARY.
+_FILE = _SAFE | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Content(NamedTuple):
@@ -44,12 +47,24 @@ def read_tree(root: str, folder: str) -> Content:
         OSError: It changed during the read, or there is no permission (yet).
     """
     tree = _Tree(root, plain=folder == root)
-    descriptor = os.open(folder, _DIRECTORY)
+    descriptor = None if _FOLDER is None else os.open(folder, _FOLDER)
     try:
-        status = tree.read(descriptor, folder, "")
+        status = tree.read(_Folder(folder, descriptor), "")
         return Content(tree.files, status.st_mtime, tuple(sorted(tree.volumes)))
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class _Folder(NamedTuple):
+    """An open folder; without a descriptor where folders cannot be opened."""
+
+    path: str
+    descriptor: int | None
+
+    @property
+    def place(self) -> int | str:
+        return self.path if self.descriptor is None else self.descriptor
 
 
 class _Tree:
@@ -62,45 +77,48 @@ class _Tree:
         self._plain = plain  # no generation of the kubelet's, in which every file is a key
         self._left = MAX_BYTES
 
-    def read(self, descriptor: int, folder: str, prefix: str) -> os.stat_result:
+    def read(self, folder: _Folder, prefix: str) -> os.stat_result:
         """Add the content of one folder and of the folders in it. Return its stat data from before."""
-        status = os.fstat(descriptor)
+        descriptor, place = folder.descriptor, folder.place
+        status = os.stat(place)
         if not status.st_nlink:  # deleted, perhaps behind a mount: what it lacks is not gone from a volume
-            raise FileNotFoundError(errno.ENOENT, folder)
+            raise FileNotFoundError(errno.ENOENT, folder.path)
         check_depth(prefix)
         files, read_file, plain = self.files, self._file, self._plain
-        for entry in entries_of(descriptor):
+        for entry in entries_of(place):
             name = entry.name
             if entry.is_file(follow_symlinks=False):
                 if not (plain and skipped(name)):
-                    files[prefix + name] = read_file(name, prefix + name, descriptor)
+                    files[prefix + name] = read_file(entry.path, prefix + name, descriptor)
             elif not skipped(name):
-                self._other(entry, descriptor, folder, prefix)
+                self._other(entry, folder, prefix)
         return status
 
-    def _other(self, entry: os.DirEntry[str], descriptor: int, folder: str, prefix: str) -> None:
-        key, path = prefix + entry.name, f"{folder}/{entry.name}"
+    def _other(self, entry: os.DirEntry[str], folder: _Folder, prefix: str) -> None:
+        key, path = prefix + entry.name, f"{folder.path}/{entry.name}"
         if entry.is_symlink():
             target = resolve(self._root, path, key)
             if target is not None:
                 self.files[key] = self._file(target, key, None)
         elif entry.is_dir(follow_symlinks=False):
-            self._folder(entry.name, path, key, descriptor)
+            self._folder(entry.path, path, key, folder)
         else:
             raise TreeError(f"{key!r} is not a regular file", key)
 
-    def _folder(self, name: str, path: str, key: str, descriptor: int) -> None:
+    def _folder(self, name: str, path: str, key: str, outer: _Folder) -> None:
         try:
-            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+            descriptor = None if _FOLDER is None else os.open(name, _FOLDER, dir_fd=outer.descriptor)
         except OSError as error:
             raise _about(key, error) from None
         try:
-            if foreign(inner, descriptor, path):
+            inner = _Folder(path, descriptor)
+            if foreign(inner, outer):
                 self.volumes.append(key)
             else:
-                self.read(inner, path, key + "/")
+                self.read(inner, key + "/")
         finally:
-            os.close(inner)
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _file(self, path: str, key: str, directory: int | None) -> bytes:
         """The bytes of what was found to be a regular file; were it a FIFO by now, there would be none, and no wait."""
@@ -150,15 +168,11 @@ def skipped(name: str) -> bool:
     return name.startswith("..") or name == "lost+found"
 
 
-def foreign(inner: int, outer: int, path: str) -> bool:
+def foreign(inner: _Folder, outer: _Folder) -> bool:
     """Whether a nested directory belongs to another volume or file system, and is no subPath mount of a folder."""
-    if os.fstat(inner).st_dev != os.fstat(outer).st_dev:
-        return not is_subpath(path)
-    try:
-        os.readlink("..data", dir_fd=inner)
-    except OSError:
-        return False
-    return True
+    if os.stat(inner.place).st_dev != os.stat(outer.place).st_dev:
+        return not is_subpath(inner.path)
+    return generation_at(inner.path) is not None
 
 
 def resolve(root: str, path: str, key: str) -> str | None:
@@ -168,7 +182,7 @@ def resolve(root: str, path: str, key: str) -> str | None:
         TreeError: The link leads outside the volume, or in a circle.
     """
     target, top = os.path.realpath(path), os.path.realpath(root)
-    if not target.startswith(top + "/"):
+    if not target.startswith(top + os.sep):
         raise TreeError(f"{key!r} is a link that leads outside the volume", key)
     try:
         mode = os.stat(target).st_mode
@@ -209,9 +223,7 @@ def _walk(root: str) -> Iterator[tuple[str, os.DirEntry[str], bool]]:
     while left:
         folder, prefix = left.pop()
         check_depth(prefix)
-        # In one step, for signal handlers that raise; as in `_Tree.read`.
-        entries: list[os.DirEntry[str]] = list(*map(os.scandir, (folder,)))
-        for entry in entries:
+        for entry in entries_of(folder):
             key, is_folder = prefix + entry.name, entry.is_dir(follow_symlinks=False)
             if skipped(entry.name) or (is_folder and not _is_own(entry, device)):
                 continue
@@ -230,5 +242,6 @@ def _state(key: str, entry: os.DirEntry[str]) -> tuple[object, ...]:
 
 def _is_own(entry: os.DirEntry[str], device: int) -> bool:
     """Whether a folder belongs to the volume; the same rule as `foreign`."""
-    own = entry.stat(follow_symlinks=False).st_dev == device or is_subpath(entry.path)
+    status = os.stat(entry.path, follow_symlinks=False)  # that of the entry has no device on Windows
+    own = status.st_dev == device or is_subpath(entry.path)
     return own and not os.path.islink(f"{entry.path}/..data")
