@@ -12,7 +12,7 @@ from liveconfig._loading.decoder import DecodeError, Decoder
 from liveconfig._loading.document_limits import DocumentError
 from liveconfig._loading.documents import TEXT_FORMATS, parse
 from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name
-from liveconfig._loading.merging import merge, serving
+from liveconfig._loading.merging import PLAIN, merge, serving
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind
 from liveconfig._loading.yaml import NamedMapping
@@ -264,16 +264,16 @@ class _Layer:
         others = {name: paths for name, paths in searched.items() if name not in plain}
         values = {name: value for name, value in data.items() if name not in others} if others else dict(data)
         self._pace.step()
-        served = dict.fromkeys([level.around + plain[name] for name in values], key)
-        for name in [name for name, value in values.items() if isinstance(value, (dict, list))]:
-            node, value = level.node(plain[name]), values[name]
+        served = dict.fromkeys(map(plain.__getitem__, values), key)
+        for name in [name for name, value in values.items() if type(value) not in PLAIN]:
+            node, value = level.node(plain[name].removeprefix(level.around)), values[name]
             values[name] = self._translated(node, value, key, f"{at}{name}")
             if isinstance(value, dict) and node.children:
                 del served[node.dotted]  # each field inside was noted
         if "[" not in inside.dotted:
             self.keys.update(served)
         if others:
-            taken = {level.around + plain[name]: name for name in values}
+            taken = {plain[name]: name for name in values}
             self._other_fields(inside, values, taken, data, others, key, at)
         return values
 

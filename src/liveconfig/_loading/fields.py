@@ -507,13 +507,13 @@ class Level(Mapping[str, Node]):
 
     @cached_property
     def plain_names(self) -> dict[str, str]:
-        """The field that a name in a document leads to, where it leads to a `plain_node`.
+        """The dotted field that a name in a document leads to, where it leads to a `plain_node`.
 
         These are the fields of plain types; searches add others.
         """
         own = (name for name, label in self.labels.items() if name == label and label not in self._aliased)
         single = (name for name in own if name not in self._others and "." not in name)
-        return {name: name for name in single if is_text(self._fields[name].annotation)}
+        return {name: self.around + name for name in single if is_text(self._fields[name].annotation)}
 
     def plain(self) -> dict[str, str]:
         """The fields that take text as it is and have no alias, by canonical name."""

@@ -180,7 +180,7 @@ class Plan:
         """The places, among the fields inside a place, that a name in a structured document leads to."""
         paths = () if len(name) > LONGEST else _Search(self.rules).inside(inside, name)
         if len(paths) == 1 and (node := plain_node(paths[0], name)) is not None:
-            inside.children.plain_names[node.key] = node.label  # strings of the class, not of a document
+            inside.children.plain_names[node.key] = node.dotted  # strings of the class, not of a document
         return paths
 
     def path(self, dotted: str) -> tuple[Node, ...]:

@@ -162,7 +162,7 @@ class Sources:
         if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
             values = self._of_environment(source)
             kind = _kind_of(source)
-            variables = self._variables(source) if kind in ("environment", "dotenv") else {}
+            variables = self._variables(source) if values and kind in ("environment", "dotenv") else {}
             return Layer(kind, name, values, variables, *_files_of(source))
         given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
         return Layer("init" if given else "source", name, source(), {}, *_files_of(source))
