@@ -88,7 +88,7 @@ def test_json(capsys, running, kubelet_volume):
 
 
 def test_a_rejection(capsys, running, kubelet_volume):
-    """A process that rejects what is on disk makes exit code 1, with the reason in its row."""
+    """A process that rejects what is on disk makes exit code 1, with the reason in its row, and what it uses."""
     kubelet_volume.write({"port": "x"})
     deadline = time.monotonic() + 20
     while "rejected" not in row_of(ps(capsys)[1], running):
@@ -96,6 +96,7 @@ def test_a_rejection(capsys, running, kubelet_volume):
     code, output = ps(capsys)
     assert code == 1
     assert "port" in output
+    assert row_of(output, running).endswith("; the last good configuration stays in use")
 
 
 def test_wait(capsys, running, kubelet_volume):

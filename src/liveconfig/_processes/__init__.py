@@ -16,11 +16,12 @@ from liveconfig._processes.child_calls import ChildCalls, NoAnswer
 from liveconfig._processes.disk_check import fingerprint_of
 from liveconfig._processes.expected_content import ABSENT, BadExpectation, Compared, Expectation, digest_of
 from liveconfig._processes.publisher import process_report
-from liveconfig._processes.records import ProcessReport, SettingsReport, VolumeReport
+from liveconfig._processes.records import STAYS_IN_USE, ProcessReport, SettingsReport, VolumeReport
 from liveconfig._processes.scan import Scan, processes, scan
 
 __all__ = [
     "ABSENT",
+    "STAYS_IN_USE",
     "BadExpectation",
     "ChildCalls",
     "Compared",

@@ -11,6 +11,9 @@ from liveconfig._json import as_plain
 from liveconfig.history import HistoryEntry
 
 State = Literal["current", "behind", "rejected", "closed", "hidden", "unknown"]
+STAYS_IN_USE = "the last good configuration stays in use"
+"""What a table says of the state ``rejected``, after its problems."""
+
 Mode = Literal["atomic", "plain", "missing"]
 Expected = Literal["equal", "different", "unknown"]
 

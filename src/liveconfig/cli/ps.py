@@ -20,6 +20,7 @@ from typing import Any
 from liveconfig import _clock
 from liveconfig._json import as_plain
 from liveconfig._processes import (
+    STAYS_IN_USE,
     BadExpectation,
     ChildCalls,
     Compared,
@@ -227,7 +228,8 @@ def _rows(process: ProcessReport, *, short: bool) -> Iterable[Row]:
     first = (str(process.pid), printable(process.command))
     for settings in process.settings:
         generations = _generations(settings, short=short)
-        problem = "; ".join(printable(each) for each in settings.problems) or "-"
+        problems = [*settings.problems, *[STAYS_IN_USE] * (settings.state == "rejected")]
+        problem = "; ".join(map(printable, problems)) or "-"
         yield (
             *first,
             printable(settings.name) or "?",

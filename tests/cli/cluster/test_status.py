@@ -95,6 +95,7 @@ def test_rejected(cluster: Any, status: Any) -> None:
     code, [row], _ = until(status, "REJECTED", "deploy/web")
     assert code == 1
     assert "port" in row["problem"]
+    assert row["problem"].endswith("; the last good configuration stays in use")
 
 
 def test_may_not_be_read(cluster: Any, status: Any) -> None:

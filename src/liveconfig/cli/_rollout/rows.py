@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from liveconfig._manifests import Container, Mount, ObjectId
+from liveconfig._processes import STAYS_IN_USE
 from liveconfig.cli._rollout.container_queries import Report
 from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, mount_path, named
 from liveconfig.cli._rollout.pods import Pod
@@ -185,7 +186,8 @@ class _User:
         return self.is_behind and self.state == "rejected"
 
     def problem_of(self) -> str:
-        return f"process {self.pid}: {'; '.join(self.problems) or self.state}"
+        problems = [*self.problems, *[STAYS_IN_USE] * self.rejects]
+        return f"process {self.pid}: {'; '.join(problems) or self.state}"
 
 
 def _users(data: Mapping[str, Any], paths: AbstractSet[str]) -> Iterator[_User]:
