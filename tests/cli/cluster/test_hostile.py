@@ -205,9 +205,11 @@ def test_variables_as_the_kubelet_makes_them(cluster: Any, status: Any) -> None:
     flags = cluster.state["objects"]["configmap/flags"]
     flags["data"]["1st"] = "x"
     flags["binaryData"] = {"blob": base64.b64encode(b"\xff").decode()}
+    cluster.secret("empty", {})
     optional = [
         {"name": "NO_KEY", "valueFrom": {"configMapKeyRef": {"name": "flags", "key": "none", "optional": True}}},
         {"name": "NO_MAP", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "none", "optional": True}}},
+        {"name": "message", "valueFrom": {"secretKeyRef": {"name": "empty", "key": "none", "optional": True}}},
         {"name": "F_message", "valueFrom": {"configMapKeyRef": {"name": "flags", "key": "none", "optional": True}}},
     ]
     sources = [{"configMapRef": {"name": "flags"}, "prefix": "F_"}, {"configMapRef": {"name": "flags"}}]
@@ -303,6 +305,11 @@ def test_a_key_that_items_names_and_that_is_not_there(cluster: Any, status: Any)
     volume["configMap"]["optional"] = True
     cluster.save()
     assert status("deploy/web")[1][0]["state"] == "SYNCED"
+    volume["configMap"]["items"] = [{"key": "message", "path": path} for path in ("a", "a/b")]
+    cluster.save()
+    [row] = status("deploy/web")[1]
+    assert (row["state"], row["waits"]) == ("PENDING", False)
+    assert "'a' is the path of a file and of a folder of the volume" in row["problem"]
 
 
 def test_an_object_that_is_not_there(cluster: Any, status: Any) -> None:

@@ -7,7 +7,7 @@ import os
 import posixpath
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liveconfig._manifests import (
     Container,
@@ -146,7 +146,7 @@ def _asked(
 def _readable(data: DataObject | None) -> DataObject | Unreadable | None:
     if data is not None and any(key.value is None for key in data.keys.values()):
         return Unreadable(f"{named(data.id)} holds values that are encrypted")
-    return data
+    return data and replace(data, complete=True)  # of a Secret without data, too: a cluster's answer shows all keys
 
 
 class Expectations:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from liveconfig._manifests import Container, Mount, ObjectId
 from liveconfig._processes import STAYS_IN_USE
 from liveconfig.cli._rollout.container_queries import Report
-from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, mount_path, named
+from liveconfig.cli._rollout.expectations import Content, Objects, Refused, Unreadable, Value, mount_path, named
 from liveconfig.cli._rollout.pods import Pod
 
 State = Literal[
@@ -232,60 +232,71 @@ def _state_of(
     return "SYNCED", "; ".join(each.problem_of() for each in users if each.problems and each.state != "rejected")
 
 
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What cannot change while the container runs: it counts only where the value is another one.
+
+    Attributes:
+        volume: The mount point, or ``env``.
+        objects: What it comes from.
+        what: The same in words.
+        compared: The result for each file or variable.
+        reasons: Why some of them are not known.
+    """
+
+    volume: str
+    objects: Sequence[ObjectId]
+    what: str
+    compared: Sequence[str]
+    reasons: Sequence[str]
+
+    def row(self, seen: Seen, restart: str) -> Row:
+        if seen.report.data is None:
+            return _row(seen, self.volume, self.objects, seen.report.failure, problem=seen.report.problem)
+        if "different" in self.compared:
+            problem = f"{self.what}: an old value, and it never changes while the container runs: {restart}"
+            return _row(seen, self.volume, self.objects, "FROZEN", problem=problem)
+        if not self.compared or "unknown" in self.compared:
+            reason = "; ".join(dict.fromkeys(self.reasons)) or "what is in the container could not be read"
+            problem = f"{self.what} that cannot be compared: {reason}"
+            return _row(seen, self.volume, self.objects, "UNKNOWN", problem=problem)
+        return _row(seen, self.volume, self.objects, "FROZEN", problem=f"{self.what}: {SAME_VALUE}", counts=False)
+
+
 def _of_subpath(seen: Seen, mount: Mount, restart: str) -> Row:
-    path = mount_path(mount)
-    if seen.report.data is None:
-        return _row(seen, path, _sources(mount), seen.report.failure, problem=seen.report.problem)
-    compared = [each for file, each in seen.disk("file").items() if file == path or file.startswith(path + "/")]
-    content = seen.objects.files(mount)
+    path, content = mount_path(mount), seen.objects.files(mount)
+    files = seen.disk("file").items()
+    compared = [each["expected"] for file, each in files if file == path or file.startswith(path + "/")]
     reasons = [] if isinstance(content, Mapping) else [content.reason]
-    expected = [each["expected"] for each in compared]
-    return _frozen(seen, path, _sources(mount), expected, "a subPath mount", restart, reasons)
+    return _Fixed(path, _sources(mount), "a subPath mount", compared, reasons).row(seen, restart)
 
 
 def _of_environment(seen: Seen, only: tuple[str, str] | None, restart: str) -> Iterator[Row]:
+    def is_asked_for(each: ObjectId) -> bool:
+        return only is None or (each.kind, each.name) == only
+
     found = seen.objects.variables(seen.container).items()
-    variables = {name: each for name, each in found if only is None or (each[0].kind, each[0].name) == only}
-    sources = (source.object for source in seen.container.env_from)
+    variables = {name: each for name, each in found if is_asked_for(each[0])}
+    sources = (source.object for source in seen.container.env_from if is_asked_for(source.object))
     unreadable = {
-        each: content
-        for each in sources
-        if (only is None or (each.kind, each.name) == only)
-        and isinstance(content := seen.objects.content.get(each), Unreadable)
+        each: content for each in sources if isinstance(content := seen.objects.content.get(each), Unreadable)
     }
     objects = [*(object_id for object_id, _ in variables.values()), *unreadable]
-    if not objects:
-        return
-    if seen.report.data is None:
-        yield _row(seen, "env", objects, seen.report.failure, problem=seen.report.problem)
-        return
+    if objects:
+        compared, reasons = _compared_variables(seen, variables)
+        compared += ["unknown"] * len(unreadable)
+        reasons = [*(content.reason for content in unreadable.values()), *reasons]
+        yield _Fixed("env", objects, "environment variables", compared, reasons).row(seen, restart)
+
+
+def _compared_variables(seen: Seen, variables: Mapping[str, tuple[ObjectId, Value]]) -> tuple[list[str], list[str]]:
+    """Return the result for each variable, and why some of them are not known."""
     disk = seen.disk("variable")
-    expected = {name: disk.get(name, {}).get("expected", "unknown") for name in variables}
-    reasons = [content.reason for content in unreadable.values()]
-    reasons += [value.reason for _, value in variables.values() if isinstance(value, Unreadable)]
-    is_set = [name for name, (_, value) in variables.items() if value is None and expected[name] == "unknown"]
+    compared: dict[str, str] = {name: disk.get(name, {}).get("expected", "unknown") for name in variables}
+    reasons = [value.reason for _, value in variables.values() if isinstance(value, Unreadable)]
+    is_set = [name for name, (_, value) in variables.items() if value is None and compared[name] == "unknown"]
     reasons += [_SET_ANYWAY.format(", ".join(is_set))] * bool(is_set)
-    states = [*expected.values(), *["unknown"] * len(unreadable)]
-    yield _frozen(seen, "env", objects, states, "environment variables", restart, reasons)
+    return list(compared.values()), reasons
 
 
 _SET_ANYWAY = "{}: set although the cluster has no such key: the image may set it, or it is an old value"
-
-
-def _frozen(
-    seen: Seen,
-    volume: str,
-    objects: Sequence[ObjectId],
-    expected: Sequence[str],
-    what: str,
-    restart: str,
-    reasons: Sequence[str],
-) -> Row:
-    """A row for what cannot change while the container runs: it counts only where the value is another one."""
-    if "different" in expected:
-        problem = f"{what}: an old value, and it never changes while the container runs: {restart}"
-        return _row(seen, volume, objects, "FROZEN", problem=problem)
-    if not expected or "unknown" in expected:
-        problem = "; ".join(dict.fromkeys(reasons)) or "what is in the container could not be read"
-        return _row(seen, volume, objects, "UNKNOWN", problem=f"{what} that cannot be compared: {problem}")
-    return _row(seen, volume, objects, "FROZEN", problem=f"{what}: {SAME_VALUE}", counts=False)
