@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+VERSIONS := test-3.11 test-3.12 test-3.13 test-3.14
 
-.PHONY: help editable demo test check docs bench soak differential coverage mutants test-all test-newer test-lowest test-wheel dist clean
+.PHONY: help editable demo test check docs bench soak differential coverage mutants test-all test-newer $(VERSIONS) test-lowest test-wheel dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,7 +14,7 @@ help:
 	@echo "make test         run all tests"
 	@echo "make check        run ruff, mypy --strict and pyright"
 	@echo "make test-all     run the tests with every installed Python from 3.11 on"
-	@echo "make test-newer   run the tests of what depends on the interpreter with every newer Python"
+	@echo "make test-newer   run the tests of what depends on the interpreter with every newer Python (-j 2: beside each other)"
 	@echo "make test-lowest  run the tests with the lowest versions of all dependencies"
 	@echo "make test-wheel   run the tests with the built wheel, without src/"
 	@echo "make dist         build the sdist and the wheel in dist, and check what they say of themselves"
@@ -57,13 +58,15 @@ check: $(VENV)/.developer
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-test-all:
-	@sh tools/each-python.sh "$(MAKE)" "$(ARGS)" 11 12 13 14
+test-all: $(VERSIONS)
 
 # What depends on the interpreter: threads, forks, exits, signals, event loops, frameworks.
 INTERPRETER := tests/engine tests/watching tests/delivery tests/processes tests/reports tests/integrations
-test-newer:
-	@sh tools/each-python.sh "$(MAKE)" "$(INTERPRETER) $(ARGS)" 12 13 14
+test-newer: PART := $(INTERPRETER)
+test-newer: test-3.12 test-3.13 test-3.14
+
+$(VERSIONS): test-3.%:
+	@sh tools/with-python.sh "$(MAKE)" "$*" "$(PART) $(ARGS)"
 
 test-lowest:
 	@sh tools/lowest.sh "$(PYTHON)" "$(ARGS)"

@@ -195,7 +195,7 @@ class RabbitMQ:
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         url, data = f"http://127.0.0.1:{self._api_port}/api/{path}", json.dumps(body).encode() if body else None
         request = urllib.request.Request(url, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
 
 
@@ -306,17 +306,17 @@ class Rotation:
             first, second = second, first
         held, release = threading.Event(), threading.Event()
         busy = load.hold(held, release)
-        assert held.wait(10), "no connection for the busy one"
+        assert held.wait(30), "no connection for the busy one"
         first()
         threading.Event().wait(gap)  # part of the story: this is how far apart the two are
         old = self.server.sessions()
         second()
         done = monotonic()
         release.set()
-        before, after = busy.result(10)
+        before, after = busy.result(30)
         assert before == after, "the busy connection was cut"
         while all_move and (left := self.server.sessions() & old):
-            assert monotonic() - done < 20, f"{len(left)} connections on the old login after 20 s"
+            assert monotonic() - done < 30, f"{len(left)} connections on the old login after 30 s"
             threading.Event().wait(0.02)
         load.go_on(20)
 
@@ -341,7 +341,7 @@ class Load:
         """Wait for some more operations."""
         with self._counted:
             goal = self.operations + more
-            assert self._counted.wait_for(lambda: self.operations >= goal, 10), "the load came to a halt"
+            assert self._counted.wait_for(lambda: self.operations >= goal, 30), "the load came to a halt"
 
     def hold(self, held: threading.Event, release: threading.Event) -> Future[Any]:
         """Have one connection busy from now until the release: the result is its identity then and at the end."""
@@ -386,7 +386,7 @@ class AsyncLoad(Load):
         self._open: Future[Any] = Future()
 
     def hold(self, held: threading.Event, release: threading.Event) -> Future[Any]:
-        loop, client = self._open.result(10)
+        loop, client = self._open.result(30)
         return asyncio.run_coroutine_threadsafe(self._ahold(client, held, release), loop)
 
     def __enter__(self) -> Self:
@@ -395,7 +395,7 @@ class AsyncLoad(Load):
 
     def __exit__(self, *exc: object) -> None:
         self._end.set()
-        self._main.result(10)
+        self._main.result(30)
         super().__exit__(*exc)
 
     async def _run(self) -> None:

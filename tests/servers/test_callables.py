@@ -218,7 +218,7 @@ def received(connection: kombu.Connection, number: int) -> list[str]:
     queue = connection.SimpleQueue("orders")
     texts = []
     for _ in range(number):
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=30)
         message.ack()
         texts.append(message.payload)
     queue.close()
@@ -498,7 +498,7 @@ def test_kombu_lives_through_rotations(rotation: Any, kind: str, make_load: Any,
         with connect() as connection:
             channel = retry_in_thread(lambda: connection.default_channel, refused)
             held.set()
-            release.wait(10)
+            release.wait(30)
             before = id(channel), id(connection.default_channel)
         operate()
         return before
@@ -553,7 +553,7 @@ def test_opensearch_lives_through_rotations(rotation: Any, make_load: Any, tell:
 
     def hold(held: threading.Event, release: threading.Event) -> tuple[Any, Any]:
         held.set()
-        release.wait(10)
+        release.wait(30)
         return None, None
 
     tell(rotation, make_load(lambda: retry_in_thread(client.info, AuthenticationException), hold), 0.3)

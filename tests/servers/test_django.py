@@ -100,7 +100,7 @@ def test_an_engine_lives_through_rotations(
             cursor.execute(application.identity)
             before = cursor.fetchone()
             held.set()
-            release.wait(10)
+            release.wait(30)
             cursor.execute(application.identity)
             after = cursor.fetchone()
         go_on(before)

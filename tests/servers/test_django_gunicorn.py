@@ -103,7 +103,7 @@ def test_no_request_fails(
                 while not flag.exists() and not answer.done():
                     release.wait(0.01)
                 held.set()
-                release.wait(10)
+                release.wait(30)
                 flag.unlink(missing_ok=True)
                 return answer.result()["before"], answer.result()["after"]
 

@@ -27,7 +27,7 @@ def test_a_client_lives_through_rotations(rotation: Any, make_load: Any, tell: C
         with client.client() as alone:
             before = alone.client_id()
             held.set()
-            release.wait(10)
+            release.wait(30)
             return before, alone.client_id()
 
     with client:
@@ -66,7 +66,7 @@ class Moved:
         self._rotation.renew()
         self._rotation.in_server()
         self._rotation.in_volume()
-        deadline = monotonic() + 10
+        deadline = monotonic() + 30
         while left := self._rotation.server.sessions() & idle:
             assert monotonic() < deadline, f"{len(left)} idle connections on the old login"
             threading.Event().wait(0.01)
@@ -125,10 +125,10 @@ def test_a_subscription_loses_no_message(rotation: Any, rotate: Moved) -> None:
         bind(client, rotation.settings)
         with client.pubsub(ignore_subscribe_messages=True) as subscription:
             subscription.subscribe("news")
-            subscription.get_message(timeout=10)
+            subscription.get_message(timeout=30)
             rotate({str(client.client_id())})
             client.publish("news", "one")
-            message = subscription.get_message(timeout=10)
+            message = subscription.get_message(timeout=30)
     assert message is not None
     assert message["data"] == b"one"
 

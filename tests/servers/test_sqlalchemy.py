@@ -38,7 +38,7 @@ def test_an_engine_lives_through_rotations(
         with engine.begin() as connection:
             before = connection.execute(identity).scalar_one()
             held.set()
-            release.wait(10)
+            release.wait(30)
             return before, connection.execute(identity).scalar_one()
 
     tell(rotation, make_load(operate, hold), gap)
