@@ -442,23 +442,20 @@ class TestFailing:
         assert not [record for record in caplog.records if canary[:12] in record.getMessage()]
 
 
-def test_several_loops(settings, volume, other_loop):
+async def test_several_loops(settings, volume, other_loop):
     """E65: coroutines of two loops each run on their own."""
     here, there = Inbox(), Inbox()
 
     async def subscribe():
         settings.live.on_change("message")(there)
 
-    async def main():
-        settings.live.on_change("message")(here)
-        await aswap(settings, volume, message="two")
-        await here.wait(1)
-        await there.wait(1)
-        assert here.loops == [asyncio.get_running_loop()]
-        assert there.loops == [other_loop]
-
-    run(other_loop, subscribe())
-    asyncio.run(main())
+    await asyncio.to_thread(run, other_loop, subscribe())
+    settings.live.on_change("message")(here)
+    await aswap(settings, volume, message="two")
+    await here.wait(1)
+    await there.wait(1)
+    assert here.loops == [asyncio.get_running_loop()]
+    assert there.loops == [other_loop]
 
 
 async def test_async_with_counts(settings):

@@ -91,21 +91,18 @@ async def test_two_streams(settings, volume):
     assert [(await following(stream)).new for stream in streams] == ["two", "two"]
 
 
-def test_two_readers_of_one_stream(settings, volume):
+async def test_two_readers_of_one_stream(settings, volume):
     """E66: two tasks that read one stream both wake up: each change goes to one of them."""
-
-    async def main():
-        stream = settings.live.changes("message")
-        readers = [asyncio.create_task(following(stream)) for _ in range(2)]
-        await asyncio.sleep(0)
-        await aswap(settings, volume, message="two")
-        first, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
-        assert [task.result().new for task in first] == ["two"]
-        await aswap(settings, volume, message="three")
-        async with asyncio.timeout(PATIENCE):
-            return [change.new for change in await asyncio.gather(*readers)]
-
-    assert sorted(asyncio.run(main())) == ["three", "two"]
+    stream = settings.live.changes("message")
+    readers = [asyncio.create_task(following(stream)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await aswap(settings, volume, message="two")
+    first, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+    assert [task.result().new for task in first] == ["two"]
+    await aswap(settings, volume, message="three")
+    async with asyncio.timeout(PATIENCE):
+        found = [change.new for change in await asyncio.gather(*readers)]
+    assert sorted(found) == ["three", "two"]
 
 
 async def test_cancelled(settings, volume):
@@ -156,17 +153,13 @@ async def test_not_watched(open_settings, volume):
     assert (await reader).new == "two"
 
 
-def test_started_again(settings, volume):
+async def test_started_again(settings, volume):
     """E68: a stream continues after the settings were closed and started again."""
-
-    async def main():
-        settings.live.close()
-        async with settings.live:
-            stream = settings.live.changes("message")
-            await aswap(settings, volume, message="two")
-            return await following(stream)
-
-    assert asyncio.run(main()).new == "two"
+    settings.live.close()
+    async with settings.live:
+        stream = settings.live.changes("message")
+        await aswap(settings, volume, message="two")
+        assert (await following(stream)).new == "two"
 
 
 def test_on_a_later_loop(settings, volume):

@@ -136,10 +136,10 @@ class TestWaitFor:
         with pytest.raises(TimeoutError, match="the predicate's own"):
             await settings.live.wait_for(late, PATIENCE)
 
-    def test_predicate_raises(self, settings):
+    async def test_predicate_raises(self, settings):
         """An exception of the predicate is raised."""
         with pytest.raises(ZeroDivisionError):
-            asyncio.run(settings.live.wait_for(lambda s: s.count / 0, 1))
+            await settings.live.wait_for(lambda s: s.count / 0, 1)
 
     async def test_cancelled(self, settings, volume):
         """A cancelled wait leaves nothing behind."""

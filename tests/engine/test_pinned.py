@@ -89,15 +89,11 @@ def test_other_threads(settings, swap):
         assert pool.submit(contextvars.copy_context().run, look).result(PATIENCE).message == "one"
 
 
-def test_to_thread(settings, swap):
+async def test_to_thread(settings, swap):
     """asyncio.to_thread takes the pin along."""
-
-    async def main():
-        with settings.live.pinned():
-            swap("two")
-            return await asyncio.to_thread(settings.live.snapshot)
-
-    assert asyncio.run(main()).message == "one"
+    with settings.live.pinned():
+        swap("two")
+        assert (await asyncio.to_thread(settings.live.snapshot)).message == "one"
 
 
 async def test_task_that_outlives_it(settings, swap):

@@ -260,21 +260,17 @@ def test_a_renewal_ends(
 
 
 @pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
-def test_a_pool_that_is_open_is_refused(settings: Any, kind: Any) -> None:
+async def test_a_pool_that_is_open_is_refused(settings: Any, kind: Any) -> None:
     """An open pool, whose connections have an unknown login, is an error."""
-
-    async def run() -> None:
-        pool = kind("host=db", min_size=0, max_size=1, open=False)
-        opened = pool.open()
-        if opened is not None:
-            await opened
-        with pytest.raises(ValueError, match="open already"):
-            bind(pool, settings)
-        closed = pool.close()
-        if closed is not None:
-            await closed
-
-    asyncio.run(run())
+    pool = kind("host=db", min_size=0, max_size=1, open=False)
+    opened = pool.open()
+    if opened is not None:
+        await opened
+    with pytest.raises(ValueError, match="open already"):
+        bind(pool, settings)
+    closed = pool.close()
+    if closed is not None:
+        await closed
 
 
 def test_a_change_before_the_first_connection_is_not_lost(

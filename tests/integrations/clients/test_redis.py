@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from typing import Any
 
@@ -15,7 +14,7 @@ from liveconfig.integrations.redis import LiveCredentials, bind
 from liveconfig.testing import KubeletVolume
 
 
-def test_the_credentials_are_the_newest(settings: Any, volume: KubeletVolume) -> None:
+async def test_the_credentials_are_the_newest(settings: Any, volume: KubeletVolume) -> None:
     """Each time it is asked, sync or async, the provider has the user and password of the newest snapshot."""
     credentials = LiveCredentials(settings)
     assert credentials.get_credentials() == ("app", "one")
@@ -23,7 +22,7 @@ def test_the_credentials_are_the_newest(settings: Any, volume: KubeletVolume) ->
         volume.write({"db.user": "other", "db.password": "two"})
         settings.live.reload()
         assert credentials.get_credentials() == ("other", "two")
-        assert asyncio.run(credentials.get_credentials_async()) == ("other", "two")
+        assert await credentials.get_credentials_async() == ("other", "two")
 
 
 @pytest.mark.parametrize("how", ["no field", "a field that is None"])

@@ -236,7 +236,7 @@ def test_a_request_that_fails_leaves_no_pin(app: FastAPI, kind: str) -> None:
     assert newest.json() == ["two", "two"]
 
 
-def test_requests_at_the_same_time_have_their_own_snapshots(settings: Any, swap: Swap) -> None:
+async def test_requests_at_the_same_time_have_their_own_snapshots(settings: Any, swap: Swap) -> None:
     """Of two requests at the same time, each keeps the snapshot that was the newest when it began."""
     app = FastAPI()
     inside, go_on = asyncio.Event(), asyncio.Event()
@@ -250,15 +250,12 @@ def test_requests_at_the_same_time_have_their_own_snapshots(settings: Any, swap:
             go_on.set()
         return [current.message, settings.live.snapshot().message]
 
-    async def ask() -> list[list[str]]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            first = asyncio.create_task(client.get("/first"))
-            await inside.wait()
-            await asyncio.to_thread(swap, message="two")
-            second = await client.get("/second")
-            return [(await first).json(), second.json()]
-
-    assert asyncio.run(ask()) == [["one", "one"], ["two", "two"]]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        first = asyncio.create_task(client.get("/first"))
+        await inside.wait()
+        await asyncio.to_thread(swap, message="two")
+        second = await client.get("/second")
+        assert [(await first).json(), second.json()] == [["one", "one"], ["two", "two"]]
 
 
 def test_the_dependency_of_settings_is_one_function(settings: Settings) -> None:
