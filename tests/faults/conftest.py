@@ -18,7 +18,7 @@ import pytest
 
 from liveconfig.testing import KubeletVolume
 
-PATIENCE = 30.0  # seconds for what should take a fraction of one, on a machine that is busy with something else
+PATIENCE = 90.0  # seconds for what should take a fraction of one, on a machine that is busy with something else
 
 Spoil = Callable[[Path], object]
 
