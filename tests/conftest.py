@@ -65,7 +65,8 @@ def nothing_left_behind() -> Iterator[None]:
         gc.collect()  # a delivery that has just ended may have been the last to refer to something
     assert not left, f"threads left behind: {left}"
     while (more := _descriptors() - descriptors) and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
+        threading.Event().wait(0.05)
+        gc.collect()  # a connection may have been given up only now
     assert not more, f"descriptors left behind: {sorted(more)}"
 
 

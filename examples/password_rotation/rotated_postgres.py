@@ -28,7 +28,7 @@ class Server:
         how: More arguments for `subprocess.Popen`.
 
     Raises:
-        RuntimeError: The server ended early, or its output did not contain ``ready`` within 30 s.
+        RuntimeError: The server ended early, or its output did not contain ``ready`` within two minutes.
     """
 
     def __init__(self, command: Sequence[str], ready: str, **how: Any) -> None:
@@ -39,7 +39,7 @@ class Server:
         atexit.register(self.stop)  # in case the caller does not get that far
         self._reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
         self._reader.start()
-        self._heard.wait(30)
+        self._heard.wait(120)  # RabbitMQ needs more than 30 s on a busy machine
         if not self._ready:
             self.stop()
             raise RuntimeError(f"the output of {command[0]} does not contain {ready!r}")
