@@ -272,6 +272,14 @@ def nats_server() -> Iterator[Nats]:
     one.stop()
 
 
+@pytest.fixture
+def no_tracebacks_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Tracebacks in log records keep the connections alive that nats-py has not closed, longer than the test."""
+    for name in ("asyncio", "nats.aio.client"):
+        caplog.set_level(logging.CRITICAL, name)
+
+
+@pytest.mark.usefixtures("no_tracebacks_in_the_log")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py closes no refused connection
 async def test_nats(nats_server: Nats, rotated: Rotated, settings: ShopSettings) -> None:
     """A client that the server cut, as its password was changed, comes back with the newest one."""
@@ -520,11 +528,9 @@ def test_kombu_lives_through_rotations(rotation: Any, kind: str, make_load: Any,
 
 @on("nats_server")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py closes no refused connection
-def test_nats_lives_through_rotations(
-    rotation: Any, make_async_load: Any, tell: Callable[..., None], caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.usefixtures("no_tracebacks_in_the_log")
+def test_nats_lives_through_rotations(rotation: Any, make_async_load: Any, tell: Callable[..., None]) -> None:
     """A client of NATS, which the server cuts at each rotation, comes back each time, and no request is lost."""
-    caplog.set_level(logging.CRITICAL, "nats.aio.client")  # the tracebacks in its log records keep connections alive
     places = {
         "broker:4222": f"127.0.0.1:{rotation.server.port}",
         'user="shop"': 'user="app", reconnect_time_wait=0.05',
