@@ -388,6 +388,43 @@ def test_bad_target(folder: Path, target: str, line: str) -> None:
         assert done.stderr.count("\n") == 1
 
 
+CLIENTS = """
+from liveconfig.integrations.credentials import credential
+get_password = credential(settings, "password")
+from liveconfig.integrations.keys import KeyRing
+ring = KeyRing(settings, "password", previous="endpoint")
+import httpx
+from liveconfig.integrations.httpx import TokenAuth
+client = httpx.Client(auth=TokenAuth(settings, "password"))
+import sqlalchemy
+from liveconfig.integrations import sqlalchemy as to_sqlalchemy
+engine = sqlalchemy.create_engine("postgresql+psycopg://db/shop")
+to_sqlalchemy.bind(engine, settings, user="endpoint", password="password")
+import redis
+from liveconfig.integrations import redis as to_redis
+to_redis.bind(redis.Redis(), settings, user=None, password="password")
+import celery
+from liveconfig.integrations import celery as to_celery
+to_celery.bind(celery.Celery(broker="amqp://mq//"), settings, user="endpoint", password="password")
+
+@settings.live.on_change("endpoint", initial=True)
+def changed(change): ...
+
+settings.live.status().as_dict()
+settings.live.origins()
+settings.live.reload()
+"""
+
+
+@pytest.mark.parametrize("command", [("check", "shop_app:App", "shop.yaml"), ("schema", "shop_app:App")])
+def test_a_module_that_binds_clients(folder: Path, command: tuple[str, ...]) -> None:
+    """An application that binds its clients at the top of a module is imported without its volumes."""
+    (folder / "shop_app.py").write_text(APP + CLIENTS)
+    (folder / "shop.yaml").write_text(manifests(GOOD))
+    done = said(folder, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_module_that_reads_a_missing_value(folder: Path) -> None:
     """An application that reads a missing value while it is imported makes exit code 2, with line, cause and advice."""
     (folder / "shop_app.py").write_text(APP + "\nprint(settings.timeout_seconds)\nurl = settings.endpoint\n")

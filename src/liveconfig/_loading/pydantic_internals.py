@@ -244,9 +244,12 @@ def is_branch(value: Any) -> bool:
 
 
 def leaves(instance: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each field and its value; nested models are opened, with dotted names."""
+    """Each field and its value; nested models are opened, with dotted names. A placeholder has not all of them."""
+    values = instance.__dict__
     for name in type(instance).model_fields:
-        value = instance.__dict__[name]
+        if name not in values:
+            continue
+        value = values[name]
         if is_branch(value):
             yield from leaves(value, f"{prefix}{name}.")
         else:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from liveconfig import Live, LiveConfigError, Settings
 
 S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,7 +47,7 @@ def login_reader(settings: Settings, user: str | None, password: str | None) -> 
         LiveConfigError: There is no such field; the message names the nearest.
     """
     get_user, get_password = (
-        _nothing if field is None else secret_reader(settings, field) for field in (user, password)
+        _nothing if field is None else if_loaded(secret_reader(settings, field)) for field in (user, password)
     )
     return lambda snapshot: Login(get_user(snapshot), get_password(snapshot))
 
@@ -58,7 +59,7 @@ def secret_reader(settings: Settings, field: str) -> Callable[[Any], SecretStr |
         LiveConfigError: There is no such field (the message names the nearest), or it holds several values.
     """
     read = value_reader(settings, field)
-    value = read(settings.live.latest())
+    value = if_loaded(read)(settings.live.latest())
     if isinstance(value, BaseModel | Collection) and not isinstance(value, str | bytes):
         found = f"found {type(value).__name__}: name a field in it"
         raise LiveConfigError(f"{type(settings).__name__}: `{field}` must hold one value, {found}")
@@ -81,6 +82,22 @@ def value_reader(settings: Settings, field: str) -> Callable[[Any], Any]:
         return value
 
     return read
+
+
+def if_loaded(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    """Return a function that reads from a snapshot, and returns None where the snapshot has no values.
+
+    While a command of liveconfig imports an application without its volumes, there are no values; applications bind
+    their clients at the top of a module, as they load their settings there.
+    """
+
+    def read_if_loaded(snapshot: Any) -> T | None:
+        try:
+            return read(snapshot)
+        except LiveConfigError:
+            return None
+
+    return read_if_loaded
 
 
 def _nothing(_snapshot: Any) -> None:

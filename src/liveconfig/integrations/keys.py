@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
-from liveconfig.integrations._fields import live_of, value_reader
+from liveconfig.integrations._fields import if_loaded, live_of, value_reader
 from liveconfig.integrations._subscription import subscribe_for
 
 __all__ = ["KeyRing"]
@@ -205,8 +205,8 @@ def _signing(state: _State, latest: float) -> SecretStr | None:
 
 def _reader(settings: Settings, key: str, previous: str | None) -> Callable[[Any], tuple[Any, Any]]:
     """A function that reads the values of both fields from a snapshot."""
-    read_key = value_reader(settings, key)
-    read_previous = (lambda _: None) if previous is None else value_reader(settings, previous)
+    read_key = if_loaded(value_reader(settings, key))
+    read_previous = (lambda _: None) if previous is None else if_loaded(value_reader(settings, previous))
     return lambda snapshot: (read_key(snapshot), read_previous(snapshot))
 
 
