@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from stat import S_ISDIR
 
 from liveconfig import _clock
 from liveconfig._volumes.file_calls import file_calls
 from liveconfig._volumes.fingerprint import Fingerprint
-from liveconfig._volumes.tree import entries_of
 
 GRACE = 2.0
 """Seconds that an update may take: the kubelet needs milliseconds."""
@@ -60,10 +60,9 @@ def newer_generation(path: str, link: str) -> str | None:
     Both its name and its time of modification must be newer: a clock that is set makes one of them lie.
     """
     written = os.stat(f"{path}/{link}").st_mtime_ns
-    names = [
-        entry.name
-        for entry in entries_of(path)
-        if _KUBELETS_NAME.fullmatch(entry.name) and entry.name != link and entry.name[:_TIME] >= link[:_TIME]
-        if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns > written
-    ]
-    return max(names, default=None)
+    others = [name for name in os.listdir(path) if name.startswith("..") and name != link]  # a volume has many keys
+    later = (name for name in others if _KUBELETS_NAME.fullmatch(name) and name[:_TIME] >= link[:_TIME])
+    begun = ((name, os.lstat(f"{path}/{name}")) for name in later)
+    return max(
+        (name for name, status in begun if S_ISDIR(status.st_mode) and status.st_mtime_ns > written), default=None
+    )
