@@ -108,6 +108,23 @@ def test_watchdog_raises(kubelet_volume, monkeypatch, inotify_descriptors, where
     assert not inotify_descriptors()
 
 
+@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError, RuntimeWarning])
+def test_watchdog_raises_at_the_start(kubelet_volume, monkeypatch, inotify_descriptors, error):
+    """Whatever watchdog raises when a directory is to be watched, the volume is polled, and nothing stays."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(InotifyFD, "add_callback", refuse)
+    settings = Still.load(_volumes=kubelet_volume.path)
+    assert settings.live.status().watcher == "polling"
+    settings.live.close()
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
+
+
 def test_a_reader_that_closes_its_pipe(kubelet_volume, monkeypatch, caplog, inotify_descriptors):
     """G06: close() is no error if the thread that reads inotify ends, and closes its pipe, before it is woken."""
     threads = set(threading.enumerate())

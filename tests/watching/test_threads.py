@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import threading
 import weakref
 from concurrent.futures import Future
@@ -26,8 +27,9 @@ from liveconfig._delivery.threads import DeliveryThread, Job
 from liveconfig._loading.loader import Invalid
 from liveconfig._volumes import mounts
 from liveconfig._volumes.fingerprint import take_fingerprint
+from liveconfig._watching import directories
 from liveconfig._watching.fork import renew_in_child
-from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer
+from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
 from liveconfig._watching.watcher import Registration, Watcher, process_watcher
 from liveconfig.testing import KubeletVolume
 
@@ -149,6 +151,44 @@ class TestScheduler:
         assert passed.wait(PATIENCE)
         assert owner.calls == 1
 
+    def test_a_call_that_is_posted_to_a_thread_that_ends(self):
+        """A call that is posted at the moment at which the last thread decides to end is made."""
+        scheduler, first, second, posted = Scheduler(), threading.Event(), threading.Event(), []
+
+        def trace(frame, event, _):
+            ends = frame.f_code.co_name == "_next_timer" and frame.f_back.f_code.co_name == "_has_part"
+            if ends and first.is_set() and not posted:
+                posted.append(threading.current_thread().name)
+                scheduler.post(second.set)
+            return trace
+
+        threading.settrace(trace)
+        try:
+            scheduler.post(first.set)
+            assert first.wait(PATIENCE)
+            assert second.wait(PATIENCE)
+        finally:
+            threading.settrace(None)
+        scheduler.join(PATIENCE)
+        assert not scheduler.is_alive()
+        assert posted
+
+    def test_a_timer_that_is_due_before_it_is_returned(self, scheduler):
+        """A timer that is due at once is called, although the thread that makes it is interrupted until then."""
+        called, timers = threading.Event(), Timers(scheduler)
+
+        def trace(frame, event, _):
+            if frame.f_code.co_name == "_attend" and event == "return":
+                called.wait(2.0)
+            return trace
+
+        sys.settrace(trace)
+        try:
+            timers.later(0.0, called.set)
+        finally:
+            sys.settrace(None)
+        assert called.is_set()
+
     def test_no_thread_can_be_started(self, monkeypatch):
         """If no thread can be started, a posted call waits for the next post."""
         scheduler, done, second = Scheduler(), threading.Event(), threading.Event()
@@ -189,6 +229,55 @@ class TestWatcher:
         registration.finalizer = None
         own_watcher.remove(registration)
         assert not own_watcher.scheduler.is_alive()
+
+    def test_removed_while_another_is_removed(self, own_watcher, tmp_path):
+        """A registration that is removed while the paths of another removed one are dropped takes no watch from a third."""
+        paths = [tmp_path / name for name in ("first", "second", "third")]
+        for path in paths:
+            path.mkdir()
+        looks = [Looks() for _ in paths]
+        first, _, third = (own_watcher.add(each, [str(p)], 3600.0) for each, p in zip(looks, paths, strict=True))
+        lines, removed = [], threading.Event()
+
+        def trace(frame, event, _):
+            if "_wanted" in (frame.f_code.co_name, frame.f_back.f_code.co_name) and event == "line":
+                lines.append(frame.f_lineno)
+                if len(lines) == 3:  # in the loop
+                    sys.settrace(None)
+                    own_watcher.remove(first)
+                    own_watcher.scheduler.post(removed.set)
+            return trace
+
+        own_watcher.scheduler.post(lambda: sys.settrace(trace))
+        own_watcher.scheduler.post(lambda: own_watcher.remove(third))
+        assert removed.wait(PATIENCE)
+        looks[1].looked.clear()
+        (paths[1] / "key").write_text("value")
+        assert looks[1].looked.wait(PATIENCE)
+
+    def test_a_folder_that_comes_while_the_directory_is_checked(self, own_watcher, tmp_path, monkeypatch, gate):
+        """A folder that comes while a slow check lists the directory is watched after it."""
+        looks, listed, passed = Looks(), threading.Event(), threading.Event()
+        own_watcher.add(looks, [str(tmp_path)], 3600.0)
+        folders = directories.folders
+
+        def slow(root):
+            found = list(folders(root))
+            listed.set()
+            gate.wait(PATIENCE)
+            return found
+
+        monkeypatch.setattr(directories, "folders", slow)
+        (tmp_path / "first").mkdir()
+        assert listed.wait(PATIENCE)
+        (tmp_path / "second").mkdir()
+        own_watcher.scheduler.call_later(0.5, gate.set)  # on the thread that has taken over
+        assert gate.wait(PATIENCE)
+        own_watcher.scheduler.call_later(0.3, passed.set)
+        assert passed.wait(PATIENCE)
+        looks.looked.clear()
+        (tmp_path / "second" / "key").write_text("value")
+        assert looks.looked.wait(PATIENCE)
 
     def test_what_a_re_check_passes(self, own_watcher, kubelet_volume, tmp_path):
         """A re-check passes fingerprints if the watch reported all the time, and none if the watch is new."""
@@ -589,7 +678,7 @@ class TestDelivery:
 
     def test_a_call_that_ended_before_it_hung(self, caplog):
         """A subscriber that is in another call is not logged as hanging in the call before."""
-        timers = Timers()
+        timers = KeptTimer()
         subscriber = Subscriber(LogQueue(), print, initial=False, retry=True)
         subscriber.started = 1.0
         Calls("App", timers, print, print).hung(subscriber)
@@ -601,7 +690,7 @@ class TestDelivery:
         assert "has been running for 30 s" in caplog.text
 
 
-class Timers:
+class KeptTimer:
     """A timer that keeps its call."""
 
     def later(self, delay, call):
@@ -658,7 +747,7 @@ class TestCoroutines:
     def test_a_loop_that_closes_just_now(self, subscriber, caplog):
         """A coroutine whose loop is closed while its call is scheduled waits for another loop, and the log says so."""
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: None).coroutines.schedule(Job(subscriber, None))
+        Calls("App", KeptTimer(), print, lambda: None).coroutines.schedule(Job(subscriber, None))
         assert subscriber.parked
         assert not subscriber.on_loop
         assert "hear is a coroutine function and no event loop runs for it" in caplog.text
@@ -668,7 +757,7 @@ class TestCoroutines:
         here = Here()
         subscriber.bind(Closing(lambda: subscriber.bind(here)))
         job = Job(subscriber, None)
-        Calls("App", Timers(), print, lambda: None).coroutines.schedule(job)
+        Calls("App", KeptTimer(), print, lambda: None).coroutines.schedule(job)
         assert here.handed == [job]
         assert subscriber.on_loop
         assert subscriber.busy
@@ -678,7 +767,7 @@ class TestCoroutines:
         """If the settings are in use on another loop, the call is scheduled there, and the subscriber stays there."""
         here, job = Here(), Job(subscriber, None)
         subscriber.bind(Closing())
-        Calls("App", Timers(), print, lambda: here).coroutines.schedule(job)
+        Calls("App", KeptTimer(), print, lambda: here).coroutines.schedule(job)
         assert here.handed == [job]
         assert subscriber.loop is here
         assert subscriber.on_loop
@@ -696,7 +785,7 @@ class TestCoroutines:
         """A call that ends on an earlier loop of a subscriber does not affect its present call."""
         subscriber.task, other = object(), Future()
         other.set_result(None)
-        Calls("App", Timers(), print, print).coroutines._ended(Job(subscriber, None), other)
+        Calls("App", KeptTimer(), print, print).coroutines._ended(Job(subscriber, None), other)
         assert subscriber.error is None
         assert subscriber.task is not None
 

@@ -107,8 +107,10 @@ class VolumeMounts:
 
     def _frozen_parts(self, path: str, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
         holder, inside = _mounts_of(path, all_mounts)
-        self._inside = {point: self._first_seen(point, root) for point, root in inside}
-        parts = {point[len(path.rstrip("/")) + 1 :]: self._judge(point, root) for point, root in inside}
+        first = self._inside = {point: self._first_seen(point, root) for point, root in inside}
+        parts = {
+            point[len(path.rstrip("/")) + 1 :]: _judge_file(point, root, first[point][0]) for point, root in inside
+        }
         # The mount of the root directory means nothing for a volume: the root of an overlay can be any path.
         if holder[0] not in ("", "/"):
             parts[""] = _judge(*holder)
@@ -118,9 +120,10 @@ class VolumeMounts:
         known, (device, inode, *_) = self._inside.get(point), _state(point)
         return known if known is not None and known[1:] == (device, inode) else (root, device, inode)
 
-    def _judge(self, point: str, root: str) -> Frozen | None:
-        renamed = self._inside[point][0] != root and not os.path.isdir(point)
-        return _judge(point, root) or (Frozen("stale-mount", stale=True) if renamed else None)
+
+def _judge_file(point: str, root: str, first_root: str) -> Frozen | None:
+    renamed = first_root != root and not os.path.isdir(point)
+    return _judge(point, root) or (Frozen("stale-mount", stale=True) if renamed else None)
 
 
 def _mounts_of(path: str, all_mounts: Iterable[Mount]) -> tuple[Mount, list[Mount]]:

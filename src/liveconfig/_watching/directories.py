@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from liveconfig import _clock
-from liveconfig._volumes import Fingerprint, TreeError, folders, follow_links, take_fingerprint
+from liveconfig._volumes import Fingerprint, TreeError, file_calls, folders, follow_links, take_fingerprint
 from liveconfig._watching.fork import start_thread
 
 if TYPE_CHECKING:
@@ -168,21 +168,28 @@ class ObservedDirectories:
         Returns:
             Whether nothing had to be done, because the watch reported everything.
         """
-        watch = self._watches.get(path)
-        reports = watch is not None and watch.reports(seen) and self.is_alive()
-        if watch is not None and reports and watch.is_complete:
+        watch = self._reporting(path, seen)
+        if watch is not None and watch.is_complete:
             return True
         if not self._lock.acquire(timeout=HELD_UP):
             return False
         try:
             self._changing_since = _clock.monotonic()
-            if watch is None or not reports:
-                self._watch(path)
-            else:
-                return not self._extend(path, watch)
+            return file_calls.run(path, lambda: self._change(path, seen))
         finally:
             self._changing_since = None
             self._lock.release()
+
+    def _reporting(self, path: str, seen: Fingerprint | None) -> _Watch | None:
+        """Return the watch of a path; None if there is none that still reports."""
+        watch = self._watches.get(path)
+        return watch if watch is not None and watch.reports(seen) and self.is_alive() else None
+
+    def _change(self, path: str, seen: Fingerprint | None) -> bool:
+        watch = self._reporting(path, seen)  # again: another path may have found the reader dead meanwhile
+        if watch is not None:
+            return not self._extend(path, watch)
+        self._watch(path)
         return False
 
     def _extend(self, path: str, watch: _Watch) -> bool:
@@ -226,17 +233,24 @@ class ObservedDirectories:
                 self._reader = inotify.Reader(self._lost)
                 start_thread(self._reader)
             watch.start(self._reader)
-        except (OSError, RuntimeError) as error:  # no more instances, watches or threads, or the directory was deleted
-            watch.release()
+            self._watches[path] = watch
+        except Exception as error:  # noqa: BLE001 - no more instances, watches or threads, or an error of watchdog
             return inotify.explain(error)
-        self._watches[path] = watch
+        finally:
+            if self._watches.get(path) is not watch:
+                watch.release()
         return None
 
-    def keep_only(self, paths: set[str]) -> bool:
-        """Release all other watches, and the reader with the last one. Return False if that is not possible now."""
+    def keep_only(self, wanted: Callable[[], set[str]]) -> bool:
+        """Release all other watches, and the reader with the last one. Return False if that is not possible now.
+
+        Args:
+            wanted: Returns the paths to keep. It is called when no watch is being added.
+        """
         if not self._lock.acquire(timeout=HELD_UP):
             return False
         try:
+            paths = wanted()
             for path in [path for path in self._watches if path not in paths]:
                 self._watches.pop(path).release()
             self._refused = {path: why for path, why in self._refused.items() if path in paths}

@@ -302,7 +302,8 @@ def explain(error: Exception) -> str:
         return "EMFILE: fs.inotify.max_user_instances or the limit of open files is reached"
     if number == errno.ENOSPC:
         return "ENOSPC: fs.inotify.max_user_watches is reached"
-    return f"{type(error).__name__}: {errno.errorcode.get(number, 'no thread') if number else 'no thread'}"
+    cause = "no thread" if isinstance(error, RuntimeError) else errno.errorcode.get(number or 0, "an error of watchdog")
+    return f"{type(error).__name__}: {cause}"
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:

@@ -80,8 +80,10 @@ class Timers:
             self._waiting.discard(timer)
             call()
 
-        timer = self._scheduler.call_later(delay, once)
-        self._waiting.add(timer)
+        due = _clock.monotonic() + delay
+        timer = Timer(due, due, Job(once))
+        self._waiting.add(timer)  # before it can be due
+        self._scheduler.schedule(timer)
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
@@ -199,13 +201,17 @@ class Scheduler:
             slack: Seconds that it may be late, if the leader is blocked at that moment.
         """
         timer = Timer(due, due + slack, Job(call))
+        self.schedule(timer)
+        return timer
+
+    def schedule(self, timer: Timer) -> None:
+        """Schedule the call of a timer."""
         with self._lock:
             if len(self._timers) >= self._clean_up_at:
                 self._drop_cancelled()
-            heapq.heappush(self._timers, (due, next(self._numbers), timer))
+            heapq.heappush(self._timers, (timer.due, next(self._numbers), timer))
         if not self._attend(timer):
             self._start()
-        return timer
 
     def _drop_cancelled(self) -> None:
         """Drop the cancelled timers now: some would be due only in a long time."""
@@ -321,11 +327,13 @@ class Scheduler:
                 self._posted.append(Job(self._interrupted))
             if self._keepers or self._posted or self._deferred or self._next_timer() or self._leader.since is not None:
                 return True
-            leader, standby, self._leader, self._standby = self._leader, self._standby, None, None
-            for member in (leader, standby):
+            members, self._leader, self._standby = (self._leader, self._standby), None, None
+            if self._posted or self._deferred:  # by a thread that still saw the leader, and therefore started none
+                self._leader = me
+            for member in members:
                 if member is not None and member is not me:
                     member.wake()
-            return False
+            return self._leader is me
 
     def _next_timer(self) -> Timer | None:
         while self._timers and self._timers[0][2].job is None:

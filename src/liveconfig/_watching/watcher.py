@@ -16,7 +16,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from liveconfig import _clock
-from liveconfig._volumes import Fingerprint, file_calls, take_fingerprint
+from liveconfig._volumes import Fingerprint, take_fingerprint
 from liveconfig._watching.directories import ObservedDirectories
 from liveconfig._watching.fork import renew_in_child
 from liveconfig._watching.polling import check_period
@@ -98,6 +98,10 @@ class _Place:
         self.reported = False
         self.prober: threading.Thread | None = None
         self.growing = False
+
+    def is_probed(self) -> bool:
+        """Whether a thread checks it now. Its file call may never return."""
+        return self.prober is not None and self.prober.is_alive()
 
 
 class Watcher:
@@ -194,16 +198,17 @@ class Watcher:
 
     def _tidy(self) -> None:
         """Drop the paths that no registration needs."""
-        paths = self._wanted()
-        self._places = {path: place for path, place in self._places.items() if path in paths}
-        if not self._observer.keep_only(paths):
+        places = list(self._places)  # first: a path that is added after this line stays
+        for path in set(places) - self._wanted():
+            self._places.pop(path, None)
+        if not self._observer.keep_only(self._wanted):
             self.scheduler.call_later(BOUND, self._tidy)
         if not self._registrations:
             for timer in self._rounds.values():
                 self.scheduler.cancel(timer)
 
     def _wanted(self) -> set[str]:
-        return {path for registration in self._registrations for path in registration.paths}
+        return {path for registration in list(self._registrations) for path in registration.paths}
 
     def _probe(self, path: str) -> None:
         """Check a path, and watch it."""
@@ -211,14 +216,16 @@ class Watcher:
             return  # its last registration was removed during a re-check
         known, place = path in self._places, self._places.setdefault(path, _Place())
         place.seen, place.reported = None, False
-        if place.prober is not None and place.prober.is_alive():  # its file call may never return
+        if place.is_probed():
             return
         try:
             place.prober = threading.current_thread()
             with contextlib.suppress(Exception):  # also errors of watchdog: the re-check continues without this path
-                file_calls.run(path, lambda: self._watch(path, place, known))
+                self._watch(path, place, known)
         finally:  # also if other code raises an exception in this thread
             place.prober = None
+            if place.growing:  # an event came meanwhile, for what this check may not have seen
+                self.scheduler.post(partial(self._regrow, path, place))
         if path not in self._wanted():
             self._tidy()  # it was removed meanwhile
 
@@ -233,7 +240,7 @@ class Watcher:
 
     def _schedule(self) -> None:
         """Schedule the next re-check of every registration."""
-        for period in {self._period(registration) for registration in self._registrations}:
+        for period in {self._period(registration) for registration in list(self._registrations)}:
             self._schedule_round(period)
 
     def _period(self, registration: Registration) -> float:
@@ -245,7 +252,7 @@ class Watcher:
             if self._is_pending(period):
                 return
             due = (math.floor(_clock.monotonic() / period) + 1) * period
-            timer = self._rounds[period] = self.scheduler.call_at(due, lambda: self._round(period, timer), slack=period)
+            self._rounds[period] = self.scheduler.call_at(due, partial(self._round, period), slack=period)
 
     def _is_pending(self, period: float) -> bool:
         timer = self._rounds.get(period)
@@ -254,11 +261,9 @@ class Watcher:
     def _rounds_are_due(self) -> bool:
         return all(self._is_pending(self._period(registration)) for registration in list(self._registrations))
 
-    def _round(self, period: float, timer: Timer) -> None:
+    def _round(self, period: float) -> None:
         """Re-check all registrations with this period: check every path once, then call each object."""
-        if self._rounds.get(period) is not timer:
-            return
-        due = [registration for registration in self._registrations if self._period(registration) == period]
+        due = [registration for registration in list(self._registrations) if self._period(registration) == period]
         if due:
             self._schedule_round(period)
         for path in dict.fromkeys(path for registration in due for path in registration.paths):
@@ -297,6 +302,8 @@ class Watcher:
             self.scheduler.post(partial(self._regrow, path, place))
 
     def _regrow(self, path: str, place: _Place) -> None:
+        if not place.growing or place.is_probed():  # the running check does it at its end
+            return
         place.growing = False
         self._probe(path)
         self._hint(path)
