@@ -471,6 +471,14 @@ def test_input_that_cannot_be_read(check: Any, output: str) -> None:
     assert errors.startswith("liveconfig check: shop.yaml:3: not valid YAML")
 
 
+@pytest.mark.parametrize("workload", ["web", "deployment/", "/web"])
+def test_a_workload_without_its_kind_or_name(check: Any, workload: str) -> None:
+    """A --workload that is not KIND/NAME is one line that says so, with exit code 2."""
+    code, answer, errors = check(manifests(GOOD), "--workload", workload)
+    assert (code, answer) == (2, "")
+    assert errors == f"liveconfig check: --workload takes KIND/NAME, as in deployment/web, not '{workload}'\n"
+
+
 SEALED = """
 apiVersion: bitnami.com/v1alpha1
 kind: SealedSecret

@@ -168,6 +168,17 @@ class TestUsedBy:
         [finding] = audit(manifests, cluster=True)
         assert finding.message.endswith("names gone, which does not use it")
 
+    @pytest.mark.parametrize("entry", ["app", "app (v1.0+)", "app: the shop", "pod/app", "'app'"])
+    def test_forms(self, found, entry):
+        """A workload is named with its kind or a note, too."""
+        text = config_map().replace(
+            "metadata: {name: app}",
+            f"metadata:\n  name: app\n  annotations:\n    used-by-deployments: |\n      - {entry}",
+        )
+        manifests = found(text, pod(MOUNT % "configMap: {name: app}"))
+        assert "used-by-deployments" in text
+        assert audit(manifests) == ()
+
 
 class TestIgnored:
     def test_counts(self, found):

@@ -12,7 +12,7 @@ from liveconfig._manifests.workloads import Workload
 USED_BY = "used-by-deployments"
 
 _RELOADER = "reloader.stakater.com"
-_ENTRY = re.compile(r"[^\s(]+")
+_ENTRY = re.compile(r"[^\s(:]+")
 
 
 def restarters(workload: Workload, uses: Iterable[Use], objects: Iterable[DataObject]) -> dict[ObjectId, list[str]]:
@@ -81,7 +81,7 @@ def named_in(value: str) -> dict[str, str]:
     """Return the entries of a ``used-by-deployments`` annotation, by the name of the workload.
 
     Args:
-        value: A list, as YAML, JSON, or with commas; notes may follow a name, as ``- payment-api (v1.0+)``.
+        value: A list, as YAML, JSON, or with commas; notes may follow a name: ``- payment-api (v1.0+)``, ``- web: x``.
     """
     entries = (entry.strip(" \t\r\"'[]*").removeprefix("- ").strip(" \"'") for entry in re.split(r"[\n,]", value))
     return {match[0].rpartition("/")[2]: entry for entry in entries if (match := _ENTRY.match(entry))}

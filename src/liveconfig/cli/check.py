@@ -95,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(given: argparse.Namespace) -> int:
     if not (given.paths or given.diff):
         raise CannotCheck("give a PATH, or - for standard input")
+    if given.workload and not all(given.workload.partition("/")):
+        raise CannotCheck(f"--workload takes KIND/NAME, as in deployment/web, not {given.workload!r}")
     cls = class_in(given.target)
     selection = Selection(given.workload, given.container, _chosen(given.volume, given.namespace))
     base = read(read_paths(given.paths), namespace=given.namespace, values=True)
