@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,25 +159,30 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 
 @pytest.fixture
 def status(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command; returns its exit code, its rows, and its standard error.
+    """Run the command; returns its exit code, its rows, and its standard error."""
+    return partial(_asked, capsys, "status")
+
+
+@pytest.fixture
+def sync(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the command; returns its exit code, its rows, and its standard error."""
+    return partial(_asked, capsys, "sync")
+
+
+def _asked(capsys: pytest.CaptureFixture[str], command: str, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run a command.
 
     It is run again if this machine was too busy to look at a volume within a second, or if another test's process with
     a bad report runs at the same time.
     """
-
-    def once(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        code = main(["status", *arguments, "-o", "json"])
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        code = main([command, *arguments, "-o", "json"])
         said = capsys.readouterr()
-        return code, json.loads(said.out)["rows"] if said.out else [], said.err
-
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        deadline = time.monotonic() + PATIENCE
-        found = once(*arguments)
-        while any(text in row["problem"] for row in found[1] for text in _NOT_OURS) and time.monotonic() < deadline:
-            found = once(*arguments)
-        return found
-
-    return run
+        rows = json.loads(said.out)["rows"] if said.out else []
+        is_ours = not any(text in row["problem"] for row in rows for text in _NOT_OURS)
+        if is_ours or time.monotonic() > deadline:
+            return code, rows, said.err
 
 
 _NOT_OURS = ("a volume did not answer within", "its report cannot be read")

@@ -200,6 +200,28 @@ def test_cronjob(cluster: Any, status: Any) -> None:
     assert status("cronjob/report")[:2] == (0, [])
 
 
+def test_a_selector_with_expressions(cluster: Any, status: Any) -> None:
+    """The expressions of a workload's selector are asked for as kubectl takes them."""
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["a", "b"]},
+        {"key": "track", "operator": "NotIn", "values": ["canary"]},
+        {"key": "owner", "operator": "Exists"},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    selector = cluster.state["objects"]["deploy/web"]["spec"]["selector"] = {"matchExpressions": expressions}
+    cluster.save()
+    status("deploy/web")
+    [asked] = [call for call in cluster.calls() if "-l" in call]
+    assert asked[asked.index("-l") + 1] == "tier in (a,b),track notin (canary),owner,!old"
+    for bad in ({}, {"matchExpressions": [{"key": "tier", "operator": "Near"}]}):
+        selector.clear()
+        selector.update(bad)
+        cluster.save()
+        code, rows, said = status("deploy/web")
+        assert (code, rows) == (2, [])
+        assert said == "liveconfig status: deploy/web has no pod selector: name its pods with -l SELECTOR\n"
+
+
 def test_variables_as_the_kubelet_makes_them(cluster: Any, status: Any) -> None:
     """binaryData, a key that begins with a digit and an optional key that is not there make no variable."""
     flags = cluster.state["objects"]["configmap/flags"]

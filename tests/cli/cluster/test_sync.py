@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
-
-import pytest
-
-from liveconfig.cli import main
-
-
-@pytest.fixture
-def sync(capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        code = main(["sync", *arguments, "-o", "json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out)["rows"] if said.out else [], said.err
-
-    return run
 
 
 def test_until_every_process_has_it(cluster: Any, sync: Any, when_annotated: Any) -> None:
