@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import threading
 import time
 import weakref
@@ -14,6 +15,7 @@ from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import InotifyFD
 
 from liveconfig import Settings, SettingsConfigDict
+from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
 
@@ -158,3 +160,27 @@ def test_watchdog_raises_beside_others(make_kubelet_volume, load, monkeypatch):
         closed.live.close()
     second.write({"message": "two"})
     followed.live.wait(lambda s: s.message == "two", PATIENCE)
+
+
+def test_healthy_while_the_reader_starts(kubelet_volume, load, monkeypatch):
+    """C02: while the thread that reads inotify is about to start, no status says that the watcher does not run."""
+
+    class Rechecked(Still):
+        model_config = SettingsConfigDict(resync=0.2)
+
+    kubelet_volume.write({"message": "one"})
+    settings = load(Rechecked, _volumes=kubelet_volume.path)
+    problems, started, start = [], threading.Event(), InotifyFD.start
+
+    def start_and_look(reader):
+        problems.append(settings.live.status().problems)
+        start(reader)
+        started.set()
+
+    monkeypatch.setattr(InotifyFD, "start", start_and_look)
+    shutil.rmtree(kubelet_volume.path)
+    settings.live.reload()
+    KubeletVolume(kubelet_volume.path).write({"message": "two"})
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    assert started.wait(PATIENCE)
+    assert not [each for each in problems if "the watcher does not run" in "".join(each)]

@@ -130,6 +130,7 @@ class ObservedDirectories:
         self._changing_since: float | None = None
         self._lock = threading.Lock()
         self._reader: inotify.Reader | None = None
+        self._starting = False
         self._watches: dict[str, _Watch] = {}
         self._refused: dict[str, str] = {}
 
@@ -149,7 +150,10 @@ class ObservedDirectories:
         return next((self._refused[path] for path in paths if path in self._refused), None)
 
     def is_alive(self) -> bool:
-        """Whether the reader runs, on its own descriptor."""
+        """Whether the reader runs, on its own descriptor, or is about to."""
+        return self._starting or self._is_reading()
+
+    def _is_reading(self) -> bool:
         reader = self._reader
         return reader is None or reader.is_reading()
 
@@ -183,7 +187,7 @@ class ObservedDirectories:
     def _reporting(self, path: str, seen: Fingerprint | None) -> _Watch | None:
         """Return the watch of a path; None if there is none that still reports."""
         watch = self._watches.get(path)
-        return watch if watch is not None and watch.reports(seen) and self.is_alive() else None
+        return watch if watch is not None and watch.reports(seen) and self._is_reading() else None
 
     def _change(self, path: str, seen: Fingerprint | None) -> bool:
         watch = self._reporting(path, seen)  # again: another path may have found the reader dead meanwhile
@@ -201,7 +205,7 @@ class ObservedDirectories:
             return True
 
     def _watch(self, path: str) -> None:
-        if not self.is_alive():
+        if not self._is_reading():
             _log.warning("liveconfig: watching the volumes was interrupted and has started again: %s", self._loss())
             self._release_all()
         old = self._watches.pop(path, None)
@@ -229,10 +233,7 @@ class ObservedDirectories:
             return "EACCES: the directory may not be read"
         watch = _Watch(path, real, place, lambda: self._hint(path), lambda: self._grown(path))
         try:
-            if self._reader is None:
-                self._reader = inotify.Reader(self._lost)
-                start_thread(self._reader)
-            watch.start(self._reader)
+            watch.start(self._reader or self._start_reader())
             self._watches[path] = watch
         except Exception as error:  # noqa: BLE001 - no more instances, watches or threads, or an error of watchdog
             return inotify.explain(error)
@@ -240,6 +241,15 @@ class ObservedDirectories:
             if self._watches.get(path) is not watch:
                 watch.release()
         return None
+
+    def _start_reader(self) -> inotify.Reader:
+        self._starting = True
+        try:
+            reader = self._reader = inotify.Reader(self._lost)
+            start_thread(reader)
+        finally:
+            self._starting = False
+        return reader
 
     def keep_only(self, wanted: Callable[[], set[str]]) -> bool:
         """Release all other watches, and the reader with the last one. Return False if that is not possible now.
