@@ -171,6 +171,27 @@ def test_close(load, volume):
     assert at > 1, "no call was interrupted"
 
 
+@pytest.mark.parametrize("call", ["start", "close"])
+def test_start_after_an_interruption(volume, call):
+    """G08: after a handler has raised inside start() or close(), start() follows the volume and close() ends that."""
+    settings = App.load(_volumes=volume.path)
+    for at in places():
+        if call == "start":
+            settings.live.close()
+        raised = interrupted(at, getattr(settings.live, call))
+        in_a_thread(settings.live.start)
+        volume.update({"message": str(at)})
+        settings.live.wait(lambda snapshot: snapshot.message == str(at), PATIENCE)  # noqa: B023
+        assert settings.live.status().healthy
+        if not raised:
+            break
+    assert at > 1, "no call was interrupted"
+    settings.live.close()
+    assert settings.live.status().watcher == "off"
+    volume.update({"message": "after the end"})
+    assert not settings.live.status().healthy
+
+
 def test_a_verifier_that_hangs(load, volume):
     """G08: a handler that raises while reload() waits for a verifier leaves the candidate as it was."""
     settings = load(App, _volumes=volume.path, _watch=False)

@@ -135,11 +135,9 @@ class Core(Generic[S]):
         with self._lock:
             self._closed = False
             self._looked_at = _clock.monotonic()
-            wanted = self.loader.volumes and self.config["watch"] and not green_threads()
-            if self.registration is None and wanted:
+            if self.loader.volumes and self.config["watch"] and not green_threads():
                 self.engine.unpause()
-                paths = [volume.path for volume in self.loader.volumes]
-                self.registration = process_watcher.add(self, paths, float(self.config["resync"]))
+                self._register()
                 self._update_anchor()
         if self._closed:  # a signal handler closed it before the registration was set
             self.close()
@@ -148,6 +146,13 @@ class Core(Generic[S]):
             self.look()
         self.publisher.resume()
         process_report.update(self)
+
+    def _register(self) -> None:
+        paths = [volume.path for volume in self.loader.volumes]
+        registration = self.registration or Registration(self, paths, float(self.config["resync"]))
+        self.registration = registration  # first: if a signal handler raises, `start` and `close` find it
+        process_watcher.register(registration)
+        self.registration = registration  # a signal handler may have closed the settings meanwhile
 
     def close(self) -> None:
         """Stop watching, and cancel everything that waits."""
@@ -346,7 +351,7 @@ class Core(Generic[S]):
             verifying_for=self.engine.verifying_for(),
             settled=self.engine.is_settled(),
             subscribers=self.publisher.all_subscribers(),
-            watched=self.registration is not None,
+            watched=self._mode() != "off",
             watcher_runs=self._watcher_runs,
             closed=self._closed,
             overdue_for=self._overdue(),

@@ -60,6 +60,13 @@ class Registration:
         self.hinted = False  # a look is scheduled
         self.rechecked = True  # False while a re-check is scheduled
 
+    def when_collected(self, call: Callable[[Registration], object]) -> None:
+        """Call a function with the registration when the object is collected, unless the finalizer is detached."""
+        watching = self._watching()
+        if watching is not None and (self.finalizer is None or not self.finalizer.alive):
+            self.finalizer = weakref.finalize(watching, call, self)
+            self.finalizer.atexit = False
+
     def look(self) -> None:
         """Call `look` of the object."""
         self.hinted = False
@@ -117,14 +124,21 @@ class Watcher:
 
     def add(self, watching: Watching, paths: Iterable[str], resync: float) -> Registration:
         """Register an object, until `remove` or until it is collected."""
-        renew_in_child(self, first=True)  # before the registration is visible, so that it does not count as polling
         registration = Registration(watching, paths, resync)
-        registration.finalizer = weakref.finalize(watching, self._collected, registration)
-        registration.finalizer.atexit = False
-        self.scheduler.keep(registration)
-        self._registrations.append(registration)
-        self._on_scheduler(partial(self._begin, registration))
+        self.register(registration)
         return registration
+
+    def register(self, registration: Registration) -> None:
+        """Wake an object, until `remove` or until it is collected.
+
+        A signal handler may interrupt this call or `remove` halfway: the next call of either completes it.
+        """
+        renew_in_child(self, first=True)  # before the registration is visible, so that it does not count as polling
+        registration.when_collected(self._collected)
+        self.scheduler.keep(registration)
+        if registration not in self._registrations:
+            self._registrations.append(registration)
+        self._on_scheduler(partial(self._begin, registration))
 
     def remove(self, registration: Registration) -> None:
         """Remove a registration; wait for the threads to end if it was the last one. Calling it twice is harmless."""
