@@ -150,9 +150,10 @@ class Core(Generic[S]):
     def _register(self) -> None:
         paths = [volume.path for volume in self.loader.volumes]
         registration = self.registration or Registration(self, paths, float(self.config["resync"]))
-        self.registration = registration  # first: if a signal handler raises, `start` and `close` find it
-        process_watcher.register(registration)
-        self.registration = registration  # a signal handler may have closed the settings meanwhile
+        try:
+            process_watcher.register(registration)
+        finally:  # also if a signal handler raises, so that `start` and `close` find it
+            self.registration = registration
 
     def close(self) -> None:
         """Stop watching, and cancel everything that waits."""
