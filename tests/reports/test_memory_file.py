@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from liveconfig._processes import memory_file, procfs
 from liveconfig._processes.memory_file import LINK, MemoryFile
 
 
@@ -80,3 +81,25 @@ def test_closed_by_somebody(file):
     file.replace(b"two")
     [new] = set(shown()) - before
     assert content(new) == b"two"
+
+
+def test_a_reader_waits_for_the_content(file, monkeypatch):
+    """A reader that comes while a new file is being written gets its content, not an empty report."""
+    new = os.memfd_create("liveconfig", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+    def is_complete(descriptor):
+        complete = memory_file.is_complete(descriptor)
+        if not complete:  # the writer goes on now
+            os.write(new, b"one")
+            fcntl.fcntl(new, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        return complete
+
+    monkeypatch.setattr(procfs, "is_complete", is_complete)
+    assert procfs.read(f"/proc/self/fd/{new}") == b"one"
+
+
+def test_a_file_that_is_never_complete(file):
+    """A file that nobody completes is read as it is: the wait has an end."""
+    new = os.memfd_create("liveconfig", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(new, b"half")
+    assert procfs.read(f"/proc/self/fd/{new}") == b"half"

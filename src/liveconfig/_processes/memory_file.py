@@ -62,6 +62,14 @@ class MemoryFile:
             return False
 
 
+def is_complete(descriptor: int) -> bool:
+    """Whether a memory file has its content: it is sealed after the last byte. True if the kernel does not tell."""
+    try:
+        return bool(fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+    except OSError:
+        return True
+
+
 def _identity(descriptor: int) -> tuple[int, int]:
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino

@@ -7,13 +7,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from liveconfig._processes.memory_file import LINK
+from liveconfig._processes.memory_file import LINK, is_complete
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of a report at most; one of 64 settings objects with a full history has a few hundred thousand."""
 
 MOST_FILES = 16
 """Memory files of one process that are read at most; one that forks has one."""
+
+PATIENCE = 0.05
+"""Seconds that a process gets to write a report that it has begun; it needs less than a thousandth of that."""
 
 _WITH_VALUE = "WX"
 """Options of the Python interpreter that take a value."""
@@ -106,7 +109,9 @@ def report_files(pid: int) -> list[str]:
 
 
 def read(path: str) -> bytes | None:
-    """The content of a report; None if it is gone, or larger than `LARGEST`.
+    """The content of a report; None if it is gone. One that is larger than `LARGEST` counts as empty.
+
+    A process that replaces its report makes another file, which is empty at first: this waits for its content.
 
     Raises:
         NotReadable: This process may not look.
@@ -118,6 +123,9 @@ def read(path: str) -> bytes | None:
     except OSError:
         return None
     try:
+        deadline = time.monotonic() + PATIENCE
+        while not is_complete(descriptor) and time.monotonic() < deadline:
+            time.sleep(0.001)
         size = os.fstat(descriptor).st_size
         return os.pread(descriptor, size, 0) if size <= LARGEST else b""
     except OSError:
