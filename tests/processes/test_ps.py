@@ -96,7 +96,7 @@ def test_celery(
     assert until(lambda: all_current(worker.pid, volume.generation, 3))
 
 
-PROGRAM = """
+PROGRAM = r"""
 import multiprocessing, os, sys, time
 from liveconfig import Settings, SettingsConfigDict
 
@@ -106,7 +106,7 @@ class App(Settings):
 
 def work():
     settings = App.load()
-    print("child", os.getpid(), flush=True)
+    print(f"child {os.getpid()}\n", end="", flush=True)
     time.sleep(60)
 
 if __name__ == "__main__":
@@ -115,18 +115,18 @@ if __name__ == "__main__":
     if how in ("fork", "spawn", "forkserver"):
         multiprocessing.get_context(how).Process(target=work, daemon=True).start()
     elif how == "exec":
-        print("child", os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60"), flush=True)
+        print(f"child {os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '60')}\n", end="", flush=True)
     elif how == "daemon":
         if os.fork():
             os._exit(0)
         os.setsid()
         os.closerange(3, 256)
         settings.live.reload()
-        print("child", os.getpid(), flush=True)
+        print(f"child {os.getpid()}\n", end="", flush=True)
     elif how == "user":
         if not os.fork():
             os.setgid(65534); os.setuid(65534)
-            print("child", os.getpid(), flush=True)
+            print(f"child {os.getpid()}\n", end="", flush=True)
     time.sleep(60)
 """
 
