@@ -245,3 +245,52 @@ def test_a_fork_on_a_thread(tmp_path, kind):
         finally:
             left = _kill_group(process.pid)
     assert (process.returncode, err, left) == (0, "", False)
+
+
+IN_A_LOOK = """
+import os, signal, sys
+from liveconfig import Settings
+from liveconfig.testing import KubeletVolume
+
+place, pids = sys.argv[2], []
+
+def fork(*_):
+    pids.append(os.fork())
+
+class App(Settings):
+    message: str = ""
+
+    def model_post_init(self, _):
+        if self.message == "two" and not pids:
+            fork() if place == "validator" else signal.raise_signal(signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, fork)
+volume = KubeletVolume(sys.argv[1])
+volume.write({"message": "one"})
+settings = App.load(_volumes=volume.path, _watch=False)
+for _ in range(20):
+    settings.live.reload()
+volume.update({"message": "two"})
+assert settings.live.reload()
+if pids[0]:
+    assert os.waitpid(pids[0], 0)[1] == 0
+else:
+    volume.update({"message": "three"})
+    settings.live.start()
+    settings.live.wait(lambda s: s.message == "three", 20)
+    volume.update({"message": "four"})
+    settings.live.wait(lambda s: s.message == "four", 20)
+"""
+
+
+@pytest.mark.parametrize("place", ["validator", "signal handler"])
+def test_a_fork_in_a_look_on_a_thread_of_the_application(tmp_path, place):
+    """G05: a child that is forked in the middle of a `reload()`, and goes on after it, follows its volumes at once."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_LOOK, str(tmp_path), place]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            left = _kill_group(process.pid)
+    assert (process.returncode, err, left) == (0, "", False)

@@ -252,14 +252,15 @@ class Engine(Generic[S]):
 
     def _request(self, *, again: bool, insist: bool) -> Callable[[], None]:
         """Return a transaction that processes what was read, unless another one that begins from now on does so."""
-        number = self._transactions.draw()
+        transactions = self._transactions  # a child that is forked meanwhile has others, with other numbers
+        number = transactions.draw()
 
         def update() -> None:
             wanted = insist or not self.paused  # a late hint to closed settings is ignored
-            if wanted and not self._transactions.is_served(number, insist=insist):
-                newest = self._transactions.newest(number)
+            if wanted and not transactions.is_served(number, insist=insist):
+                newest = transactions.newest(number)
                 self._delay = self._update(again, insist)
-                self._transactions.serve(newest, insist=insist)
+                transactions.serve(newest, insist=insist)
 
         return partial(self._reporting, update)
 
