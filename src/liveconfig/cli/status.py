@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
+from liveconfig.cli._rollout.arguments import add_shared_arguments
+from liveconfig.cli._rollout.call import Call, guarded
+from liveconfig.cli._rollout.output import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 
 from liveconfig._terminal import printable
 from liveconfig.cli._kubectl import Answer
-from liveconfig.cli._rollout.command import Call, add_shared_arguments, guarded, show
+from liveconfig.cli._rollout.arguments import add_shared_arguments
+from liveconfig.cli._rollout.call import Call, guarded
+from liveconfig.cli._rollout.output import show
 from liveconfig.cli._rollout.pods import CannotAsk, Pod
 from liveconfig.cli._rollout.progress import Progress
 

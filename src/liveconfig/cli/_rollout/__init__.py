@@ -2,9 +2,11 @@
 
 - `pods`: The pods of a workload, a selector, or all that use one ConfigMap or Secret.
 - `expectations`: What each container should see of its ConfigMaps and Secrets, as digests.
-- `asking`: Runs ``liveconfig ps`` in containers, many at once.
+- `container_queries`: Runs ``liveconfig ps`` in containers, many at once.
 - `answers`: What a container printed, checked: nothing of it is trusted.
 - `rows`: The answers of a container -> rows: which volume is in sync, and which is not, and why.
 - `progress`: What `sync` shows while it waits.
-- `command`: The arguments, the table and the JSON that both commands share.
+- `arguments`: The arguments that both commands share.
+- `call`: One call: which pods, what they answered so far, and the time that is left.
+- `output`: The table and the JSON at the end.
 """

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from liveconfig._terminal import printable
-from liveconfig.cli._rollout.command import Call
+from liveconfig.cli._rollout.call import Call
 from liveconfig.cli._rollout.pods import Pod
 from liveconfig.cli._rollout.rows import Row
 

@@ -1,20 +1,15 @@
-"""The arguments, the rounds of queries, the table and the JSON of ``status`` and ``sync``."""
+"""One call of ``status`` or ``sync``: which pods, what they answered so far, and the time that is left."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
-from liveconfig import _clock
-from liveconfig._json import as_plain
 from liveconfig._manifests import Container, kind_of
-from liveconfig._terminal import folded_table, painter, printable, width_of_output
-from liveconfig.cli._arguments import seconds
+from liveconfig._terminal import printable
 from liveconfig.cli._exit_signals import ending_in_order
 from liveconfig.cli._kubectl import Kubectl, KubectlMissing
 from liveconfig.cli._rollout.container_queries import ask_all
@@ -22,48 +17,8 @@ from liveconfig.cli._rollout.expectations import Expectations, Objects, read_obj
 from liveconfig.cli._rollout.pods import RESTARTABLE, CannotAsk, Pod, Target, pods_of
 from liveconfig.cli._rollout.rows import Row, Seen, processes_of, rows_of
 
-IN_SYNC, NOT_IN_SYNC, CANNOT_ASK = 0, 1, 2
-_KEPT = ("SYNCED",)
-_HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
-EPILOG = (
-    "Exit code 0: every row that counts is SYNCED, or nothing runs. 1: one is not. A volume that no "
-    "settings class names (NOT FOLLOWED) and what is FROZEN at the value of the cluster do not count. 2: the cluster "
-    "cannot be asked, the object does not exist, or a selector matches no pod. No value is read from a container or "
-    "printed."
-)
-
-
-def add_shared_arguments(parser: argparse.ArgumentParser, *, timeout: float) -> None:
-    """Add the arguments of both commands."""
-    parser.epilog = EPILOG
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument(
-        "target",
-        nargs="?",
-        default="",
-        metavar="KIND/NAME",
-        help="a workload (deploy/web, sts/db, job/x, pod/y), or configmap/NAME or secret/NAME: all pods that use it",
-    )
-    target.add_argument("-l", "--selector", default="", help="the pods with these labels, as kubectl takes them")
-    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace; else that of the context")
-    parser.add_argument("--context", default="", help="the context of the kubeconfig")
-    parser.add_argument("-c", "--container", default="", help="ask this container alone")
-    parser.add_argument(
-        "--python",
-        default="",
-        metavar="PATH",
-        help="the Python interpreter in the containers (default: liveconfig, python3 or python on their PATH)",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=timeout,
-        metavar="SECONDS",
-        help=f"end after this time (default: {timeout:g})",
-    )
-    parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="the format of the answer (default: table)"
-    )
+CANNOT_ASK = 2
+"""The exit code when the cluster does not answer."""
 
 
 @dataclass
@@ -179,11 +134,6 @@ class Call:
         return f"kubectl rollout restart {workload}{namespace}{context}"
 
 
-def in_sync(rows: Iterable[Row]) -> bool:
-    """Whether every row that counts is in sync."""
-    return all(row.state in _KEPT for row in rows if row.counts)
-
-
 def guarded(name: str, body: Callable[[], int]) -> int:
     """Run a command; an error of the cluster becomes one line and exit code 2."""
     try:
@@ -192,64 +142,3 @@ def guarded(name: str, body: Callable[[], int]) -> int:
     except (CannotAsk, KubectlMissing) as error:
         print(f"liveconfig {name}: {printable(str(error))}", file=sys.stderr)
         return CANNOT_ASK
-
-
-def show(call: Call, pods: Sequence[Pod]) -> int:
-    """Print the rows, and return the exit code."""
-    rows = call.rows()
-    ok, took = in_sync(rows), time.monotonic() - call.began
-    if call.arguments.output == "json":
-        print(json.dumps({"schema": 1, "rows": as_plain(rows), "ok": ok, "seconds": round(took, 3)}))
-    else:
-        for line in _lines(call.target, rows, pods, call.processes(), took):
-            print(line)
-    return IN_SYNC if ok else NOT_IN_SYNC
-
-
-def _lines(
-    target: Target, rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float
-) -> Iterator[str]:
-    if not pods:
-        yield f"{printable(target.name or target.selector)}: nothing runs, so nothing has to change."
-        return
-    if not rows:
-        yield "No container mounts a ConfigMap or Secret, or has variables from one."
-        return
-    several = any(len(pod.containers) > 1 for pod in pods)
-    paint, table = painter(), [_cells(row) for row in rows]
-    header: tuple[str, ...] = _HEADER
-    if not several:
-        at = _HEADER.index("CONTAINER")
-        header, table = _without(_HEADER, at), [_without(cells, at) for cells in table]
-    column = header.index("STATE")
-
-    def coloured(cell: str, index: int) -> str:
-        if index != column or cell.strip() in ("STATE", ""):
-            return cell
-        return paint(cell, "good" if cell.strip() == "SYNCED" else "bad")
-
-    yield from folded_table(header, table, coloured, width_of_output())
-    yield _sentence(rows, pods, processes, seconds)
-
-
-def _without(cells: tuple[str, ...], at: int) -> tuple[str, ...]:
-    return (*cells[:at], *cells[at + 1 :])
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    processes = f"{row.current}/{row.processes}" if row.processes else "-"
-    cells = (row.pod, row.container, row.volume, row.state, _age(row.since), processes, row.problem)
-    return tuple(printable(cell) for cell in cells)
-
-
-def _age(since: str | None) -> str:
-    if since is None:
-        return "-"
-    return f"{_clock.in_words(datetime.now(UTC) - datetime.fromisoformat(since))} ago"
-
-
-def _sentence(rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float) -> str:
-    """``12 of 12 pods, 48 of 48 processes, 0.9 s``."""
-    behind = {(row.namespace, row.pod) for row in rows if row.counts and row.state not in _KEPT}
-    done = f"{len(pods) - len(behind)} of {len(pods)} pods"
-    return f"{done}, {sum(processes)} of {len(processes)} processes, {seconds:.1f} s"
