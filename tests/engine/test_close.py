@@ -520,7 +520,7 @@ class TestExit:
         said = process.stdout.readline()
         assert said, process.stderr.read()
         try:
-            process.wait(5)  # a second, and what a busy machine needs
+            process.wait(PATIENCE)  # a second, and what a busy machine needs
         finally:
             process.kill()
             errors = process.communicate()[1]

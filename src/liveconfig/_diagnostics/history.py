@@ -15,12 +15,27 @@ from liveconfig.history import HistoryEntry
 MOST_ENTRIES = 32
 
 
-class _Applied:
+class _Outcome:
+    """One outcome. Only its entry is ever replaced, so that nobody who goes through the outcomes is disturbed."""
+
+    def __init__(self, entry: HistoryEntry) -> None:
+        self._entry = entry
+
+    def entry(self) -> HistoryEntry:
+        """Return the entry."""
+        return self._entry
+
+    def replace(self, entry: HistoryEntry) -> None:
+        """Replace the entry, unless it is the same."""
+        if entry != self._entry:
+            self._entry = entry
+
+
+class _Applied(_Outcome):
     """An applied version whose changed fields are computed when somebody asks, because that would delay the readers."""
 
     def __init__(self, old: Version, new: Version) -> None:
         self._versions: tuple[Version, Version] | None = (old, new)
-        self._entry: HistoryEntry | None = None
 
     def entry(self) -> HistoryEntry:
         """Return the entry. Two threads may compute it at the same time."""
@@ -30,7 +45,6 @@ class _Applied:
             names = tuple(str(change.field) for change in diff(old.snapshot, new.snapshot, new.number))
             self._entry = HistoryEntry(new.applied_at, "applied", new.number, dict(new.generations), names)
             self._versions = None  # the snapshots hold secrets
-        assert self._entry is not None
         return self._entry
 
 
@@ -43,7 +57,7 @@ class History:
 
     def __init__(self, first: Version) -> None:
         self._newest = first
-        self._entries: deque[HistoryEntry | _Applied] = deque(maxlen=MOST_ENTRIES)
+        self._outcomes: deque[_Outcome] = deque(maxlen=MOST_ENTRIES)
         self.renew()
 
     def renew(self) -> None:
@@ -54,7 +68,7 @@ class History:
         """Record a version, unless it is the one that was recorded last."""
         with self._lock:
             if version.number > self._newest.number:
-                self._entries.append(_Applied(self._newest, version))
+                self._outcomes.append(_Applied(self._newest, version))
                 self._newest = version
 
     def changed(self, version: Version) -> tuple[str, ...]:
@@ -66,32 +80,31 @@ class History:
         """Record a rejection, or its new count of attempts."""
         with self._lock:
             if not self._count(rejected):
-                self._entries.append(self._rejection(rejected))
+                self._outcomes.append(_Outcome(self._rejection(rejected)))
 
     def recover(self, recovered: Recovered) -> None:
         """Record the end of a rejection, with its final count of attempts."""
         after = recovered.after
         with self._lock:
             self._count(after)
-            self._entries.append(
-                HistoryEntry(
-                    recovered.at,
-                    "recovered",
-                    recovered.version,
-                    dict(recovered.generations),
-                    after.fields,
-                    after.reason,
-                    after.attempt,
-                )
+            entry = HistoryEntry(
+                recovered.at,
+                "recovered",
+                recovered.version,
+                dict(recovered.generations),
+                after.fields,
+                after.reason,
+                after.attempt,
             )
+            self._outcomes.append(_Outcome(entry))
 
     def stale(self, stale: Stale) -> None:
         """Record a field that became stale."""
         with self._lock:
             now, newest = _clock.now(), self._newest
-            self._entries.append(
-                HistoryEntry(now, "stale", newest.number, dict(newest.generations), (stale.field,), stale.reason)
-            )
+            generations = dict(newest.generations)
+            entry = HistoryEntry(now, "stale", newest.number, generations, (stale.field,), stale.reason)
+            self._outcomes.append(_Outcome(entry))
 
     def entries(self, standing: Iterable[Rejected] = ()) -> tuple[HistoryEntry, ...]:
         """Return the entries, newest first.
@@ -102,14 +115,16 @@ class History:
         with self._lock:
             for rejected in standing:
                 self._count(rejected)
-            entries = list(self._entries)
-        return tuple(each.entry() if isinstance(each, _Applied) else each for each in reversed(entries))
+        return tuple(each.entry() for each in reversed(list(self._outcomes)))
 
     def _count(self, rejected: Rejected) -> bool:
-        """Update the entry of a rejection in place. Return whether there is one."""
-        for index, entry in enumerate(self._entries):
-            if isinstance(entry, HistoryEntry) and entry.kind == "rejected" and entry.at == rejected.at:
-                self._entries[index] = replace(self._rejection(rejected), version=entry.version)
+        """Update the entry of a rejection. Return whether there is one."""
+        for outcome in list(self._outcomes):
+            if isinstance(outcome, _Applied):
+                continue
+            entry = outcome.entry()
+            if entry.kind == "rejected" and entry.at == rejected.at:
+                outcome.replace(replace(self._rejection(rejected), version=entry.version))
                 return True
         return False
 
