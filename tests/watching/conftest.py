@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,17 @@ def until() -> Callable[[Callable[[], object]], None]:
             pause.wait(0.01)
 
     return until
+
+
+@pytest.fixture(autouse=True)
+def tracing_restored() -> Iterator[None]:
+    """Restore the trace function of a measurement of coverage, which tests replace to act between two instructions."""
+    present, of_new_threads = sys.gettrace(), threading.gettrace()
+    yield
+    if sys.gettrace() is not present:
+        sys.settrace(present)
+    if threading.gettrace() is not of_new_threads:
+        threading.settrace(of_new_threads)
 
 
 @pytest.fixture
