@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from liveconfig._volumes.fingerprint import generation_at
 from liveconfig._volumes.limits import MAX_BYTES, TreeError, check_depth
@@ -160,7 +160,8 @@ def entries_of(directory: int | str) -> list[os.DirEntry[str]]:
         OSError: It may not be read.
     """
     # In one step: a signal handler that raises before a `with` would leave the iterator open. The list closes it.
-    return list(*map(os.scandir, (directory,)))
+    directories: tuple[Any] = (directory,)  # for pyright: `os.scandir` has an overload for each of the two types
+    return list(*map(os.scandir, directories))
 
 
 def skipped(name: str) -> bool:
