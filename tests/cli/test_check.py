@@ -330,6 +330,24 @@ def test_diff_of_a_path_that_cannot_be_read(folder: Path) -> None:
     assert "nothing.yaml" in errors
 
 
+def test_diff_of_nothing(folder: Path) -> None:
+    """``--diff`` with a new version that holds no object exits 2: a wrong path does not look like "no change"."""
+    (folder / "old").mkdir()
+    (folder / "new").mkdir()
+    command = [sys.executable, "-m", "liveconfig", "check", "shop_app:App", "--diff", "old", "new"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no ConfigMap" in done.stderr
+
+
+def test_module_with_a_hyphen(folder: Path) -> None:
+    """A module whose name is no identifier is imported, as uvicorn does."""
+    (folder / "shop-app.py").write_text(APP)
+    command = [sys.executable, "-m", "liveconfig", "schema", "shop-app:App"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("output", ["sarif", "github"])
 def test_diff_has_no_findings_to_annotate(folder: Path, output: str) -> None:
     """``--diff`` has no findings, so SARIF and annotations are refused, with what to use."""

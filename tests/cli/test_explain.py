@@ -582,3 +582,12 @@ def test_a_server_that_drips(piece, monkeypatch, capsys):
         stop.set()
         thread.join(PATIENCE)
     assert "no complete answer within 0.5 s" in refused(code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a@/b", "12/34@5"])
+def test_a_password_that_is_not_encoded(password, canary, capsys):
+    """A password with a character that ends the host is refused, and not shown; the line says what to write."""
+    code = main(["explain", f"http://me:{canary}{password}@127.0.0.1:9/liveconfig/status"])
+    line = refused(code, *capsys.readouterr())
+    assert "as %2F, %3F, %23 and %40" in line
+    assert canary not in line

@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Refusal, Settings, SettingsConfigDict, VolumeError
+from liveconfig._watching import process_watcher
 
 PATIENCE = 20.0
 
@@ -501,6 +502,27 @@ PROGRAM = """
 {body}
     print(time.monotonic())
 """
+
+
+def test_start_in_the_middle_of_a_close(settings, volume, monkeypatch):
+    """P9: settings that another thread starts while close() removes them are followed; the next close() ends that."""
+    release = process_watcher.scheduler.release
+
+    def release_after_a_start(owner):
+        monkeypatch.undo()
+        thread = threading.Thread(target=settings.live.start)
+        thread.start()
+        thread.join(PATIENCE)
+        release(owner)
+
+    monkeypatch.setattr(process_watcher.scheduler, "release", release_after_a_start)
+    settings.live.close()
+    volume.update({"message": "two"})
+    settings.live.wait(lambda snapshot: snapshot.message == "two", PATIENCE)
+    assert settings.live.status().watcher != "off"
+    settings.live.close()
+    assert settings.live.status().watcher == "off"
+    gone()
 
 
 class TestExit:

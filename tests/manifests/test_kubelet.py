@@ -68,6 +68,12 @@ def test_an_optional_key_that_does_not_exist() -> None:
     assert variables({"a": "0"}, env=env, envFrom=FLAGS) == {"a": "0"}
 
 
+def test_a_reference_to_an_optional_key_that_does_not_exist() -> None:
+    """A reference to a variable that is left unset stays as it is: the container gets ``$(a)``."""
+    env = [{"name": "a", **ref("none", optional=True)}, {"name": "b", "value": "$(a)"}]
+    assert variables({}, env=env) == {"b": "$(a)"}
+
+
 def test_a_required_key_that_does_not_exist() -> None:
     """A required key that does not exist overrides what ``envFrom`` set: the container does not start."""
     assert variables({"a": "0"}, env=[{"name": "a", **ref("none")}], envFrom=FLAGS) == {"a": None}

@@ -64,7 +64,7 @@ class StandingCauses:
         self._settings = settings
         self._reminder = reminder
         self._post = post
-        self._standing: dict[tuple[str, ...], _Standing] = {}
+        self._standing: dict[tuple[str, ...], _Standing] = {}  # a record is replaced, never changed
         self.renew()
 
     def renew(self) -> None:
@@ -127,8 +127,7 @@ class StandingCauses:
 
     def has_problem(self) -> bool:
         """Whether a standing cause makes the settings unhealthy."""
-        with self._lock:
-            return any(each.cause.problem for each in self._standing.values())
+        return any(each.cause.problem for each in list(self._standing.values()))
 
 
 def _dated(stale: Stale, known: Stale | None, *, anew: bool) -> Stale:

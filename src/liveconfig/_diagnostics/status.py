@@ -168,7 +168,9 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
     yield from _about_logger()
 
 
-_NO_WATCHER = "the watcher does not run: changes wait for the next re-check, which starts it again; so does `reload()`"
+_NO_WATCHER = (
+    "the watcher does not run and is being started again: changes may be seen late; if this stays, restart the process"
+)
 _LONG_CHECK = (
     "a check of the volumes has been running for {}: a validator or a file call does not return. A dump of the stacks "
     "(py-spy, faulthandler) shows which one; then restart the process"

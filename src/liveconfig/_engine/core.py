@@ -166,8 +166,13 @@ class Core(Generic[S]):
             registration.anchor = None
             process_watcher.remove(registration)
             with self._lock:  # last: if a signal handler raises before, the next call removes it
-                if self.registration is registration:
+                registration.complete = False
+                restarted = not self._closed
+                if not restarted and self.registration is registration:
                     self.registration = None
+            if restarted:  # by another thread or a signal handler, in the middle of the removal
+                self.start()
+                return
         self._kept = None
         process_report.update(self)
 

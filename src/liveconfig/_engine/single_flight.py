@@ -118,7 +118,7 @@ class SingleFlight:
 
     def is_free_within(self, seconds: float) -> bool:
         """Whether no other thread runs a transaction, or the running one ends within some seconds."""
-        return self.run_within(seconds, lambda: None)
+        return is_held_here(self._lock) or self._run_alone(lambda: None, seconds)
 
     def _run_alone(self, transaction: Callable[[], object], seconds: float) -> bool:
         try:
@@ -132,6 +132,8 @@ class SingleFlight:
             except RuntimeError:  # it was not acquired
                 pass
             else:
+                if self._put_off:  # one that came after the last look for them, or that a signal handler cut short
+                    self._run_alone(lambda: None, 0)
                 self._look_again()
 
     def _perform(self, transaction: Callable[[], object]) -> None:

@@ -109,7 +109,8 @@ def variables_of(container: Container, known: Known) -> dict[str, VariableValue]
             if value.is_set or variable.name not in found:
                 found[variable.name] = value
         else:
-            text = None if variable.value is None else _expanded(variable.value, found)
+            set_here = {name: each for name, each in found.items() if each.is_set is not False}
+            text = None if variable.value is None else _expanded(variable.value, set_here)
             found[variable.name] = VariableValue(text, variable.place, None, variable.place)
     return {name: value for name, value in found.items() if name and not {"=", "\0"} & set(name)}
 

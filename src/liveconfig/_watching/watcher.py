@@ -59,6 +59,7 @@ class Registration:
         self.finalizer: weakref.finalize[..., Watching] | None = None
         self.hinted = False  # a look is scheduled
         self.rechecked = True  # False while a re-check is scheduled
+        self.complete = False  # every step of `Watcher.register` was made, and none of `Watcher.remove`
 
     def when_collected(self, call: Callable[[Registration], object]) -> None:
         """Call a function with the registration when the object is collected, unless the finalizer is detached."""
@@ -129,22 +130,23 @@ class Watcher:
         return registration
 
     def register(self, registration: Registration) -> None:
-        """Wake an object, until `remove` or until it is collected.
-
-        A signal handler may interrupt this call or `remove` halfway: the next call of either completes it.
-        """
+        """Register an object, or complete what a signal handler interrupted in this call or in `remove`."""
+        if registration.complete:
+            return
         renew_in_child(self, first=True)  # before the registration is visible, so that it does not count as polling
         registration.when_collected(self._collected)
         self.scheduler.keep(registration)
         if registration not in self._registrations:
             self._registrations.append(registration)
         self._on_scheduler(partial(self._begin, registration))
+        registration.complete = True
 
     def remove(self, registration: Registration) -> None:
         """Remove a registration; wait for the threads to end if it was the last one. Calling it twice is harmless."""
-        if not self.scheduler.is_kept_by(registration):
+        if not (self.scheduler.is_kept_by(registration) or registration in self._registrations):
             return
-        if registration in self._registrations:  # False if a signal handler interrupted an earlier call
+        registration.complete = False
+        with contextlib.suppress(ValueError):  # a signal handler interrupted an earlier call
             self._registrations.remove(registration)
         if registration.finalizer is not None:
             registration.finalizer.detach()
@@ -247,9 +249,11 @@ class Watcher:
         seen = take_fingerprint(path)
         place.reported = self._observer.ensure(path, seen)
         place.seen = seen
-        if not place.reported and _directory(take_fingerprint(path)) != _directory(seen):
+        if place.reported or not self._observer.is_watched(path):
+            return
+        if _directory(take_fingerprint(path)) != _directory(seen):
             self._grow(path)  # a link on the way was turned before it was watched
-        if known and not place.reported and self._observer.is_watched(path):
+        if known:
             self._hint(path)  # for registrations whose re-check is not due: a swap may have happened before the watch
 
     def _schedule(self) -> None:

@@ -72,7 +72,7 @@ def _is_settings_class(found: Any) -> bool:
 
 
 def _imported(module: str) -> ModuleType:
-    if not all(part.isidentifier() for part in module.split(".")):
+    if "/" in module or "\\" in module or module.endswith(".py") or not all(module.split(".")):
         raise NoSettings(f"{module!r} is not the name of a module: write it with dots, as app.settings")
     sys.path.insert(0, os.getcwd())  # as gunicorn and uvicorn do
     try:

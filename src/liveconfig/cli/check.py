@@ -28,9 +28,9 @@ from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sar
 
 ACCEPTED, FINDINGS, CANNOT = 0, 1, 2
 _EPILOG = (
-    "Exit code 0: nothing at or above --fail-on. 1: findings. 2: unreadable input, or MODULE:CLASS cannot be imported. "
-    "No value is printed. The class is loaded by the same code as in a pod; the environment, .env files and volumes of "
-    "this machine are not looked at."
+    "Exit code 0: nothing at or above --fail-on. 1: findings. 2: unreadable input, input without objects, or "
+    "MODULE:CLASS cannot be imported. No value is printed. The class is loaded by the same code as in a pod; the "
+    "environment, .env files and volumes of this machine are not looked at."
 )
 
 
@@ -106,6 +106,7 @@ def _run(given: argparse.Namespace) -> int:
         old, new = (read(read_paths([each]), namespace=given.namespace, values=True) for each in given.diff)
         for each in (base, old, new):
             _must_be_readable(each, given.target)
+        must_hold_something(new.over(base), selection)
         before, after = (check(cls, each.over(base), selection) for each in (old, new))
         return _show_changes(changes(before, after), given.output)
     _warn(base, given.target)

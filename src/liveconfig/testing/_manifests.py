@@ -36,4 +36,5 @@ def check_manifests(
             place = f"{each.place.file}:{each.place.line}: " if each.place else ""
             lines += [f"{place}{each.message} [{each.rule}]"] * (each.level == "error")
     if lines:
+        lines += [each.advice("liveconfig check MODULE:CLASS") for each in manifests.skipped]
         raise AssertionError("\n".join(lines))

@@ -305,10 +305,10 @@ def test_finished_and_terminating(cluster: Any, status: Any) -> None:
 
 def test_nothing_runs(cluster: Any, status: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """A workload without pods, and an object that no pod uses, are in sync, and the table says that nothing runs."""
-    for target in ("deploy/web", "configmap/flags"):
+    for target, what in (("deploy/web", "nothing runs"), ("configmap/flags", "nothing runs that uses it")):
         assert status(target)[0] == 0
         assert main(["status", target]) == 0
-        assert capsys.readouterr().out == f"{target}: nothing runs, so nothing has to change.\n"
+        assert capsys.readouterr().out == f"{target}: {what}, so nothing has to change.\n"
 
 
 @pytest.mark.parametrize(

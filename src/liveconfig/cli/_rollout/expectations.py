@@ -179,9 +179,7 @@ class Expectations:
             "version": 1,
             "key": self._key.hex(),
             "volumes": volumes,
-            "beside": {
-                path: None if names is None else sorted(names) for path, names in beside.items() if names != _NONE
-            },
+            "beside": {path: None if names is None else sorted(names) for path, names in beside.items()},
             "files": files,
             "environment": variables,
         }

@@ -42,7 +42,8 @@ def _lines(
     target: Target, rows: Sequence[Row], pods: Sequence[Pod], processes: Sequence[bool], seconds: float
 ) -> Iterator[str]:
     if not pods:
-        yield f"{printable(target.name or target.selector)}: nothing runs, so nothing has to change."
+        what = "nothing runs that uses it" if target.object else "nothing runs"
+        yield f"{printable(target.name or target.selector)}: {what}, so nothing has to change."
         return
     if not rows:
         yield "No container mounts a ConfigMap or Secret, or has variables from one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -22,9 +23,10 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("explain", help="Where each value comes from, never the value, and whether it can change.")
 
-    def handle(self, *_arguments: Any, **_options: Any) -> None:
+    def handle(self, *_arguments: Any, **options: Any) -> None:
         """Print the text. Exit code 1: a field that a volume should feed is frozen; 3: the settings are not healthy."""
-        text, code = explained(configuration().settings, self.stdout)
+        output = io.StringIO() if options["no_color"] else self.stdout  # decides on colours and width
+        text, code = explained(configuration().settings, output)
         self.stdout.write(text)
         if code:
             sys.exit(code)
