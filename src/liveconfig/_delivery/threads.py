@@ -104,6 +104,7 @@ class DeliveryThreads:
         self._lock = lock
         self._timers = timers
         self._active: DeliveryThread | None = None
+        self._ending: threading.Thread | None = None  # the last active one, which has nothing left to do
         self._detached: set[DeliveryThread] = set()
         self._late: Timer | None = None  # set while no thread can be started
 
@@ -175,13 +176,20 @@ class DeliveryThreads:
 
     def close(self) -> None:
         """Wait at most 1 s for the active thread to end, unless it is the caller; then detach it."""
-        delivery = self._active
+        delivery, ending = self._active, self._ending
         self._late = None  # its timer was cancelled
-        if delivery is not None and delivery.thread is not None and self.current() is None:
-            # The caller may be a signal handler that has interrupted its start, or other code under the lock.
-            if delivery.is_alive() and not is_held_here(self._lock):
-                delivery.thread.join(SLOW)
+        if self.current() is not None:
+            return
+        if delivery is not None and delivery.thread is not None:
+            self._join(delivery.thread)
             self._detach(delivery, go_on=False)
+        elif ending is not None:
+            self._join(ending)
+
+    def _join(self, thread: threading.Thread) -> None:
+        # The caller may be a signal handler that has interrupted its start, or other code under the lock.
+        if thread.is_alive() and thread is not threading.current_thread() and not is_held_here(self._lock):
+            thread.join(SLOW)
 
     def _run(self, delivery: DeliveryThread) -> None:
         while True:
@@ -205,7 +213,7 @@ class DeliveryThreads:
         if delivery is self._active:
             delivery.jobs = self._source.next()
             if not delivery.jobs:
-                self._active = None
+                self._active, self._ending = None, delivery.thread
         elif delivery in self._detached and done is not None:
             job = self._source.next_for(done)
             if job is None:
