@@ -22,8 +22,9 @@ def run(bench: Bench) -> Section:
     ]
     return Section(
         "A probe and a status page",
-        "liveconfig only: 300 fields, and 200 keys that feed no field. What depends on the content alone, as the "
-        "nearest field of an unused key, is computed once for an applied change, and not at all for a probe.",
+        "liveconfig only: 300 fields, and 200 keys that feed no field. A status computes the parts that depend on the "
+        "content alone, as the nearest field of an unused key, once for each applied change; a probe does not compute "
+        "them.",
         [Table(("", "time"), rows)],
         promises=[
             Promise(

@@ -126,20 +126,26 @@ CODES = {"sys.exit": 3, "os._exit": 4, "exception": 1, "return": 0, "lives": 5}
 
 
 def run(tmp_path, *arguments):
-    """What the program found out; no process of it is left behind."""
+    """What the program found out, and whether a process of it was left."""
+    code, out, err, left = _run(PROGRAM, str(tmp_path), *arguments)
+    assert code == 0, err
+    assert "CANARY" not in err
+    assert "never retrieved" not in err
+    return json.loads(out), left
+
+
+def _run(program, *arguments):
+    """Run a program that forks: its exit code, its output, its errors, and whether a process of it was left."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), *arguments]
+    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=60)
         finally:
             left = _kill_group(process.pid)
-    assert process.returncode == 0, err
-    assert "CANARY" not in err
-    assert "never retrieved" not in err
-    return json.loads(out), left
+    return process.returncode, out, err, left
 
 
 def _kill_group(group):
@@ -237,14 +243,7 @@ assert os.waitpid(pids[0], 0)[1] == 0
 @pytest.mark.parametrize("kind", [("same", ""), ("thread", "daemon"), ("thread", "no daemon")])
 def test_a_fork_on_a_thread(tmp_path, kind):
     """G05: a child that is forked on a thread of the application ends with its last thread, as it does without liveconfig."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "ignore", "-c", ON_A_THREAD, str(tmp_path), *kind]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            _, err = process.communicate(timeout=30)
-        finally:
-            left = _kill_group(process.pid)
-    assert (process.returncode, err, left) == (0, "", False)
+    assert _run(ON_A_THREAD, str(tmp_path), *kind) == (0, "", "", False)
 
 
 IN_A_LOOK = """
@@ -286,11 +285,4 @@ else:
 @pytest.mark.parametrize("place", ["validator", "signal handler"])
 def test_a_fork_in_a_look_on_a_thread_of_the_application(tmp_path, place):
     """G05: a child that is forked in the middle of a `reload()`, and goes on after it, follows its volumes at once."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "ignore", "-c", IN_A_LOOK, str(tmp_path), place]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            _, err = process.communicate(timeout=60)
-        finally:
-            left = _kill_group(process.pid)
-    assert (process.returncode, err, left) == (0, "", False)
+    assert _run(IN_A_LOOK, str(tmp_path), place) == (0, "", "", False)

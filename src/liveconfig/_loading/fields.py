@@ -459,7 +459,7 @@ class Level(Mapping[str, Node]):
         return found
 
     def of_dump(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Place.of_dump`. What only a path reaches has no name of its own, and is left out."""
+        """See `Place.of_dump`. A field that only a path reaches has no name of its own, and is left out."""
         nodes = {label: self.node(label) for label in values if label in self._fields}
         data = {node.key: node.of_dump(values[label]) for label, node in nodes.items() if not node.nested_path}
         return {**data, **{name: value for name, value in values.items() if name not in nodes}}

@@ -77,7 +77,7 @@ def _within(timeout: float, call: Callable[[], T]) -> T:
 def _split(url: str) -> SplitResult:
     host, _, rest = url.partition("://")[2].partition("/")
     if "@" in rest or "@" in host.partition("?")[2] or "@" in host.partition("#")[2]:  # part of a password is the path
-        raise NoAnswer("write `/`, `?`, `#` and `@` in an address as %2F, %3F, %23 and %40")
+        raise NoAnswer("write `/`, `?`, `#` and `@` in the user or the password as %2F, %3F, %23 and %40")
     try:
         parts = urlsplit(url)
         if parts.hostname and parts.port != 0:

@@ -138,7 +138,7 @@ def _problem(answer: Answer, program: str) -> str:
     if answer.code == 0 or answer.output:
         return "the answer of the container is not what `liveconfig ps` prints: run it there by hand (kubectl exec)"
     if "forbidden" in answer.error.lower():
-        return f"pods/exec is not allowed, which needs the verb create: {answer.error}"
+        return f"your role may not run commands in pods; allow the verb create on pods/exec: {answer.error}"
     return answer.error or f"the command ended with exit code {answer.code}"
 
 
