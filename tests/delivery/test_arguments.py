@@ -68,7 +68,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("what", REFUSED, ids=repr)
+@pytest.mark.parametrize("what", REFUSED)
 def test_forgotten_parentheses(settings, what):
     """K29: `@live.on_change` without parentheses, and what else is no selector, is refused: "name what to watch"."""
     with pytest.raises(TypeError, match="name what to watch"):
@@ -111,7 +111,7 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize("what", ACCEPTED, ids=repr)
+@pytest.mark.parametrize("what", ACCEPTED)
 def test_a_selector_is_not_refused(settings, what):
     """A function that may be a selector is one, also without a readable signature."""
     settings.live.on_change(what)(lambda _: None)
@@ -150,7 +150,7 @@ class Yields:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-@pytest.mark.parametrize("callback", ["port", None, 5, generator, async_generator, Yields()], ids=repr)
+@pytest.mark.parametrize("callback", ["port", None, 5, generator, async_generator, Yields()])
 def test_no_subscriber(settings, name, callback):
     """K29, I02: `live.on_reload("port")`, and what would never run when it is called, is refused at once."""
     with pytest.raises(TypeError, match="a subscriber must be a function of one argument"):

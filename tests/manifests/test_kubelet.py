@@ -206,7 +206,6 @@ PROJECTED = [
         ({"emptyDir": {}}, None),
         ({"csi": {"driver": "x"}}, None),
     ],
-    ids=str,
 )
 def test_files_beside(source: dict[str, Any], names: set[str] | None) -> None:
     """The files that the kubelet makes of tokens and fields are known by name; those of a driver are not."""
