@@ -81,11 +81,11 @@ class Live(Generic[S]):
 
     def latest(self) -> S:
         """Return the newest snapshot: an immutable instance of the same class."""
-        return self._core.engine.in_use.state[0].snapshot
+        return self._its_core.engine.in_use.state[0].snapshot
 
     def snapshot(self) -> S:
         """Return the pinned snapshot inside `pinned`, else the newest."""
-        in_use = self._core.engine.in_use
+        in_use = self._its_core.engine.in_use
         held = pinned(in_use)
         return in_use.state[0].snapshot if held is None else held
 
@@ -96,7 +96,7 @@ class Live(Generic[S]):
 
         Tasks that were started inside get the newest snapshot again after the ``with`` has ended.
         """
-        return Pin(self._core.engine.in_use)
+        return Pin(self._its_core.engine.in_use)
 
     @property
     def version(self) -> int:

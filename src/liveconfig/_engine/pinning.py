@@ -53,12 +53,15 @@ class Pin(Generic[S]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         entries = _entries.get()
-        here = (entry for entry in reversed(entries) if entry.pin is self and entry.snapshot is not None)
         # Some frameworks leave in another context than they entered: the entry stays listed there, and holds nothing.
-        entry = next(here, None) or self._open[-1]
+        entry = self._open[-1]
+        for other in reversed(entries):  # usually one; a generator would take as long as all the rest
+            if other.pin is self and other.snapshot is not None:
+                entry = other
+                break
         self._open.remove(entry)
         entry.snapshot = None
-        _entries.set(tuple(other for other in entries if other is not entry))
+        _entries.set(entries[:-1] if entries[-1:] == (entry,) else tuple(each for each in entries if each is not entry))
 
 
 def pinned(owner: AppliedState[S]) -> S | None:
