@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from liveconfig._loading.merging import PLAIN
+
 MAX_NODES = 1_000_000
 MAX_DEPTH = 100
 
@@ -53,14 +55,12 @@ def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
 
 
 def _size(inner: Collection[Any], sizes: dict[int, int], depth: int) -> int:
-    size = 1 + len(inner)
-    for item in inner:
-        if isinstance(item, str):
-            if not item.isascii():
-                _check_text(item)
-        elif isinstance(item, (dict, list)):  # a call for each plain value would take longer than the parser
-            size += _expanded(item, sizes, depth + 1) - 1
-    return size
+    kinds = set(map(type, inner))  # a step of Python for each plain value would take longer than the parser
+    texts = inner if kinds == _ONLY_TEXT else [item for item in inner if isinstance(item, str)]
+    for text in () if all(map(str.isascii, texts)) else texts:
+        _check_text(text)
+    nested = () if kinds <= PLAIN else [item for item in inner if isinstance(item, (dict, list))]
+    return 1 + len(inner) + sum(_expanded(item, sizes, depth + 1) - 1 for item in nested)
 
 
 def _check_names(names: Collection[Any]) -> None:
@@ -77,4 +77,5 @@ def _check_text(text: str) -> None:
         raise DocumentError("an escape stands for half a character")
 
 
+_ONLY_TEXT = {str}
 _HALF = re.compile("[\ud800-\udfff]")

@@ -12,7 +12,7 @@ from liveconfig._loading.decoder import DecodeError, Decoder
 from liveconfig._loading.document_limits import DocumentError
 from liveconfig._loading.documents import TEXT_FORMATS, parse
 from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name
-from liveconfig._loading.merging import PLAIN, merge, serving
+from liveconfig._loading.merging import merge, not_plain, serving
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind
 from liveconfig._loading.yaml import NamedMapping
@@ -260,12 +260,14 @@ class _Layer:
     def _fields(self, inside: Place | Root, data: Mapping[Any, Any], key: str, at: str) -> dict[str, Any]:
         """Return a mapping of fields with the names that pydantic knows; other names stay as they are."""
         level, plain = inside.children, inside.children.plain_names
-        searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
-        others = {name: paths for name, paths in searched.items() if name not in plain}
+        others: dict[Any, Paths] = {}
+        if not data.keys() <= plain.keys():
+            searched = {name: self._plan.find(inside, str(name)) for name in data if name not in plain}
+            others = {name: paths for name, paths in searched.items() if name not in plain}
         values = {name: value for name, value in data.items() if name not in others} if others else dict(data)
         self._pace.step()
         served = dict.fromkeys(map(plain.__getitem__, values), key)
-        for name in [name for name, value in values.items() if type(value) not in PLAIN]:
+        for name in not_plain(values):
             node, value = level.node(plain[name].removeprefix(level.around)), values[name]
             values[name] = self._translated(node, value, key, f"{at}{name}")
             if isinstance(value, dict) and node.children:

@@ -10,8 +10,11 @@ import copy
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, RootModel
+
+from liveconfig._loading.merging import not_plain
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -139,13 +142,25 @@ def masked(instance: BaseModel) -> frozenset[str]:
 def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
     """Let a default that a factory made (an id, a time) be what it was, at any depth: nothing has changed there."""
     now, then = vars(instance), vars(before)
-    for name, field in type(instance).__pydantic_fields__.items():
-        made = field.default_factory is not None and not field.default_factory_takes_validated_data
-        if made and name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
+    for name in _made_by_factory(type(instance)):
+        if name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
             now[name] = then[name]
-    for name, value in now.items():
-        if type(value) not in _PLAIN:
-            _keep_inside(value, then.get(name))
+    for name in not_plain(now):
+        _keep_inside(now[name], then.get(name))
+
+
+_factories: WeakKeyDictionary[type[BaseModel], list[str]] = WeakKeyDictionary()
+
+
+def _made_by_factory(cls: type[BaseModel]) -> list[str]:
+    """Return the fields whose default a factory makes without the values of others."""
+    names = _factories.get(cls)
+    if names is None:
+        fields = cls.__pydantic_fields__.items()
+        names = _factories[cls] = [
+            name for name, field in fields if field.default_factory and not field.default_factory_takes_validated_data
+        ]
+    return names
 
 
 def _keep_inside(now: Any, then: Any) -> None:

@@ -12,6 +12,7 @@ from liveconfig._distribution import install_command
 from liveconfig._loading.document_limits import MAX_DEPTH, MAX_NODES, DocumentError
 
 _MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
 _UNQUOTED = frozenset(("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"))
 _SAME = "a name stands twice in one mapping: without quotes, `on` and `yes` mean the same, so put them in quotes"
 _MAX_DIGITS = 4300  # as Python has it for decimal numbers
@@ -81,6 +82,12 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
     def ascend_resolver(self) -> None:
         """A node is complete."""
         self._depth -= 1
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Take text, which most nodes are, as it is: the way to its constructor takes longer than the parser."""
+        if node.tag == _TEXT and node.id == "scalar":
+            return node.value
+        return super().construct_object(node, deep)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         """Check the names before merge keys are resolved."""
