@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The tests wait more than they compute, so twice as many processes as cores are busy with them. JOBS=0: one process.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+PARALLEL = --numprocesses=$(JOBS) --dist=worksteal
 PYTEST := $(BIN)/python -m pytest
 VERSIONS := test-3.11 test-3.12 test-3.13 test-3.14
 
@@ -11,10 +14,10 @@ VERSIONS := test-3.11 test-3.12 test-3.13 test-3.14
 
 help:
 	@echo "make demo         a small web application follows its ConfigMap and its Secret"
-	@echo "make test         run all tests"
+	@echo "make test         run all tests (JOBS=0: in one process)"
 	@echo "make check        run ruff, mypy --strict and pyright"
 	@echo "make test-all     run the tests with every installed Python from 3.11 on"
-	@echo "make test-newer   run the tests of what depends on the interpreter with every newer Python (-j 2: beside each other)"
+	@echo "make test-newer   run the tests of what depends on the interpreter with every newer Python"
 	@echo "make test-lowest  run the tests with the lowest versions of all dependencies"
 	@echo "make test-wheel   run the tests with the built wheel, without src/"
 	@echo "make dist         build the sdist and the wheel in dist, and check what they say of themselves"
@@ -50,7 +53,7 @@ demo: editable
 	@$(BIN)/liveconfig demo
 
 test: editable $(VENV)/.developer
-	$(PYTEST) -q $(ARGS)
+	$(PYTEST) -q $(PARALLEL) $(ARGS)
 
 check: $(VENV)/.developer
 	$(BIN)/ruff check .
@@ -69,10 +72,10 @@ $(VERSIONS): test-3.%:
 	@sh tools/with-python.sh "$(MAKE)" "$*" "$(PART) $(ARGS)"
 
 test-lowest:
-	@sh tools/lowest.sh "$(PYTHON)" "$(ARGS)"
+	@sh tools/lowest.sh "$(PYTHON)" "$(PARALLEL) $(ARGS)"
 
 test-wheel: $(VENV)/.developer
-	@sh tools/wheel.sh "$(BIN)" "$(PYTHON)" "$(ARGS)"
+	@sh tools/wheel.sh "$(BIN)" "$(PYTHON)" "$(PARALLEL) $(ARGS)"
 
 dist: $(VENV)/.developer
 	rm -rf dist

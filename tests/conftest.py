@@ -36,10 +36,14 @@ def _refuse_a_copy() -> None:
         )
 
 
-def _receive_interrupts() -> None:
-    """Take SIGINT, which a shell ignores for jobs in the background: the children of the tests would ignore it, too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _receive_signals() -> None:
+    """Take SIGINT, which a shell ignores for jobs in the background, and SIGHUP, which ``nohup`` ignores.
+
+    The children of the tests would ignore them, too.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -92,7 +96,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_configure(config: pytest.Config) -> None:
     _refuse_a_copy()
-    _receive_interrupts()
+    _receive_signals()
     config.pluginmanager.register(_Warnings(), "canary-in-warnings")
 
 

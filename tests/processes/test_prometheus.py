@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 PATIENCE = 90.0
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "examples" / "operations" / "prometheus"
-SETTINGS = "page_app.PageSettings"
+APP = Path(__file__).parent / "apps" / "page_app.py"
 
 
 def program(name: str) -> str:
@@ -33,14 +34,27 @@ def program(name: str) -> str:
     return path
 
 
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    """The name of the application, which no other program on this machine has: a scrape counts every process."""
+    name = f"page_{uuid.uuid4().hex}"
+    shutil.copy(APP, tmp_path / f"{name}.py")
+    return name
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "multiprocess"])
 def server(
-    request: pytest.FixtureRequest, serve: Callable[..., Any], environment: dict[str, str], tmp_path: Path
+    request: pytest.FixtureRequest,
+    serve: Callable[..., Any],
+    environment: dict[str, str],
+    tmp_path: Path,
+    module: str,
 ) -> Any:
     if request.param:
         (tmp_path / "multiprocess").mkdir()
         environment["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "multiprocess")
-    server = serve("gunicorn", "page_app:app", "--bind", "127.0.0.1:0", workers=4)
+    app = [f"{module}:app", "--pythonpath", str(tmp_path)]
+    server = serve("gunicorn", *app, "--bind", "127.0.0.1:0", workers=4)
     server.until_all(lambda answer: True)
     return server
 
@@ -85,9 +99,11 @@ def query(server: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     process.wait(30)
 
 
-def test_one_scrape_answers_for_all(server: Any, query: Callable[..., Any], volume: Any, canary: str) -> None:
+def test_one_scrape_answers_for_all(
+    server: Any, query: Callable[..., Any], volume: Any, canary: str, module: str
+) -> None:
     """One scrape counts every worker; a stopped one is not current, a killed one is gone at the next scrape."""
-    labels = f'{{settings="{SETTINGS}"}}'
+    labels = f'{{settings="{module}.PageSettings"}}'
     query(f"liveconfig_processes{labels}", 4)
     query(f"liveconfig_processes_current{labels}", 4)
     query(f"liveconfig_config_last_reload_successful{labels}", 1)
@@ -106,8 +122,10 @@ def test_one_scrape_answers_for_all(server: Any, query: Callable[..., Any], volu
     query(f"liveconfig_config_last_reload_successful{labels}", 1)
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=PATIENCE) as answer:
         text = answer.read().decode()
+    ours = [line for line in text.splitlines() if labels[1:-1] in line]
+    assert len(ours) > 4
     assert canary not in text
-    assert not re.search(r"left|right|password|port=", text)
+    assert not re.search(r"left|right|password|port=", "\n".join(ours))
 
 
 def test_the_rules() -> None:

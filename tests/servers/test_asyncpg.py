@@ -87,6 +87,28 @@ async def test_a_connection_in_the_hands_of_setup_is_not_cut(rotation: Any) -> N
 
 
 @ON_POSTGRES
+async def test_a_connection_that_is_just_being_released_moves(rotation: Any) -> None:
+    """A connection whose release began before a rotation and ended after it does not stay on the old login."""
+    resetting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def reset(connection: Any) -> None:
+        resetting.set()
+        await go_on.wait()
+
+    pool = pool_of(rotation, min_size=2, max_size=2, reset=reset)
+    bind(pool, rotation.settings)
+    async with pool:
+        old = rotation.server.sessions()
+        using = asyncio.create_task(pool.fetchval("SELECT 1"))
+        await resetting.wait()
+        rotate(rotation)
+        await until(lambda: len(rotation.server.sessions() & old) == 1)
+        go_on.set()
+        assert await using == 1
+        await until(lambda: not rotation.server.sessions() & old)
+
+
+@ON_POSTGRES
 async def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
     """While the server refuses the newest login, the pool keeps its connections and the status names the failure."""
     pool = pool_of(rotation, min_size=2)

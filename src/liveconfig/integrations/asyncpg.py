@@ -70,10 +70,19 @@ async def _expire(connector: _Connector) -> None:
     """Close the idle connections now; the pool closes each busy one when it is released."""
     pool = connector.pool
     await pool.expire_connections()
+    _close_expired(pool)
+    for holder in pool._holders:  # noqa: SLF001
+        if holder._in_use is not None:  # noqa: SLF001 - the pool may have begun to release it, and will keep it open
+            holder._in_use.add_done_callback(lambda _: _close_expired(pool))  # noqa: SLF001
+
+
+def _close_expired(pool: Any) -> None:
+    """Close the idle connections that were opened before the last `expire_connections`."""
     idle = []
     with suppress(asyncio.QueueEmpty):
         while True:  # nothing is awaited here, so that no connection is acquired meanwhile
             idle.append(pool._queue.get_nowait())  # noqa: SLF001 - a holder outside of the queue may be in use
     for holder in reversed(idle):
-        holder.terminate()
+        if holder._generation != pool._generation:  # noqa: SLF001
+            holder.terminate()
         pool._queue.put_nowait(holder)  # noqa: SLF001
