@@ -375,6 +375,7 @@ def test_not_utf8(refusal, name, content):
         ("flags.json", r'{"message": "\ud800"}'),
         ("flags.json", r'{"db": {"key": "\ud800"}}'),
         ("flags.json", r'{"\ud800": "x", "message": "\udfff"}'),
+        ("flags.json", r'{"others": [1, ["\ud800"]]}'),
         ("application.yaml", r'message: "\ud800"'),
         ("application.yaml", r'db: {key: "\ud800"}'),
         ("app.properties", r"message=\ud800"),
@@ -385,6 +386,12 @@ def test_not_utf8(refusal, name, content):
 def test_half_a_character(refusal, name, text):
     """B06: an escape for half a character is refused, and raises nothing else."""
     refusal({name: text})
+
+
+def test_half_a_character_of_a_variable(refusal, monkeypatch):
+    """B06: a variable in a dotenv document that holds bytes which are not UTF-8 is refused, and raises nothing else."""
+    monkeypatch.setenv("NOT_TEXT", "\udcff")
+    refusal({".env": "message=${NOT_TEXT}"})
 
 
 def test_properties_escapes(read):

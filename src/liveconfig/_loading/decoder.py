@@ -95,7 +95,7 @@ class Decoder:
     def _parsed(self, place: Place, text: str, is_complex: bool) -> Any:
         try:
             value = self._source.prepare_field_value(place.label, place.field, text, is_complex)
-            check_size(value)
+            check_size(value, escaped="\\" in text)
         except (ValueError, RecursionError, DocumentError):  # the error contains the text
             return ABSENT
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from liveconfig._loading.merging import PLAIN
@@ -28,47 +27,52 @@ def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return mapping
 
 
-def check_size(data: Any) -> None:
+def check_size(data: Any, *, escaped: bool) -> None:
     """Reject data that is too large or too deep for a configuration, or that cannot be encoded.
+
+    Args:
+        data: The data.
+        escaped: Whether it can hold half a character: its text has a backslash, or names variables.
 
     Raises:
         DocumentError: It has too many entries, or half a character in a text.
         RecursionError: It is nested too deep.
     """
-    if _expanded(data, {}, 0) > MAX_NODES:
+    if _Walk(escaped).size(data, 0) > MAX_NODES:
         raise DocumentError(f"it has more than {MAX_NODES:,} entries once its aliases are expanded")
 
 
-def _expanded(value: Any, sizes: dict[int, int], depth: int) -> int:
-    """Count the nodes of a value, shared ones each time, as validation visits them."""
-    if isinstance(value, str):
-        _check_text(value)
-    if not isinstance(value, (dict, list)):
-        return 1
-    if depth >= MAX_DEPTH:
-        raise RecursionError
-    if id(value) not in sizes:
-        if isinstance(value, dict):
-            _check_names(value)
-        sizes[id(value)] = _size(value.values() if isinstance(value, dict) else value, sizes, depth)
-    return sizes[id(value)]
+class _Walk:
+    """A walk through data that takes no step of Python for each plain value, which would take as long as the parser.
 
+    Args:
+        escaped: Whether the texts are searched for half a character.
+    """
 
-def _size(inner: Collection[Any], sizes: dict[int, int], depth: int) -> int:
-    kinds = set(map(type, inner))  # a step of Python for each plain value would take longer than the parser
-    texts = inner if kinds == _ONLY_TEXT else [item for item in inner if isinstance(item, str)]
-    for text in () if all(map(str.isascii, texts)) else texts:
-        _check_text(text)
-    nested = () if kinds <= PLAIN else [item for item in inner if isinstance(item, (dict, list))]
-    return 1 + len(inner) + sum(_expanded(item, sizes, depth + 1) - 1 for item in nested)
+    def __init__(self, escaped: bool) -> None:
+        self._escaped = escaped
+        self._sizes: dict[int, int] = {}
 
+    def size(self, value: Any, depth: int) -> int:
+        """Count the nodes of a value, shared ones each time, as validation visits them."""
+        if isinstance(value, str):
+            _check_text(value)
+        if not isinstance(value, (dict, list)):
+            return 1
+        if depth >= MAX_DEPTH:
+            raise RecursionError
+        if id(value) not in self._sizes:
+            self._sizes[id(value)] = self._inside(value, depth)
+        return self._sizes[id(value)]
 
-def _check_names(names: Collection[Any]) -> None:
-    try:
-        text = "".join(names)
-    except TypeError:  # YAML has names that are no text
-        text = "".join(map(str, names))
-    _check_text(text)
+    def _inside(self, value: dict[Any, Any] | list[Any], depth: int) -> int:
+        inner = value.values() if isinstance(value, dict) else value
+        if self._escaped:
+            _check_text("".join(item for item in (*value, *inner) if isinstance(item, str)))
+        nested = (
+            () if PLAIN.issuperset(map(type, inner)) else (each for each in inner if isinstance(each, (dict, list)))
+        )
+        return 1 + len(value) + sum(self.size(item, depth + 1) - 1 for item in nested)
 
 
 def _check_text(text: str) -> None:
@@ -77,5 +81,4 @@ def _check_text(text: str) -> None:
         raise DocumentError("an escape stands for half a character")
 
 
-_ONLY_TEXT = {str}
 _HALF = re.compile("[\ud800-\udfff]")

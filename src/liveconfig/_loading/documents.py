@@ -82,7 +82,7 @@ def parse_any(form: str, content: bytes) -> Any:
     try:
         data = _PARSERS[form](content.removeprefix(codecs.BOM_UTF8).decode())
         pace.step()
-        check_size(data)
+        check_size(data, escaped=form in TEXT_FORMATS or b"\\" in content)
     except DocumentError as error:
         reason = str(error)
     except UnicodeDecodeError as error:
