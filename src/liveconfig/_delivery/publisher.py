@@ -19,7 +19,7 @@ from liveconfig._delivery.loops import Loops, running_loop
 from liveconfig._delivery.subjects import EventQueue, LogQueue, Version
 from liveconfig._delivery.subscribers import SLOW, Pass, Subscriber
 from liveconfig._delivery.threads import DeliveryThreads, Job
-from liveconfig._watching import Scheduler, Timer, Timers
+from liveconfig._watching import Scheduler, Timer, Timers, call_user_code
 from liveconfig.events import Recovered
 
 AT_ONCE = 256
@@ -47,6 +47,7 @@ class Publisher:
             rejection and its end.
         receivers: Returns the signal receivers, which are called after the subscribers.
         changed: Called when a subscriber fails that did not, or the other way round: on its thread, or on its loop.
+        is_silent: Whether ``log_event`` writes no line about an event, and calls no user code.
     """
 
     def __init__(
@@ -57,12 +58,15 @@ class Publisher:
         log_event: Callable[[Any], None],
         receivers: Callable[[Version], tuple[Subscriber, ...]],
         changed: Callable[[], None],
+        is_silent: Callable[[Any], bool] = lambda _: False,
     ) -> None:
         self.settings = settings
         self.newest = first
         self.subscribers: list[Subscriber] = []
         self._log_queue = LogQueue()
         self._logging = Subscriber(self._log_queue, log_event, initial=False, retry=False)
+        self._log_event = log_event
+        self._is_silent = is_silent
         self._connected_receivers = receivers
         self._receivers: tuple[Subscriber, ...] = ()
         self._reached = first  # by the last complete pass
@@ -107,6 +111,7 @@ class Publisher:
                 subscriber.waits = False
             if any(subscriber.behind(self.newest) for subscriber in subscribers):
                 self._kick()
+        self.deliver()
 
     def all_subscribers(self) -> tuple[Subscriber, ...]:
         """Return the subscribers, and the signal receivers that are connected now."""
@@ -119,7 +124,7 @@ class Publisher:
     # Events
 
     def publish(self, version: Version) -> None:
-        """Deliver a new version to every subscriber; a version that arrives after a newer one is ignored."""
+        """Queue a new version for every subscriber, until `deliver`; one that arrives after a newer one is ignored."""
         self._enqueue(partial(self._publish, version))
 
     def reject(self, rejected: Any) -> None:
@@ -131,7 +136,7 @@ class Publisher:
         self._enqueue(partial(self._log_queue.put, recovered), partial(self._recover, recovered))
 
     def log(self, event: Any) -> None:
-        """Log an event, and deliver nothing."""
+        """Queue an event for the log, until `deliver`."""
         self._enqueue(partial(self._log, event))
 
     def post(self, notice: Any) -> None:
@@ -154,7 +159,11 @@ class Publisher:
             finally:
                 self.lock.release()
         else:
-            self._timers.later(SLOW, self._enqueue)
+            self._timers.later(SLOW, self._enqueue_late)
+
+    def _enqueue_late(self) -> None:
+        self._enqueue()
+        self.deliver()
 
     def _run_queued(self) -> None:
         while self._queued:
@@ -170,7 +179,7 @@ class Publisher:
         for waker in self._wakers:
             waker.wake()
         self.moved.notify_all()
-        self._kick()
+        self._wanted += 1
 
     def _recover(self, recovered: Recovered) -> None:
         self._recovered.append(recovered)
@@ -178,7 +187,7 @@ class Publisher:
 
     def _log(self, event: Any) -> None:
         self._log_queue.put(event)
-        self._kick()
+        self._wanted += 1
 
     def _post(self, notice: Any) -> None:
         for subscriber in self.all_subscribers():
@@ -246,6 +255,30 @@ class Publisher:
         with self.lock:
             self._wanted += 1
             self._threads.start()
+
+    def deliver(self) -> None:
+        """Deliver what is queued. The caller is outside of a transaction.
+
+        A delivery thread does that, unless there is nobody to call and nothing to log: to start it takes longer than
+        what is left to do.
+        """
+        if self._covered >= self._wanted:
+            return
+        with self.lock:
+            target, covers = self.newest, self._wanted
+            if not self._is_nobody_to_call():
+                self._threads.start()
+                return
+        for event in self._log_queue.take_all():
+            call_user_code(self._log_event, event)
+        with self.lock:
+            self._reached, self._covered = target, max(self._covered, covers)
+            self.moved.notify_all()
+
+    def _is_nobody_to_call(self) -> bool:
+        if self._threads.are_active() or self._recovered or self.all_subscribers():
+            return False
+        return all(map(self._is_silent, self._log_queue.waiting()))
 
     # Waiting
 

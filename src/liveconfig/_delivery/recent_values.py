@@ -108,6 +108,10 @@ class RecentValues:
         """Create the lock: at the start, and in a forked child."""
         self._lock = threading.RLock()  # a signal handler may enter it again
 
+    def are_kept(self) -> bool:
+        """Whether the values of any selector are kept."""
+        return bool(self._values)
+
     def publish(self, version: Version) -> None:
         """Queue a version. No selector is called here."""
         with self._lock:

@@ -6,6 +6,7 @@ subscriber are merged (first ``old``, last ``new``), and no queue can grow.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -153,6 +154,18 @@ class LogQueue:
     def put(self, event: Any) -> None:
         """Queue a version with its predecessor, or a rejection."""
         self._waiting.append(event)
+
+    def waiting(self) -> list[Any]:
+        """Return what is queued."""
+        return list(self._waiting)
+
+    def take_all(self) -> list[Any]:
+        """Remove and return what is queued. Another thread may remove one of them at the same time."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._waiting.popleft())
+        return taken
 
     def forget(self) -> None:
         """In a forked child: drop the queue, because the parent logs it."""

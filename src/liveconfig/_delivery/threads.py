@@ -140,6 +140,10 @@ class DeliveryThreads:
         threads = [delivery for delivery in (self._active, *self._detached) if delivery is not None]
         return [delivery for delivery in threads if not delivery.is_alive()]
 
+    def are_active(self) -> bool:
+        """Return whether there is an active thread."""
+        return self._active is not None
+
     def have_died(self) -> bool:
         """Return whether a thread has died before its work was done: other code threw an exception into it."""
         return bool(self._dead())

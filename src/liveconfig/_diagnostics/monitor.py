@@ -190,8 +190,14 @@ class Monitor:
             f"a file call on {', '.join(hung)}" if hung else "a validator, or a handler of the log,",
         )
 
+    def logs_versions(self) -> bool:
+        """Whether the log takes a line about a version."""
+        return _log.isEnabledFor(logging.INFO)
+
     def log_applied(self, new: Version) -> None:
         """Log a version, and the environment variables that are now older than their fields."""
+        if not self.logs_versions() and not self._standing.stands():
+            return
         fields = self.history.changed(new)
         _log.info(
             "%s: version %d applied: %s (%s)", self._name, new.number, ", ".join(fields), generations(new.generations)

@@ -78,8 +78,10 @@ class Core(Generic[S]):
             self._log_event,
             SignalSubscribers(cls.__name__, self._instance),
             self._report_soon,
+            self._is_silent,
         )
         self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
+        self.engine.deliver = self.publisher.deliver
         self.monitor.post = self.publisher.post
         self._report = DelayedCall(process_watcher.scheduler, self._update_report)
         self.recent = RecentValues(cls.__name__, self.engine.version)
@@ -283,8 +285,12 @@ class Core(Generic[S]):
 
     # Diagnostics
 
+    def _is_silent(self, event: object) -> bool:
+        """Whether `_log_event` has no line to write about an event, and no selector to call."""
+        return isinstance(event, tuple) and not self.monitor.logs_versions() and not self.recent.are_kept()
+
     def _log_event(self, event: Rejected | Recovered | tuple[Version, Version]) -> None:
-        """Log an event. Called on a delivery thread, before the subscribers."""
+        """Log an event. Called on a delivery thread, before the subscribers; a silent one also after a look."""
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
         elif isinstance(event, Recovered):

@@ -59,6 +59,7 @@ class Engine(Generic[S]):
         self.publish: Callable[[Version], None] = lambda _: None
         self.post: Callable[[Rejected], None] = lambda _: None
         self.recover: Callable[[Recovered], None] = lambda _: None
+        self.deliver: Callable[[], None] = lambda: None
         self.rejections = Rejections()
         self.verifiers: tuple[Verifier, ...] = ()
         self.verification = Verification(self._trials, self._apply, scheduler, _weak(self._decided))
@@ -91,7 +92,7 @@ class Engine(Generic[S]):
         return self.in_use.version
 
     def _set_up(self) -> None:
-        self._transactions = SingleFlight(self._look_again)
+        self._transactions = SingleFlight(self._look_again, self._deliver)
         self._delay: float | None = None
         self._planned: tuple[Loaded[S], tuple[Verifier, ...]] | None = None
 
@@ -287,6 +288,10 @@ class Engine(Generic[S]):
         self.rejections.publish_rejected(self.post)
         self.rejections.publish_recovered(self._recover)
         self._schedule()
+
+    def _deliver(self) -> None:
+        """Deliver what was published, after the transaction."""
+        self.deliver()
 
     def _recover(self, after: Rejected) -> None:
         generations = named(each.revision for each in self.applied.feeds)

@@ -27,10 +27,12 @@ class SingleFlight:
 
     Args:
         again: Called after a transaction if a caller that does not wait was turned away.
+        ended: Called after each look, outside of all transactions.
     """
 
-    def __init__(self, again: Callable[[], None]) -> None:
+    def __init__(self, again: Callable[[], None], ended: Callable[[], None]) -> None:
         self._again = again
+        self._ended = ended
         self._lock = threading.RLock()
         self._inside: dict[int, float] = {}  # start time by thread
         self._numbers = itertools.count(1)
@@ -72,6 +74,7 @@ class SingleFlight:
         finally:
             if outermost:
                 self._inside.pop(here, None)
+                self._ended()
 
     def is_inside(self) -> bool:
         """Whether this thread runs a look already: the caller is a validator that reloads, or a signal handler."""
