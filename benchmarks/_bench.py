@@ -65,15 +65,15 @@ class Bench:
 
     @contextmanager
     def started(
-        self, contenders: Iterable[Contender], count: int, callback: bool = False
+        self, contenders: Iterable[Contender], count: int, callback: bool = False, *, follow: bool = True
     ) -> Iterator[list[tuple[Process, Volume]]]:
-        """Each one in its process, following a volume of its own."""
+        """Each one in its process, following a volume of its own; without ``follow``, it only loads it."""
         with ExitStack() as stack:
             pairs = []
             for contender in contenders:
                 process, volume = stack.enter_context(self.process(contender)), self.volume(contender.shape, count)
                 process.ask("prepare", path=volume.path, names=volume.names)
-                process.ask("start", callback=callback)
+                process.ask("start", callback=callback) if follow else process.ask("load")
                 pairs.append((process, volume))
             yield pairs
 
