@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,8 +14,8 @@ __all__ = ["Volume", "names"]
 
 
 def names(count: int) -> list[str]:
-    """The fields of a configuration of that many."""
-    return [f"key_{number:05}" for number in range(count)]
+    """The fields of a configuration of that many: one string for each name, as in source code."""
+    return [sys.intern(f"key_{number:05}") for number in range(count)]
 
 
 def _flags(values: Mapping[str, str]) -> dict[str, object]:

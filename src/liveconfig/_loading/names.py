@@ -44,14 +44,18 @@ class Plan:
         self.rules = rules
         self._cls = cls
         self.roots = self._level(rules)
-        plain = {} if rules.decode_all else self.roots.plain()
-        self.plain = {name: label for name, label in plain.items() if name not in self._by_whole_key}
-        """The fields that take text as it is, and have neither an alias nor a `Key`, by canonical name."""
         self._resolved: dict[tuple[str, bool], Paths] = {}
 
     def _level(self, rules: Rules) -> Level:
         by_alias, by_name = by_alias_of(self._cls), by_name_of(self._cls)
         return Level(rules, self._cls.model_fields, "", by_alias=by_alias, by_name=by_name)
+
+    @cached_property
+    def plain(self) -> Mapping[str, str]:
+        """The fields that take text as it is, and have neither an alias nor a `Key`, by canonical name."""
+        plain = {} if self.rules.decode_all else self.roots.plain()
+        named = plain.keys() & self._by_whole_key.keys()
+        return {name: label for name, label in plain.items() if name not in named} if named else plain
 
     @cached_property
     def document(self) -> Root:

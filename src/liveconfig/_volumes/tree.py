@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from sys import intern
 from typing import Any, NamedTuple
 
 from liveconfig._volumes.fingerprint import generation_at
@@ -89,7 +90,8 @@ class _Tree:
             name = entry.name
             if entry.is_file(follow_symlinks=False):
                 if not (plain and skipped(name)):
-                    files[prefix + name] = read_file(entry.path, prefix + name, descriptor)
+                    key = intern(prefix + name)  # the same string as the name of a field in source code
+                    files[key] = read_file(entry.path, key, descriptor)
             elif not skipped(name):
                 self._other(entry, folder, prefix)
         return status
