@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from liveconfig._loading import extra_of, is_branch, same
+from liveconfig._loading import extra_of, is_branch, same, unlike
 from liveconfig.events import Change
 
 
@@ -17,7 +17,7 @@ def diff(old: BaseModel, new: BaseModel, version: int) -> tuple[Change[Any], ...
 
 
 def _changes(old: BaseModel, new: BaseModel, version: int, prefix: str) -> Iterator[Change[Any]]:
-    for name in type(new).model_fields:
+    for name in unlike(old, new):
         before, after = old.__dict__[name], new.__dict__[name]
         if is_branch(before) and type(before) is type(after):
             yield from _changes(before, after, version, f"{prefix}{name}.")

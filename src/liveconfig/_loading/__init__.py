@@ -75,6 +75,7 @@ from liveconfig._loading.pydantic_internals import (
     masked,
     same,
     swap,
+    unlike,
     with_leaf_of,
 )
 from liveconfig._loading.redaction import settings_error
@@ -167,6 +168,7 @@ __all__ = [
     "swap",
     "take_class_arguments",
     "unknown_class_argument",
+    "unlike",
     "volume_error",
     "with_leaf_of",
 ]
