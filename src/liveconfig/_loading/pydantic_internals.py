@@ -252,7 +252,7 @@ def _same(old: Any, new: Any) -> bool:
 def equal(old: BaseModel, new: BaseModel) -> bool:
     """Whether no field differs."""
     before, after = old.__dict__, new.__dict__
-    return all(same(before[name], after[name]) for name in unlike(old, new))
+    return all(same(before[name], after[name]) for name in type(old).__pydantic_fields__)
 
 
 def unlike(old: BaseModel, new: BaseModel) -> Iterable[str]:
