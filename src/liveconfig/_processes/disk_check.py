@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 
+from liveconfig._processes.plain_fingerprint import fingerprint_of
 from liveconfig._processes.records import SettingsReport, State, VolumeReport
 from liveconfig._volumes import file_calls, follow_links, generation_at, signature
 
@@ -28,11 +28,6 @@ GRACE = 2.0
 
 CHANGED = "changed"
 """The generation on disk of a plain volume whose files are not those in use."""
-
-
-def fingerprint_of(token: object) -> str:
-    """Of the files of a plain directory: names, sizes, inodes and times, as `signature` lists them."""
-    return sha256(repr(token).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def compare(reported: Sequence[tuple[SettingsReport, str]]) -> list[SettingsReport]:
