@@ -95,12 +95,19 @@ class _Page:
     def _verdict(self) -> Iterator[str]:
         status = self._status
         healthy, frozen = status["healthy"], status["frozen"]
-        yield self._paint("Healthy.", "good") if healthy else self._paint("NOT HEALTHY, see the problems below.", "bad")
+        yield self._healthy() if healthy else self._paint("NOT HEALTHY, see the problems below.", "bad")
         yield self._paint(f"FROZEN: {', '.join(frozen)}.", "bad") if frozen else "Nothing is frozen."
         lag = status["written_to_applied"] if status["version"] > 1 else None  # the first was written before the start
         after = "" if lag is None else f", {_short(lag)} after it was written"
         yield f"Version {status['version']}, applied {self._ago(status['applied_at'])}{after}."
         yield f"{_WATCHERS[status['watcher']]}."
+
+    def _healthy(self) -> str:
+        missing = [each["path"] for each in self._status["volumes"] if each["mode"] == "missing"]
+        if not missing:
+            return self._paint("Healthy.", "good")
+        count = "1 volume is" if len(missing) == 1 else f"{len(missing)} volumes are"
+        return self._paint(f"Healthy, but {count} missing: {', '.join(missing)}.", "title")
 
     # Fields
 
@@ -124,7 +131,7 @@ class _Page:
             return "live"
         if origin["kind"] == "volume":
             return "restart"
-        return "no key" if origin["kind"] == "default" and self._status["volumes"] else "fixed"
+        return "default" if origin["kind"] == "default" and self._status["volumes"] else "fixed"
 
     def _since(self, origin: Json) -> str:
         """Return the age of a value; ``start`` for one that came with a process that has just started."""

@@ -126,7 +126,7 @@ MISTAKES = {
     "a document that does not parse": (manifests({**GOOD, "app.yaml": "routes: ["}), "invalid-value", "app.yaml"),
     "a list that is no JSON": (manifests({**GOOD, "routes": "a, b"}), "invalid-value", "routes"),
     "a mistyped required key": (manifests({"endpont": "https://pay"}), "missing-field", "endpont"),
-    "a required key in no object": (manifests({"timeout-seconds": "3"}), "missing-field", "timeout-seconds"),
+    "a required key in no object": (manifests({"timeout-seconds": "3"}), "missing-field", "apiVersion"),
     "a missing password": (manifests(GOOD, {"pasword": "p"}), "missing-field", "pasword"),
     "two spellings": (manifests({**GOOD, "timeout_seconds": "4"}), "invalid-value", "timeout"),
     "a number without quotes": (
@@ -170,6 +170,24 @@ def test_mistakes(check: Any, name: str) -> None:
     assert finding["object"] in ("configmap/shop", "secret/shop")
     assert finding["file"] == "shop.yaml"
     assert key in text.splitlines()[finding["line"] - 1]
+
+
+def test_the_place_of_a_missing_field(check: Any) -> None:
+    """A missing field is reported at the object of its kind, or at the workload, and at no key of another field."""
+    text = manifests(GOOD, {"other": "p"})
+    _, answer, _ = check(text)
+    [finding] = [each for each in answer["findings"] if each["rule"] == "missing-field"]
+    assert (finding["field"], finding["object"]) == ("password", "secret/shop")
+    below = text.splitlines()[finding["line"] - 1 :]
+    assert below[:2] == ["apiVersion: v1", "kind: Secret"]
+    two = f"{text}---\n" + text.partition("---\n")[2].replace("{name: shop}", "{name: two}").replace("other", "third")
+    mounted = two.replace(
+        "secret: {secretName: shop}", "projected: {sources: [{secret: {name: shop}}, {secret: {name: two}}]}"
+    )
+    _, answer, _ = check(mounted)
+    [finding] = [each for each in answer["findings"] if each["rule"] == "missing-field"]
+    assert finding["object"] is None
+    assert mounted.splitlines()[finding["line"] - 1] == "apiVersion: apps/v1"
 
 
 def test_warnings(check: Any) -> None:

@@ -111,7 +111,7 @@ def test_class_in_a_new_process(run, app, kubelet_volume, canary):
     assert row(done.stdout, "message")[-1] == f"{path}/message"
     assert row(done.stdout, "mysql_root_password")[-1] == f"{path}/mysql-root-password"
     assert row(done.stdout, "pod_name") == ["pod_name", "fixed", "start", "variable", "POD_NAME"]
-    assert row(done.stdout, "database.user") == ["database.user", "no", "key", "start", "default"]
+    assert row(done.stdout, "database.user") == ["database.user", "default", "start", "default"]
     assert row(done.stdout, str(path))[1] == "atomic"
     assert row(done.stdout, str(path))[-1] == kubelet_volume.generation
     assert canary not in done.stdout + done.stderr
@@ -413,10 +413,10 @@ def refusal(capsys):
         ("fine:get_number", "what fine:get_number() returns is neither live settings, nor a Settings class"),
         ("fine:needs_arguments", "fine:needs_arguments is neither live settings, nor a Settings class"),
         ("fine:get_error", "KeyError at fine.py:"),
-        ("fine:get_wanting", "Wanting: no valid configuration; password: Field required"),
         ("fine:snapshot", "AppSettings is a snapshot: only the object it came from is live"),
-        ("fine:Wanting", "Wanting: no valid configuration; password: Field required; looked for the key password"),
-        ("fine:Refuses", "refused by its validator (ValueError)"),
+        ("fine:get_number()", "name the function without parentheses: fine:get_number"),
+        ("shop:create_app", "; for a Flask application: flask --app shop liveconfig explain"),
+        ("shop:app", "; for a Flask application: flask --app shop liveconfig explain"),
     ],
 )
 def test_no_such_settings(run, module, target, says):
@@ -426,18 +426,63 @@ def test_no_such_settings(run, module, target, says):
     module("raises", "raise KeyError('CANARY')")
     module("ends", "raise SystemExit('CANARY')")
     module("fine", FINE)
+    module("shop", "from flask import Flask\napp = Flask('shop')\ndef create_app(): return app\n")
     done = run("explain", target)
     error = refused(done.returncode, done.stdout, done.stderr)
     assert says in error
     assert "CANARY" not in error
 
 
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (
+            "Wanting",
+            "Wanting: no valid configuration\n  password: Field required\n    looked for the key password (with - or _) "
+            "in {path}; the variable PASSWORD\n",
+        ),
+        ("get_wanting", "Wanting: no valid configuration\n  password: Field required\n"),
+        ("Refuses", "Refuses: no valid configuration\n  token: refused by its validator (ValueError)\n"),
+        ("Wrong", "Wrong: no valid configuration\n  port: {problem} (in {path}/port)\n"),
+    ],
+)
+def test_no_valid_configuration(run, module, kubelet_volume, target, says):
+    """A class or function without a valid configuration is exit code 1, with the lines that ``load()`` raises."""
+    module("fine", FINE)
+    kubelet_volume.write({"port": "CANARY"})
+    done = run("explain", f"fine:{target}")
+    problem = "Input should be a valid integer, unable to parse string as an integer"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("liveconfig explain: " + says.format(path=kubelet_volume.path, problem=problem))
+    assert "CANARY" not in done.stderr
+    assert ("looked for" in done.stderr) is (target != "Wrong")
+
+
+@pytest.mark.parametrize(("paths", "count"), [(["nowhere"], "1 volume is"), (["no", "nor"], "2 volumes are")])
+def test_missing_volumes(run, module, tmp_path, paths, count):
+    """The verdict names volumes that are missing, as after a typing error in ``LIVECONFIG_VOLUMES``."""
+    module("fine", FINE)
+    places = [str(tmp_path / path) for path in paths]
+    done = run("explain", "fine:AppSettings", LIVECONFIG_VOLUMES=os.pathsep.join(places))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1] == f"Healthy, but {count} missing: {', '.join(places)}."
+
+
+def test_a_missing_directory_of_the_variable(run, module, tmp_path):
+    """A missing directory that ``LIVECONFIG_VOLUMES`` names is to be created; the advice is not to set the variable."""
+    module("fine", FINE)
+    done = run("explain", "fine:Wanting", LIVECONFIG_VOLUMES=str(tmp_path / "nowhere"))
+    assert f"no such directory: {tmp_path / 'nowhere'}. Create it, or correct LIVECONFIG_VOLUMES" in done.stderr
+
+
 FINE = """
 from pydantic import field_validator
 from liveconfig import Settings
 class AppSettings(Settings): pass
-class Wanting(Settings):
+class Wanting(Settings, volumes=["kubelet-volume"]):
     password: str
+class Wrong(Settings, volumes=["kubelet-volume"]):
+    port: int
 class Refuses(Settings):
     model_config = {"validate_default": True}
     token: str = "CANARY"

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from liveconfig._processes import Scan
+from liveconfig._processes import ProcessReport, Scan, SettingsReport, VolumeReport
 from liveconfig.cli import main
 from liveconfig.cli.ps import lines
 
@@ -97,6 +97,23 @@ def test_a_rejection(capsys, running, kubelet_volume):
     assert code == 1
     assert "port" in output
     assert row_of(output, running).endswith("; the last good configuration stays in use")
+
+
+def test_a_long_problem_of_several_volumes():
+    """A problem that is longer than its line goes on beside the other volumes, then below them."""
+    volumes = tuple(
+        VolumeReport(f"/etc/{name}", "atomic", "..2026_11_28_16_26_18.8104366", None, None) for name in ("one", "two")
+    )
+    settings = SettingsReport("app.App", 1, "rejected", False, ("word " * 30,), volumes)
+    printed = list(lines(Scan((ProcessReport(7, 1, "python", None, (settings,)),), 0), lambda cell, _: cell, 100))
+    header, *rows = printed
+    column = header.index("PROBLEM")
+    assert [row[header.index("GENERATION") : header.index("APPLIED")].strip() for row in rows[:3]] == [
+        "one 16:26:18 (8104)",
+        "two 16:26:18 (8104)",
+        "",
+    ]
+    assert " ".join(row[column:] for row in rows) == "word " * 30 + "; the last good configuration stays in use"
 
 
 def test_wait(capsys, running, kubelet_volume):

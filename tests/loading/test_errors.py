@@ -288,7 +288,7 @@ def test_nearest_key(refusal, kubelet_volume, key):
     """K26: a required field that is missing is named with its dot, and the key that comes near is named."""
     text = refusal(Needy, {"db.user": "x", "name": "x", key: "CANARY-0"})
     assert "  db.password: " in text
-    assert f"the key `{key}` in {kubelet_volume.path} comes near" in text
+    assert f"did you mean the key `{key}` in {kubelet_volume.path}?" in text
     assert "db.password or db/password" in text
     assert "DB__PASSWORD" in text
     assert "CANARY" not in text
@@ -309,9 +309,9 @@ def test_nearest_key_of_a_model(refusal, kubelet_volume, payload, told):
     """K26: the same where nothing else of the model is there, and for a name in a document or in the JSON of a key."""
     text = refusal(Needy, {"name": "x", **payload})
     assert "db.password" in text
-    assert ("comes near" in text) is (told is not None)
+    assert ("did you mean" in text) is (told is not None)
     if told is not None:
-        assert f"{told.format(kubelet_volume.path)} comes near" in text
+        assert f"did you mean {told.format(kubelet_volume.path)}?" in text
     assert "CANARY" not in text
 
 
@@ -333,7 +333,7 @@ def test_nearest_name_in_a_list(refusal, kubelet_volume):
     """K26: the same for a required field of an item of a list."""
     text = refusal(Listed, {"settings.yaml": "databases: [{password: x}, {pasword: CANARY-0}]"})
     assert "  databases[1].password: Field required" in text
-    assert f"the name `pasword` in {kubelet_volume.path}/settings.yaml comes near" in text
+    assert f"did you mean the name `pasword` in {kubelet_volume.path}/settings.yaml?" in text
     assert "CANARY" not in text
 
 
@@ -341,7 +341,7 @@ def test_nearest_name_in_a_list(refusal, kubelet_volume):
 def test_nearest_key_at_the_top(refusal, key, near):
     """K26: the same for a field of the settings; a key that is nothing like it is not named."""
     text = refusal(Needy, {"db.password": "x", key: "x"})
-    assert ("comes near" in text) is near
+    assert ("did you mean" in text) is near
     assert "the documents settings.yaml" in text
 
 

@@ -546,7 +546,7 @@ class TestProjected:
     )
     def test_what_is_no_source(self, kubelet_volume, wrong):
         """An object that is neither a ConfigMap nor a Secret is an error, and nothing is written."""
-        with pytest.raises(ValueError, match="is wanted"):
+        with pytest.raises(ValueError, match=r"^expected a "):
             kubelet_volume.projected(CONFIG_MAP, wrong)
         assert os.listdir(kubelet_volume.path) == []
 

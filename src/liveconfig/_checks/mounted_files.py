@@ -41,6 +41,7 @@ class File:
         key: The key there.
         place: The place of the key.
         frozen: Why it never changes while the container runs; empty if it does.
+        object_place: The place of the object.
     """
 
     content: bytes | None = field(repr=False)
@@ -48,6 +49,7 @@ class File:
     key: str
     place: Place | None
     frozen: str = ""
+    object_place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Surroundings:
             is not known.
         refused: The keys that an API server refuses, of the objects that the container uses.
         absent: The keys that the container names and that are in no object, so that it does not start, with the place.
-        place: Where the workload stands.
+        place: Where the workload stands, or the first of the objects that are checked by themselves.
     """
 
     workload: ObjectId | None
@@ -129,7 +131,9 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
             files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
         volumes.append(MountedVolume(path, files, incomplete, path in chosen))
     refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
-    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused)
+    every = chain.from_iterable(manifests.known(each) for objects in chosen.values() for each in objects)
+    place = next((data.place for data in every), None)
+    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, place=place)
 
 
 def _is_at(mount: Mount, path: str) -> bool:
@@ -230,4 +234,4 @@ def _files(manifests: Manifests, mount: Mount) -> Iterator[tuple[str, File]]:
 
 def _file(origin: FileOrigin, frozen: str) -> File:
     why = frozen or WHY_FROZEN.get(cause_in_objects([origin.data]), "")
-    return File(origin.key.value, origin.data.id, origin.key.name, origin.key.place, why)
+    return File(origin.key.value, origin.data.id, origin.key.name, origin.key.place, why, origin.data.place)

@@ -56,7 +56,7 @@ CHECK_RULES: Mapping[str, Rule] = {
             "warning",
             "a field that cannot change while the container runs",
             "Mount the key as a file of a whole volume, from an object that can change; "
-            "list a field that is meant to be a variable in `from_environment`.",
+            "if the field should be a variable, list it in `from_environment`.",
         ),
         Rule(
             "shadowed-variable",

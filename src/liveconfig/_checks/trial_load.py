@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -282,13 +282,18 @@ class _Trial:
         if fed := self._feeding(problem.field):
             return fed[0]
         variable = self._variable(problem.field)
-        return self._set(variable) if variable else self._nearest_file(problem)
+        return self._set(variable) if variable else self._place_of_missing(problem)
 
-    def _nearest_file(self, problem: Problem) -> File | None:
-        """The file whose key comes near to a field that nothing feeds, else the first file: where to add the key."""
+    def _place_of_missing(self, problem: Problem) -> File | None:
+        """Where to add a key: at the key that comes near, else at the only object of its kind."""
         files = {name: file for volume in self._volumes for name, file in volume.files.items()}
         close = next((file for name, file in files.items() if f"`{name}`" in problem.hint), None)
-        return close or next(iter(files.values()), None)
+        node = self._loader.plan.node(problem.field)
+        kind = "Secret" if node is not None and node.secret else "ConfigMap"
+        objects = {file.object: file for file in files.values() if file.object}
+        fitting = [file for of, file in objects.items() if of.kind == kind] or list(objects.values())
+        only = fitting[0] if len(fitting) == 1 else None
+        return close or (replace(only, place=only.object_place) if only else None)
 
     def _of_volumes(self) -> Iterator[Finding]:
         for each, place in self._surroundings.missing.items():

@@ -5,6 +5,7 @@ A fault in reading or parsing holds back its own volume only.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,19 @@ from typing import Generic, TypeVar
 from pydantic_settings import BaseSettings
 
 from liveconfig._engine.rejections import Rejection
-from liveconfig._loading import DecodeError, Fault, Feed, Feeds, Invalid, Loaded, Loader, StartupFailure, named
+from liveconfig._loading import (
+    VOLUMES_VARIABLE,
+    DecodeError,
+    Fault,
+    Feed,
+    Feeds,
+    Invalid,
+    Loaded,
+    Loader,
+    StartupFailure,
+    named,
+    paths_in_variable,
+)
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
 
 S = TypeVar("S", bound=BaseSettings)
@@ -112,10 +125,16 @@ def _notes(feeds: Sequence[Feed]) -> Iterator[str]:
     yield from (note for feed in feeds if (note := feed.revision.only_volumes) is not None)
     missing = [feed.revision.path for feed in feeds if feed.revision.mode == "missing"]
     if missing:
-        yield (
-            f"no such directory: {', '.join(missing)}. Mount the volume there or, outside a pod, set "
-            f"LIVECONFIG_VOLUMES, for example to {missing[0]}=./{basename(missing[0])}"
-        )
+        yield f"no such directory: {', '.join(missing)}. {_cure(missing)}"
+
+
+def _cure(missing: Sequence[str]) -> str:
+    if paths_in_variable(os.environ.get(VOLUMES_VARIABLE, "")).issuperset(missing):
+        return f"Create it, or correct {VOLUMES_VARIABLE}, which names it"
+    return (
+        f"Mount the volume there or, outside a pod, set {VOLUMES_VARIABLE}, for example to "
+        f"{missing[0]}=./{basename(missing[0])}"
+    )
 
 
 def _content(read: Revision | Fault | None, fault: Fault) -> object:

@@ -91,6 +91,7 @@ from liveconfig._loading.volume_selection import (
     VolumePath,
     choose_volumes,
     declared_paths,
+    paths_in_variable,
     volume_error,
 )
 
@@ -161,6 +162,7 @@ __all__ = [
     "named",
     "nearest",
     "nested_fields",
+    "paths_in_variable",
     "placeholder_loader",
     "same",
     "settings_error",

@@ -177,7 +177,7 @@ def hint_for(location: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:
                 )
     unused = {_comparable(plan, name): text for feed in feeds for name, text in _unused(plan, feed)}
     close = (nearest(_comparable(plan, name), unused) for name in _wanted(plan, dotted))
-    return next((f"{unused[name]} comes near" for name in close if name is not None), "")
+    return next((f"did you mean {unused[name]}?" for name in close if name is not None), "")
 
 
 def _is_inside(path: Path, dotted: str) -> bool:

@@ -103,6 +103,13 @@ def parse_variable(value: str) -> Replacement:
     return Replacement(found)
 
 
+def paths_in_variable(value: str) -> frozenset[str]:
+    """Return the absolute paths of the directories that `LIVECONFIG_VOLUMES` puts in the place of volumes."""
+    replacement = parse_variable(value)
+    paths = (*replacement.paths, *replacement.pairs.values())
+    return frozenset(_absolute(Volume(path)).path for path in paths)
+
+
 def declared_paths(declared: Any) -> frozenset[str]:
     """Return the absolute paths of the volumes that a class declares; none if an entry is not a path."""
     try:

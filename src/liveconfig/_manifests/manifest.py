@@ -110,10 +110,10 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
     if len(documents) != 1:
         named = ", ".join(_name(document) for document in documents) or "no document"
         cure = ": choose one with `name=` and `kind=`" if documents else ""
-        raise ValueError(f"a manifest of one ConfigMap or Secret is wanted, this holds {named}{cure}")
+        raise ValueError(f"expected a manifest of one ConfigMap or Secret, found {named}{cure}")
     (document,) = documents
     if not isinstance(document, Mapping) or _word(document.get("kind")) not in SECTIONS:
-        raise ValueError(f"a ConfigMap or a Secret is wanted, this is {_name(document)}")
+        raise ValueError(f"expected a ConfigMap or a Secret, found {_name(document)}")
     return document
 
 

@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from types import ModuleType
 from typing import Any
 
-from liveconfig import LiveConfigError, Settings
+from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, VolumeError
 from liveconfig._loading import failure_of, importing_application, nearest
 from liveconfig._traceback import summarize
 
@@ -24,7 +24,7 @@ class NoSettings(Exception):  # noqa: N818 - it is reported as one line
 
 
 class NoConfiguration(NoSettings):
-    """The application was imported and has no valid configuration here."""
+    """The application was imported and has no valid configuration here. The message has a line for each problem."""
 
 
 def status_in_new_process(target: str) -> dict[str, Any]:
@@ -118,18 +118,26 @@ def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
         if isinstance(found, Settings):
             return _status_of(found)
         problem = f"{target} is neither live settings, nor a Settings class, nor a function that returns settings"
-        problem += _choice(module)
+        refusal = NoSettings(problem + _choice(module) + _of_flask(found, module))
     except NoSettings:
         raise
+    except (InvalidSettingsError, VolumeError, AmbiguousKeyError) as error:
+        refusal = NoConfiguration(str(error))
     except Exception as error:  # noqa: BLE001 - a validator may raise anything
-        problem = _why(error)
-    raise NoSettings(problem)
+        refusal = NoSettings(_why(error))
+    raise refusal
+
+
+def _of_flask(found: Any, module: ModuleType) -> str:
+    """The command for a Flask application, as the end of a message."""
+    kinds = (each.__module__.partition(".")[0] for each in type(found).__mro__)
+    return f"; for a Flask application: flask --app {module.__name__} liveconfig explain" if "flask" in kinds else ""
 
 
 def _status_of(settings: Settings) -> dict[str, Any]:
     failure = failure_of(settings)
     if failure is not None:
-        raise NoConfiguration(_why(failure))
+        raise NoConfiguration(str(failure))
     return settings.live.status().as_dict()
 
 
@@ -145,6 +153,9 @@ def _is_factory(found: Any) -> bool:
 
 
 def _found(module: ModuleType, name: str) -> Any:
+    function, parenthesis, _ = name.partition("(")
+    if parenthesis:
+        raise NoSettings(f"name the function without parentheses: {module.__name__}:{function}")
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):

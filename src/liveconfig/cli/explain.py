@@ -52,14 +52,15 @@ def run(given: argparse.Namespace) -> int:
     """Print where each value comes from.
 
     Returns:
-        0; 1 for a frozen field; 2 if there is no answer; 3 for settings that are not healthy.
+        0; 1 for a frozen field, or without a valid configuration; 2 if there is no answer; 3 for settings that are not
+        healthy.
     """
     running = given.target.startswith(("http://", "https://"))
     try:
         status = _ask(given.target, given.header) if running else status_in_new_process(given.target)
         text = _shown(status, running=running, as_json=given.output == "json")
     except (NoAnswer, NoSettings) as error:
-        print(f"liveconfig explain: {printable(str(error))}", file=sys.stderr)
+        print("liveconfig explain:", "\n".join(printable(str(error).split("\n"))), file=sys.stderr)
         return FROZEN if isinstance(error, NoConfiguration) else UNKNOWN
     print(text)
     return exit_code(status)

@@ -47,14 +47,18 @@ Look = tuple[Scan, Disk]
 Row = tuple[str, ...]
 
 _HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
-_EPILOG = "Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
+_EPILOG = (
+    "States: current (uses what is on disk), behind (has not applied it yet), rejected (what is on disk is not valid), "
+    "closed (close() was called), unhealthy (see PROBLEM), hidden (its report cannot be read), unknown (no answer in "
+    "1 s). Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its arguments."""
     parser.description = (
         "Lists the processes of this container that have live settings, and whether each uses what is on disk now. "
-        "It shows names, paths and times, never a value."
+        "It shows names, paths and times, never a value. Outside a container it lists all your processes."
     )
     parser.epilog = _EPILOG
     add_output(parser, "one JSON object instead of a table")
@@ -200,10 +204,18 @@ def _fitted(rows: list[Row], width: int) -> list[Row]:
             rows = [(*row[:column], *row[column + 1 :]) for row in rows]
     space = max(_NARROWEST, width - _taken(rows))
     folded: list[Row] = []
+    rest: list[str] = []
     for *cells, sentence in rows:
-        lines = textwrap.wrap(sentence, space) or [""]
-        folded += [(*cells, lines[0]), *((*[""] * len(cells), line) for line in lines[1:])]
-    return folded
+        if sentence:  # the first row of a settings object; the rest of its problem stands beside its other volumes
+            folded += _below(cells, rest)
+            rest = textwrap.wrap(sentence, space)
+        folded.append((*cells, rest.pop(0) if rest else ""))
+    return [*folded, *_below(rows[0][:-1], rest)]
+
+
+def _below(cells: Sequence[str], lines: Sequence[str]) -> Iterable[Row]:
+    """The rows of a problem that is longer than the list of volumes."""
+    return ((*[""] * len(cells), line) for line in lines)
 
 
 def _taken(rows: Sequence[Row]) -> int:
@@ -242,7 +254,7 @@ def _rows(process: ProcessReport, *, short: bool) -> Iterable[Row]:
         for generation in generations[1:]:
             yield ("", "", "", "", generation, "", "")
     if process.unlisted:
-        yield (*first, f"and {process.unlisted} more", "", "", "", "")
+        yield (*first, f"and {process.unlisted} more", "", "", "", "-")
 
 
 def _generations(settings: SettingsReport, *, short: bool) -> list[str]:
@@ -253,9 +265,9 @@ def _generations(settings: SettingsReport, *, short: bool) -> list[str]:
 
 
 def _shortened(generation: str) -> str:
-    """Shorten the kubelet's name of a generation to its time of day (UTC) and the first digits of its suffix."""
+    """Shorten the kubelet's name of a generation to its time of day (UTC) and the first digits of its random suffix."""
     match = _KUBELETS_NAME.fullmatch(generation)
-    return "{}:{}:{}.{}".format(*match.groups()) if match else generation
+    return "{}:{}:{} ({})".format(*match.groups()) if match else generation
 
 
 _KUBELETS_NAME = re.compile(r"\.\.\d{4}_\d\d_\d\d_(\d\d)_(\d\d)_(\d\d)\.(\d{1,4})\d*")

@@ -50,6 +50,13 @@ Callback: TypeAlias = Callable[[Change[T]], R]
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+_NO_SETTINGS = "LiveConfig has no settings: pass them to LiveConfig(...) or to init_app(app, ...)"
+_NEEDS_CONTEXT = (
+    "LiveConfig got its settings from init_app(app, ...): use them in a request, or inside `with app.app_context():`, "
+    "because one extension can serve several applications"
+)
+
+
 class _Registration(NamedTuple):
     """A subscription that is made for each application."""
 
@@ -128,10 +135,12 @@ class LiveConfig(Generic[S]):
         """The live settings of the current application, or of the constructor outside of one.
 
         Raises:
-            RuntimeError: There are none.
+            RuntimeError: There are none, or they are those of an application, and this is outside of its context.
         """
         if self._several and has_app_context():
             return self._chosen(self._apps.get(current_app._get_current_object()))  # type: ignore[attr-defined]  # noqa: SLF001
+        if self._default is None and self._apps and not has_app_context():
+            raise RuntimeError(_NEEDS_CONTEXT)
         return self._chosen(None)
 
     @property
@@ -166,7 +175,7 @@ class LiveConfig(Generic[S]):
     def _chosen(self, settings: S | None) -> S:
         chosen = settings if settings is not None else self._default
         if chosen is None:
-            raise RuntimeError("LiveConfig has no settings: give them to LiveConfig(...) or to init_app(app, ...)")
+            raise RuntimeError(_NO_SETTINGS)
         return chosen
 
     def _blueprint(self, settings: S) -> Blueprint:

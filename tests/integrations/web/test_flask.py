@@ -207,6 +207,18 @@ def test_an_extension_without_settings_says_so() -> None:
         LiveConfig[Any]().snapshot  # noqa: B018
 
 
+def test_settings_of_an_application_outside_of_its_context(settings: Settings) -> None:
+    """Outside of a context, an extension whose settings came with ``init_app`` says that a context is needed."""
+    live, app = LiveConfig[Any](), Flask(__name__)
+    live.init_app(app, settings)
+    with pytest.raises(RuntimeError, match=r"with app\.app_context\(\)"):
+        live.settings  # noqa: B018
+    with pytest.raises(RuntimeError, match=r"pass them to LiveConfig\(\.\.\.\)"):
+        live.init_app(Flask("other"))
+    with app.app_context():
+        assert app.extensions["liveconfig"].settings is settings
+
+
 def test_an_application_that_is_dropped_is_not_kept(settings: Settings) -> None:
     """Subscribers and mirrors on settings that live on do not keep a dropped application alive, nor go on for it."""
     live = LiveConfig(settings, mirror={"SECRET_KEY": "key"})
