@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
-from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyFD
 from watchdog.observers.polling import PollingObserver
 
 import liveconfig._clock
@@ -31,7 +31,7 @@ class Often(App):
 @pytest.fixture
 def no_events(monkeypatch):
     """Every event is lost."""
-    monkeypatch.setattr(InotifyEmitter, "queue_events", lambda emitter, timeout: emitter._stopped_event.wait(timeout))
+    monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)
 
 
 def test_newest_by_event(kubelet_volume, load):
@@ -183,7 +183,7 @@ def test_no_polling_observer(kubelet_volume, load, monkeypatch):
     """P8: where inotify cannot be had it looks by itself, and watchdog's polling observer is not used."""
     made = []
     monkeypatch.setattr(PollingObserver, "__init__", lambda *args, **kwargs: made.append(args))
-    monkeypatch.setattr(InotifyEmitter, "on_thread_start", lambda emitter: (_ for _ in ()).throw(OSError(28, "no")))
+    monkeypatch.setattr(InotifyFD, "add_callback", lambda *_: (_ for _ in ()).throw(OSError(28, "no")))
     kubelet_volume.write({"message": "one"})
     settings = load(App, _volumes=kubelet_volume.path)
     assert settings.live.status().watcher == "polling"

@@ -12,10 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource
-from watchdog.events import FileMovedEvent, FileSystemEvent
-from watchdog.observers.api import EventQueue, ObservedWatch
-from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import InotifyFD
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 
 class Model(BaseModel, frozen=True):
@@ -69,33 +66,31 @@ def test_composers_tell_where_a_node_begins_and_ends(loader: Any) -> None:
     assert depths == [1, 2, 2, 3, 3, 4, 4]
 
 
-def test_emitter_without_observer(tmp_path: Path) -> None:
-    """An emitter of watchdog works without an observer, on a reader of our own, and ``queue_event`` gets each event."""
-    heard: list[FileSystemEvent] = []
+def test_reader_calls_back(tmp_path: Path) -> None:
+    """A reader of watchdog calls back for each event of a directory, without an emitter and without an observer."""
+    heard: list[InotifyEvent] = []
     arrived = threading.Event()
 
-    class Emitter(InotifyEmitter):
-        def queue_event(self, event: FileSystemEvent) -> None:
+    class Callback:
+        def on_event(self, event: InotifyEvent) -> None:
             heard.append(event)
             arrived.set()
 
-        def get_event_mask_from_filter(self) -> Any:
-            return super().get_event_mask_from_filter() & ~0x40
+        def on_watch_deleted(self, wd: WatchDescriptor) -> None: ...
 
-    reader = InotifyFD()
+        def on_queue_overflow(self) -> None: ...
+
+    reader, callback = InotifyFD(), Callback()
     reader.start()
-    watch = ObservedWatch(str(tmp_path), recursive=False, event_filter=[FileMovedEvent])
-    emitter = Emitter(EventQueue(), watch, event_filter=[FileMovedEvent], inotify_fd=reader)
-    emitter.start()
+    mask = Mask(InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_DELETE_SELF)
+    watch = reader.add_callback(os.fsencode(tmp_path), mask, callback, CallbackId(1))
     try:
         (tmp_path / "..data_tmp").touch()
         os.rename(tmp_path / "..data_tmp", tmp_path / "..data")
         assert arrived.wait(10)
-        assert str(heard[0].dest_path or heard[0].src_path).endswith("..data")
-        assert emitter._inotify is not None  # what is deactivated where `stop` raises
+        assert [(event.wd, event.name, event.is_moved_to) for event in heard] == [(watch, b"..data", True)]
     finally:
-        emitter.stop()
-        emitter.join()
+        reader.remove_callbacks([(watch, CallbackId(1))])
         reader.stop()
         reader.join()
 

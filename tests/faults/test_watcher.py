@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from pydantic import field_validator
-from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig._clock
 from liveconfig import LiveConfigError, Settings, SettingsConfigDict
@@ -63,8 +63,8 @@ def test_inotify_exhausted_later(child, open_folder):
 
 @pytest.fixture
 def no_events(monkeypatch):
-    """Every event is dropped, as an overflowing queue does, and the observers live on."""
-    monkeypatch.setattr(InotifyEmitter, "queue_events", lambda emitter, timeout: emitter._stopped_event.wait(timeout))
+    """Every event is dropped, as an overflowing queue does, and the reader lives on."""
+    monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)
 
 
 def test_events_dropped(kubelet_volume, load, no_events):

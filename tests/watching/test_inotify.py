@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import shutil
 import threading
@@ -11,7 +10,6 @@ import time
 import weakref
 
 import pytest
-from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import InotifyFD
 
 from liveconfig import Settings, SettingsConfigDict
@@ -26,24 +24,19 @@ class Still(Settings):
 
 
 @pytest.fixture
-def on_a_thread_of_watchdog():
-    """A function that has something called on watchdog's threads: each logs what it sees, at level DEBUG."""
-    logger = logging.getLogger("watchdog.observers.inotify_move_event_grouper")
-    level, handlers = logger.level, []
+def on_a_thread_of_watchdog(monkeypatch):
+    """A function that has something called on watchdog's thread, before each event that it handles."""
 
     def start(call):
-        class Handler(logging.Handler):
-            def emit(self, record):
-                call()
+        handle = InotifyFD.handle_event
 
-        handlers.append(Handler())
-        logger.addHandler(handlers[0])
-        logger.setLevel(logging.DEBUG)
+        def call_and_handle(reader, event):
+            call()
+            handle(reader, event)
 
-    yield start
-    logger.setLevel(level)
-    for handler in handlers:
-        logger.removeHandler(handler)
+        monkeypatch.setattr(InotifyFD, "handle_event", call_and_handle)
+
+    return start
 
 
 def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog, inotify_descriptors):
@@ -92,9 +85,7 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError])
-@pytest.mark.parametrize(
-    "where", [(InotifyEmitter, "on_thread_stop"), (InotifyFD, "remove_callbacks"), (InotifyFD, "close")]
-)
+@pytest.mark.parametrize("where", [(InotifyFD, "remove_callbacks"), (InotifyFD, "close")])
 def test_watchdog_raises(kubelet_volume, monkeypatch, inotify_descriptors, where, error):
     """G06: whatever watchdog raises when it is stopped, close() returns, and no thread and no descriptor stays."""
     threads = set(threading.enumerate())
@@ -156,7 +147,7 @@ def test_watchdog_raises_beside_others(make_kubelet_volume, load, monkeypatch):
         raise RuntimeError
 
     with monkeypatch.context() as broken:
-        broken.setattr(InotifyEmitter, "on_thread_stop", refuse)
+        broken.setattr(InotifyFD, "remove_callbacks", refuse)
         closed.live.close()
     second.write({"message": "two"})
     followed.live.wait(lambda s: s.message == "two", PATIENCE)

@@ -6,6 +6,7 @@ They are changed on the scheduler thread only: no signal handler and no finalize
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -51,16 +52,21 @@ class _Watch:
         self._real = real
         self._hint = hint
         self._grown = grown
-        self.emitter: inotify.Emitter | None = None
+        self._root: inotify.Root | None = None
         self._folders: inotify.Directories | None = None
         self._links: inotify.Links | None = None
 
     def start(self, reader: inotify.Reader) -> None:
-        """Begin to report."""
-        self.emitter = inotify.Emitter(reader, self._real, atomic=self.place.link is not None, heard=self._heard)
-        start_thread(self.emitter)
-        self._links = inotify.Links(reader, lambda what: self._heard("", what))
-        self._folders = inotify.Directories(reader, lambda what: self._heard("", what))
+        """Begin to report.
+
+        Raises:
+            OSError: The directory is gone, or the kernel watches no more directories.
+        """
+        self._root = inotify.Root(reader, atomic=self.place.link is not None, heard=self._heard)
+        if not self._root.add(self._real):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self._links = inotify.Links(reader, self._heard)
+        self._folders = inotify.Directories(reader, self._heard)
         self.extend()
 
     @property
@@ -87,19 +93,17 @@ class _Watch:
                 added += sum(map(self._folders.add, folders(self._real)))
         return added > 0
 
-    def _heard(self, path: str, what: inotify.What) -> None:
+    def _heard(self, what: inotify.What) -> None:
         if what == "folder":
             self._is_turned = True
             self._grown()
             return
         self.deleted = self.deleted or what == "deleted"
-        # In a kubelet's volume, only the move of ``..data_tmp`` to ``..data`` matters.
-        if self.deleted or self.place.link is None or path.endswith("/..data"):
-            self._hint()
+        self._hint()
 
     def reports(self, seen: Fingerprint | None) -> bool:
         """Whether it still reports the events at its path. A new directory can have the inode of the old one."""
-        if self.deleted or seen is None or self.emitter is None or not self.emitter.is_alive():
+        if self.deleted or seen is None or self._root is None:
             return False
         was = self.place
         same = was.device == seen.device and was.inode == seen.inode
@@ -107,8 +111,8 @@ class _Watch:
 
     def release(self) -> None:
         """Stop reporting."""
-        parts = self._links, self._folders, self.emitter
-        self._links = self._folders = self.emitter = None
+        parts = self._links, self._folders, self._root
+        self._links = self._folders = self._root = None
         for part in parts:
             if part is not None:
                 part.release()
@@ -159,8 +163,7 @@ class ObservedDirectories:
 
     def inside(self) -> bool:
         """Whether the caller is one of its threads."""
-        current = threading.current_thread()
-        return current is self._reader or any(watch.emitter is current for watch in list(self._watches.values()))
+        return threading.current_thread() is self._reader
 
     def ensure(self, path: str, seen: Fingerprint | None) -> bool:
         """Watch a path, or replace its watch if that no longer reports. The caller reads the volume afterwards.

@@ -1,8 +1,8 @@
 """inotify, through watchdog: the only module that uses watchdog.
 
-An emitter of watchdog watches one directory and reports events on a separate thread. All emitters share one inotify
-descriptor and the thread that reads it. watchdog's observer is not used: it adds a thread, and a lock that it holds
-during file calls.
+All volumes share one inotify descriptor and the thread of watchdog that reads it, which calls back for each event.
+Neither watchdog's observer is used, nor its emitters: each is one more thread between an event and the look, and the
+observer holds a lock during file calls.
 """
 
 from __future__ import annotations
@@ -10,44 +10,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import logging
 import os
 import threading
 from collections.abc import Callable
 from typing import Literal
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-)
-from watchdog.observers.api import EventQueue, ObservedWatch
-from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 What = Literal["changed", "folder", "deleted"]
 """What happened: something in a directory, a folder came into it, or it was deleted itself."""
 
-Heard = Callable[[str, What], None]
+Heard = Callable[[What], None]
 
-_SWAP: list[type[FileSystemEvent]] = [FileMovedEvent]
-_ANY: list[type[FileSystemEvent]] = [
-    *_SWAP,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-]
-
-_MOVED_FROM, _MASK_ADD = 0x40, 0x20000000  # inotify(7)
+_MASK_ADD = InotifyConstants.IN_MASK_ADD
+_LINK = b"..data"
 
 _MARK = 44
 """The signal number that is set on our inotify descriptor (F_SETSIG). It is never sent: it marks the descriptor."""
@@ -144,53 +120,9 @@ def _identify(descriptor: int) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, mark
 
 
-class Emitter(InotifyEmitter):
-    """watchdog's emitter for one directory. It reports each event at once.
-
-    Unlike watchdog's own, it does not ask the kernel for the first half of a rename (IN_MOVED_FROM). An emitter that
-    wakes between the two halves would wait half a second for the second one.
-
-    Args:
-        reader: Reads its events.
-        directory: The directory.
-        atomic: Whether only renames matter there.
-        heard: Called with the path and the kind of an event. It must use no lock, because a stopping emitter is waited
-            for.
-    """
-
-    def __init__(self, reader: Reader, directory: str, *, atomic: bool, heard: Heard) -> None:
-        logging.getLogger("watchdog.observers.inotify").addFilter(_no_false_alarm)
-        kinds = _SWAP if atomic else _ANY
-        watch = ObservedWatch(directory, recursive=False, event_filter=kinds)
-        super().__init__(EventQueue(), watch, event_filter=kinds, inotify_fd=reader)
-        self._heard = heard
-
-    def queue_event(self, event: FileSystemEvent) -> None:
-        """Report an event."""
-        path = os.fsdecode(event.dest_path or event.src_path)
-        self._heard(path, self._what(event, path))
-
-    def _what(self, event: FileSystemEvent, path: str) -> What:
-        if isinstance(event, DirDeletedEvent) and path == self.watch.path:
-            return "deleted"
-        return "folder" if isinstance(event, DirCreatedEvent | DirMovedEvent) else "changed"
-
-    def get_event_mask_from_filter(self) -> Mask:
-        """Return the mask of events for the kernel."""
-        return Mask(super().get_event_mask_from_filter() & ~_MOVED_FROM | _MASK_ADD)
-
-    def release(self) -> None:
-        """Stop, even if watchdog raises."""
-        group = self._inotify
-        try:
-            self.stop()
-        except Exception:  # noqa: BLE001 - watchdog's; its thread waits for the group to be closed
-            if group is not None:
-                group.deactivate()
-        if self.is_alive() and self is not threading.current_thread():
-            self.join(1.0)
-
-
+_OF_SWAP = Mask(
+    InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_ONLYDIR | _MASK_ADD
+)
 _OF_LINK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR | _MASK_ADD)
 _IN_FOLDER = Mask(
     _OF_LINK
@@ -200,6 +132,7 @@ _IN_FOLDER = Mask(
     | InotifyConstants.IN_MODIFY
     | InotifyConstants.IN_MOVED_FROM
 )
+_IN_ROOT = Mask(_IN_FOLDER | InotifyConstants.IN_DELETE_SELF)
 
 
 class Directories:
@@ -262,6 +195,35 @@ class Directories:
         """Events were lost: the next re-check makes up for them."""
 
 
+class Root(Directories):
+    """The directory of a volume itself.
+
+    Args:
+        reader: Reads its events.
+        atomic: Whether the kubelet writes it: then only the move of ``..data_tmp`` to ``..data`` matters.
+        heard: Called with what happened.
+    """
+
+    def __init__(self, reader: Reader, *, atomic: bool, heard: Heard) -> None:
+        super().__init__(reader, heard)
+        self._atomic = atomic
+        self._mask = _OF_SWAP if atomic else _IN_ROOT
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Report an event, or the end of the directory."""
+        if event.is_delete_self:
+            self._heard("deleted")
+        elif not self._atomic:
+            super().on_event(event)
+        elif event.is_moved_to and event.name == _LINK:
+            self._heard("changed")
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """The directory was deleted; one of its name may be there again."""
+        self._heard("deleted")
+        super().on_watch_deleted(wd)
+
+
 class Links(Directories):
     """The links on the path to a volume. A directory that holds some is watched for their names."""
 
@@ -304,8 +266,3 @@ def explain(error: Exception) -> str:
         return "ENOSPC: fs.inotify.max_user_watches is reached"
     cause = "no thread" if isinstance(error, RuntimeError) else errno.errorcode.get(number or 0, "an error of watchdog")
     return f"{type(error).__name__}: {cause}"
-
-
-def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """Suppress the error that watchdog logs when it is stopped during an event."""
-    return "when the thread is inactive" not in record.getMessage()
