@@ -17,10 +17,10 @@ from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
 from liveconfig._watching.watcher import Fingerprints, Mode, Registration, process_watcher
 
 __all__ = [
+    "POLLING",
     "DelayedCall",
     "Fingerprints",
     "Mode",
-    "POLLING",
     "Registration",
     "Scheduler",
     "Timer",
