@@ -19,8 +19,14 @@ class Source:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.key: object | None = None
+        self.made = 0
+
+    def report_key(self) -> object | None:
+        return self.key
 
     def report(self) -> dict[str, Any]:
+        self.made += 1
         return {"name": self.name, "history": ()}
 
 
@@ -66,6 +72,17 @@ def test_nobody_waits_for_an_update_that_takes_long(publisher: ReportPublisher) 
     [content] = [text for number, text in shown().items() if number not in before]
     assert b'"name":"blocking"' in content
     assert b'"name":"other"' in content
+
+
+def test_an_entry_is_made_for_each_new_key(publisher: ReportPublisher) -> None:
+    """An entry is made again where what it depends on has changed or is not known, and only there."""
+    source = Source("source")
+    made = []
+    for key in ("first", "first", "second", None, None, "second"):
+        source.key = key
+        publisher.update(source)
+        made.append(source.made)
+    assert made == [1, 1, 2, 3, 4, 5]
 
 
 def test_an_update_inside_an_update(publisher: ReportPublisher) -> None:

@@ -337,16 +337,6 @@ def test_a_dead_observer(kubelet_volume, load):
     settings.live.wait(lambda s: s.message == "three", PATIENCE)
 
 
-def test_what_watchdog_takes_for_an_error(kubelet_volume, load, caplog):
-    """The error that watchdog logs when it is stopped during an event is suppressed; its other errors are not."""
-    kubelet_volume.write({"message": "one"})
-    load(App, _volumes=kubelet_volume.path)
-    log = logging.getLogger("watchdog.observers.inotify")
-    log.error("a message was received when the thread is inactive")
-    log.error("another")
-    assert [record.getMessage() for record in caplog.records if record.name == log.name] == ["another"]
-
-
 def test_a_child_goes_on_though_one_cannot(caplog, holds_in_child):
     """In a forked child, one object that cannot be restarted does not affect the others, and the log names it."""
 

@@ -106,6 +106,14 @@ class History:
             entry = HistoryEntry(now, "stale", newest.number, generations, (stale.field,), stale.reason)
             self._outcomes.append(_Outcome(entry))
 
+    def newest(self) -> object | None:
+        """Return what identifies the newest outcome; None if there is none."""
+        outcomes = self._outcomes
+        try:
+            return outcomes[-1]
+        except IndexError:
+            return None
+
     def entries(self, standing: Iterable[Rejected] = ()) -> tuple[HistoryEntry, ...]:
         """Return the entries, newest first.
 

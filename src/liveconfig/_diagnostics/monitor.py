@@ -263,6 +263,12 @@ class Monitor:
             self.history.entries(seen.rejections),
         )
 
+    def report_key(self) -> tuple[object, ...] | None:
+        """Return what the report depends on beside the engine and the delivery; None while something is stale."""
+        if self._standing.stands() or self._vanished or self._gone:
+            return None
+        return self._mode(), self._frozen, self.history.newest(), _log.disabled
+
     def report(self, seen: Observation) -> Mapping[str, Any]:
         """Return the entry of these settings in the report of this process."""
         present = self._present(seen.applied)

@@ -52,7 +52,7 @@ class Composition:
 
     def _content(self, index: int) -> object:
         if index == len(self.feeds):
-            return _Identity(self.overrides)
+            return Identity(self.overrides)
         revision = self.feeds[index].revision
         return revision.mode, revision.files
 
@@ -61,7 +61,7 @@ class Composition:
         return named(self.feeds[index].revision for index in sorted(parts) if index < len(self.feeds))
 
 
-class _Identity:
+class Identity:
     """A wrapper that is equal only to a wrapper of the same object."""
 
     __slots__ = ("_held",)
@@ -70,7 +70,7 @@ class _Identity:
         self._held = held
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self._held is other._held
+        return isinstance(other, Identity) and self._held is other._held
 
     def __hash__(self) -> int:
         return id(self._held)

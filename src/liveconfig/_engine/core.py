@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from liveconfig import _clock
 from liveconfig._delivery import Publisher, RecentValues, SignalSubscribers, Subscriber, Version
 from liveconfig._diagnostics import Monitor, Observation, UnwatchedVolumes, green_threads, started_at
+from liveconfig._engine.composition import Identity
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.verifier_calls import Verifier
 from liveconfig._loading import Loader, Origins, Sources
@@ -333,6 +334,17 @@ class Core(Generic[S]):
 
     def _update_report(self) -> None:
         process_report.update(self)
+
+    def report_key(self) -> object | None:
+        """Return all that the report depends on; None while it also depends on the time, or on a subscriber."""
+        if not self.engine.is_calm() or self.publisher.is_failing() or self._is_late():
+            return None
+        key = self.monitor.report_key()
+        return None if key is None else (Identity(self.engine.in_use.state), self._watcher_runs, self._closed, *key)
+
+    def _is_late(self) -> bool:
+        """Whether a look runs, or has been due for long."""
+        return self.engine.looking_for() is not None or self._overdue() > 0.0
 
     def report(self) -> Mapping[str, Any]:
         """Return the entry of these settings in the report of this process."""

@@ -30,6 +30,10 @@ VARIABLE = "LIVECONFIG_REPORT"
 class Reporting(Protocol):
     """A settings object with an entry in the report."""
 
+    def report_key(self) -> object | None:
+        """Return all that its entry depends on; None while that is not known without making the entry."""
+        ...
+
     def report(self) -> Mapping[str, Any]:
         """Return its entry, as `from_json` reads it, with records in ``history``; no value."""
         ...
@@ -41,12 +45,21 @@ class _Part:
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
         self.text = ""
+        self.key: object | None = None
         self._report: Mapping[str, Any] = {}
         # By id: hashing records takes longer than the rest. An entry that is kept here shares its id with no other.
         self._entries: dict[int, tuple[HistoryEntry, str]] = {}
 
-    def take(self, report: Mapping[str, Any]) -> bool:
-        """Replace the text. Return whether anything has changed."""
+    def update(self, source: Reporting) -> bool:
+        """Bring the text up to date. Return whether anything has changed."""
+        key = source.report_key()  # first: what changes from now on is found by the next update
+        if key is not None and key == self.key:
+            return False
+        changed = self._take(source.report())
+        self.key = key
+        return changed
+
+    def _take(self, report: Mapping[str, Any]) -> bool:
         if report == self._report:
             return False
         self._report = report
@@ -110,12 +123,14 @@ class ReportPublisher:
     def _update_changed(self) -> None:
         while self._changed:
             source = self._changed.popleft()
-            report = source.report()
-            known = self._parts.get(id(source))
-            if known is None or known.source() is not source:
-                known = self._parts[id(source)] = _Part(source)
-            if known.take(report) or not self._is_shown():
+            if self._part_of(source).update(source) or not self._is_shown():
                 self._show()
+
+    def _part_of(self, source: Reporting) -> _Part:
+        known = self._parts.get(id(source))
+        if known is None or known.source() is not source:
+            known = self._parts[id(source)] = _Part(source)
+        return known
 
     def _is_shown(self) -> bool:
         """Whether this process publishes its own report; a forked child has its parent's at first."""

@@ -165,17 +165,18 @@ class ObservedDirectories:
         """Whether the caller is one of its threads."""
         return threading.current_thread() is self._reader
 
-    def ensure(self, path: str, seen: Fingerprint | None) -> bool:
+    def ensure(self, path: str, seen: Fingerprint | None, reading: bool | None = None) -> bool:
         """Watch a path, or replace its watch if that no longer reports. The caller reads the volume afterwards.
 
         Args:
             path: A volume.
             seen: Its present fingerprint.
+            reading: Whether the reader was found to run a moment ago; None to find out.
 
         Returns:
             Whether nothing had to be done, because the watch reported everything.
         """
-        watch = self._reporting(path, seen)
+        watch = self._reporting(path, seen, reading)
         if watch is not None and watch.is_complete:
             return True
         if not self._lock.acquire(timeout=HELD_UP):
@@ -187,10 +188,12 @@ class ObservedDirectories:
             self._changing_since = None
             self._lock.release()
 
-    def _reporting(self, path: str, seen: Fingerprint | None) -> _Watch | None:
+    def _reporting(self, path: str, seen: Fingerprint | None, reading: bool | None = None) -> _Watch | None:
         """Return the watch of a path; None if there is none that still reports."""
         watch = self._watches.get(path)
-        return watch if watch is not None and watch.reports(seen) and self._is_reading() else None
+        if watch is None or not watch.reports(seen):
+            return None
+        return watch if (self._is_reading() if reading is None else reading) else None
 
     def _change(self, path: str, seen: Fingerprint | None) -> bool:
         watch = self._reporting(path, seen)  # again: another path may have found the reader dead meanwhile

@@ -218,10 +218,9 @@ class Root(Directories):
         elif event.is_moved_to and event.name == _LINK:
             self._heard("changed")
 
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """The directory was deleted; one of its name may be there again."""
-        self._heard("deleted")
-        super().on_watch_deleted(wd)
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002
+        """An event has reported the deletion before; or the reader ends, which the next check finds."""
+        self._watched.clear()
 
 
 class Links(Directories):

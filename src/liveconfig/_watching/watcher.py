@@ -226,9 +226,14 @@ class Watcher:
     def _wanted(self) -> set[str]:
         return {path for registration in list(self._registrations) for path in registration.paths}
 
-    def _probe(self, path: str) -> None:
-        """Check a path, and watch it."""
-        if path not in self._wanted():
+    def _probe(self, path: str, *, reading: bool | None = None) -> None:
+        """Check a path, and watch it.
+
+        Args:
+            path: The path.
+            reading: Whether the reader of the events was found to run; None to find out.
+        """
+        if not self._is_wanted(path):
             return  # its last registration was removed during a re-check
         known, place = path in self._places, self._places.setdefault(path, _Place())
         place.seen, place.reported = None, False
@@ -237,17 +242,20 @@ class Watcher:
         try:
             place.prober = threading.current_thread()
             with contextlib.suppress(Exception):  # also errors of watchdog: the re-check continues without this path
-                self._watch(path, place, known)
+                self._watch(path, place, known, reading)
         finally:  # also if other code raises an exception in this thread
             place.prober = None
             if place.growing:  # an event came meanwhile, for what this check may not have seen
                 self.scheduler.post(partial(self._regrow, path, place))
-        if path not in self._wanted():
+        if not self._is_wanted(path):
             self._tidy()  # it was removed meanwhile
 
-    def _watch(self, path: str, place: _Place, known: bool) -> None:
+    def _is_wanted(self, path: str) -> bool:
+        return any(path in registration.paths for registration in list(self._registrations))
+
+    def _watch(self, path: str, place: _Place, known: bool, reading: bool | None) -> None:
         seen = take_fingerprint(path)
-        place.reported = self._observer.ensure(path, seen)
+        place.reported = self._observer.ensure(path, seen, reading)
         place.seen = seen
         if place.reported or not self._observer.is_watched(path):
             return
@@ -284,8 +292,9 @@ class Watcher:
         due = [registration for registration in list(self._registrations) if self._period(registration) == period]
         if due:
             self._schedule_round(period)
+        reading = self._observer.is_alive()  # once for all paths; each re-check asks again, in `revive`
         for path in dict.fromkeys(path for registration in due for path in registration.paths):
-            self.scheduler.defer(partial(self._probe, path))
+            self.scheduler.defer(partial(self._probe, path, reading=reading))
         for registration in due:
             if registration.rechecked:
                 registration.rechecked = False

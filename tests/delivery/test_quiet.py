@@ -1,0 +1,96 @@
+"""A reload after which there is nobody to call and nothing to log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+import liveconfig
+from liveconfig import Settings
+
+PATIENCE = 30.0
+
+
+class App(Settings):
+    message: str = "default"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The names of the threads that are started."""
+    names = []
+    start = threading.Thread.start
+
+    def note(thread):
+        names.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", note)
+    return names
+
+
+@pytest.fixture
+def level():
+    """A function that sets the level of the logger of liveconfig until the end of the test."""
+    logger = logging.getLogger("liveconfig")
+    before = logger.level
+    yield logger.setLevel
+    logger.setLevel(before)
+
+
+def test_starts_no_thread(kubelet_volume, load, started, level):
+    """A reload of unwatched settings without subscribers and log lines starts no thread, and is in the history."""
+    level(logging.WARNING)
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    for wait, message in ((False, "two"), (True, "three")):
+        kubelet_volume.write({"message": message})
+        assert settings.live.reload(wait=wait)
+        assert settings.message == message
+    assert started == []
+    assert [entry.fields for entry in settings.live.status().history] == [("message",)] * 2
+
+
+def test_is_in_the_report(kubelet_volume, load, level):
+    """Where no thread is started, the report has the new version as soon as `reload` has returned."""
+    level(logging.WARNING)
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"message": "two"})
+    settings.live.reload(wait=False)
+    status = settings.live.status()
+    reports = [each for process in liveconfig.processes() if process.pid == status.pid for each in process.settings]
+    assert [each.version for each in reports if each.applied_at == status.applied_at] == [2]
+
+
+def test_a_log_line_has_a_thread(kubelet_volume, load, level, caplog):
+    """A log line about a version is written on a delivery thread, so that a log handler holds up no look."""
+    level(logging.INFO)
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"message": "two"})
+    settings.live.reload(wait=True)
+    [record] = [each for each in caplog.records if "version 2 applied" in each.getMessage()]
+    assert record.threadName == "liveconfig-delivery"
+
+
+def test_a_subscriber_that_comes_later(kubelet_volume, load, level):
+    """A subscriber is called on a delivery thread for what comes after a reload that started none."""
+    level(logging.WARNING)
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    kubelet_volume.write({"message": "two"})
+    settings.live.reload(wait=False)
+    called, changes = threading.Event(), []
+
+    @settings.live.on_change("message")
+    def changed(change):
+        changes.append((threading.current_thread().name, change.old, change.new))
+        called.set()
+
+    kubelet_volume.write({"message": "three"})
+    settings.live.reload(wait=False)
+    assert called.wait(PATIENCE)
+    assert changes == [("liveconfig-delivery", "two", "three")]
