@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -488,6 +488,56 @@ def test_bombs_in_a_thread(kubelet_volume, load, bomb):
     assert settings.message == "good"
     kubelet_volume.write({"message": "better"})
     settings.live.wait(lambda s: s.message == "better", timeout=SECONDS)
+
+
+DEEPEST = 100
+"""The levels of mappings and lists that a document may have; the document itself is the first."""
+
+
+@pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml"])
+def test_deepest(read, refusal, name):
+    """B01: a document is read a hundred levels deep, and one level more is refused, with that reason."""
+    text = {"application.yaml": "anything: %s", "flags.json": '{"anything": %s}', "app.toml": "anything = %s"}[name]
+    levels = DEEPEST - 1
+    found = read({name: text % ("[" * levels + "]" * levels)}).anything
+    for _ in range(levels - 1):
+        (found,) = found
+    assert found == []
+    assert f"nested more than {DEEPEST} deep" in refusal({name: text % ("[" * (levels + 1) + "]" * (levels + 1))})
+
+
+@pytest.mark.parametrize("levels", [DEEPEST, DEEPEST + 1])
+def test_deepest_of_a_single_key(read, levels):
+    """B01: the JSON of a single key is read a hundred levels deep, and one level more counts as no JSON."""
+
+    class Nested(Settings):
+        tags: list[object] = Field([])
+
+    refused = pytest.raises(InvalidSettingsError, match="not valid JSON")
+    with refused if levels > DEEPEST else nullcontext():
+        read({"tags": "[" * levels + "]" * levels}, Nested)
+
+
+@pytest.mark.parametrize("links", [2, 20])
+def test_deep_aliases(refusal, links):
+    """B01: aliases that lead into each other are refused with the same reason, though each is written less deep."""
+    chain = "".join(f"a{link}: &a{link} {'[' * 90}{f'*a{link - 1}' * (link > 0)}{']' * 90}\n" for link in range(links))
+    assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": chain})
+
+
+def test_an_alias_that_contains_itself(refusal):
+    """B01: a list that contains itself has no end, and is refused as too deep."""
+    assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": "anything: &a [*a]"})
+
+
+def test_the_most_entries(read, refusal):
+    """B01: a million entries, those behind aliases counted at each place, are read, and one more is refused."""
+    text = "anything: [&a [" + ", ".join(["0"] * 3936) + "]" + ", *a" * 253 + "]\n"
+    found = read({"application.yaml": text}).anything
+    assert 2 + sum(1 + len(inner) for inner in found) == 1_000_000  # 2: the document and the outer list
+    assert "it has more than 1,000,000 entries once its aliases are expanded" in refusal(
+        {"application.yaml": text + "number: 1\n"}
+    )
 
 
 def test_large_but_honest(read):

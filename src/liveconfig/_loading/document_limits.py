@@ -38,7 +38,7 @@ def check_size(data: Any, *, escaped: bool) -> None:
         DocumentError: It has too many entries, or half a character in a text.
         RecursionError: It is nested too deep.
     """
-    if _Walk(escaped).size(data, 0) > MAX_NODES:
+    if _Walk(escaped).size(data) > MAX_NODES:
         raise DocumentError(f"it has more than {MAX_NODES:,} entries once its aliases are expanded")
 
 
@@ -51,28 +51,34 @@ class _Walk:
 
     def __init__(self, escaped: bool) -> None:
         self._escaped = escaped
-        self._sizes: dict[int, int] = {}
+        self._measures: dict[int, tuple[int, int]] = {}
 
-    def size(self, value: Any, depth: int) -> int:
+    def size(self, value: Any) -> int:
         """Count the nodes of a value, shared ones each time, as validation visits them."""
         if isinstance(value, str):
             _check_text(value)
-        if not isinstance(value, (dict, list)):
-            return 1
-        if depth >= MAX_DEPTH:
-            raise RecursionError
-        if id(value) not in self._sizes:
-            self._sizes[id(value)] = self._inside(value, depth)
-        return self._sizes[id(value)]
+        return self._measured(value, 0)[0] if isinstance(value, (dict, list)) else 1
 
-    def _inside(self, value: dict[Any, Any] | list[Any], depth: int) -> int:
+    def _measured(self, value: dict[Any, Any] | list[Any], depth: int) -> tuple[int, int]:
+        """Return the nodes and the levels of a mapping or list, which one walk finds for all places that share it."""
+        if id(value) not in self._measures:
+            if depth >= MAX_DEPTH:  # it may contain itself
+                raise RecursionError
+            self._measures[id(value)] = self._inside(value, depth)
+        size, levels = self._measures[id(value)]
+        if depth + levels > MAX_DEPTH:
+            raise RecursionError
+        return size, levels
+
+    def _inside(self, value: dict[Any, Any] | list[Any], depth: int) -> tuple[int, int]:
         inner = value.values() if isinstance(value, dict) else value
         if self._escaped:
             _check_text("".join(item for item in (*value, *inner) if isinstance(item, str)))
-        nested = (
-            () if PLAIN.issuperset(map(type, inner)) else (each for each in inner if isinstance(each, (dict, list)))
-        )
-        return 1 + len(value) + sum(self.size(item, depth + 1) - 1 for item in nested)
+        if PLAIN.issuperset(map(type, inner)):
+            return 1 + len(value), 1
+        nested = [self._measured(each, depth + 1) for each in inner if isinstance(each, (dict, list))]
+        size = 1 + len(value) + sum(size - 1 for size, _ in nested)
+        return size, 1 + max((levels for _, levels in nested), default=0)
 
 
 def _check_text(text: str) -> None:
