@@ -372,10 +372,11 @@ def _missing(state: PresentState) -> Iterator[Cause]:
     for volume, each in zip(state.loader.volumes, state.feeds, strict=True):
         if each.revision.mode == "missing" and volume.required is not False:
             problem = in_pod()
+            cure = "LIVECONFIG_VOLUMES" if state.replaced else "the `volumeMounts` of the container"
             yield _simple(
                 ("volume missing", volume.path),
                 f"volume {volume.path} is missing: there is no such directory (for {{age}}). It is used as soon as it "
-                "appears; check the `volumeMounts` of the container",
+                f"appears; check {cure}",
                 f"volume {volume.path} is there now",
                 level=logging.WARNING if problem else logging.INFO,
                 reminded=problem,

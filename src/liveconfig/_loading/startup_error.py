@@ -35,7 +35,7 @@ def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Source
     for problem in invalid.problems:
         where = f" ({problem.where})" if problem.where else ""
         lines.append(f"  {problem.location or 'as a whole'}: {problem.message}{where}")
-        if not problem.where and problem.location == problem.field and sources.plan.node(problem.field) is not None:
+        if problem.location == problem.field and sources.plan.node(problem.field) is not None:
             lines.append(f"    looked for {_looked_for(cls, problem.field, volumes, sources)}")
         if problem.hint:
             lines.append(f"    {problem.hint}")
