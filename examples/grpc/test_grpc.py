@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
 
 from liveconfig.testing import KubeletVolume
 
@@ -45,6 +47,11 @@ def certificate(number: int) -> tuple[str, str]:
     return cert, key.private_bytes(pem, form, serialization.NoEncryption()).decode()
 
 
+def accepts(token: str) -> Callable[[Any], bool]:
+    """The condition that the settings of the server have this token."""
+    return lambda snapshot: SecretStr(token) in snapshot.accepted
+
+
 def test_no_call_fails(make_kubelet_volume: Callable[..., KubeletVolume]) -> None:
     """Calls and new channels go on through five rotations of the token and of the certificate."""
     pairs = [certificate(number) for number in range(6)]
@@ -52,11 +59,13 @@ def test_no_call_fails(make_kubelet_volume: Callable[..., KubeletVolume]) -> Non
     for number, (cert, key) in enumerate(pairs):
         tokens = [f"token-{each}" for each in range(number, max(-1, number - 2), -1)]
         of_server.write({"tls.crt": cert, "tls.key": key, "accepted": json.dumps(tokens)})
-        of_client.write({"orders.token": f"token-{number}", "orders.ca": "".join(pair[0] for pair in pairs)})
         if number == 0:
             served = server.ServerSettings.load(_volumes=of_server.path)
-            used = client.ClientSettings.load(_volumes=of_client.path)
             running, port = server.start(served, 0)
+        served.live.wait(accepts(tokens[0]), timeout=30)  # the server knows a token before a client sends it
+        of_client.write({"orders.token": f"token-{number}", "orders.ca": "".join(pair[0] for pair in pairs)})
+        if number == 0:
+            used = client.ClientSettings.load(_volumes=of_client.path)
             channel = client.open_channel(used, f"localhost:{port}")
         for _ in range(20):
             assert client.get_order(channel) == b"one order"

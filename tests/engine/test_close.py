@@ -64,9 +64,12 @@ def threads():
 def gone():
     """Fail unless the threads that may be ending by now have ended."""
     for _ in range(20):
-        gc.collect()  # a thread may have held what was to be let go
-        for thread in threads():
+        left = threads()
+        for thread in left:
             thread.join(0.2)
+        gc.collect()  # a thread may have held what was to be let go
+        if not left and not threads():
+            return
     assert not threads()
 
 

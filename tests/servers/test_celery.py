@@ -81,8 +81,10 @@ def running(command: str, log: Path, ready: str, **variables: str) -> Iterator[A
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its own way to end takes seconds
             process.wait()
-    assert "CANARY" not in log.read_text()
-    assert "Traceback" not in log.read_text()
+    text = log.read_text()
+    assert "CANARY" not in text
+    # kombu logs an acknowledgement whose connection was cut, with its traceback; Celery delivers such a task again
+    assert text.count("Traceback") == text.count("Couldn't ack")
 
 
 def until(holds: Callable[[], object], log: Path, seconds: float = 30) -> None:
