@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from liveconfig._loading import Feeds, Frozens, Loaded, Loader, Origins
 from liveconfig._watching import Mode
 from liveconfig.origin import Origin
 
 
-@dataclass(frozen=True, slots=True)
-class GoneEntry:
+class GoneEntry(NamedTuple):
     """An entry of a mapping whose key was removed.
 
     Attributes:
@@ -27,8 +25,7 @@ class GoneEntry:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PresentState:
+class PresentState(NamedTuple):
     """The present state, as far as the detectors need it.
 
     Attributes:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig.events import Stale
@@ -18,8 +19,7 @@ Fields = Sequence[Stale]
 OriginOf = Callable[[str], Origin]
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """One cause to report, with the fields that it concerns, if any.
 
     Attributes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from liveconfig import _clock
 from liveconfig._delivery import Subscriber, Version
@@ -30,8 +29,7 @@ GRACE = 2.0
 """Seconds after which a difference between volumes and values in use counts: an update must not fail a probe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """The engine and the delivery of one settings object at one moment.
 
     Attributes:
@@ -71,8 +69,7 @@ class Observation:
     unwatched: Mapping[str, Sighting]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The parts of a status that depend only on the applied content, computed once for it.
 
     Attributes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from liveconfig import _clock
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnreadable
@@ -17,8 +17,7 @@ PATIENCE = 0.2
 _LONGEST_WRITE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """The result of a look at one volume.
 
     Attributes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic_settings import BaseSettings
 
@@ -19,8 +18,7 @@ from liveconfig.events import Stage
 S = TypeVar("S", bound=BaseSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Isolated:
+class Isolated(NamedTuple):
     """The valid part of a composition, and the parts that were left out.
 
     Attributes:

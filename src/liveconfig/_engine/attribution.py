@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from liveconfig._engine.composition import Composition
 from liveconfig._loading import Feed, Overrides, Plan
@@ -13,8 +12,7 @@ MOST_TRIALS = 8
 """The largest number of changed volumes that are left out one at a time; of more, all wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One reason why a composition is not valid.
 
     Attributes:
@@ -26,8 +24,7 @@ class Finding:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(NamedTuple):
     """Some findings, and the parts of the composition that cause them."""
 
     parts: frozenset[int]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -389,7 +388,7 @@ class Core(Generic[S]):
         seen = self._observe()
         if seen.watched:
             return seen
-        return replace(seen, unwatched=self._unwatched.look([feed.revision for feed in seen.applied.feeds]))
+        return seen._replace(unwatched=self._unwatched.look([feed.revision for feed in seen.applied.feeds]))
 
     def _overdue(self) -> float:
         """Return the seconds for which a re-check has been due; negative if none is."""

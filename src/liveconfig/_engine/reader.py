@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from posixpath import basename
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic_settings import BaseSettings
 
@@ -34,8 +34,7 @@ from liveconfig._volumes import Revision, VolumeBusy, VolumeReader, VolumeUnread
 S = TypeVar("S", bound=BaseSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadResult(NamedTuple):
     """The result of one look at all volumes.
 
     Attributes:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -140,8 +140,7 @@ class Verifier:
         return tuple(name for name in names if self.concerns(old, with_leaf_of(new, name, old)))
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The result of an attempt; without a reason, all verifiers accepted the candidate.
 
     Attributes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from liveconfig._loading.loader import Invalid
 from liveconfig.events import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Why a volume, or a whole candidate, is not applied.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from liveconfig import _clock
 from liveconfig._loading.decoder import DecodeError, Decoder
@@ -323,8 +323,7 @@ class _Layer:
         return DecodeError(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
+class _Document(NamedTuple):
     """The origin of names with texts: a document of texts, or the single keys of a volume.
 
     Attributes:

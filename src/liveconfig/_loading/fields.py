@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
@@ -32,8 +31,7 @@ from liveconfig._loading.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """The rules of a class for names.
 
     Attributes:
@@ -60,15 +58,14 @@ class Rules:
     @property
     def without_prefix(self) -> Rules:
         """Return the same rules for names without a prefix."""
-        return replace(self, prefix="") if self.prefix else self
+        return self._replace(prefix="") if self.prefix else self
 
     def lead(self, each: Input) -> str:
         """Return the prefix of one of the names of a field."""
         return self.prefix if self.prefix_target in ("all", "alias" if each.is_alias else "variable") else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """One name under which pydantic looks for a field; with a path, the value is inside the value of that name."""
 
     key: str
@@ -240,8 +237,7 @@ class Place:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a mapping, as a step on the way of a key.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -48,8 +48,7 @@ class Loaded(Generic[S]):
     restart_pending: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(NamedTuple):
     """The reasons why there is no valid instance."""
 
     problems: tuple[Problem, ...]

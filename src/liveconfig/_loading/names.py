@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from liveconfig._loading.document_limits import MAX_DEPTH
 from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, any_looks_inside, field_of, plain_node
@@ -28,8 +27,7 @@ Paths = tuple[Path, ...]
 """The places that one name leads to: nearly always one, and none where it feeds nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """The settings as a whole, into which names lead as into a `Place`."""
 
     children: Level

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
@@ -41,7 +40,7 @@ class Origins:
         self._sources = sources
         self._since = {"environment": started_at, "default": started_at}
         self._loaded_at = _clock.now()
-        self._adapter = cache(self._make_adapter)
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
 
     def of(
         self, dotted: str, applied: Loaded[Any], frozen: Frozens, fallen_back: Mapping[str, datetime] = _NOTHING
@@ -107,15 +106,17 @@ class Origins:
         if one == other:
             return True
         try:
-            adapter: TypeAdapter[Any] = self._adapter(dotted)
+            adapter = self._adapter(dotted)
             return same(*(adapter.validate_python(_trimmed(given)) for given in (one, other)))
         except Exception:  # noqa: BLE001 - what cannot be validated by itself is not known to be alike
             return False
 
-    def _make_adapter(self, dotted: str) -> TypeAdapter[Any]:
-        field = copy.copy(self._sources.plan.path(dotted)[-1].field)
-        field.alias = field.validation_alias = field.serialization_alias = None  # pydantic warns of them here
-        return TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+    def _adapter(self, dotted: str) -> TypeAdapter[Any]:
+        if dotted not in self._adapters:
+            field = copy.copy(self._sources.plan.path(dotted)[-1].field)
+            field.alias = field.validation_alias = field.serialization_alias = None  # pydantic warns of them here
+            self._adapters[dotted] = TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+        return self._adapters[dotted]
 
 
 def _from_volumes(dotted: str, feeds: Feeds, frozen: Frozens) -> Iterator[Origin]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,8 +20,7 @@ from liveconfig._loading.unused import COMPARED, looks_like_a_name
 MOST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem.
 
     Attributes:
@@ -85,10 +83,10 @@ class _Finder:
         found = Problem(location, message(detail, declared))
         if detail["type"] == "extra_forbidden":
             return self._unknown(found, place, str(detail["loc"][-1]))
-        found = replace(found, location=location.removesuffix("[*]"), where=self._where(found.field))
+        found = found._replace(location=location.removesuffix("[*]"), where=self._where(found.field))
         if detail["type"] == "missing":
             hint = hint_for(location, self._sources.plan, self._feeds) or self._near_document()
-            return replace(found, hint=hint, looked_for=self._looked_for(location))
+            return found._replace(hint=hint, looked_for=self._looked_for(location))
         return found
 
     def _near_document(self) -> str:
@@ -98,12 +96,12 @@ class _Finder:
 
     def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
         """Describe a forbidden name: its place and the nearest name, if they may be shown."""
-        found = replace(found, where=self._misnamed_in(place, name) or self._where(found.field))
+        found = found._replace(where=self._misnamed_in(place, name) or self._where(found.field))
         if not looks_like_a_name(name) or name in self._sources.arguments.values:
             return found
         location = f"{found.location}.{name}" if found.location else name
         hint = did_you_mean(self._sources.plan.rules.canonical(name), place.children)
-        return replace(found, location=location, message=found.message + hint)
+        return found._replace(location=location, message=found.message + hint)
 
     def _misnamed_in(self, place: Place | Root, name: str) -> str:
         for feed in reversed(self._feeds):
@@ -160,9 +158,10 @@ def _source(layer: Layer, nodes: tuple[Node, ...]) -> str:
 
 def missing_documents(documents: Iterable[str], feeds: tuple[Feed, ...]) -> dict[str, str | None]:
     """The documents that are on no volume, each with the key that comes near."""
-    keys = {key for feed in feeds for key in feed.revision.files}
     named = frozenset(documents)
-    return {name: nearest(name, keys - named) for name in sorted(named - keys)}
+    missing = sorted(name for name in named if not any(name in feed.revision.files for feed in feeds))
+    keys = {key for feed in feeds for key in feed.revision.files} - named if missing else ()
+    return {name: nearest(name, keys) for name in missing}
 
 
 def hint_for(location: str, plan: Plan, feeds: tuple[Feed, ...]) -> str:

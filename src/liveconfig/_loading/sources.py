@@ -328,7 +328,7 @@ def _rules_of(environment: EnvSettingsSource) -> Rules:
 
 def _rules_of_keys(rules: Rules, config: Mapping[str, Any]) -> Rules:
     prefix = config.get("key_prefix")
-    return rules if prefix is None else replace(rules, prefix=prefix)
+    return rules if prefix is None else rules._replace(prefix=prefix)
 
 
 # The sources themselves

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from liveconfig._loading.class_checks import volume_problems
 from liveconfig._loading.documents import as_documents
@@ -17,8 +17,7 @@ VOLUMES_VARIABLE = "LIVECONFIG_VOLUMES"
 VolumePath = str | os.PathLike[str] | Volume
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenVolumes:
+class ChosenVolumes(NamedTuple):
     """The volumes of one settings object, the strongest last.
 
     Attributes:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from liveconfig._volumes.file_calls import file_calls
 
@@ -23,8 +22,7 @@ Mount = tuple[str, str]
 """Mount point and root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
+class Frozen(NamedTuple):
     """A mount that the kubelet does not update.
 
     Attributes:

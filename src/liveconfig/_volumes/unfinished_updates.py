@@ -18,6 +18,9 @@ GRACE = 2.0
 """Seconds that an update may take: the kubelet needs milliseconds."""
 
 _KUBELETS_NAME = re.compile(r"\.\.\d{4}(_\d\d){5}\.\d+")
+_NO_OTHER_FOLDER = 3
+"""Links to a volume with no folder but the generation in use, where the file system counts them: to list all of its
+keys takes longer."""
 _TIME = len("..2026_11_28_08_30_00")
 
 
@@ -60,6 +63,8 @@ def newer_generation(path: str, link: str) -> str | None:
     Both its name and its time of modification must be newer: a clock that is set makes one of them lie.
     """
     written = os.stat(f"{path}/{link}").st_mtime_ns
+    if os.stat(path).st_nlink == _NO_OTHER_FOLDER:
+        return None
     others = [name for name in os.listdir(path) if name.startswith("..") and name != link]  # a volume has many keys
     later = (name for name in others if _KUBELETS_NAME.fullmatch(name) and name[:_TIME] >= link[:_TIME])
     begun = ((name, os.lstat(f"{path}/{name}")) for name in later)
