@@ -9,6 +9,15 @@ from benchmarks._stats import duration
 
 __all__ = ["run"]
 
+_WHY = (
+    "The report: half of the time makes and seals a new memory file and puts it under the old descriptor (seven system "
+    "calls), so that a reader sees the old or the new one; the rest finds the changed fields for the history and makes "
+    "JSON. Until now the row forced a second write of a report that was made already; now it has the whole of it. "
+    "Already done: each history entry is made into JSON once, and an entry is made again only if what it depends on "
+    "has changed. Not done: one write into the same file, of which a reader "
+    "could see half; the names of the changed fields only where somebody asks, because the report is read from outside."
+)
+
 
 def run(bench: Bench) -> Section:
     """The report of one process, 50 processes, 8 workers."""
@@ -32,7 +41,7 @@ def run(bench: Bench) -> Section:
             )
         ],
         promises=[
-            Promise("the report, for each applied change", "at most 30 µs", duration(cost), cost <= 30_000),
+            Promise("the report, for each applied change", "at most 30 µs", duration(cost), cost <= 30_000, _WHY),
             Promise("`liveconfig ps` with 50 processes", "under 0.3 s", duration(ps["ps"]), ps["ps"] < 300_000_000),
             Promise("a scrape with 8 workers", "under 20 ms", duration(scrape), scrape < 20_000_000),
         ],

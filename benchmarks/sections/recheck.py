@@ -10,11 +10,14 @@ from benchmarks._stats import duration
 __all__ = ["run"]
 
 _WHY = (
-    "Re-check: two system calls notice another generation, and another directory at the same path (4 µs; 0.1 took 5.4 "
-    "in all). Since 0.2, most of the time goes to the report of the process (14 µs), which is compared with the last "
-    "one, so that `liveconfig ps` shows what became stale by time alone. The first version made five calls. The inode "
-    "and the times of the link would need only one, but a file system can use an inode again within one tick of its "
-    "clock."
+    "Re-check: a round makes two system calls for each volume (3 µs), which notice another generation and another "
+    "directory at the same path, and then reviews each settings object once; 0.1 took 5.4 µs in all. The row was the "
+    "first re-check of an object until now, which looks at the volumes because their watches are new; it is a later "
+    "one now. Already done: the report of the process is compared by what it depends on, and made only if that differs "
+    "(6 µs for each object instead of 17 to 27); whether the reader of the events runs is asked once for a round and "
+    "not for each volume (4 to 5 µs less for each). "
+    "The first version made five calls. The inode and the times of the link would need only one, but a file system "
+    "can use an inode again within one tick of its clock."
 )
 
 

@@ -120,7 +120,7 @@ class Monitor:
         if self._places != self._whereabouts(places) or self._standing.stands():
             self.review()
         elif self._reviewed is not self._engine.applied:
-            self.review_content()
+            self.review_applied()
 
     def review(self) -> None:
         """Find everything that is stale, and log what is new."""
@@ -138,6 +138,14 @@ class Monitor:
         newer = self._updates[index].unfinished(place)
         return frozen if newer is None else {"": Frozen("stale-mount", stale=True, newer=newer), **frozen}
 
+    def review_applied(self) -> None:
+        """Review a new configuration; where only values of the volumes differ, nothing can be stale that was not."""
+        with self._reviewing:
+            if self._is_as_reviewed(self._engine.applied):
+                self._reviewed = self._engine.applied
+            else:
+                self.review_content()
+
     def review_content(self) -> None:
         """The same without the mounts: a swap does not change them, and they take longer than all the rest."""
         with self._reviewing:
@@ -148,6 +156,13 @@ class Monitor:
                     self._note_vanished(applied)
                 self._reviewed = applied
             self._standing.review(detect_causes(self._present(applied)), lambda name: self.origin(name, applied))
+
+    def _is_as_reviewed(self, applied: Loaded[Any]) -> bool:
+        """Whether only values of the volumes differ from those of the last review, which found nothing."""
+        standing = self._standing.stands() or self._vanished or self._gone or self._frozen
+        if standing or applied.restart_pending or any(layer.values for layer in self._loader.sources.layers):
+            return False
+        return all(map(_has_names_of, applied.feeds, self._reviewed.feeds))
 
     def _whereabouts(self, places: Sequence[Fingerprint | None] | None) -> tuple[object, ...]:
         """All that what is frozen depends on."""
@@ -313,6 +328,13 @@ class Monitor:
             self._environment_since,
             self._replaced,
         )
+
+
+def _has_names_of(now: Feed, before: Feed) -> bool:
+    same = now.keys == before.keys and now.entries == before.entries and now.unused == before.unused
+    revision, other = now.revision, before.revision
+    same = same and now.unquoted == before.unquoted and revision.files.keys() == other.files.keys()
+    return same and revision.mode == other.mode and revision.volumes == other.volumes
 
 
 def _lost_a_key(now: Feed, before: Feed) -> bool:

@@ -305,7 +305,7 @@ class Core(Generic[S]):
             self.recent.settle()
         if self.registration is not None:
             process_watcher.attend(self.registration)  # a volume that has just appeared sends no event yet
-        self.monitor.review_content()
+        self.monitor.review_applied()
 
     def _publish(self, version: Version) -> None:
         """Publish a version. Called at the end of each transaction, even if nothing was applied."""

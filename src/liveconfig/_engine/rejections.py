@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from liveconfig import _clock
@@ -87,7 +87,7 @@ class Rejections:
         """Return how often the content of a standing rejection was tried."""
         return next((each.attempt for each in self._state.standing if each.found is found), 1)
 
-    def update(self, found: Iterable[Rejection], undecided: Mapping[int, object]) -> None:
+    def update(self, found: Sequence[Rejection], undecided: Mapping[int, object]) -> None:
         """Replace the standing rejections.
 
         Args:
@@ -96,6 +96,8 @@ class Rejections:
         """
         state = self._state
         known = [*state.standing, *state.suspended]
+        if not found and not known:
+            return
         now = [_standing(each, known) for each in found]
         rejected = {index for each in now for index in each.found.contents}
         kept, suspended, ended = [], [], []
