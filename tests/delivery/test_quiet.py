@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import pytest
 
@@ -40,29 +41,27 @@ def level():
     logger.setLevel(before)
 
 
-def test_starts_no_thread(kubelet_volume, load, started, level):
-    """A reload of unwatched settings without subscribers and log lines starts no thread, and is in the history."""
+def test_starts_no_delivery_thread(kubelet_volume, load, started, level):
+    """A change of a watched volume without subscribers and log lines starts no delivery thread, and is reported."""
     level(logging.WARNING)
     kubelet_volume.write({"message": "one"})
-    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-    for wait, message in ((False, "two"), (True, "three")):
+    settings = load(App, _volumes=kubelet_volume.path)
+    for message in ("two", "three"):
         kubelet_volume.write({"message": message})
-        assert settings.live.reload(wait=wait)
-        assert settings.message == message
-    assert started == []
+        settings.live.wait(lambda s, message=message: s.message == message, PATIENCE)
+        wait_for_report(settings)
+    assert "liveconfig-delivery" not in started
     assert [entry.fields for entry in settings.live.status().history] == [("message",)] * 2
 
 
-def test_is_in_the_report(kubelet_volume, load, level):
-    """Where no thread is started, the report has the new version as soon as `reload` has returned."""
-    level(logging.WARNING)
-    kubelet_volume.write({"message": "one"})
-    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
-    kubelet_volume.write({"message": "two"})
-    settings.live.reload(wait=False)
-    status = settings.live.status()
-    reports = [each for process in liveconfig.processes() if process.pid == status.pid for each in process.settings]
-    assert [each.version for each in reports if each.applied_at == status.applied_at] == [2]
+def wait_for_report(settings):
+    """Wait until the version in use is in the report of this process."""
+    status, deadline = settings.live.status(), time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        reports = [each for process in liveconfig.processes() if process.pid == status.pid for each in process.settings]
+        if status.version in [each.version for each in reports if each.applied_at == status.applied_at]:
+            return
+    raise AssertionError(f"version {status.version} is not in the report")
 
 
 def test_a_log_line_has_a_thread(kubelet_volume, load, level, caplog):

@@ -71,6 +71,7 @@ class Publisher:
         self._receivers: tuple[Subscriber, ...] = ()
         self._reached = first  # by the last complete pass
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._scheduler = scheduler
         self._timers = Timers(scheduler)
         self._loops = Loops()
         self._calls = Calls(settings, self._timers, self._kick, self._loops.running_one, changed)
@@ -263,14 +264,14 @@ class Publisher:
     def deliver(self) -> None:
         """Deliver what is queued. The caller is outside of a transaction.
 
-        A delivery thread does that, unless there is nobody to call and nothing to log: to start it takes longer than
-        what is left to do.
+        A delivery thread does that, unless there is nobody to call and nothing to log: then the scheduler thread does
+        what is left to do. Another caller does not wait for that.
         """
         if self._covered >= self._wanted:
             return
         with self.lock:
             target, covers = self.newest, self._wanted
-            if not self._is_nobody_to_call():
+            if not self._scheduler.inside() or not self._is_nobody_to_call():
                 self._threads.start()
                 return
         for event in self._log_queue.take_all():

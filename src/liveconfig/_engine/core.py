@@ -290,7 +290,7 @@ class Core(Generic[S]):
         return isinstance(event, tuple) and not self.monitor.logs_versions() and not self.recent.are_kept()
 
     def _log_event(self, event: Rejected | Recovered | tuple[Version, Version]) -> None:
-        """Log an event. Called on a delivery thread, before the subscribers; a silent one also after a look."""
+        """Log an event. Called on a delivery thread, before the subscribers; a silent one also on the scheduler."""
         if isinstance(event, Rejected):
             self.monitor.log_rejected(event)
         elif isinstance(event, Recovered):
