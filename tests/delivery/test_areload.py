@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from liveconfig import LiveConfigError
+from liveconfig._delivery.async_reloads import call_in_thread
 
 PATIENCE = 30.0
 
@@ -121,6 +122,16 @@ async def test_cancelled(settings, volume):
         await reload
     go.set()
     await settings.live.wait_for(lambda s: s.message == "two", PATIENCE)
+
+
+async def test_an_exception_on_the_thread():
+    """What is raised on the thread of the look is raised in the coroutine."""
+
+    def fail():
+        raise ZeroDivisionError("here")
+
+    with pytest.raises(ZeroDivisionError, match="here"):
+        await asyncio.wait_for(call_in_thread(fail), PATIENCE)
 
 
 def test_start_after_close(settings, volume):

@@ -36,17 +36,17 @@ async def wait_for(publisher: Publisher, predicate: Callable[[Any], bool], timeo
         TimeoutError: There was none within ``timeout`` seconds.
     """
     stream: Stream[Any] = Stream(publisher, _Versions(), lambda: False)
+    snapshot = await anext(stream)  # the current one, at once
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            async for snapshot in stream:
-                if predicate(snapshot):
-                    return snapshot
+            while not predicate(snapshot):
+                snapshot = await anext(stream)
     except TimeoutError:
         if limit.expired():  # else the predicate raised it
             raise _missed(publisher, timeout) from None
         raise
-    raise AssertionError  # pragma: no cover - the stream has no end
+    return snapshot
 
 
 def wait(
