@@ -530,7 +530,7 @@ def test_login_in_the_address(run, running, login, given, sent):
     [
         (b"", 404, "answers 404 Not Found: is the status page on (status=True)?"),
         (b"", 401, "answers 401 Unauthorized: pass the credentials with --header NAME:VALUE"),
-        (b"", 302, "answers 302 Found"),
+        (b"", 302, "answers 302 Found: redirects are not followed. If it leads to a login, pass the credentials"),
         (b"<html>", 200, "does not return JSON"),
         (b"\xff", 200, "does not return JSON"),
         ([], 200, "not the status of settings"),

@@ -118,4 +118,9 @@ def _hint(status: int) -> str:
             ": pass the credentials with --header NAME:VALUE, as in --header 'Authorization: Bearer TOKEN', or as "
             "USER:PASSWORD@ before the host"
         )
+    if 300 <= status < 400:
+        return (
+            ": redirects are not followed. If it leads to a login, pass the credentials with --header NAME:VALUE, or "
+            "run `liveconfig ps` in the container"
+        )
     return ": is the status page on (status=True)?" if status == 404 else ""

@@ -88,7 +88,7 @@ def _warnings(configured: Configuration) -> Iterator[checks.CheckMessage]:
     for name in sorted(READ_AT_START & {name.partition(".")[0] for name in configured.mirror}):
         yield checks.Warning(
             f'LIVECONFIG["MIRROR"] has {name}, which Django reads only when it starts.',
-            hint="Remove it; the documentation of the integration says what follows instead.",
+            hint='Remove it. The page "Django" of the documentation names what follows instead: databases, caches.',
             id="liveconfig.W002",
         )
     for alias, database in _databases():
