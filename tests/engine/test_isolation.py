@@ -842,15 +842,21 @@ class TestWithoutOn:
 class TestBackOff:
     @pytest.fixture
     def clock(self, monkeypatch):
-        """A function that moves the monotonic clock on, and has the scheduler see it."""
+        """A function that moves the monotonic clock on between two looks at the volumes, and has the scheduler see it."""
         real, moved = liveconfig._clock.monotonic, [0.0]
         monkeypatch.setattr(liveconfig._clock, "monotonic", lambda: real() + moved[0])
 
-        def move(seconds):
-            moved[0] += seconds
+        def on_the_scheduler(call):
             passed = threading.Event()
-            process_watcher.scheduler.post(passed.set)
+            process_watcher.scheduler.post(lambda: (call(), passed.set()))
             assert passed.wait(PATIENCE)
+
+        def move(seconds):
+            def turn():
+                moved[0] += seconds
+
+            on_the_scheduler(turn)
+            on_the_scheduler(lambda: None)
 
         return move
 
