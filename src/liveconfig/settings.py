@@ -264,8 +264,7 @@ def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
     object.__setattr__(instance, FAILURE, failure_of(core.engine.applied.snapshot))
     object.__setattr__(instance, _SLOT, Live(core, instance))
     core.attach(instance)
-    core.start()
-    core.monitor.review()
+    core.begin()
     return None
 
 

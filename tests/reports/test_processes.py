@@ -265,6 +265,15 @@ def test_a_plain_volume(tmp_path, load):
     assert own_reports(tmp_path)[0].healthy
 
 
+def test_stale_from_the_start(load, kubelet_volume, monkeypatch):
+    """The first report of a process names the fields that are stale."""
+    monkeypatch.setenv("MESSAGE", "one")
+    kubelet_volume.write({"another": "key"})
+    load(App, _volumes=kubelet_volume.path)
+    [report] = own_reports(kubelet_volume.path)
+    assert report.stale == ("message",)
+
+
 def test_collected_objects(load, kubelet_volume):
     """Objects that were collected leave the report at the next publication."""
     kubelet_volume.write({"message": "one"})

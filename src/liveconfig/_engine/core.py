@@ -132,8 +132,18 @@ class Core(Generic[S]):
         self.config = {**self.config, "watch": True}
         self.start()
 
+    def begin(self) -> None:
+        """Start for the first time. The first report of this process says what is stale."""
+        self._start()
+        self.monitor.review()
+        process_report.update(self)
+
     def start(self) -> None:
-        """Watch the volumes from now on. A swap since the first read is found at once."""
+        """Watch the volumes from now on. A swap since the last look is found at once."""
+        self._start()
+        process_report.update(self)
+
+    def _start(self) -> None:
         with self._lock:
             self._closed = False
             self._looked_at = _clock.monotonic()
@@ -147,7 +157,6 @@ class Core(Generic[S]):
         if self.registration is not None:
             self.look()
         self.publisher.resume()
-        process_report.update(self)
 
     def _register(self) -> None:
         paths = [volume.path for volume in self.loader.volumes]
