@@ -120,7 +120,7 @@ def _the_only(documents: list[Any]) -> Mapping[str, Any]:
 def _name(document: Any) -> str:
     """Return the kind and name of a document, for messages."""
     if not isinstance(document, Mapping):
-        return f"of type {type_of(document)}"
+        return f"a document of type {type_of(document)}"
     return f"{_word(document.get('kind')) or 'an object without a kind'} {_named(document)}".rstrip()
 
 
