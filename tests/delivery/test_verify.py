@@ -584,7 +584,10 @@ class TestClose:
         watched.live.verify()(refuse)
         assert not swap(watched, volume, message="two")
         watched.live.close()
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]
+        for thread in threading.enumerate():
+            if thread.name.startswith("liveconfig"):
+                thread.join(PATIENCE)  # the verifier's thread may be about to end
+                assert not thread.is_alive()
 
     def test_started_again(self, watched, volume):
         """E99: closed while a candidate stood and started again, the candidate is tried again."""

@@ -53,7 +53,8 @@ def server(
     if request.param:
         (tmp_path / "multiprocess").mkdir()
         environment["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "multiprocess")
-    app = [f"{module}:app", "--pythonpath", str(tmp_path)]
+    # gunicorn replaces a worker that is stopped for longer than its time-out
+    app = [f"{module}:app", "--pythonpath", str(tmp_path), "--timeout", "600"]
     server = serve("gunicorn", *app, "--bind", "127.0.0.1:0", workers=4)
     server.until_all(lambda answer: True)
     return server

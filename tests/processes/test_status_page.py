@@ -49,7 +49,7 @@ def chromium(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def server(serve: Callable[..., Any]) -> Any:
-    server = serve("gunicorn", "page_app:app", "--bind", "127.0.0.1:0", workers=3)
+    server = serve("gunicorn", "page_app:app", "--timeout", "600", "--bind", "127.0.0.1:0", workers=3)
     server.until_all(lambda answer: True)
     return server
 
