@@ -77,10 +77,12 @@ def test_no_order_is_lost(server: Any, volume: KubeletVolume, tmp_path: Path) ->
         try:
             wait_for(lambda: " ready." in log.read_text())
             assert sell.delay(2).get(timeout=30) == 24
-            for password, steps in (("two", [in_server, in_volume]), ("three", [in_volume, in_server])):
-                for step in steps:
-                    step(password)
-                    assert sell.delay(3).get(timeout=30) == 36
+            for password, (first, second) in (("two", (in_server, in_volume)), ("three", (in_volume, in_server))):
+                first(password)
+                between = sell.delay(3)  # a process of the worker that connects only now waits for the second step
+                second(password)
+                assert between.get(timeout=60) == 36
+                assert sell.delay(3).get(timeout=60) == 36
             server.client_kill_filter(_type="normal", skipme=True)
             assert sell.delay(4).get(timeout=60) == 48
         finally:

@@ -107,13 +107,19 @@ def mount(*arguments: str) -> None:
 # Another user
 
 
+def become_nobody() -> None:
+    """Give up the rights of root; another user has none to give up."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
 def as_nobody(path: str) -> Iterator[Any]:
     """Follow a volume as a user to whom files are closed."""
     log = Log()
     App.load(_volumes=path, _watch=False).live.close()  # whatever is imported late is imported now
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    become_nobody()
     settings = App.load(_volumes=path)
     until = Until(settings)
 
@@ -150,9 +156,7 @@ def unreadable(folder: str, mode: str, closed: str) -> Iterator[Any]:
                 file.write(content)
     App.load(_volumes=path, _watch=False)  # whatever is imported late is imported now
     os.chmod(f"{place}/{closed}", 0)
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    become_nobody()
     try:
         App.load(_volumes=path, _watch=False)
     except VolumeError as error:
@@ -176,9 +180,7 @@ def unreadable_later(folder: str) -> Iterator[Any]:
                         os.chmod(volume.path / os.readlink(volume.path / "..data_tmp") / "db/user", 0)
         os._exit(0)
     os.close(read)
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    become_nobody()
     os.write(write, b"\n")
     until(lambda: until.rejections)
     rejected = until.rejections[0]
@@ -782,9 +784,7 @@ def no_threads(folder: str) -> Iterator[Any]:
     """A mount that is made anew while no thread can be started."""
     os.chmod(folder, 0o777)
     App.load(_volumes=folder, _watch=False).live.close()  # whatever is imported late is imported now
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    become_nobody()
     volume = KubeletVolume(f"{folder}/volume")
     volume.write({"message": "one"})
     settings = App.load(_volumes=f"{folder}/volume")
