@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from contextlib import ExitStack
 from typing import Annotated
@@ -778,6 +779,25 @@ class TestWithoutOn:
         assert (settings.user, settings.number, settings.other) == ("b", 1, "y")
         assert waiting(settings) == [["1"]]
         assert [event.fields for event in rejected] == [("number",)]
+
+    def test_reload_returns_after_the_rejection(self, open_settings):
+        """`reload()` returns after the subscribers of a rejection were called, whichever thread handles the verdict."""
+        interval = sys.getswitchinterval()
+        settings, *volumes = open_settings({"user": "a"}, {"number": "1"}, {"other": "x"})
+        settings.live.verify(Check(lambda s: None, lambda s: s.number != 2))
+        rejected = []
+        settings.live.on_reject(rejected.append)
+        sys.setswitchinterval(1e-6)
+        try:
+            for turn in range(200):
+                for volume, change in zip(volumes, ("user", "number", "other"), strict=True):
+                    volume.update({change: "2" if change == "number" else str(turn)})
+                assert not settings.live.reload()
+                assert len(rejected) == turn + 1
+                volumes[1].update({"number": "1"})
+                assert settings.live.reload()
+        finally:
+            sys.setswitchinterval(interval)
 
     def test_retries_ask_together(self, open_settings):
         """P3: a retry asks about those that wait, together, and not about each of them again."""

@@ -211,15 +211,21 @@ class Engine(Generic[S]):
         return CandidateStatus(candidate.composition.generations(candidate.waiting), candidate.rounds, None, ())
 
     def _wait_for_verdicts(self) -> None:
-        """Wait until no verifier runs. Called inside a verifier, it does not wait."""
+        """Wait until no verifier runs, and each verdict is handled. Called inside a verifier, it does not wait."""
         waited: set[Attempt] = set()
-        while attempts := set(self.verification.attempts()) - waited:
+        while attempts := self._running_attempts() - waited:
             if self.verification.is_inside() or any(each.is_inside() for each in self.verifiers):
                 return
             attempt = attempts.pop()
             attempt.wait()
             waited.add(attempt)
             self._settle()
+
+    def _running_attempts(self) -> set[Attempt]:
+        """Return the running attempts, after the transaction of a thread that handles a verdict just now."""
+        running: set[Attempt] = set()
+        self._transactions.run(lambda: running.update(self.verification.attempts()))
+        return running
 
     def pause(self) -> None:
         """Stop all scheduled looks, and drop the candidates; the next look makes new ones."""
