@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from datetime import date
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict
+from liveconfig import AmbiguousKeyError, InvalidSettingsError, Key, LiveConfigError, Settings, SettingsConfigDict
 
 SECONDS = 10.0  # far more than any document here may take on a slow machine
 KIBIBYTES = 500 * 1024
@@ -385,6 +386,17 @@ def test_half_a_character(refusal, name, text):
     assert "an escape stands for half a character" in refusal({name: text})
 
 
+def test_half_a_character_as_a_whole_key(read):
+    """B06: an escape for half a character that is the whole JSON of a single key is refused with that reason."""
+
+    class Quoted(Settings):
+        text: Annotated[str, Key(format="json")] = "none"
+
+    assert read({"text": r'"\ud83d\ude00"'}, Quoted).text == "\U0001f600"
+    with pytest.raises(InvalidSettingsError, match="half a character"):
+        read({"text": r'"\ud800"'}, Quoted)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -526,6 +538,19 @@ def test_deepest_of_a_single_key(read, levels):
     refused = pytest.raises(InvalidSettingsError, match="not valid JSON")
     with refused if levels > DEEPEST else nullcontext():
         read({"tags": "[" * levels + "]" * levels}, Nested)
+
+
+def test_the_deepest_list_of_dates(read, refusal):
+    """B01: a date counts as a value in the list around it, not as one level more."""
+    dates, levels = "[2026-11-28, 2026-11-29]", DEEPEST - 2
+    found = read({"application.yaml": f"anything: {'[' * levels}{dates}{']' * levels}"}).anything
+    for _ in range(levels):
+        (found,) = found
+    assert found == [date(2026, 11, 28), date(2026, 11, 29)]
+    levels += 1
+    assert f"nested more than {DEEPEST} deep" in refusal(
+        {"application.yaml": f"anything: {'[' * levels}{dates}{']' * levels}"}
+    )
 
 
 @pytest.mark.parametrize("links", [2, 20])

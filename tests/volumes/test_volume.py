@@ -12,12 +12,15 @@ import pytest
 from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
-from liveconfig._volumes.limits import MAX_BYTES, MAX_DEPTH, TreeError
+from liveconfig._volumes.limits import TreeError
 from liveconfig._volumes.tree import Content, read_tree
+from liveconfig._volumes.unfinished_updates import newer_generation
 from liveconfig._volumes.volume import QUIET, VolumeBusy, VolumeReader, VolumeUnreadable, _explain
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
+MAX_BYTES = 16_777_216
+MAX_DEPTH = 100
 
 
 class App(Settings):
@@ -278,6 +281,67 @@ def test_a_folder_that_was_deleted(tmp_path):
         read_tree(str(tmp_path), f"/proc/self/fd/{descriptor}/.")
     os.close(descriptor)
     assert caught.value.errno == errno.ENOENT
+
+
+class TestUnfinishedUpdate:
+    """A generation that the kubelet began to write beside the one in use."""
+
+    @pytest.fixture
+    def in_use(self, kubelet_volume):
+        """The name of the generation in use, on a file system that counts the folders of a directory."""
+        kubelet_volume.write({"message": "one", "number": "1"})
+        if os.stat(kubelet_volume.path).st_nlink != 3:
+            pytest.skip("this file system does not count the folders of a directory")
+        return os.readlink(kubelet_volume.path / "..data")
+
+    def test_one_other_folder(self, kubelet_volume, in_use):
+        """One newer folder beside the generation in use is found, and one with an older name is not."""
+        older = kubelet_volume.path / "..2020_01_01_00_00_00.1"
+        newer = kubelet_volume.path / "..2999_01_01_00_00_00.1"
+        later = time.time() + 60.0
+        older.mkdir()
+        os.utime(older, (later, later))
+        assert newer_generation(str(kubelet_volume.path), in_use) is None
+        older.rmdir()
+        newer.mkdir()
+        os.utime(newer, (later, later))
+        assert newer_generation(str(kubelet_volume.path), in_use) == newer.name
+
+    def test_of_the_same_second(self, kubelet_volume, in_use):
+        """A folder whose name is of the same second counts if it was modified later than the generation in use."""
+        other = kubelet_volume.path / f"{in_use.rpartition('.')[0]}.999999999"
+        other.mkdir()
+        written = (kubelet_volume.path / in_use).stat().st_mtime_ns
+        for modified, found in ((written - 1000, None), (written, None), (written + 1000, other.name)):
+            os.utime(other, ns=(modified, modified))
+            assert newer_generation(str(kubelet_volume.path), in_use) == found
+
+    def test_no_other_folder(self, kubelet_volume, in_use, monkeypatch):
+        """A volume with no folder but the generation in use is not listed, however many keys it has."""
+
+        def listed(path):
+            raise AssertionError(f"{path} was listed")
+
+        monkeypatch.setattr(os, "listdir", listed)
+        assert newer_generation(str(kubelet_volume.path), in_use) is None
+        (kubelet_volume.path / "..2999_01_01_00_00_00.1").mkdir()
+        with pytest.raises(AssertionError, match="was listed"):
+            newer_generation(str(kubelet_volume.path), in_use)
+
+    def test_folders_are_not_counted(self, kubelet_volume, in_use, monkeypatch):
+        """Where the file system does not count folders, and says 1 as Btrfs does, a newer folder is found too."""
+        newer = kubelet_volume.path / "..2999_01_01_00_00_00.1"
+        newer.mkdir()
+        later = time.time() + 60.0
+        os.utime(newer, (later, later))
+        real = os.stat
+
+        def uncounted(path, **options):
+            status = real(path, **options)
+            return os.stat_result((*status[:3], 1, *status[4:10]), {"st_mtime_ns": status.st_mtime_ns})
+
+        monkeypatch.setattr(os, "stat", uncounted)
+        assert newer_generation(str(kubelet_volume.path), in_use) == newer.name
 
 
 class TestWhy:

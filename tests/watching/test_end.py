@@ -123,3 +123,41 @@ def test_goes_on_without_its_main_thread(tmp_path):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "two\n", "")
+
+
+ABANDONED = """
+import asyncio, sys, threading
+from liveconfig import Settings
+from liveconfig.testing import KubeletVolume
+
+class App(Settings):
+    message: str = ""
+
+volume = KubeletVolume(sys.argv[1])
+volume.write({"message": "one"})
+settings = App.load(_volumes=volume.path, _watch=False)
+inside = threading.Event()
+
+@settings.live.verify(timeout=3600.0)
+def hangs(candidate):
+    inside.set()
+    threading.Event().wait()
+
+async def main():
+    volume.write({"message": "two"})
+    reload = asyncio.create_task(settings.live.areload())
+    while not inside.is_set():
+        await asyncio.sleep(0.01)
+    reload.cancel()
+
+asyncio.run(main())
+print(settings.message)
+"""
+
+
+def test_ends_beside_a_look_that_hangs(tmp_path):
+    """G03: a program ends while the verifier that a cancelled `areload()` waits for still runs."""
+    command = [sys.executable, "-c", ABANDONED, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\n", "")
