@@ -12,7 +12,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,32 @@ def _check_and_end(check: Callable[[], bool]) -> None:
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
+
+
+@pytest.fixture
+def stopped() -> Callable[[int], AbstractContextManager[None]]:
+    """A function that stops a process for as long as the block lasts, which can end the process instead."""
+    return _stopped
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + GRACE
+        while not _all_threads_stand_still(pid):  # until then, a thread can still take an update
+            assert time.monotonic() < deadline, f"process {pid} does not stop"
+            time.sleep(0.001)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _all_threads_stand_still(pid: int) -> bool:
+    """Whether the state of every thread is T (proc_pid_stat(5))."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all((each / "stat").read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
 
 
 @pytest.fixture(scope="session")

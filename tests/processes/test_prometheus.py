@@ -101,7 +101,7 @@ def query(server: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 
 def test_one_scrape_answers_for_all(
-    server: Any, query: Callable[..., Any], volume: Any, canary: str, module: str
+    server: Any, query: Callable[..., Any], volume: Any, canary: str, module: str, stopped: Callable[..., Any]
 ) -> None:
     """One scrape counts every worker; a stopped one is not current, a killed one is gone at the next scrape."""
     labels = f'{{settings="{module}.PageSettings"}}'
@@ -109,12 +109,12 @@ def test_one_scrape_answers_for_all(
     query(f"liveconfig_processes_current{labels}", 4)
     query(f"liveconfig_config_last_reload_successful{labels}", 1)
     query(f"liveconfig_watching{labels}", 1)
-    stopped = min(server.until_all(lambda answer: True))
-    os.kill(stopped, signal.SIGSTOP)
-    volume.update({"left": "two"})
-    query(f"liveconfig_processes_current{labels}", 3)
-    query(f"liveconfig_processes{labels}", 4)
-    os.kill(stopped, signal.SIGKILL)  # gunicorn starts a successor
+    pid = min(server.until_all(lambda answer: True))
+    with stopped(pid):
+        volume.update({"left": "two"})
+        query(f"liveconfig_processes_current{labels}", 3)
+        query(f"liveconfig_processes{labels}", 4)
+        os.kill(pid, signal.SIGKILL)  # gunicorn starts a successor
     query(f"liveconfig_processes_current{labels}", 4)
     query(f"liveconfig_processes{labels}", 4)
     volume.update({"port": "x"})

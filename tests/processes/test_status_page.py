@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
+import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -54,25 +54,31 @@ def server(serve: Callable[..., Any]) -> Any:
     return server
 
 
+def until_behind(pid: int) -> None:
+    """Wait until a process counts as not current."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(each.pid == pid and not each.is_current for each in processes()):
+        assert time.monotonic() < deadline, processes()
+        time.sleep(0.05)
+
+
 def test_the_page_of_three_workers(
-    server: Any, volume: Any, chromium: Callable[..., str], canary: str, tmp_path: Path
+    server: Any, volume: Any, chromium: Callable[..., str], canary: str, tmp_path: Path, stopped: Callable[..., Any]
 ) -> None:
     """The page lists every worker, whichever answers, and marks the one that still uses the old configuration."""
     workers = set(server.until_all(lambda answer: True))
     url = f"http://127.0.0.1:{server.port}/liveconfig/status"
-    stopped = min(workers)
-    os.kill(stopped, signal.SIGSTOP)
-    try:
+    pid = min(workers)
+    with stopped(pid):
         old = volume.generation
         volume.update({"left": "two", "right": "two"})
         server.workers = 2
         server.until_all(lambda answer: answer["left"] == "two")
-        while not any(each.pid == stopped and not each.is_current for each in processes()):
-            pass
+        until_behind(pid)
         html = chromium(url, "--dump-dom")
         text = Text(html).text
-        assert {pid for pid in workers if str(pid) in text} == workers
-        [row] = [row for row in html.split("<tr")[1:] if f"<b>{stopped}</b>" in row]
+        assert {each for each in workers if str(each) in text} == workers
+        [row] = [row for row in html.split("<tr")[1:] if f"<b>{pid}</b>" in row]
         assert "behind" in row
         assert old in row
         assert 'class="bad"' in row
@@ -85,8 +91,6 @@ def test_the_page_of_three_workers(
             picture = tmp_path / f"{name}.png"
             chromium(url, f"--screenshot={picture}", *options)
             assert picture.stat().st_size > 10_000
-    finally:
-        os.kill(stopped, signal.SIGCONT)
 
 
 def test_no_sideways_scrolling_on_a_telephone(server: Any, chromium: Callable[..., str], tmp_path: Path) -> None:

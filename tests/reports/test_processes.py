@@ -39,7 +39,7 @@ def until(holds):
     """What ``holds`` returns, once it is true."""
     deadline = time.monotonic() + PATIENCE
     while not (found := holds()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, processes()
         time.sleep(0.01)
     return found
 
@@ -131,19 +131,16 @@ def test_a_failing_subscriber_that_is_cancelled(program, kubelet_volume):
     until(lambda: report_of(running.pid)[1].healthy)
 
 
-def test_a_stopped_process(program, kubelet_volume):
+def test_a_stopped_process(program, kubelet_volume, stopped):
     """A process that is stopped is behind once the volume has moved on for 2 s, and current after it goes on."""
     kubelet_volume.write({"message": "one"})
     pid = program().pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(pid):
         kubelet_volume.write({"message": "two"})
         assert report_of(pid)[1].state == "current"  # a swap under way is no fault
         process, settings = in_state(pid, "behind")
         assert not process.is_current
         assert kubelet_volume.generation in settings.problems[0]
-    finally:
-        os.kill(pid, signal.SIGCONT)
     assert in_state(pid, "current")[0].is_current
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from typing import Any
 
@@ -73,17 +71,16 @@ def test_a_key_that_the_pod_lacks(cluster: Any, status: Any) -> None:
     assert status("deploy/web")[1][0]["state"] == "PENDING"
 
 
-def test_behind(cluster: Any, status: Any) -> None:
+def test_behind(cluster: Any, status: Any, stopped: Any) -> None:
     """A process that has not taken what is on disk is BEHIND, by its number."""
     cluster.pod("a", processes=2)
-    stopped = cluster.running[0].pid
-    os.kill(stopped, signal.SIGSTOP)
-    cluster.configmap("flags", {"message": "two"})
-    cluster.swap_all({"message": "two"})
-    code, [row], _ = until(status, "BEHIND", "deploy/web")
-    assert code == 1
-    assert f"process {stopped}" in row["problem"]
-    os.kill(stopped, signal.SIGCONT)
+    pid = cluster.running[0].pid
+    with stopped(pid):
+        cluster.configmap("flags", {"message": "two"})
+        cluster.swap_all({"message": "two"})
+        code, [row], _ = until(status, "BEHIND", "deploy/web")
+        assert code == 1
+        assert f"process {pid}" in row["problem"]
     assert until(status, "SYNCED", "deploy/web")[0] == 0
 
 
