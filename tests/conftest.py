@@ -21,7 +21,7 @@ import pytest
 import liveconfig
 
 REPORT = "/memfd:liveconfig (deleted)"  # stays until the process ends
-GRACE = 10.0  # seconds that a thread or a descriptor has to go after the test
+GRACE = 30.0  # seconds that a thread or a descriptor has to go after the test
 IN_CHILD = 60  # seconds after which a forked child of a test is killed
 LEAK = re.compile(r"CANARY-[0-9a-f]{8}")  # a canary, but not the word in the source line of a traceback
 

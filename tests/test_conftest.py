@@ -49,7 +49,7 @@ def session(tmp_path_factory):
     """The output and the exit code of a session that breaks each rule once."""
     folder = tmp_path_factory.mktemp("session")
     rules = Path(__file__).with_name("conftest.py").read_text()
-    (folder / "conftest.py").write_text(rules.replace("GRACE = 10.0", "GRACE = 0.5"))
+    (folder / "conftest.py").write_text(rules.replace("GRACE = 30.0", "GRACE = 0.5"))
     (folder / "test_breaches.py").write_text(BREACHES)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

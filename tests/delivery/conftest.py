@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
 
-PATIENCE = 20.0  # seconds: the machine that runs the tests may be busy
+PATIENCE = 60.0  # seconds: the machine that runs the tests may be busy
 
 
 class Database(BaseModel):

@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def swap(settings, volume, **values):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from liveconfig import Change, LiveConfigError, Rejected, Reloaded, Settings, SettingsConfigDict
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def swap(settings, volume, **values):

@@ -10,7 +10,7 @@ import pytest
 from liveconfig import Recovered, Rejected, Reloaded, signals
 from liveconfig.testing import recorded
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from liveconfig import Rejected, Reloaded, Stale, signals
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from pydantic import field_validator
 
 from liveconfig import Settings
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from liveconfig import Change, LiveConfigError, Reloaded
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def swap(settings, volume, **values):

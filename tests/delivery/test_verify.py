@@ -14,7 +14,7 @@ import pytest
 
 from liveconfig import LiveConfigError, Refusal
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def swap(settings, volume, **values):

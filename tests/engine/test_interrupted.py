@@ -14,7 +14,7 @@ from pydantic import field_validator
 import liveconfig
 from liveconfig import Settings, SettingsConfigDict
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 OURS = os.path.dirname(liveconfig.__file__) + os.sep, contextlib.__file__
 STEP = int(os.environ.get("LIVECONFIG_INTERRUPT_STEP", "37"))
 """Of so many places where a handler can raise, one is tried; 1 tries each."""

@@ -17,7 +17,7 @@ from liveconfig import Recovered, Rejected, Reloaded, Settings, SettingsConfigDi
 from liveconfig._watching import process_watcher
 from liveconfig.testing import recorded
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Pool(BaseModel):

@@ -12,7 +12,7 @@ import pytest
 
 from liveconfig import Settings
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class App(Settings):

@@ -35,7 +35,7 @@ FASTER = 200
 CALLS = sys.modules["liveconfig._volumes.file_calls"]
 HUNG = CALLS.HUNG
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds in which the settings must come to what the model says."""
 
 EXAMPLES = int(os.environ.get("LIVECONFIG_EXAMPLES", "60"))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from liveconfig import Settings, SettingsConfigDict
 from liveconfig.testing import recorded
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class App(Settings):

@@ -23,7 +23,7 @@ import pytest
 from liveconfig.testing import KubeletVolume
 
 HERE = Path(__file__).parent
-PATIENCE = 20.0
+PATIENCE = 60.0
 ASKERS = 4  # at the same time, so that no worker takes all
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 

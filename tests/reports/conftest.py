@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 PROGRAM = """
 import os, sys
 from pydantic import SecretStr

@@ -13,7 +13,7 @@ import pytest
 
 from liveconfig import Settings, SettingsConfigDict, processes
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class App(Settings):

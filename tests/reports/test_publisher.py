@@ -11,7 +11,7 @@ import pytest
 from liveconfig._processes.memory_file import LINK
 from liveconfig._processes.publisher import ReportPublisher
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Source:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr
 from liveconfig import InvalidSettingsError, LiveConfigError, Refusal, Settings, SettingsConfigDict
 from liveconfig.testing import override, recorded
 
-PATIENCE = 20.0  # seconds: the machine that runs the tests may be busy
+PATIENCE = 60.0  # seconds: the machine that runs the tests may be busy
 
 
 class Login(BaseModel):

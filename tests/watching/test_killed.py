@@ -14,7 +14,7 @@ import pytest
 
 from liveconfig import Settings, SettingsConfigDict
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class App(Settings):

@@ -19,7 +19,7 @@ import pytest
 from liveconfig.cli import main
 from liveconfig.testing import KubeletVolume
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 PROGRAM = """
 import os, sys
 from pydantic import SecretStr

@@ -10,7 +10,7 @@ import pytest
 
 from liveconfig.cli import main
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def until(status: Any, state: str, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:

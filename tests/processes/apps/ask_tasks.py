@@ -10,7 +10,7 @@ import time
 
 from tasks import answer
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 TASKS = 4
 
 
