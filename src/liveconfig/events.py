@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
+from liveconfig._record import record
 from liveconfig.origin import Origin
 
 __all__ = ["Change", "Recovered", "Rejected", "Reloaded", "Stage", "Stale", "StaleReason"]
@@ -18,7 +20,7 @@ Stage = Literal["read", "parse", "validate", "verify"]
 StaleReason = Literal["environment", "shadowed-environment", "source", "subpath", "stale-mount", "vanished", "restart"]
 
 
-@dataclass(frozen=True, slots=True, repr=False, init=False, eq=False)
+@record
 class Change(Generic[T_co]):
     """One value that changed.
 
@@ -30,37 +32,12 @@ class Change(Generic[T_co]):
     """
 
     field: str | None
-    old: T_co
-    new: T_co
+    old: T_co = dataclasses.field(repr=False, hash=False)  # it may not be hashable
+    new: T_co = dataclasses.field(repr=False, hash=False)
     version: int
 
-    def __init__(self, field: str | None, old: T_co, new: T_co, version: int) -> None:
-        # The same as the method of dataclass in a third of the time: one is made for each subscriber.
-        _set_field(self, field)
-        _set_old(self, old)
-        _set_new(self, new)
-        _set_version(self, version)
 
-    def __repr__(self) -> str:
-        return f"Change(field={self.field!r}, version={self.version})"
-
-    def __eq__(self, other: object) -> bool:
-        # Not the method of dataclass: for that one, pytest shows the fields with their values.
-        if not isinstance(other, Change):
-            return NotImplemented
-        same = self.field == other.field and self.version == other.version
-        return bool(same and self.old == other.old and self.new == other.new)
-
-    def __hash__(self) -> int:
-        return hash((self.field, self.version))  # the values may not be hashable
-
-
-_set_field, _set_old, _set_new, _set_version = (
-    vars(Change)[name].__set__ for name in ("field", "old", "new", "version")
-)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@record
 class Reloaded(Generic[S_co]):
     """A new configuration was applied.
 
@@ -89,17 +66,11 @@ class Reloaded(Generic[S_co]):
         names = tuple(change.field for change in self.changes)
         return f"Reloaded(version={self.version}, fields={names!r}, generations={dict(self.generations)!r})"
 
-    def __eq__(self, other: object) -> bool:
-        # As for `Change`.
-        if not isinstance(other, Reloaded):
-            return NotImplemented
-        return all(getattr(self, each.name) == getattr(other, each.name) for each in fields(self))
-
     def __hash__(self) -> int:
         return hash((self.version, self.applied_at))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rejected:
     """New content was not applied; the last good content of the volumes that it came from stays in use.
 
@@ -126,7 +97,7 @@ class Rejected:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recovered:
     """A rejection ended: new content was applied, or the content in use is on the volume again.
 
@@ -146,7 +117,7 @@ class Recovered:
     after: Rejected
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stale:
     """A field that cannot follow its volume, or that has fallen back.
 

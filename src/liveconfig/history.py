@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
+from liveconfig._record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class HistoryEntry:
     """One outcome: what happened to the settings, without values.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from liveconfig._record import record
 
 OriginKind = Literal["init", "volume", "environment", "dotenv", "source", "default", "override"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Where the value of one field comes from. It never holds the value.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from liveconfig._record import record
 from liveconfig.events import Rejected, Stale
 from liveconfig.history import HistoryEntry
 from liveconfig.origin import Origin
@@ -14,7 +15,7 @@ from liveconfig.origin import Origin
 __all__ = ["CandidateStatus", "HistoryEntry", "Status", "SubscriberStatus", "UnusedKey", "VolumeStatus"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VolumeStatus:
     """One volume.
 
@@ -37,7 +38,7 @@ class VolumeStatus:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CandidateStatus:
     """A configuration that is on disk and not applied.
 
@@ -54,7 +55,7 @@ class CandidateStatus:
     held: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscriberStatus:
     """One subscriber.
 
@@ -71,7 +72,7 @@ class SubscriberStatus:
     running_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnusedKey:
     """A key on a volume that no field uses.
 
@@ -88,7 +89,7 @@ class UnusedKey:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Status:
     """The state of one settings object in one process.
 

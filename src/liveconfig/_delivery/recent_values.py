@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MethodType
 from typing import Any
 
@@ -14,6 +14,7 @@ from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
 from liveconfig._delivery.subscribers import described, name_of
 from liveconfig._loading import same
+from liveconfig._record import record
 from liveconfig.exceptions import LiveConfigError
 
 MOST_VALUES = 16
@@ -25,7 +26,7 @@ _log = logging.getLogger("liveconfig")
 Select = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Used:
     """One value: its version, and when its use began and ended (monotonic; None if it is in use)."""
 

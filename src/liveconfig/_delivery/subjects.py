@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -17,13 +17,14 @@ from pydantic import BaseModel
 
 from liveconfig._delivery.changes import diff
 from liveconfig._loading import equal, same
+from liveconfig._record import record
 from liveconfig.events import Change, Reloaded
 
 MOST_NOTICES = 16
 MOST_VERSIONS = 256
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Version:
     """One applied configuration.
 

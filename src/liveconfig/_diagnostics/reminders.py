@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -43,8 +43,7 @@ class Cause(NamedTuple):
     problem: bool = False
 
 
-@dataclass(slots=True)
-class _Standing:
+class _Standing(NamedTuple):
     cause: Cause
     since: datetime
     logged_at: float

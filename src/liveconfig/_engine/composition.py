@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from liveconfig._loading import Feeds, Loaded, Overrides, named
+from liveconfig._record import record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Composition:
     """One revision of each volume, and the overrides.
 

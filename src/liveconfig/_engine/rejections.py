@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from liveconfig import _clock
 from liveconfig._loading import Fault
+from liveconfig._record import record
 from liveconfig.events import Rejected
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Rejection:
     """A reason why some volumes are not applied, as one attempt found it.
 
@@ -24,7 +25,6 @@ class Rejection:
     contents: Mapping[int, object] = field(repr=False)
 
 
-@dataclass(slots=True, eq=False)
 class Standing:
     """A rejection that has not ended.
 
@@ -34,9 +34,10 @@ class Standing:
         attempt: The number of attempts.
     """
 
-    event: Rejected
-    found: Rejection
-    attempt: int = 1
+    def __init__(self, event: Rejected, found: Rejection) -> None:
+        self.event = event
+        self.found = found
+        self.attempt = 1
 
     def present(self) -> Rejected:
         """Return the event with the reason of the newest attempt and the present count."""
@@ -55,7 +56,7 @@ class Standing:
         return self.found.fault.stage == found.fault.stage and self.found.contents == found.contents
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _State:
     standing: tuple[Standing, ...] = ()
     suspended: tuple[Standing, ...] = ()  # replaced by content that the verifiers have not decided on yet

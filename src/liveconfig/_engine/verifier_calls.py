@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,7 +30,6 @@ LOOK_AT_THREAD = 0.02
 _log = logging.getLogger("liveconfig")
 
 
-@dataclass(slots=True, eq=False)
 class Call:
     """A call of a verifier.
 
@@ -44,12 +42,13 @@ class Call:
         reason: Why the verifier rejects the candidate; None if it accepts it.
     """
 
-    candidate: BaseModel = field(repr=False)
-    deadline: float
-    process: int = field(default_factory=os.getpid)  # a call of the parent does not count in a forked child
-    thread: threading.Thread = field(default_factory=threading.current_thread)
-    has_returned: bool = False
-    reason: str | None = "its earlier call has not returned"
+    def __init__(self, candidate: BaseModel, deadline: float) -> None:
+        self.candidate = candidate
+        self.deadline = deadline
+        self.process = os.getpid()  # a call of the parent does not count in a forked child
+        self.thread = threading.current_thread()
+        self.has_returned = False
+        self.reason: str | None = "its earlier call has not returned"
 
     def is_running(self) -> bool:
         """Whether it has not returned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pydantic_settings import BaseSettings
@@ -13,12 +13,13 @@ from pydantic_settings import BaseSettings
 from liveconfig._loading.class_checks import is_seconds
 from liveconfig._loading.fields import aliases_of
 from liveconfig._loading.suggestions import did_you_mean
+from liveconfig._record import record
 from liveconfig.exceptions import LiveConfigError
 
 _OWN = ("_volumes", "_watch", "_wait")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arguments:
     """The arguments of one constructor call.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ from liveconfig._loading.merging import merge, not_plain, serving
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind
 from liveconfig._loading.yaml import NamedMapping
+from liveconfig._record import record
 from liveconfig._volumes import Revision
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Feed:
     """The values of one revision for the fields.
 
@@ -105,11 +106,11 @@ def _times(revision: Revision, before: Feed | None) -> tuple[datetime, dict[str,
     return before.first_at, {**kept, **dict.fromkeys(changed, written_at)}
 
 
-@dataclass(slots=True)
 class _Claims:
     """The claims of names on places within one volume or one mapping: the name that pydantic looks for first wins."""
 
-    paths: dict[str, tuple[tuple[int, ...], str, Path]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.paths: dict[str, tuple[tuple[int, ...], str, Path]] = {}
 
     def add(self, path: Path, name: str) -> str | None:
         """Take a claim; returns another name that claims the same with equal right, if there is one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from liveconfig._loading.suggestions import did_you_mean
 from liveconfig._loading.types import classes_in, is_bare, members, nested_fields
+from liveconfig._record import record
 from liveconfig.exceptions import LiveConfigError
 
 Format = Literal["yaml", "json", "toml", "dotenv", "properties"]
@@ -19,7 +19,7 @@ Fields = Mapping[str, FieldInfo]
 Seen = frozenset[Any]
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@record
 class Key:
     """Metadata of one field: ``host: Annotated[str, Key("web.host-name")]``. It also works in nested models.
 

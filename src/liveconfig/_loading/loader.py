@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
 from liveconfig._loading.restart_fields import RestartFields
 from liveconfig._loading.secret_repr import hide
 from liveconfig._loading.sources import Sources
+from liveconfig._record import record
 from liveconfig._traceback import came_by_signal, summarize
 from liveconfig._volumes import Revision, Volume
 
@@ -31,7 +32,7 @@ Overrides: TypeAlias = tuple[tuple[tuple[Node, ...], Any], ...]
 """The path to each field, and its value; what stands around others comes before them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loaded(Generic[S]):
     """A validated instance, and its sources.
 

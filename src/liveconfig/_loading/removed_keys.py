@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,9 +14,10 @@ from liveconfig._loading.loader import Feeds, Loaded, Loader
 from liveconfig._loading.names import Plan, value_at
 from liveconfig._loading.origins import Origins
 from liveconfig._loading.pydantic_internals import has_place
+from liveconfig._record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Removal:
     """A removed key, and the value that it fed.
 

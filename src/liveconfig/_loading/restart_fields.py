@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,11 +11,12 @@ from liveconfig._loading.fields import Node
 from liveconfig._loading.names import Plan
 from liveconfig._loading.pydantic_internals import is_branch, leaves, same
 from liveconfig._loading.types import ABSENT
+from liveconfig._record import record
 
 LayOver = Callable[[Mapping[str, Any], Sequence[Node], Any], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Start:
     """One field at the start: the data for pydantic, and the validated value."""
 

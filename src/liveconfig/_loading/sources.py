@@ -11,7 +11,7 @@ import functools
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,6 +33,7 @@ from liveconfig._loading.fields import Node, Rules, field_of
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.types import ABSENT
+from liveconfig._record import record
 from liveconfig.origin import OriginKind
 
 SourceCallable = PydanticBaseSettingsSource | Any
@@ -51,7 +52,7 @@ class VolumesSource(PydanticBaseSettingsSource):
         return {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layer:
     """One source and its values.
 
@@ -65,9 +66,9 @@ class Layer:
     """
 
     kind: OriginKind | None
-    name: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    variables: Mapping[str, str] = field(default_factory=dict)
+    name: str
+    values: Mapping[str, Any] = field(repr=False)
+    variables: Mapping[str, str]
     paths: tuple[str, ...] = ()
     is_mounted: bool = False
 
@@ -90,12 +91,12 @@ def value_in(data: Any, nodes: Sequence[Node]) -> Any:
     return data
 
 
-@dataclass(slots=True)
 class _State:
     """The values of the sources that were read so far, by name and merged."""
 
-    by_source: dict[str, dict[str, Any]] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, by_source: dict[str, dict[str, Any]], data: dict[str, Any]) -> None:
+        self.by_source = by_source
+        self.data = data
 
 
 class Sources:
@@ -124,7 +125,7 @@ class Sources:
         self.variable_rules = _rules_of(self.environment)
         self.plan = plan_of(cls, _rules_of_keys(self.variable_rules, cls.model_config))
         self._variable_plan = plan_of(cls, self.variable_rules)
-        self._state = _State()
+        self._state = _State({}, {})
         asked = [each for each in ordered if not isinstance(each, DefaultSettingsSource)]
         at = next((index for index, each in enumerate(asked) if isinstance(each, VolumesSource)), len(asked))
         self.has_volumes = at < len(asked)
@@ -144,14 +145,14 @@ class Sources:
         )
         after = tuple(self._ask(self._after, state))
         self.below = _merged(self.plan, after)
-        self.layers = (*self._before, Layer(None), *after) if self.has_volumes else self._before
+        self.layers = (*self._before, Layer(None, "", {}, {}), *after) if self.has_volumes else self._before
 
     def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
         """Read sources, each with the values of those before it, as pydantic-settings does."""
         for source in sources:
             _show(source, state)
             given = self._layer(source)
-            _show(source, _State())  # or it would hold the first configuration as long as it is there itself
+            _show(source, _State({}, {}))  # or it would hold the first configuration as long as it is there itself
             state.by_source[given.name] = dict(given.values)
             layer = replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
             state.data = self.plan.merge(layer.values, state.data)

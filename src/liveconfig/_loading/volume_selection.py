@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from liveconfig._loading.class_checks import volume_problems
@@ -31,11 +30,10 @@ class ChosenVolumes(NamedTuple):
     ignored: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+class Replacement(NamedTuple):
     """The value of `LIVECONFIG_VOLUMES`: pairs (the new path by the declared one), or paths for all volumes."""
 
-    pairs: Mapping[str, str] = field(default_factory=dict)
+    pairs: Mapping[str, str]
     paths: tuple[str, ...] = ()
 
 
@@ -86,7 +84,7 @@ def parse_variable(value: str) -> Replacement:
     entries = [entry for entry in value.split(os.pathsep) if entry]
     pairs = [tuple(entry.split("=", 1)) for entry in entries if os.path.isabs(entry) and "=" in entry]
     if not pairs:
-        return Replacement(paths=tuple(entries))
+        return Replacement({}, tuple(entries))
     if len(pairs) < len(entries):
         raise LiveConfigError(
             f"{VOLUMES_VARIABLE} contains both pairs (/etc/config=./config) and plain paths: use either pairs, which "

@@ -21,12 +21,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar
 
 from liveconfig._processes.records import Expected
+from liveconfig._record import record
 from liveconfig._volumes import Revision, VolumeBusy, VolumeReader
 
 VERSION = 1
@@ -41,7 +41,7 @@ class BadExpectation(Exception):  # noqa: N818 - shown to the user as one line
     """This version cannot read the document."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compared:
     """One thing on the disk or in the environment of the container, compared with the document.
 

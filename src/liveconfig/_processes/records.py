@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from liveconfig._json import as_plain
+from liveconfig._record import record
 from liveconfig.history import HistoryEntry
 
 State = Literal["current", "behind", "rejected", "closed", "hidden", "unknown"]
@@ -18,7 +18,7 @@ Mode = Literal["atomic", "plain", "missing"]
 Expected = Literal["equal", "different", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VolumeReport:
     """One volume, as one process uses it.
 
@@ -44,7 +44,7 @@ class VolumeReport:
     expected: Expected | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SettingsReport:
     """One settings object of one process.
 
@@ -87,7 +87,7 @@ class SettingsReport:
     history: tuple[HistoryEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProcessReport:
     """One process that has live settings.
 

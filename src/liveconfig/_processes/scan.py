@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from liveconfig._processes import procfs
 from liveconfig._processes.disk_check import compare
 from liveconfig._processes.publisher import SCHEMA
 from liveconfig._processes.records import ProcessReport, SettingsReport, UnreadableReport, from_json
+from liveconfig._record import record
 
 _OTHER_USER = "another user's process: run ps as that user or as root"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scan:
     """The result of a scan of all processes.
 

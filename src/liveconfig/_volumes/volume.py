@@ -11,11 +11,12 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal
 
 from liveconfig import _clock
+from liveconfig._record import record
 from liveconfig._volumes.file_calls import HUNG, Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import generation_at
 from liveconfig._volumes.limits import TreeError
@@ -36,7 +37,7 @@ LONGEST_WRITE = 10.0
 _RETRY = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Volume:
     """A directory on which a ConfigMap, a Secret or a projected volume is mounted.
 
@@ -57,7 +58,7 @@ class Volume:
         object.__setattr__(self, "secret", secret)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Revision:
     """The complete content of one volume at one moment: one generation.
 
