@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from liveconfig.events import Change
 
-_CHANGE = re.compile(r"\bChange\b")
+_CHANGE = r"\bChange\b"
 _NAMES = ("change", "event", "_")
 
 
@@ -53,7 +53,7 @@ def _is_def(what: object) -> bool:
 
 def _is_change(annotation: Any) -> bool:
     if isinstance(annotation, str):
-        return _CHANGE.search(annotation) is not None
+        return re.search(_CHANGE, annotation) is not None
     origin = get_origin(annotation)
     if annotation is Change or origin is Change:
         return True

@@ -58,6 +58,8 @@ class Standing:
 
 @record
 class _State:
+    """The standing rejections, and the events that are to be published."""
+
     standing: tuple[Standing, ...] = ()
     suspended: tuple[Standing, ...] = ()  # replaced by content that the verifiers have not decided on yet
     newest: Standing | None = None

@@ -83,8 +83,8 @@ class _Walk:
 
 def _check_text(text: str) -> None:
     """Reject text that cannot be encoded as UTF-8: an escape for half of a surrogate pair."""
-    if not text.isascii() and _HALF.search(text):
+    if not text.isascii() and re.search(_HALF, text):
         raise DocumentError("an escape stands for half a character")
 
 
-_HALF = re.compile("[\ud800-\udfff]")
+_HALF = "[\ud800-\udfff]"

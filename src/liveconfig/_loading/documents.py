@@ -108,13 +108,13 @@ def _json(text: str) -> Any:
 
 # tomllib's time grows with the square of the parts of a dotted key.
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
-_DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_DEPTH}}}", re.ASCII)
+_DEEP_KEY = rf"(?a)(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_DEPTH}}}"
 
 
 def _toml(text: str) -> Any:
     import tomllib  # noqa: PLC0415 - few volumes hold TOML
 
-    if _DEEP_KEY.search(text):
+    if re.search(_DEEP_KEY, text):
         raise RecursionError
     try:
         return tomllib.loads(text)

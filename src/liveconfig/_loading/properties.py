@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from liveconfig._loading.document_limits import unique
 
-_PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", re.DOTALL)
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_PAIR = r"(?s)((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)"
+_ESCAPE = r"(?s)\\(u[0-9a-fA-F]{4}|.)"
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 
 
@@ -18,7 +18,7 @@ def parse_properties(text: str) -> dict[str, str]:
     Raises:
         DocumentError: A name stands there twice.
     """
-    matches = (_PAIR.fullmatch(line) for line in _logical_lines(text))
+    matches = (re.fullmatch(_PAIR, line) for line in _logical_lines(text))
     return unique([(_unescape(match[1]), _unescape(match[2])) for match in matches if match])
 
 
@@ -45,5 +45,5 @@ def _unescape(text: str) -> str:
         return chr(int(letter[1:], 16)) if len(letter) == 5 else _LETTERS.get(letter, letter)
 
     # Java writes a character beyond the 16 bits as the escapes of its two halves: put them together.
-    halves = _ESCAPE.sub(one, text).encode("utf-16-le", "surrogatepass")
+    halves = re.sub(_ESCAPE, one, text).encode("utf-16-le", "surrogatepass")
     return halves.decode("utf-16-le", "surrogatepass")

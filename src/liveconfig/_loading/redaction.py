@@ -6,9 +6,11 @@ import re
 
 from liveconfig._traceback import summarize
 
-_UNPARSABLE = re.compile(r'error (?:parsing|getting) value for field "[^"]*" from source "\w+"')
+_UNPARSABLE = r'error (?:parsing|getting) value for field "[^"]*" from source "\w+"'
 
 
 def settings_error(error: BaseException) -> str:
     """Return the safe part of an error: the text of other sources may quote a value."""
-    return str(error) if _UNPARSABLE.fullmatch(str(error)) else f"a source of the settings raised {summarize(error)}"
+    if re.fullmatch(_UNPARSABLE, str(error)):
+        return str(error)
+    return f"a source of the settings raised {summarize(error)}"

@@ -12,14 +12,14 @@ from liveconfig._loading.suggestions import nearest
 COMPARED = 200
 """Names at most for which the nearest one is looked for."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,39}"
 _REMEMBERED = 10_000
 _TYPING_ERROR = 2
 
 
 def looks_like_a_name(name: str) -> bool:
     """Whether a name in a document may be repeated: another one may be no name but a secret."""
-    return _NAME.fullmatch(name) is not None
+    return re.fullmatch(_NAME, name) is not None
 
 
 def fields_by_name(plan: Plan, leaves: Iterable[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from liveconfig._volumes.fingerprint import Fingerprint
 GRACE = 2.0
 """Seconds that an update may take: the kubelet needs milliseconds."""
 
-_KUBELETS_NAME = re.compile(r"\.\.\d{4}(_\d\d){5}\.\d+")
+_KUBELETS_NAME = r"\.\.\d{4}(_\d\d){5}\.\d+"
 _NO_OTHER_FOLDER = 3
 """Links to a volume with no folder but the generation in use, where the file system counts them: to list all of its
 keys takes longer."""
@@ -66,7 +66,7 @@ def newer_generation(path: str, link: str) -> str | None:
     if os.stat(path).st_nlink == _NO_OTHER_FOLDER:
         return None
     others = [name for name in os.listdir(path) if name.startswith("..") and name != link]  # a volume has many keys
-    later = (name for name in others if _KUBELETS_NAME.fullmatch(name) and name[:_TIME] >= link[:_TIME])
+    later = (name for name in others if re.fullmatch(_KUBELETS_NAME, name) and name[:_TIME] >= link[:_TIME])
     begun = ((name, os.lstat(f"{path}/{name}")) for name in later)
     return max(
         (name for name, status in begun if S_ISDIR(status.st_mode) and status.st_mtime_ns > written), default=None
