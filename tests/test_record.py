@@ -61,7 +61,7 @@ def test_behaviour_of_a_frozen_dataclass(cls):
 
 
 def test_other_attributes():
-    """A record has no other attributes. (The standard decorator's class raises a TypeError about `super` there.)"""
+    """A record has no other attributes."""
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'other'"):
         ours(*values).other = "b"
 
