@@ -410,11 +410,11 @@ def unfinished_update(folder: str, how: str) -> Iterator[Any]:
     if how == "older":
         threading.Event().wait(3.0)
     else:
-        until(lambda: settings.live.status().stale)
+        until(lambda: settings.live.status().stale and report()["errors"])  # the line follows the status
     yield report()
     if how == "finished":
         volume.write({"message": "three"})
-        until(lambda: settings.message == "three" and settings.live.status().healthy)
+        until(lambda: settings.message == "three" and settings.live.status().healthy and report()["over"])
         yield report()
     settings.live.close()
 

@@ -89,6 +89,45 @@ def own_watcher():
     own.scheduler.join(PATIENCE)
 
 
+class Observed(Scheduler):
+    """A scheduler that says how long its standby sleeps."""
+
+    def standby_sleeps_until(self):
+        standby = self._standby
+        return -1.0 if standby is None else standby.deadline
+
+
+class PostsBetween(Observed):
+    """A scheduler to which a call is posted between two steps of a method of its threads, once it is armed."""
+
+    def __init__(self, method):
+        super().__init__()
+        self._method, self._call = method, None
+
+    def arm(self, call):
+        self._call = call
+
+    def _next_timer(self):
+        if self._call is not None and sys._getframe(1).f_code.co_name == self._method:
+            call, self._call = self._call, None
+            self.post(call)
+        return super()._next_timer()
+
+
+class Dies(Observed):
+    """A scheduler whose leader ends between two calls, as after two exceptions that a debugger throws into it."""
+
+    def __init__(self, interrupted):
+        super().__init__(interrupted)
+        self.dies = threading.Event()
+
+    def _has_part(self, me):
+        if me is self._leader and self.dies.is_set():
+            self.dies.clear()
+            return False
+        return super()._has_part(me)
+
+
 class TestScheduler:
     def test_what_raises(self, scheduler, caplog, canary):
         """A call that raises is logged without its message, and the next call is made."""
@@ -153,25 +192,103 @@ class TestScheduler:
 
     def test_a_call_that_is_posted_to_a_thread_that_ends(self):
         """A call that is posted at the moment at which the last thread decides to end is made."""
-        scheduler, first, second, posted = Scheduler(), threading.Event(), threading.Event(), []
-
-        def trace(frame, event, _):
-            ends = frame.f_code.co_name == "_next_timer" and frame.f_back.f_code.co_name == "_has_part"
-            if ends and first.is_set() and not posted:
-                posted.append(threading.current_thread().name)
-                scheduler.post(second.set)
-            return trace
-
-        threading.settrace(trace)
-        try:
-            scheduler.post(first.set)
-            assert first.wait(PATIENCE)
-            assert second.wait(PATIENCE)
-        finally:
-            threading.settrace(None)
+        scheduler, first, second = PostsBetween("_has_part"), threading.Event(), threading.Event()
+        scheduler.post(lambda: (first.set(), scheduler.arm(second.set)))
+        assert first.wait(PATIENCE)
+        assert second.wait(PATIENCE)
         scheduler.join(PATIENCE)
         assert not scheduler.is_alive()
-        assert posted
+
+    def test_a_call_that_is_posted_to_a_thread_that_goes_to_sleep(self):
+        """A call that is posted at the moment at which the only thread goes to sleep is made at once."""
+        scheduler, done = PostsBetween("_lead"), threading.Event()
+        scheduler.arm(done.set)
+        scheduler.keep("test")
+        assert done.wait(PATIENCE)
+        scheduler.release("test")
+        scheduler.join(PATIENCE)
+        assert not scheduler.is_alive()
+
+    def test_a_call_that_is_posted_while_two_threads_swap_roles(self, until):
+        """A call that is posted while the leader and the standby swap roles is made by the new leader, at once."""
+        scheduler, done = PostsBetween("_lead"), threading.Event()
+        scheduler.keep("test")
+        late = scheduler.call_later(3600.0, print)
+
+        def arm_beside_a_standby_that_sleeps():
+            until(lambda: scheduler.standby_sleeps_until() > 0.0)
+            scheduler.arm(done.set)
+
+        scheduler.post(arm_beside_a_standby_that_sleeps)
+        assert done.wait(PATIENCE)
+        scheduler.cancel(late)
+        scheduler.release("test")
+        scheduler.join(PATIENCE)
+        assert not scheduler.is_alive()
+
+    def test_deferred_by_a_call_that_another_thread_took_over_from(self, scheduler):
+        """A call that a slow call defers, from which another thread has taken over, wakes that thread, and is made."""
+        taken_over, done = threading.Event(), threading.Event()
+
+        def slow():
+            scheduler.post(taken_over.set)
+            assert taken_over.wait(PATIENCE)
+            scheduler.defer(done.set)
+
+        scheduler.post(slow)
+        assert done.wait(PATIENCE)
+
+    def test_a_leader_that_died(self):
+        """The next post after the death of the only thread starts another one, and reports the interruption."""
+        interrupted, first, second = threading.Event(), threading.Event(), threading.Event()
+        scheduler = Dies(interrupted.set)
+        scheduler.dies.set()
+        scheduler.post(first.set)
+        scheduler.join(PATIENCE)
+        assert not first.is_set()
+        scheduler.post(second.set)
+        assert first.wait(PATIENCE)
+        assert second.wait(PATIENCE)
+        assert interrupted.wait(PATIENCE)
+        scheduler.join(PATIENCE)
+
+    def test_a_leader_that_died_beside_a_standby(self, until):
+        """The standby runs the timers of a leader that died, and reports the interruption."""
+        interrupted, called = threading.Event(), threading.Event()
+        scheduler = Dies(interrupted.set)
+        scheduler.keep("test")
+
+        def die_beside_a_standby():
+            until(lambda: scheduler.standby_sleeps_until() > 0.0)
+            scheduler.call_later(0.1, called.set)
+            scheduler.dies.set()
+
+        scheduler.post(die_beside_a_standby)
+        assert called.wait(PATIENCE)
+        assert interrupted.wait(PATIENCE)
+        assert not scheduler.dies.is_set()
+        scheduler.release("test")
+        scheduler.join(PATIENCE)
+        assert not scheduler.is_alive()
+
+    def test_a_report_of_an_interruption_that_raises(self, caplog):
+        """A report of an interruption that raises is logged, and not repeated."""
+        reports, done = [], threading.Event()
+
+        def report():
+            reports.append(None)
+            scheduler.defer(done.set)
+            raise ValueError
+
+        def broken():
+            raise KeyError
+
+        scheduler = Scheduler(report)
+        scheduler.post(broken)
+        assert done.wait(PATIENCE)
+        scheduler.join(PATIENCE)
+        assert reports == [None]
+        assert ["KeyError" in each or "ValueError" in each for each in caplog.messages] == [True, True]
 
     def test_a_timer_that_is_due_before_it_is_returned(self, scheduler):
         """A timer that is due at once is called, although the thread that makes it is interrupted until then."""
