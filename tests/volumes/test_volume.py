@@ -42,9 +42,7 @@ class TestReading:
         """A plain directory of which two readings differ is not taken yet."""
         (tmp_path / "a").write_text("1")
         contents = iter([{"a": b"1"}, {"a": b"2"}])
-        monkeypatch.setattr(
-            "liveconfig._volumes.volume.read_tree", lambda root, folder: Content(next(contents), 0.0, ())
-        )
+        monkeypatch.setattr("liveconfig._volumes.volume.read_tree", lambda *_: Content(next(contents), 0.0, ()))
         monkeypatch.setattr("liveconfig._volumes.volume.QUIET", 0.0)
         reader = VolumeReader(str(tmp_path))
         with pytest.raises(VolumeBusy) as caught:
@@ -208,6 +206,14 @@ class TestPatience:
         with pytest.raises(VolumeUnreadable, match=r"'\.\.data' or what it leads to is gone"):
             reader.read(None)
 
+    def test_likely_names(self, kubelet_volume):
+        """A key has the string of a likely name, and a likely name without a file is no key."""
+        kubelet_volume.write({"".join(["na", "me"]): "value", "other": "value"})
+        name = "".join(["nam", "e"])
+        revision = VolumeReader(str(kubelet_volume.path), [name, "absent"]).read(None)
+        assert sorted(revision.files) == ["name", "other"]
+        assert next(key for key in revision.files if key == "name") is name
+
 
 class TestSwappedWhileItIsRead:
     @pytest.fixture
@@ -215,8 +221,8 @@ class TestSwappedWhileItIsRead:
         """The contents that come one after another, each while the one before is being read."""
         swaps = []
 
-        def read_and_swap(root, folder):
-            found = read_tree(root, folder)
+        def read_and_swap(root, folder, names):
+            found = read_tree(root, folder, names)
             if swaps:
                 kubelet_volume.write(swaps.pop(0))
             return found

@@ -57,7 +57,7 @@ class VolumesReader(Generic[S]):
 
     def __init__(self, loader: Loader[S]) -> None:
         self._loader = loader
-        self.readers = tuple(VolumeReader(volume.path) for volume in loader.volumes)
+        self.readers = tuple(VolumeReader(volume.path, loader.cls.model_fields) for volume in loader.volumes)
 
     def first_load(self) -> Loaded[S]:
         """Return the first configuration; wait while a volume is being written.

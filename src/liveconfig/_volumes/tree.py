@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from sys import intern
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from liveconfig._volumes.fingerprint import generation_at
@@ -36,22 +35,24 @@ class Content(NamedTuple):
     volumes: tuple[str, ...]
 
 
-def read_tree(root: str, folder: str) -> Content:
+def read_tree(root: str, folder: str, names: Iterable[str] = ()) -> Content:
     """Read all files below ``folder``.
 
     Args:
         root: The mount point. Nothing outside it is read.
         folder: The directory to read: a generation, or ``root`` itself in plain mode.
+        names: The keys that are likely. The content uses these strings for them, not copies.
 
     Raises:
         TreeError: Something is not a regular file or leads outside, or the volume is too large.
         OSError: It changed during the read, or there is no permission (yet).
     """
-    tree = _Tree(root, plain=folder == root)
+    tree = _Tree(root, names, plain=folder == root)
     descriptor = None if _FOLDER is None else os.open(folder, _FOLDER)
     try:
         status = tree.read(_Folder(folder, descriptor), "")
-        return Content(tree.files, status.st_mtime, tuple(sorted(tree.volumes)))
+        files = {key: content for key, content in tree.files.items() if content is not None}
+        return Content(files, status.st_mtime, tuple(sorted(tree.volumes)))
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -71,8 +72,8 @@ class _Folder(NamedTuple):
 class _Tree:
     """One reading of one tree; counts the bytes that are left."""
 
-    def __init__(self, root: str, *, plain: bool) -> None:
-        self.files: dict[str, bytes] = {}
+    def __init__(self, root: str, names: Iterable[str], *, plain: bool) -> None:
+        self.files: dict[str, bytes | None] = dict.fromkeys(names)  # it keeps a string when an equal one is set
         self.volumes: list[str] = []
         self._root = root
         self._plain = plain  # no generation of the kubelet's, in which every file is a key
@@ -90,7 +91,7 @@ class _Tree:
             name = entry.name
             if entry.is_file(follow_symlinks=False):
                 if not (plain and skipped(name)):
-                    key = intern(prefix + name)  # the same string as the name of a field in source code
+                    key = prefix + name
                     files[key] = read_file(entry.path, key, descriptor)
             elif not skipped(name):
                 self._other(entry, folder, prefix)

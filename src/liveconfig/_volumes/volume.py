@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal
@@ -111,10 +111,16 @@ class VolumeBusy(Exception):  # noqa: N818 - caught inside, never seen by users
 
 
 class VolumeReader:
-    """Reads one volume, if it has changed."""
+    """Reads one volume, if it has changed.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        path: The mount point.
+        names: The keys that are likely; see `read_tree`.
+    """
+
+    def __init__(self, path: str, names: Iterable[str] = ()) -> None:
         self.path = path
+        self._names = names
         self._failing: tuple[str | None, float] | None = None  # the generation, and when it was first seen
         self._writing_since: float | None = None
         self._unquiet: tuple[Token, float] | None = None
@@ -232,7 +238,7 @@ class VolumeReader:
             if link in (".", "..") or "/" in link:
                 raise VolumeUnreadable("'..data' is a link that leads outside the volume", "..data")
             try:
-                content = read_tree(self.path, f"{self.path}/{link}")
+                content = read_tree(self.path, f"{self.path}/{link}", self._names)
             except OSError:
                 # The generation was deleted during the read: that matters only if no other one replaced it.
                 if os.readlink(f"{self.path}/..data") == link:
@@ -289,7 +295,7 @@ class VolumeReader:
         if quiet_for < QUIET:
             raise VolumeBusy(QUIET - quiet_for + 0.001)
         real = os.path.realpath(self.path)  # where the path is a link, it may be turned meanwhile
-        first, second = read_tree(real, real), read_tree(real, real)
+        first, second = read_tree(real, real, self._names), read_tree(real, real, self._names)
         if first.files != second.files or signature(self.path) != token:
             self._unquiet = None
             raise VolumeBusy(QUIET)
