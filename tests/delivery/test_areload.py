@@ -124,6 +124,27 @@ async def test_cancelled(settings, volume):
     await settings.live.wait_for(lambda s: s.message == "two", PATIENCE)
 
 
+async def test_cancelled_before_the_thread_has_ended():
+    """The thread of a look whose caller was cancelled ends without a word on the loop."""
+    inside, go, reported = threading.Event(), threading.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    def look():
+        inside.set()
+        return go.wait(PATIENCE)
+
+    waiting = asyncio.create_task(call_in_thread(look))
+    await asyncio.to_thread(inside.wait, PATIENCE)
+    [thread] = [each for each in threading.enumerate() if each.name == "liveconfig-reload"]
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    await asyncio.to_thread(thread.join, PATIENCE)
+    await asyncio.sleep(0)
+    assert reported == []
+
+
 async def test_an_exception_on_the_thread():
     """What is raised on the thread of the look is raised in the coroutine."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, model_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
 from liveconfig._volumes.limits import TreeError
-from liveconfig._volumes.tree import Content, read_tree
+from liveconfig._volumes.tree import Content, entries_of, read_tree
 from liveconfig._volumes.unfinished_updates import newer_generation
 from liveconfig._volumes.volume import QUIET, VolumeBusy, VolumeReader, VolumeUnreadable, _explain
 from liveconfig.testing import KubeletVolume
@@ -275,6 +275,39 @@ def test_folders_in_folders(tmp_path):
         read_tree(str(tmp_path), str(tmp_path))
     assert str(caught.value) == f"'top' holds folders more than {MAX_DEPTH} deep"
     assert caught.value.key == "top"
+
+
+@pytest.mark.parametrize("gone", ["key", "folder"])
+def test_removed_after_it_was_listed(tmp_path, monkeypatch, gone):
+    """A key or a folder that is removed after it was listed is an error that names the key, and no path."""
+    (tmp_path / "key").write_text("there")
+    (tmp_path / "folder").mkdir()
+
+    def list_and_remove(directory):
+        entries = entries_of(directory)
+        (tmp_path / "key").unlink() if gone == "key" else (tmp_path / "folder").rmdir()
+        return entries
+
+    monkeypatch.setattr("liveconfig._volumes.tree.entries_of", list_and_remove)
+    with pytest.raises(FileNotFoundError) as caught:
+        read_tree(str(tmp_path), str(tmp_path))
+    assert caught.value.filename == gone
+
+
+def test_a_link_to_a_name_that_is_too_long(tmp_path):
+    """A link to a name that no file system holds is an error that names the key, and no path."""
+    (tmp_path / "key").symlink_to("x" * 300)
+    with pytest.raises(OSError, match="File name too long") as caught:
+        read_tree(str(tmp_path), str(tmp_path))
+    assert caught.value.filename == "key"
+
+
+def test_a_platform_without_descriptors_of_folders(tmp_path, monkeypatch):
+    """Folders are read at any depth on a platform that opens no folder, as Windows."""
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "outer" / "inner" / "key").write_text("there")
+    monkeypatch.setattr("liveconfig._volumes.tree._FOLDER", None)
+    assert read_tree(str(tmp_path), str(tmp_path))[0] == {"outer/inner/key": b"there"}
 
 
 def test_a_folder_that_was_deleted(tmp_path):

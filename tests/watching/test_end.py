@@ -71,6 +71,13 @@ elif state == "subscriber":
         threading.Event().wait()
     volume.write({"message": "two"})
     assert inside.wait(20)
+elif state == "verifier":
+    @settings.live.verify(timeout=3600.0)
+    def ask(candidate):
+        inside.set()
+        threading.Event().wait()
+    volume.write({"message": "two"})
+    assert inside.wait(20)
 elif state == "validator":
     volume.write({"message": "hang"})
     assert inside.wait(20)
@@ -82,11 +89,21 @@ elif state == "validator":
 @pytest.mark.parametrize("place", ["__del__", "generator", "atexit"])
 def test_called_at_the_end(tmp_path, place, call, state):
     """G03: whatever is called so late returns in bounded time, and the interpreter ends with code 0 and no traceback."""
+    _check_the_end(tmp_path, place, call, state)
+
+
+def _check_the_end(tmp_path, place, call, state):
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path), place, call, state]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "returned"), done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("place", ["__del__", "generator", "atexit"])
+def test_reload_at_the_end_beside_a_verifier(tmp_path, place):
+    """G03: a reload that is called so late does not wait for a verifier."""
+    _check_the_end(tmp_path, place, "reload", "verifier")
 
 
 GOES_ON = """

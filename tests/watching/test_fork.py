@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings, SettingsConfigDict, signals
+from liveconfig._watching.fork import is_ending, renew_at_end, renew_in_child, start_thread
 from liveconfig.testing import override
 
 PATIENCE = 30.0
@@ -771,6 +772,58 @@ class TestShortage:
         finally:
             release.set()
             others.live.close()
+
+
+class TestFinalizing:
+    """An interpreter that is finalizing: all other threads have stopped, with whatever locks they held."""
+
+    def test_objects_are_renewed_once(self, monkeypatch, holds_in_child):
+        """G03: the first late call renews the objects that own locks, and the later ones do not."""
+
+        class Member:
+            renewed = 0
+
+            def renew(self):
+                self.renewed += 1
+
+            def resume(self):
+                pass
+
+        member = Member()
+        renew_in_child(member)
+
+        def late():
+            with monkeypatch.context() as end:
+                end.setattr(sys, "is_finalizing", lambda: True)
+                for _ in range(2):
+                    renew_at_end()
+                return is_ending() and member.renewed == 2  # in the child, and at the end
+
+        assert holds_in_child(late)
+        assert member.renewed == 0
+        renew_at_end()
+        assert member.renewed == 0
+
+    def test_no_thread_is_started(self, monkeypatch):
+        """G03: no thread is started, because `start` would wait for ever."""
+        thread = threading.Thread(target=print)
+        with monkeypatch.context() as end:
+            end.setattr(sys, "is_finalizing", lambda: True)
+            with pytest.raises(RuntimeError, match="the interpreter is ending"):
+                start_thread(thread)
+        assert thread.ident is None
+
+    def test_reload(self, settings, volume, monkeypatch, holds_in_child):
+        """G03: `reload()` reads nothing, and returns whether the last content is applied."""
+
+        def late():
+            volume.write({"message": "two"})
+            with monkeypatch.context() as end:
+                end.setattr(sys, "is_finalizing", lambda: True)
+                return settings.live.reload() and settings.message == "one"
+
+        settings.live.close()
+        assert holds_in_child(late)
 
 
 def _spawned(settings, connection):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from liveconfig._watching import call_user_code
+
 PROGRAM = """
 import asyncio, json, logging, os, sys, threading, time
 from liveconfig import Settings, SettingsConfigDict, signals
@@ -286,3 +288,64 @@ else:
 def test_a_fork_in_a_look_on_a_thread_of_the_application(tmp_path, place):
     """G05: a child that is forked in the middle of a `reload()`, and goes on after it, follows its volumes at once."""
     assert _run(IN_A_LOOK, str(tmp_path), place) == (0, "", "", False)
+
+
+LAST_WORDS = """
+import os, sys, threading
+from liveconfig import Settings
+from liveconfig.testing import KubeletVolume
+
+class App(Settings):
+    message: str = ""
+
+directory, streams, code = sys.argv[1:]
+volume = KubeletVolume(directory)
+volume.write({"message": "one"})
+settings = App.load(_volumes=volume.path)
+children, forked = [], threading.Event()
+
+@settings.live.on_change("message")
+def fork(change):
+    if children:
+        return
+    children.append(os.fork())
+    if children[-1]:
+        forked.set()
+        return
+    if streams == "closed":
+        sys.stdout = sys.stderr = None
+    else:
+        print("out", end="")
+    sys.exit({"none": None, "text": "no licence", "large": 259}[code])
+
+volume.update({"message": "two"})
+assert forked.wait(20)
+print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("streams", ["open", "closed"])
+@pytest.mark.parametrize(("code", "number"), [("none", 0), ("text", 1), ("large", 3)])
+def test_the_last_words_of_a_child(tmp_path, streams, code, number):
+    """G05: a child that ends with `sys.exit` has the exit code, and says the text, that it has without liveconfig."""
+    said = {"open": "out", "closed": ""}[streams]
+    words = "no licence\n" if (code, streams) == ("text", "open") else ""
+    assert _run(LAST_WORDS, str(tmp_path), streams, code) == (0, f"{said}{number}\n", words, False)
+
+
+def test_a_child_that_a_call_forks(monkeypatch):
+    """G05: on a thread of liveconfig, a call inside which the process was forked ends the child, with its exception."""
+    forks, ended = [0, 1, 1], []
+    monkeypatch.setattr("liveconfig._watching.forks_in_user_code.fork_count", lambda: forks.pop(0))
+    monkeypatch.setattr("liveconfig._watching.forks_in_user_code.is_own_thread", lambda _: True)
+    monkeypatch.setattr("liveconfig._watching.forks_in_user_code.end_process", ended.append)
+    error = ConnectionError()
+
+    def fails():
+        raise error
+
+    with pytest.raises(ConnectionError):
+        call_user_code(fails)
+    forks.append(1)
+    assert call_user_code(lambda: "result") == "result"
+    assert ended == [error]

@@ -17,7 +17,7 @@ import pytest
 import liveconfig._diagnostics.process
 from liveconfig import Settings, SettingsConfigDict, signals
 from liveconfig._delivery.calls import Calls
-from liveconfig._delivery.coroutines import _task
+from liveconfig._delivery.coroutines import _outcome, _task
 from liveconfig._delivery.loops import Loops
 from liveconfig._delivery.publisher import AT_ONCE
 from liveconfig._delivery.signal_subscribers import SignalSubscribers
@@ -889,12 +889,67 @@ class TestCoroutines:
         assert subscriber.due(version)
 
     def test_an_end_on_a_loop_that_was_left(self, subscriber):
-        """A call that ends on an earlier loop of a subscriber does not affect its present call."""
-        subscriber.task, other = object(), Future()
-        other.set_result(None)
-        Calls("App", KeptTimer(), print, print).coroutines._ended(Job(subscriber, None), other)
+        """A call that ends, or is cancelled, on an earlier loop of a subscriber does not affect its present call."""
+        subscriber.task, ended, cancelled = object(), Future(), Future()
+        ended.set_result(None)
+        cancelled.cancel()
+        for other in (ended, cancelled):
+            Calls("App", KeptTimer(), print, print).coroutines._ended(Job(subscriber, None), other)
         assert subscriber.error is None
         assert subscriber.task is not None
+
+    def test_a_loop_that_runs_again_in_time(self, subscriber):
+        """A subscriber stays on its loop if that runs again by the time at which it would be moved."""
+        timer, loop, again = KeptTimer(), Here(), []
+        coroutines = Calls("App", timer, lambda: again.append(None), Here).coroutines
+        subscriber.bind(loop)
+        coroutines.schedule(Job(subscriber, None))
+        coroutines.loop_stopped(subscriber)
+        timer.call()
+        assert subscriber.loop is loop
+        assert subscriber.on_loop
+        assert not subscriber.parked
+        assert again == []
+
+    @pytest.mark.parametrize("noticed", ["by a look at the call", "by a delivery"])
+    def test_another_loop_takes_over(self, subscriber, noticed):
+        """A subscriber whose loop stops before its call begins moves to another loop that runs, and is due there."""
+        timer, other, again = KeptTimer(), Here(), []
+        coroutines = Calls("App", timer, lambda: again.append(None), lambda: other).coroutines
+        subscriber.bind(Here())
+        coroutines.schedule(Job(subscriber, None))
+        subscriber.loop.is_running = lambda: False
+        if noticed == "by a delivery":
+            coroutines.loop_stopped(subscriber)
+        timer.call()
+        assert subscriber.loop is other
+        assert not subscriber.busy
+        assert not subscriber.parked
+        assert again == [None]
+
+    def test_a_look_at_a_call_that_has_ended(self, subscriber):
+        """A look at a call that has ended meanwhile neither moves its subscriber nor looks again."""
+        timer, loop = KeptTimer(), Here()
+        coroutines = Calls("App", timer, print, Here).coroutines
+        subscriber.bind(loop)
+        coroutines.schedule(Job(subscriber, None))
+        look, timer.call = timer.call, None
+        subscriber.reset()
+        look()
+        assert subscriber.loop is loop
+        assert timer.call is None
+
+    @pytest.mark.parametrize("forks", [0, 1])
+    async def test_sys_exit_in_a_forked_child(self, monkeypatch, forks):
+        """`sys.exit()` in a coroutine ends the process if that was forked inside it, and no loop otherwise."""
+        counted = iter([0, forks])
+        monkeypatch.setattr("liveconfig._delivery.coroutines.fork_count", lambda: next(counted))
+
+        async def leave():
+            raise SystemExit(3)
+
+        with pytest.raises(SystemExit) if forks else contextlib.nullcontext():
+            assert isinstance(await _outcome(leave()), SystemExit)
 
     def test_no_task_can_be_created(self):
         """If a loop creates no task, the coroutine is closed, without a warning that it was never awaited."""
