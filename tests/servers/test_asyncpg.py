@@ -109,6 +109,55 @@ async def test_a_connection_that_is_just_being_released_moves(rotation: Any) -> 
 
 
 @ON_POSTGRES
+@pytest.mark.parametrize("while_", ["the pool is opened", "it is acquired"])
+async def test_a_connection_in_a_slow_init_moves(
+    rotation: Any, while_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that the pool initializes during a rotation does not stay on the old login."""
+    made: list[Any] = []
+    initializing, go_on, expired = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    expire = asyncpg.Pool.expire_connections
+
+    async def expire_connections(pool: asyncpg.Pool) -> None:
+        await expire(pool)
+        expired.set()
+
+    monkeypatch.setattr(asyncpg.Pool, "expire_connections", expire_connections)
+
+    async def init(connection: Any) -> None:
+        made.append(connection)
+        if len(made) == 2:
+            initializing.set()
+            await go_on.wait()
+
+    async def use() -> None:
+        async with pool.acquire(), pool.acquire():
+            pass
+
+    async def opened() -> None:
+        await pool
+
+    pool = pool_of(rotation, min_size=2 if "opened" in while_ else 1, max_size=3, init=init)
+    bind(pool, rotation.settings)
+    try:
+        waiting = asyncio.create_task(opened())
+        if "acquired" in while_:
+            await waiting
+            waiting = asyncio.create_task(use())
+        await initializing.wait()
+        old = rotation.server.sessions()
+        assert len(old) == 2
+        rotate(rotation)
+        await asyncio.wait_for(expired.wait(), 30)
+        go_on.set()
+        await waiting
+        await until(lambda: not rotation.server.sessions() & old)
+        assert await pool.fetchval("SELECT 1") == 1
+    finally:
+        pool.terminate()
+
+
+@ON_POSTGRES
 async def test_a_login_that_is_never_taken_makes_the_settings_unhealthy(rotation: Any) -> None:
     """While the server refuses the newest login, the pool keeps its connections and the status names the failure."""
     pool = pool_of(rotation, min_size=2)

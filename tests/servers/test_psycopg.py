@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -108,3 +109,96 @@ def test_six_pools_move_together(rotation: Any) -> None:
             threading.Event().wait(0.01)
         for pool in pools:
             pool.wait()
+
+
+class Slow:
+    """A hook of a pool that waits, in a thread or on an event loop, when it is called for the first time."""
+
+    def __init__(self) -> None:
+        self.entered, self.go_on, self.drained = threading.Event(), threading.Event(), threading.Event()
+
+    def plain(self, _: Any) -> None:
+        if not self.entered.is_set():
+            self.entered.set()
+            assert self.go_on.wait(30)
+
+    async def awaitable(self, _: Any) -> None:
+        await asyncio.to_thread(self.plain, None)
+
+    def live_through_a_rotation(self, rotation: Any) -> None:
+        """Rotate the login, end the hook when the pool was drained, and wait until all connections have moved."""
+        assert self.entered.wait(30)
+        until(lambda: len(rotation.server.sessions()) == 3)
+        old = rotation.server.sessions()
+        rotation.renew()
+        rotation.in_server()
+        rotation.in_volume()
+        assert self.drained.wait(30)
+        self.go_on.set()
+        until(lambda: not rotation.server.sessions() & old)
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = monotonic() + 30
+    while not holds():
+        assert monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+HOOKS = pytest.mark.parametrize("hook", ["configure", "reset", "check"])
+
+
+@ON_POSTGRES
+@HOOKS
+def test_a_connection_in_a_slow_hook_of_its_pool_moves(rotation: Any, hook: str) -> None:
+    """A connection that its pool configures, resets or checks during a rotation does not stay on the old login."""
+    slow = Slow()
+
+    class Pool(ConnectionPool[Any]):
+        check_connection = staticmethod(slow.plain)  # type: ignore[assignment]
+
+        def drain(self) -> None:
+            super().drain()
+            slow.drained.set()
+
+    hooks = {hook: slow.plain} if hook != "check" else {}
+    pool = Pool(**where(rotation) | {"min_size": 3} | hooks)
+    bind(pool, rotation.settings)
+    with pool, ThreadPoolExecutor(1) as executor:
+        if hook != "configure":
+            pool.wait()
+            pool.putconn(pool.getconn())
+        checking = executor.submit(pool.check) if hook == "check" else None
+        slow.live_through_a_rotation(rotation)
+        if checking is not None:
+            checking.result(30)
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
+
+
+@ON_POSTGRES
+@HOOKS
+async def test_a_connection_in_a_slow_hook_of_its_async_pool_moves(rotation: Any, hook: str) -> None:
+    """The same for an async pool."""
+    slow = Slow()
+
+    class Pool(AsyncConnectionPool[Any]):
+        check_connection = staticmethod(slow.awaitable)  # type: ignore[assignment]
+
+        async def drain(self) -> None:
+            await super().drain()
+            slow.drained.set()
+
+    hooks = {hook: slow.awaitable} if hook != "check" else {}
+    pool = Pool(**where(rotation) | {"min_size": 3} | hooks)
+    bind(pool, rotation.settings)
+    async with pool:
+        if hook != "configure":
+            await pool.wait()
+            await pool.putconn(await pool.getconn())
+        checking = asyncio.create_task(pool.check()) if hook == "check" else None
+        await asyncio.to_thread(slow.live_through_a_rotation, rotation)
+        if checking is not None:
+            await checking
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")

@@ -46,6 +46,8 @@ def bind(
         raise ValueError("the pool is open already: call create_pool() without await, bind the pool, then open it")
     connector = _Connector(pool, Logins(settings, user, password, patience))
     pool._connect = connector  # noqa: SLF001 - where `create_pool` stores its argument `connect`
+    if pool._init is not None:  # noqa: SLF001
+        pool._init = connector.initialize  # noqa: SLF001
 
 
 class _Connector:
@@ -54,12 +56,20 @@ class _Connector:
     def __init__(self, pool: Any, logins: Logins) -> None:
         self.pool = pool
         self._connect = pool._connect  # noqa: SLF001 - the one that the pool was given, or asyncpg's own
+        self._init = pool._init  # noqa: SLF001
         self._renewal = AsyncRenewal(self, logins, _expire, _is_open)
 
     async def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Connect as the pool does, with the newest login."""
         connect = self._connect  # the renewal keeps the function, which must not keep the pool
         return await self._renewal.connect(lambda login: connect(*arguments, **options | login.arguments()))
+
+    async def initialize(self, connection: Any) -> None:
+        """Initialize a connection as the pool does. If the pool was expired meanwhile, it is expired as well."""
+        generation = self.pool._generation  # noqa: SLF001
+        await self._init(connection)
+        if self.pool._generation != generation:  # noqa: SLF001
+            asyncio.get_running_loop().call_soon(_expire_one, self.pool, connection)  # when its holder has it
 
 
 def _is_open(connector: _Connector) -> bool:
@@ -74,6 +84,14 @@ async def _expire(connector: _Connector) -> None:
     for holder in pool._holders:  # noqa: SLF001
         if holder._in_use is not None:  # noqa: SLF001 - the pool may have begun to release it, and will keep it open
             holder._in_use.add_done_callback(lambda _: _close_expired(pool))  # noqa: SLF001
+
+
+def _expire_one(pool: Any, connection: Any) -> None:
+    """Close a connection now if it is idle; the pool closes it when it is released."""
+    for holder in pool._holders:  # noqa: SLF001
+        if holder._con is connection:  # noqa: SLF001
+            holder._generation = None  # noqa: SLF001 - older than every generation of the pool
+    _close_expired(pool)
 
 
 def _close_expired(pool: Any) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
+from liveconfig.integrations._fields import Login
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._pool_renewal import AsyncRenewal, Renewal
 
 with extra_of(__name__):
     from psycopg import AsyncConnection, Connection
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
+    from psycopg_pool.pool import AddConnection
+    from psycopg_pool.pool_async import AddConnection as AsyncAddConnection
 
 __all__ = ["bind"]
 
@@ -47,9 +51,11 @@ def bind(
     if isinstance(pool, AsyncConnectionPool):
         arenewal = AsyncRenewal(pool, logins, lambda pool: pool.drain(), _is_open)
         pool.connection_class = _async_class(pool.connection_class, arenewal)
+        _async_replace_outdated(pool, logins)
     else:
         renewal = Renewal(pool, logins, lambda pool: pool.drain(), _is_open)
         pool.connection_class = _class(pool.connection_class, renewal)
+        _replace_outdated(pool, logins)
 
 
 def _is_open(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> bool:
@@ -63,7 +69,13 @@ def _class(base: type[Connection[Any]], renewal: Renewal[Any]) -> type[Connectio
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             connect: Any = super().connect
-            return renewal.connect(lambda login: connect(conninfo, **kwargs | login.arguments()))
+
+            def make(login: Login) -> Any:
+                connection = connect(conninfo, **kwargs | login.arguments())
+                connection.login = login
+                return connection
+
+            return renewal.connect(make)
 
     return Following
 
@@ -75,6 +87,45 @@ def _async_class(base: type[AsyncConnection[Any]], renewal: AsyncRenewal[Any]) -
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             connect: Any = super().connect
-            return await renewal.connect(lambda login: connect(conninfo, **kwargs | login.arguments()))
+
+            async def make(login: Login) -> Any:
+                connection = await connect(conninfo, **kwargs | login.arguments())
+                connection.login = login
+                return connection
+
+            return await renewal.connect(make)
 
     return Following
+
+
+def _replace_outdated(pool: Any, logins: Logins) -> None:
+    """Have a connection with an older login replaced when the pool adds it to the idle ones.
+
+    `drain` does not reach a connection that the pool is configuring or checking meanwhile.
+    """
+    add, weak = type(pool)._add_to_pool, weakref.ref(pool)  # noqa: SLF001 - psycopg_pool has no public name for it
+
+    def add_newest(connection: Any) -> None:
+        pool: Any = weak()
+        if logins.superseded(connection.login):
+            pool._close_connection(connection)  # noqa: SLF001
+            pool.run_task(AddConnection(pool))
+        else:
+            add(pool, connection)
+
+    pool._add_to_pool = add_newest  # noqa: SLF001
+
+
+def _async_replace_outdated(pool: Any, logins: Logins) -> None:
+    """As `_replace_outdated`, for an event loop."""
+    add, weak = type(pool)._add_to_pool, weakref.ref(pool)  # noqa: SLF001
+
+    async def add_newest(connection: Any) -> None:
+        pool: Any = weak()
+        if logins.superseded(connection.login):
+            await pool._close_connection(connection)  # noqa: SLF001
+            pool.run_task(AsyncAddConnection(pool))
+        else:
+            await add(pool, connection)
+
+    pool._add_to_pool = add_newest  # noqa: SLF001
