@@ -110,9 +110,7 @@ async def test_a_connection_that_is_just_being_released_moves(rotation: Any) -> 
 
 @ON_POSTGRES
 @pytest.mark.parametrize("while_", ["the pool is opened", "it is acquired"])
-async def test_a_connection_in_a_slow_init_moves(
-    rotation: Any, while_: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_connection_in_a_slow_init_moves(rotation: Any, while_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that the pool initializes during a rotation does not stay on the old login."""
     made: list[Any] = []
     initializing, go_on, expired = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -168,6 +168,33 @@ def test_a_busy_connection_moves_when_it_is_released(rotation: Any, client: Any)
     wait_until(lambda: not rotation.server.sessions() & old)
 
 
+@pytest.mark.parametrize("on", ["rabbitmq"], indirect=True)
+def test_a_release_during_the_renewal_leaves_no_idle_connection_behind(rotation: Any, client: Any) -> None:
+    """A connection that is released while an idle one is closed does not keep another idle one on the old login."""
+    pool = client.app.connection_for_write().Pool(3)
+    one, other, busy = connections = [pool.acquire() for _ in range(3)]
+    closing, go_on = threading.Event(), threading.Event()
+    for connection in connections:
+        connection.connect()
+    close = other.connection.close
+
+    def slow_close(*arguments: Any, **options: Any) -> None:
+        closing.set()
+        assert go_on.wait(30)
+        close(*arguments, **options)
+
+    other.connection.close = slow_close
+    one.release()
+    other.release()
+    rotation.renew()
+    rotation.in_server()
+    rotation.in_volume()
+    assert closing.wait(30)
+    busy.release()
+    go_on.set()
+    wait_until(lambda: not any(connection.connected for connection in connections))
+
+
 @EACH_BROKER
 def test_a_worker_comes_back_with_the_newest_login(rotation: Any, client: Any, tmp_path: Path) -> None:
     """When the broker cuts every connection after a rotation, the worker and its clients log in with the new one."""

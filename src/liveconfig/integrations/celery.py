@@ -6,7 +6,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from queue import Empty
 from typing import Any
 
 from liveconfig import Settings
@@ -153,8 +152,8 @@ class _Broker:
     def close_idle(self) -> None:
         """Close the idle connections of the pools, one at a time, so that no pool is ever empty."""
         for pool in list(self.pools):
-            for _ in range(pool._resource.qsize()):  # noqa: SLF001 - kombu has no public name for it
-                pool.close_one()
+            while pool.close_one():
+                pass
 
 
 class _LiveConnection:
@@ -197,18 +196,26 @@ class _LivePool(ConnectionPool):
         self._close_outdated(resource)
         super().release(resource)
 
-    def close_one(self) -> None:
-        """Close an idle connection, and put it where it is used last."""
-        with suppress(Empty):
-            idle = self._resource.get_nowait()
-            self._close_outdated(idle)
-            with self._resource.mutex:
-                self._resource.queue.insert(0, idle)
-                self._resource.not_empty.notify()
+    def close_one(self) -> bool:
+        """Close an idle connection with an older login, and put it where it is used last; False: there was none."""
+        queue, mutex = self._resource.queue, self._resource.mutex
+        with mutex:
+            index = next((index for index, idle in enumerate(queue) if self._is_outdated(idle)), None)
+            if index is None:
+                return False
+            idle = queue.pop(index)
+        self._close_outdated(idle)
+        with mutex:
+            queue.insert(0, idle)
+            self._resource.not_empty.notify()
+        return True
+
+    def _is_outdated(self, resource: Any) -> bool:
+        login = getattr(resource, "login", None)  # what was never used has none
+        return login is not None and self.broker.logins.superseded(login)
 
     def _close_outdated(self, resource: Any) -> None:
-        login = getattr(resource, "login", None)
-        if login is not None and self.broker.logins.superseded(login):
+        if self._is_outdated(resource):
             with suppress(Exception):
                 resource._close()  # noqa: SLF001 - `close` would only give it back
             resource.login = None
