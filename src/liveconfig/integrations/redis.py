@@ -222,8 +222,9 @@ def _drop_idle(pool: Any) -> None:
 
 async def _adrop_idle(pool: Any) -> None:
     # not `pool.disconnect`: it cuts connections that others take meanwhile. Nobody comes between without waiting.
-    while there := [each for each in pool._available_connections if each.is_connected]:  # noqa: SLF001
-        await there[0].disconnect(nowait=True)
+    async with getattr(pool, "_condition", pool._lock):  # noqa: SLF001 - a release that has begun ends before
+        while there := [each for each in pool._available_connections if each.is_connected]:  # noqa: SLF001
+            await there[0].disconnect(nowait=True)
 
 
 def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
