@@ -9,6 +9,7 @@ import pickle
 import typing
 from dataclasses import FrozenInstanceError, dataclass, field
 
+import pydantic.dataclasses
 import pytest
 
 from liveconfig._record import record
@@ -79,6 +80,20 @@ def test_signature():
 def test_pickle():
     """A record can be pickled."""
     assert pickle.loads(pickle.dumps(Point(1, 2))) == Point(1, 2)
+
+
+def test_what_inherits_is_frozen():
+    """A frozen dataclass, also of pydantic, can inherit from a record, as from a frozen dataclass; others cannot."""
+    for decorator in (dataclass, pydantic.dataclasses.dataclass):
+
+        @decorator(frozen=True)
+        class Named(Point):
+            name: str = ""
+
+        assert Named(1, 2, "a") == Named(1, name="a", y=2)
+
+    with pytest.raises(TypeError, match="cannot inherit non-frozen dataclass from a frozen one"):
+        dataclass(type("Other", (Point,), {}))
 
 
 def test_methods_of_the_class_stay():

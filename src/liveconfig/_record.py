@@ -22,6 +22,7 @@ def record(cls: type[T]) -> type[T]:
     the standard decorator makes it of the signature, which takes longer than the rest.
     """
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    made.__dataclass_params__.frozen = True  # what inherits from it has to be frozen, too
     every = fields(made)
     setters = {each.name: vars(made)[each.name].__set__ for each in every}
     for method in (*_comparison(every), *_text(every), *_frozen(made, setters), *_state(setters)):
