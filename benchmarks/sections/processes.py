@@ -10,15 +10,15 @@ from benchmarks._stats import duration
 __all__ = ["run"]
 
 _WHY = (
-    "The report: of 115 µs, a third (34) makes and seals a new memory file and puts it under the old descriptor (seven "
-    "system calls), so that a reader sees the old or the new one; 43 observe the state and find the changed fields for "
-    "the history, 25 make JSON, and 8 find out whether anything has changed. Until now the row forced a second write "
-    "of a report that was made already; now it has the whole of it. Already done: each history entry is made into JSON "
-    "once, and an entry is made again only if what it depends on has changed. Tried: one unsealed file with two places "
-    "that alternate (5 µs instead of 19 in the same rounds; but the contract has a sealed file that is replaced as a whole, and a forked "
-    "child would write into the file of its parent); one call for all seals is what it does already (2.5 µs). Not "
-    "done: one write into the same file, of which a reader could see half; the names of the changed fields only where "
-    "somebody asks, because the report is read from outside."
+    "The report: of 115 µs, a third (34) makes and seals a new memory file and puts it under the old descriptor "
+    "(seven system calls), so that a reader sees the old or the new one; 43 observe the state and find the changed "
+    "fields for the history, 25 make JSON, and 8 find out whether anything has changed. Until now the row forced a "
+    "second write of a report that was made already; now it has the whole of it. Already done: each history entry is "
+    "made into JSON once, and an entry is made again only if what it depends on has changed. Tried: one unsealed file "
+    "with two places that alternate (5 µs instead of 19 in the same rounds; but the contract has a sealed file that "
+    "is replaced as a whole, and a forked child would write into the file of its parent); one call for all seals is "
+    "what it does already (2.5 µs). Not done: one write into the same file, of which a reader could see half; the "
+    "names of the changed fields only where somebody asks, because the report is read from outside."
 )
 
 
