@@ -51,7 +51,7 @@ class Plan:
     @cached_property
     def plain(self) -> Mapping[str, str]:
         """The fields that take text as it is, and have neither an alias nor a `Key`, by canonical name."""
-        plain = {} if self.rules.decode_all else self.roots.plain()
+        plain = {} if self.rules.decode_all else self.roots.plain(self.keys)
         named = plain.keys() & self._by_whole_key.keys()
         return {name: label for name, label in plain.items() if name not in named} if named else plain
 
