@@ -215,14 +215,22 @@ def test_coroutine_is_skipped(settings, volume, caplog):
     assert names == ["receive", "Receiver"]
 
 
-def test_returns_an_awaitable(settings, volume, caplog, recwarn):
-    """I02: a receiver that returns a coroutine is logged once, and nothing is left unawaited."""
+class Awaitable:
+    """Something to await that is no coroutine."""
+
+    def __await__(self):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("what", ["a coroutine", "a future"])
+def test_returns_an_awaitable(settings, volume, caplog, recwarn, what):
+    """I02: a receiver that returns something to await is logged once, and nothing is left unawaited."""
 
     async def inner():
         raise AssertionError
 
     def receive(sender, event):
-        return inner()
+        return inner() if what == "a coroutine" else Awaitable()
 
     signals.reloaded.connect(receive)
     swap(settings, volume, message="two")

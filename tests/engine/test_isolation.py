@@ -533,6 +533,36 @@ class TestVerifier:
         assert settings.low <= settings.high
         assert [each.stage for each in settings.live.status().rejections] == ["validate"]
 
+    def test_a_rejection_stands_until_the_verifiers_have_decided(self, open_settings, gate):
+        """P3: content that another volume makes valid stays reported as rejected until a verifier has accepted it."""
+        settings, one, other = open_settings({"low": "1"}, {"high": "5"}, cls=Coupled)
+        check = Check(lambda s: s.low, lambda _: gate.wait(PATIENCE))
+        settings.live.verify(timeout=60)(check)
+        one.update({"low": "7"})
+        assert not settings.live.reload()
+        other.update({"high": "9"})
+        settings.live.reload(wait=False)
+        check.wait(1)
+        assert waiting(settings) == [["0"]]
+        gate.set()
+        assert settings.live.reload()
+        assert (settings.low, settings.high) == (7, 9)
+        assert waiting(settings) == []
+
+    def test_a_value_that_two_volumes_change_together(self, open_settings):
+        """P3: a verifier of a value that two volumes change only together holds back both, and no third one."""
+        settings, one, other, third = open_settings({"number": "0"}, {"user": "nobody"}, {"password": "one"})
+        check = Check(lambda s: (s.number, s.user), refuse)
+        settings.live.verify(on=lambda s: s.number > 0 and s.user != "nobody")(check)
+        one.update({"number": "1"})
+        other.update({"user": "a"})
+        third.update({"password": "two"})
+        assert not settings.live.reload()
+        assert check.seen == [(1, "a")]
+        assert (settings.number, settings.user) == (0, "nobody")
+        assert settings.password.get_secret_value() == "two"
+        assert waiting(settings) == [["0", "1"]]
+
     def test_hanging_does_not_hold_up_another(self, open_settings, gate):
         """P3: two verifiers of two volumes are asked beside each other: one that hangs holds up its own volume."""
         settings, one, other = open_settings({"user": "a"}, {"password": "one"})

@@ -825,6 +825,17 @@ class TestFinalizing:
         settings.live.close()
         assert holds_in_child(late)
 
+    def test_close(self, settings, monkeypatch, holds_in_child):
+        """G03: `close()` does not wait for the threads, which have stopped."""
+
+        def late():
+            with monkeypatch.context() as end:
+                end.setattr(sys, "is_finalizing", lambda: True)
+                settings.live.close()
+                return settings.live.status().watcher == "off"
+
+        assert holds_in_child(late)
+
 
 def _spawned(settings, connection):
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
@@ -10,12 +11,26 @@ import time
 import weakref
 
 import pytest
+from pydantic import BaseModel
 from watchdog.observers.inotify_c import InotifyFD
 
 from liveconfig import Settings, SettingsConfigDict
+from liveconfig._volumes import take_fingerprint
+from liveconfig._watching import directories
+from liveconfig._watching.directories import ObservedDirectories
 from liveconfig.testing import KubeletVolume
 
 PATIENCE = 30.0
+
+
+class Part(BaseModel):
+    message: str = "default"
+
+
+class Parts(Settings):
+    model_config = SettingsConfigDict(resync=3600.0)
+    first: Part = Part()
+    second: Part = Part()
 
 
 class Still(Settings):
@@ -175,3 +190,129 @@ def test_healthy_while_the_reader_starts(kubelet_volume, load, monkeypatch):
     settings.live.wait(lambda s: s.message == "two", PATIENCE)
     assert started.wait(PATIENCE)
     assert not [each for each in problems if "the watcher does not run" in "".join(each)]
+
+
+def test_one_of_two_folders_is_deleted(load, tmp_path):
+    """K01: a folder that is deleted and created again is followed by event, and so is the other one."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "message").write_text("one")
+    settings = load(Parts, _volumes=tmp_path)
+    for name in ("second", "first"):
+        shutil.rmtree(tmp_path / name)
+        settings.live.wait(lambda s, name=name: getattr(s, name).message == "default", PATIENCE)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "message").write_text("two")
+        settings.live.wait(lambda s, name=name: getattr(s, name).message == "two", PATIENCE)
+    (tmp_path / "second" / "message").write_text("three")
+    settings.live.wait(lambda s: s.second.message == "three", PATIENCE)
+
+
+def test_a_directory_of_links_is_deleted(make_kubelet_volume, load, tmp_path, until):
+    """K01: a directory with a link on the way to the volume may be deleted; the link in a new one is followed."""
+
+    class Rechecked(Still):
+        model_config = SettingsConfigDict(resync=0.2)
+
+    volumes = [make_kubelet_volume(name) for name in ("one", "two")]
+    for volume in volumes:
+        volume.write({"message": volume.path.name})
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "link").symlink_to(volumes[0].path)
+    settings = load(Rechecked, _volumes=tmp_path / "links" / "link")
+    shutil.rmtree(tmp_path / "links")
+    until(lambda: not settings.live.status().healthy)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "link").symlink_to(volumes[1].path)
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    until(lambda: settings.live.status().healthy)
+
+
+def test_the_reader_ended_without_a_word(kubelet_volume, load, monkeypatch, caplog):
+    """C02: a thread that reads inotify, and has ended while its descriptors are open, is replaced, and the log says so."""
+    kubelet_volume.write({"message": "one"})
+    with monkeypatch.context() as ends:
+        ends.setattr(InotifyFD, "run", lambda _: None)
+        settings = load(Still, _volumes=kubelet_volume.path)
+        for thread in threading.enumerate():
+            if type(thread).__name__ == "Reader":
+                thread.join(PATIENCE)
+    assert not settings.live.status().healthy
+    kubelet_volume.write({"message": "two"})  # by event, or by the look that follows the new watch
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    assert settings.live.status().healthy
+    assert "the thread that reads inotify had ended" in caplog.text
+
+
+@pytest.fixture
+def observer():
+    """The watches of a test."""
+    observer = ObservedDirectories(print, print, print)
+    yield observer
+    observer.keep_only(set)
+
+
+def test_deleted_while_it_is_about_to_be_watched(observer, tmp_path, monkeypatch):
+    """C02: a directory that is deleted just before it is watched is not watched, with that reason."""
+    path, access = tmp_path / "volume", os.access
+    path.mkdir()
+
+    def delete_then(*arguments):
+        answer = access(*arguments)
+        shutil.rmtree(path, ignore_errors=True)
+        return answer
+
+    monkeypatch.setattr(os, "access", delete_then)
+    assert not observer.ensure(str(path), take_fingerprint(str(path)))
+    assert observer.refusal([str(path)]) == "FileNotFoundError: ENOENT"
+    assert not observer.is_watched(str(path))
+
+
+def test_the_kernel_watches_no_more_folders(observer, tmp_path, monkeypatch):
+    """D01: a plain directory of which a new folder cannot be watched is not watched by events, with that reason."""
+    path, add = str(tmp_path), InotifyFD.add_callback
+    assert not observer.ensure(path, take_fingerprint(path))
+    assert observer.ensure(path, take_fingerprint(path))
+    (tmp_path / "folder").mkdir()
+
+    def refuse(reader, directory, *arguments):
+        if directory.endswith(b"folder"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return add(reader, directory, *arguments)
+
+    with monkeypatch.context() as full:
+        full.setattr(InotifyFD, "add_callback", refuse)
+        assert not observer.ensure(path, take_fingerprint(path))
+    assert observer.refusal([path]) == "ENOSPC: fs.inotify.max_user_watches is reached"
+    assert not observer.ensure(path, take_fingerprint(path))
+    assert observer.refusal([path]) is None
+    assert observer.ensure(path, take_fingerprint(path))
+
+
+def test_a_file_call_on_one_volume_does_not_return(observer, tmp_path, monkeypatch, gate):
+    """G01: while a file call on one volume hangs, others are not watched in its place, and the reason is given."""
+    inside, realpath = threading.Event(), os.path.realpath
+    hanging, other = tmp_path / "hanging", tmp_path / "other"
+    for path in (hanging, other):
+        path.mkdir()
+
+    def hang(path, **options):
+        if path == str(hanging):
+            inside.set()
+            gate.wait(PATIENCE)
+        return realpath(path, **options)
+
+    monkeypatch.setattr(directories, "HELD_UP", 0.05)
+    monkeypatch.setattr(os.path, "realpath", hang)
+    seen = take_fingerprint(str(other))
+    thread = threading.Thread(target=observer.ensure, args=(str(hanging), take_fingerprint(str(hanging))))
+    thread.start()
+    assert inside.wait(PATIENCE)
+    assert not observer.ensure(str(other), seen)
+    assert not observer.keep_only(set)
+    assert observer.refusal([str(other)]) == "a file call on another volume does not return"
+    gate.set()
+    thread.join(PATIENCE)
+    assert not observer.ensure(str(other), seen)
+    assert observer.ensure(str(other), seen)
+    assert observer.refusal([str(other)]) is None

@@ -28,6 +28,7 @@ from liveconfig._loading.loader import Invalid
 from liveconfig._volumes import mounts
 from liveconfig._volumes.fingerprint import take_fingerprint
 from liveconfig._watching import directories
+from liveconfig._watching.directories import ObservedDirectories
 from liveconfig._watching.fork import renew_in_child
 from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
 from liveconfig._watching.watcher import Registration, Watcher, process_watcher
@@ -424,6 +425,28 @@ class TestWatcher:
         registration.recheck({})
         registration.overdue()
         assert gone() is None
+
+    def test_removed_while_the_watches_are_changed(self, own_watcher, tmp_path, monkeypatch, until):
+        """A watch that cannot be dropped when its registration is removed is dropped later."""
+        paths = [tmp_path / name for name in ("first", "second")]
+        for path in paths:
+            path.mkdir()
+        looks = [Looks() for _ in paths]
+        first, _ = (own_watcher.add(each, [str(path)], 3600.0) for each, path in zip(looks, paths, strict=True))
+        keep_only, refused = ObservedDirectories.keep_only, []
+
+        def busy_at_first(observer, wanted):
+            if not refused:
+                refused.append(observer)
+                return False
+            return keep_only(observer, wanted)
+
+        monkeypatch.setattr(ObservedDirectories, "keep_only", busy_at_first)
+        own_watcher.remove(first)
+        until(lambda: refused)
+        [observer] = refused
+        until(lambda: not observer.is_watched(str(paths[0])))
+        assert observer.is_watched(str(paths[1]))
 
     def test_no_thread_at_first(self, own_watcher, tmp_path, monkeypatch):
         """If no thread could be started at first, `revive` tries again."""

@@ -62,7 +62,7 @@ class Composition:
         return named(self.feeds[index].revision for index in sorted(parts) if index < len(self.feeds))
 
 
-class Identity:
+class Identity:  # noqa: PLW1641 - it is compared, and is no key
     """A wrapper that is equal only to a wrapper of the same object."""
 
     __slots__ = ("_held",)
@@ -72,6 +72,3 @@ class Identity:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and self._held is other._held
-
-    def __hash__(self) -> int:
-        return id(self._held)

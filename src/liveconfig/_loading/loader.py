@@ -54,19 +54,6 @@ class Invalid(NamedTuple):
 
     problems: tuple[Problem, ...]
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Return the places at fault, each once: ``port``, ``routes[30].timeout``."""
-        return tuple(dict.fromkeys(problem.location for problem in self.problems if problem.location))
-
-    @property
-    def faults(self) -> tuple[tuple[str, str], ...]:
-        """The place, empty for the settings as a whole, and what is wrong there, for each problem."""
-        return tuple((problem.location, problem.text) for problem in self.problems)
-
-    def __str__(self) -> str:
-        return "; ".join(map(str, self.problems))
-
 
 class Loader(Generic[S]):
     """Loads instances of one class. Only the volumes change between two loads.
