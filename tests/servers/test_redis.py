@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ import redis
 from liveconfig.integrations.redis import bind
 
 ON_REDIS = pytest.mark.parametrize("on", ["redis_server"], indirect=True)
+EACH_POOL = pytest.mark.parametrize("pool", ["ConnectionPool", "BlockingConnectionPool"])
 
 
 @ON_REDIS
@@ -143,6 +145,68 @@ def test_idle_connections_of_a_blocking_pool_are_dropped(rotation: Any, rotate: 
             idle = {str(one.client_id()), str(other.client_id())}
         rotate(idle)
         assert client.ping()
+
+
+@ON_REDIS
+@EACH_POOL
+def test_a_connection_that_logs_in_during_a_rotation_moves(rotation: Any, rotate: Moved, pool: str) -> None:
+    """A client whose first connection has logged in, and is not ready yet, moves it to the new login."""
+    connecting, go_on = threading.Event(), threading.Event()
+
+    class Slow(redis.Connection):
+        def on_connect(self) -> None:
+            super().on_connect()
+            if not connecting.is_set():
+                connecting.set()
+                assert go_on.wait(30)
+
+    made = getattr(redis, pool)(connection_class=Slow, **rotation.server.where)
+    with redis.Redis.from_pool(made) as client, ThreadPoolExecutor(1) as executor:
+        bind(client, rotation.settings)
+        using = executor.submit(client.ping)
+        assert connecting.wait(30)
+        before = rotation.settings.db
+        rotation.settings.live.subscribe(lambda new: new.db, lambda _: go_on.set())
+        rotate(rotation.server.sessions())
+        assert using.result(30)
+        assert rotation.settings.db != before
+
+
+@ON_REDIS
+@EACH_POOL
+async def test_a_connection_whose_release_waits_for_another_moves(rotation: Any, pool: str) -> None:
+    """A release that began before a rotation and waits for a slow one does not leave its connection behind."""
+    closing, go_on = asyncio.Event(), asyncio.Event()
+    async with redis.asyncio.Redis.from_pool(getattr(redis.asyncio, pool)(**rotation.server.where)) as client:
+        bind(client, rotation.settings)
+        connections = client.connection_pool
+        slow, waiting, idle = [await connections.get_connection() for _ in range(3)]
+        disconnect = slow.disconnect
+
+        async def slow_disconnect(*arguments: Any, **options: Any) -> None:
+            closing.set()
+            await go_on.wait()
+            await disconnect(*arguments, **options)
+
+        slow.disconnect = slow_disconnect
+        slow.mark_for_reconnect()
+        await connections.release(idle)
+        releases = [asyncio.create_task(connections.release(each)) for each in (slow, waiting)]
+        await closing.wait()
+        rotation.renew()
+        rotation.in_server()
+        rotation.in_volume()
+        with suppress(TimeoutError):  # without the fault, the renewal waits for the releases
+            await asyncio.wait_for(until(lambda: not idle.is_connected), 1)
+        go_on.set()
+        await asyncio.gather(*releases)
+        await asyncio.wait_for(until(lambda: not waiting.is_connected), 30)
+        assert await client.ping()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    while not holds():
+        await asyncio.sleep(0.02)
 
 
 @ON_REDIS
