@@ -6,7 +6,7 @@ import pickle
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, create_model
 from typing_extensions import TypeAliasType
 
 import liveconfig
@@ -105,3 +105,15 @@ def test_inside_a_model_that_holds_itself(load):
         tree: Tree = Tree()
 
     assert load(Rooted, _watch=False).live._core.loader.plan.restart_fields == {"tree.value"}
+
+
+@pytest.mark.parametrize(("key", "argument"), [(Key("size"), "name"), (Key(restart=True), "restart")])
+def test_without_effect(key, argument):
+    """A Key in a model of a list has no effect, where no whole key feeds one field, and is an error that names it."""
+
+    class Item(BaseModel):
+        kept: Annotated[int, Key(missing="reject")] = 1
+        size: Annotated[int, key] = 1
+
+    with pytest.raises(LiveConfigError, match=rf"Key\({argument}=...\) of Item.size has no effect in 'items'"):
+        create_model("Listed", __base__=Settings, items=(list[Item], [])).load(_volumes=())

@@ -6,11 +6,11 @@ import dataclasses
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, ClassVar, NewType
 
 import pydantic.dataclasses
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import CliSettingsSource, NoDecode
 
@@ -445,3 +445,34 @@ class TestCommandLine:
         kubelet_volume.write({})
         assert settings.live.reload()
         assert settings.message == "line"
+
+
+@dataclasses.dataclass
+class Limits:
+    size: int = 1
+    most: ClassVar[int] = 3
+
+
+class Looking(BaseModel):
+    user: str = Field("none", validation_alias=AliasPath("login", "user"))
+
+
+class Inside(Settings):
+    model_config = SettingsConfigDict(watch=False, documents=["app.yaml"])
+    message: str = "none"
+    limits: Limits = Limits()
+    looking: Looking = Looking()
+
+
+def test_a_class_variable_of_a_dataclass(kubelet_volume, load):
+    """A class variable of a dataclass is no field, and a key of its name feeds nothing."""
+    kubelet_volume.write({"limits.size": "2", "limits.most": "9"})
+    settings = load(Inside, _volumes=kubelet_volume.path)
+    assert (settings.limits.size, settings.limits.most) == (2, 3)
+
+
+def test_an_alias_path_inside_a_model(kubelet_volume, load):
+    """A field of a nested model that looks inside another value finds it there, beside names that are numbers."""
+    kubelet_volume.write({"app.yaml": "1: one\nmessage: two\nlooking: {1: one, login: {user: app}}"})
+    settings = load(Inside, _volumes=kubelet_volume.path)
+    assert (settings.message, settings.looking.user) == ("two", "app")

@@ -498,6 +498,23 @@ def test_a_second_init_with_other_arguments(kubelet_volume, load, other, canary)
     assert settings.message == "one"
 
 
+def test_a_second_init_with_an_argument_that_cannot_be_compared(kubelet_volume, load, canary):
+    """K18: an argument whose `__eq__` raises counts as another one, and is not shown."""
+
+    class Incomparable(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            raise ValueError(canary)
+
+    kubelet_volume.write({"message": "one"})
+    settings = load(Reloadable, _volumes=kubelet_volume.path, given=Incomparable(canary))
+    with pytest.raises(LiveConfigError, match="loaded already") as caught:
+        settings.__init__(_volumes=kubelet_volume.path, given=Incomparable(canary))  # type: ignore[misc]
+    assert canary not in str(caught.value)
+
+
 def test_a_second_init_waits_for_no_subscriber(kubelet_volume, load):
     """K18: it does not wait for subscribers."""
     kubelet_volume.write({"message": "one"})

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
 
 from liveconfig import Settings, SettingsConfigDict, Volume
 
@@ -132,3 +132,31 @@ def test_after_a_reload(settings, make_kubelet_volume, canary):
     assert settings.live.reload()
     assert settings.db.password == f"{canary}-2"
     assert canary not in repr(settings.db)
+
+
+@dataclass(slots=True)
+class Slotted:
+    user: str = ""
+
+
+class Repeated(Settings):
+    model_config = SettingsConfigDict(watch=False, documents=["app.json"])
+    replicas: list[Database] = []
+    logins: list[Slotted] = []
+
+    @field_validator("replicas", "logins")
+    @classmethod
+    def twice(cls, found):
+        return found * 2
+
+
+def test_one_object_in_two_places(make_kubelet_volume, load, canary):
+    """An object that a validator puts in two places is hidden in both; one without a dictionary is as it was."""
+    secret = make_kubelet_volume("secret")
+    content = {"replicas": [{"user": "app", "password": canary}], "logins": [{"user": "app"}]}
+    secret.write({"app.json": json.dumps(content)})
+    settings = load(Repeated, _volumes=Volume(secret.path, secret=True))
+    assert settings.replicas[0] is settings.replicas[1]
+    assert canary not in repr(settings.replicas)
+    assert settings.replicas[1].password == canary
+    assert settings.logins == [Slotted("app"), Slotted("app")]
