@@ -116,6 +116,53 @@ def test_a_long_problem_of_several_volumes():
     assert " ".join(row[column:] for row in rows) == "word " * 30 + "; the last good configuration stays in use"
 
 
+@pytest.mark.parametrize(
+    ("width", "missing", "name"),
+    [
+        (120, "", "shop.live.AppSettings"),
+        (110, "", "AppSettings"),
+        (100, "APPLIED", "AppSettings"),
+        (80, "APPLIED GENERATION", "AppSettings"),
+        (60, "APPLIED GENERATION COMMAND", "AppSettings"),
+    ],
+)
+def test_a_narrow_terminal(width, missing, name):
+    """A narrow terminal does not show the least useful columns; which process has which state stays longest."""
+    volumes = tuple(
+        VolumeReport(f"/etc/{each}", "atomic", "..2026_11_28_16_26_18.8104366", None, None)
+        for each in ("config", "secret")
+    )
+    settings = SettingsReport("shop.live.AppSettings", 1, "rejected", False, ("word " * 30,), volumes)
+    found = Scan(tuple(ProcessReport(pid, 1, "python gunicorn", None, (settings,)) for pid in (1234, 1235)), 0)
+    header, *rows = lines(found, lambda cell, _: cell, width)
+    every = ["PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM"]
+    assert header.split() == [title for title in every if title not in missing.split()]
+    assert max(map(len, rows)) <= width
+    assert all(row[header.index("PROBLEM") :].strip() for row in rows)
+    assert [row[header.index("SETTINGS") : header.index("STATE")].strip() for row in rows if row[0] != " "] == [
+        name
+    ] * 2
+
+
+def test_short_names_differ():
+    """Settings classes of one name keep their modules on a narrow terminal."""
+    settings = (SettingsReport(f"{module}.Settings", 1, "current", True, (), ()) for module in ("shop", "mail"))
+    found = Scan((ProcessReport(7, 1, "python", None, tuple(settings)),), 0)
+    assert [line.split()[-3] for line in lines(found, lambda cell, _: cell, 40)] == [
+        "SETTINGS",
+        "shop.Settings",
+        "mail.Settings",
+    ]
+
+
+def test_a_table_that_fits():
+    """A table without problems has all its columns as long as these fit."""
+    settings = SettingsReport("shop.live.AppSettings", 1, "current", True, (), ())
+    found = Scan((ProcessReport(1234, 1, "python gunicorn", None, (settings,)),), 0)
+    every = list(lines(found, lambda cell, _: cell, None))
+    assert list(lines(found, lambda cell, _: cell, max(map(len, every)))) == every
+
+
 def test_wait(capsys, running, kubelet_volume):
     """``--wait`` returns 1 after its time when a process does not become current."""
     kubelet_volume.write({"port": "x"})

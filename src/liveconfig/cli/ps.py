@@ -197,11 +197,13 @@ def _skipped(count: int) -> str:
 
 
 def _fitted(rows: list[Row], width: int) -> list[Row]:
-    """Fit the rows to a width: drop columns, and break the last cell into lines."""
+    """Fit the rows to a width: shorten names, drop columns, and break the last cell into lines."""
+    last = min(_NARROWEST, max(len(sentence) for *_, sentence in rows))
+    if _taken(rows) + last > width:
+        rows = _with_short_names(rows)
     for title in _SPARE:
-        if _taken(rows) + _NARROWEST > width:
-            column = rows[0].index(title)
-            rows = [(*row[:column], *row[column + 1 :]) for row in rows]
+        if _taken(rows) + last > width:
+            rows = _without(rows, title)
     space = max(_NARROWEST, width - _taken(rows))
     folded: list[Row] = []
     rest: list[str] = []
@@ -211,6 +213,21 @@ def _fitted(rows: list[Row], width: int) -> list[Row]:
             rest = textwrap.wrap(sentence, space)
         folded.append((*cells, rest.pop(0) if rest else ""))
     return [*folded, *_below(rows[0][:-1], rest)]
+
+
+def _with_short_names(rows: list[Row]) -> list[Row]:
+    """Name the settings classes without their modules, if each still has a name of its own."""
+    column = rows[0].index("SETTINGS")
+    short = {name: name.rpartition(".")[2] for name in (row[column] for row in rows)}
+    if len(set(short.values())) < len(short):
+        return rows
+    return [(*row[:column], short[row[column]], *row[column + 1 :]) for row in rows]
+
+
+def _without(rows: list[Row], title: str) -> list[Row]:
+    """Drop a column, and the rows that had only this one."""
+    column = rows[0].index(title)
+    return [cells for row in rows if any(cells := (*row[:column], *row[column + 1 :]))]
 
 
 def _below(cells: Sequence[str], lines: Sequence[str]) -> Iterable[Row]:
@@ -223,7 +240,9 @@ def _taken(rows: Sequence[Row]) -> int:
     return sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
 
 
-_SPARE = ("COMMAND", "SETTINGS")
+_SPARE = ("APPLIED", "GENERATION", "COMMAND", "SETTINGS")
+"""The columns that a narrow terminal does not show, the least useful first."""
+
 _NARROWEST = 24
 """The smallest width of a sentence."""
 
