@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -511,12 +511,15 @@ class Level(Mapping[str, Node]):
         single = (name for name in own if name not in self._others and "." not in name)
         return {name: self.around + name for name in single if is_text(self._fields[name].annotation)}
 
-    def plain(self, keyed: Container[str]) -> dict[str, str]:
+    def plain(self, keyed: Iterable[str]) -> dict[str, str]:
         """The fields that take text as it is and have neither an alias nor a `Key`, by canonical name.
 
         Args:
             keyed: The fields that have a `Key`.
         """
-        fields, aliased = self._fields, self._aliased
-        own = ((name, label) for name, label in self.labels.items() if label not in aliased and label not in keyed)
-        return {name: label for name, label in own if is_text(fields[label].annotation)}
+        fields, others = self._fields, {*self._aliased, *keyed}
+        return {
+            name: label
+            for name, label in self.labels.items()
+            if label not in others and is_text(fields[label].annotation)
+        }
