@@ -88,6 +88,7 @@ def test_status_is_true_right_after_a_reload(make_kubelet_volume, tmp_path, monk
     assert (status.healthy, status.volumes[0].mode, status.problems) == (True, "atomic", ())
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_volume_that_appears_is_followed_by_events(make_kubelet_volume, tmp_path):
     """A volume that appears while others change is watched from then on, without a message about polling."""
 

@@ -189,6 +189,7 @@ def test_a_candidate_counts_after_two_seconds(kubelet_volume, load, later, monke
     assert watched.live.status().healthy
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_look_that_does_not_come(kubelet_volume, load, later):
     """G02: when no look has come for longer than the period of the re-checks, the status says so."""
     kubelet_volume.write({"message": "one"})

@@ -463,6 +463,7 @@ class TestVerifier:
         assert off.wait(PATIENCE)
         assert (settings.flag, settings.password.get_secret_value()) == (False, "one")
 
+    @pytest.mark.usefixtures("inotify")
     def test_new_flag_does_not_ask_again(self, open_settings):
         """S09: a change of another volume is no reason to try the refused login again."""
         settings, config, secrets = open_settings({"number": "0"}, {"password": "one"}, watch=True)

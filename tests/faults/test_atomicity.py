@@ -124,6 +124,7 @@ def test_last_value(kubelet_volume, load, write_elsewhere, how):
     assert numbers[-1] == 1000
 
 
+@pytest.mark.usefixtures("inotify")
 def test_last_value_of_a_burst(kubelet_volume, load):
     """A20: the last of two swaps is never lost, whatever lies between them."""
     kubelet_volume.write({"a": "0"})

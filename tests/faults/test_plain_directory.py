@@ -83,6 +83,7 @@ def work_trees(tmp_path):
 
 
 @pytest.mark.parametrize("cls", [Still, Rechecked])
+@pytest.mark.usefixtures("inotify")
 def test_git_sync(work_trees, load, tmp_path, cls):
     """K01: a link to a plain directory is read and followed when it is turned, by event too, and the old one may go."""
     old = work_trees(1)
@@ -125,6 +126,7 @@ def test_a_link_on_the_way(work_trees, load, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["first", "second"])
+@pytest.mark.usefixtures("inotify")
 def test_two_links_in_one_directory(load, tmp_path, where):
     """K01: of two links in one directory on the way to the volume, each is followed when it is turned."""
     for number in ("one", "two"):
@@ -167,6 +169,7 @@ def test_links_in_two_directories(load, tmp_path, link):
 
 
 @pytest.mark.parametrize("kind", ["plain", "kubelet"])
+@pytest.mark.usefixtures("inotify")
 def test_a_link_turned_to_another_link(make_kubelet_volume, load, tmp_path, kind):
     """K01: a link that is turned to another one with the same target is followed, and the other one too."""
 
@@ -271,6 +274,7 @@ def test_folders_that_go_and_come_back(load, tmp_path):
         settings.live.wait(lambda s, number=number: s.db.host == str(number), PATIENCE)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_no_watch_left_for_a_folder(load, tmp_path, monkeypatch):
     """H06: where the kernel watches no more folders it is polling, and by event again when it does."""
     root = tmp_path / "volume"
@@ -292,6 +296,7 @@ def test_no_watch_left_for_a_folder(load, tmp_path, monkeypatch):
     until(lambda: settings.live.status().watcher == "inotify")
 
 
+@pytest.mark.usefixtures("inotify")
 def test_folders_cost_no_thread(load, tmp_path):
     """H06: watching fifty folders takes no further thread, and close() leaves none."""
     for number in range(50):
@@ -304,6 +309,7 @@ def test_folders_cost_no_thread(load, tmp_path):
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("inotify")
 def test_only_volumes(make_kubelet_volume, load, tmp_path, caplog):
     """A directory that holds volumes but no key of its own is reported, with their paths, and no longer once it has one."""
     for name in ("config", "secrets"):
@@ -321,6 +327,7 @@ def test_only_volumes(make_kubelet_volume, load, tmp_path, caplog):
     assert settings.live.status().notes == ()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_only_volumes_further_down(make_kubelet_volume, load, tmp_path):
     """Volumes in a folder of a directory without keys are reported too; an empty directory is not."""
     make_kubelet_volume("etc/app/config").write({"message": "unread"})

@@ -17,6 +17,8 @@ import liveconfig._clock
 from liveconfig import LiveConfigError, Settings, SettingsConfigDict, Volume, VolumeError
 from liveconfig.testing import KubeletVolume
 
+needs_another_user = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
 PATIENCE = 30.0
 
 
@@ -126,6 +128,7 @@ def test_rejected_removed_step_by_step(kubelet_volume, load, bad):
 
 
 @pytest.mark.parametrize("inode", ["same", "other"])
+@pytest.mark.usefixtures("inotify")
 def test_mount_made_again(kubelet_volume, load, tmp_path, inode):
     """C02: a mount that is deleted and made again is followed within one re-check, by events afterwards."""
 
@@ -258,6 +261,7 @@ def test_required_volume(tmp_path, load):
 # Not allowed
 
 
+@needs_another_user
 def test_not_allowed_for_a_moment(child, open_folder):
     """C07: EACCES for 200 ms after a swap in the old order, as another user, is no rejection; then the new value."""
     volume = KubeletVolume(open_folder / "volume")
@@ -271,6 +275,7 @@ def test_not_allowed_for_a_moment(child, open_folder):
     assert nobody.go() == {"message": "two", "rejected": 0, "healthy": True}
 
 
+@needs_another_user
 def test_not_allowed(child, open_folder):
     """C07: EACCES that stays is a rejection after its patience, once; the last good stays until it may be read."""
     volume = KubeletVolume(open_folder / "volume")
@@ -286,6 +291,7 @@ def test_not_allowed(child, open_folder):
     assert nobody.go() == {"message": "two", "rejected": 1, "healthy": True}
 
 
+@needs_another_user
 def test_patience_begins_anew(child, open_folder):
     """C23: a fault that stands takes no patience from the next generation."""
     volume = KubeletVolume(open_folder / "volume")

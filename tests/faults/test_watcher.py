@@ -34,6 +34,7 @@ USER_NAMESPACE = ("--user", "--map-root-user")
 
 
 @pytest.mark.parametrize("limit", ["instances", "watches"])
+@pytest.mark.usefixtures("inotify")
 def test_inotify_exhausted(child, open_folder, limit):
     """D01, D02: out of inotify it polls, says so once, sees each swap, leaks nothing, and goes back when it can."""
     scene = child("inotify_exhausted", open_folder, limit, unshare=USER_NAMESPACE)
@@ -55,6 +56,7 @@ def test_inotify_exhausted(child, open_folder, limit):
     assert closed == {"more descriptors": 0, "threads": 1}
 
 
+@pytest.mark.usefixtures("inotify")
 def test_inotify_exhausted_later(child, open_folder):
     """D20: a watch that is lost while inotify is exhausted turns to polling, and back again."""
     scene = child("inotify_exhausted_later", open_folder, unshare=USER_NAMESPACE)
@@ -67,6 +69,7 @@ def no_events(monkeypatch):
     monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_events_dropped(kubelet_volume, load, no_events):
     """D04: a swap whose event is lost is found by the re-check."""
     kubelet_volume.write({"message": "one"})
@@ -97,12 +100,14 @@ def test_no_threads(child, open_folder):
     assert scene.report() == {"messages": ["one", "two", "three"]}
 
 
+@pytest.mark.usefixtures("inotify")
 def test_touches(child, open_folder):
     """D07: 100,000 touches of files beside the link, 20,000 renames among them, cause no look and no reading."""
     assert child("touches", open_folder).report() == {"version": 1, "opened": 0, "looks": 0}
 
 
 @pytest.mark.parametrize("days", [1, -1])
+@pytest.mark.usefixtures("inotify")
 def test_wall_clock_jumps(kubelet_volume, load, swap_to, monkeypatch, caplog, days):
     """D08: a wall clock that jumps a day, and generation names that go back in time, have no effect."""
     kubelet_volume.write({"message": "one"})
@@ -118,6 +123,7 @@ def test_wall_clock_jumps(kubelet_volume, load, swap_to, monkeypatch, caplog, da
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
+@pytest.mark.usefixtures("inotify")
 def test_idle(child, open_folder):
     """D09: idle, all threads together wake at most once a re-check, and no key is opened.
 
@@ -129,6 +135,7 @@ def test_idle(child, open_folder):
     assert report["wake-ups"] <= 2
 
 
+@pytest.mark.usefixtures("inotify")
 def test_symlinked_mount(kubelet_volume, load, tmp_path):
     """D23: a volume that is named by a link to its mount is followed by events too, also when the link is turned."""
     os.symlink(kubelet_volume.path, tmp_path / "link")
@@ -199,6 +206,7 @@ def test_validator_that_interrupts(kubelet_volume, load):
     settings.live.wait(lambda s: s.message == "two", PATIENCE)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_many_settings_on_one_volume(kubelet_volume, load):
     """D25: one event wakes all settings that share a volume; closing some does not end the watch of the others."""
     kubelet_volume.write({"message": "one"})

@@ -87,6 +87,7 @@ elif state == "validator":
 @pytest.mark.parametrize("state", ["swaps", "subscriber", "validator"])
 @pytest.mark.parametrize("call", ["close", "reload", "start", "status", "cancel"])
 @pytest.mark.parametrize("place", ["__del__", "generator", "atexit"])
+@pytest.mark.usefixtures("inotify")
 def test_called_at_the_end(tmp_path, place, call, state):
     """G03: whatever is called so late returns in bounded time, and the interpreter ends with code 0 and no traceback."""
     _check_the_end(tmp_path, place, call, state)
@@ -134,6 +135,7 @@ threading.Thread(target=work).start()
 
 
 @pytest.mark.skipif((3, 12) <= sys.version_info < (3, 12, 2), reason="starts no thread then (python/cpython#113964)")
+@pytest.mark.usefixtures("inotify")
 def test_goes_on_without_its_main_thread(tmp_path):
     """A program whose main thread has returned is not ending: its other threads reload, and wait for the verifiers."""
     command = [sys.executable, "-c", GOES_ON, str(tmp_path)]

@@ -690,6 +690,7 @@ class TestState:
         assert len([line for line in said if "parent App: version 2 applied" in line]) == 1
         assert len([line for line in said if "child App: version 2 applied" in line]) <= 1
 
+    @pytest.mark.usefixtures("inotify")
     def test_descriptors(self, volume, inotify_descriptors):
         """E198: a forked child, and a child of that child, hold no inotify descriptor of their ancestors."""
         settings = Events.load(_volumes=volume.path)

@@ -243,6 +243,7 @@ assert os.waitpid(pids[0], 0)[1] == 0
 
 
 @pytest.mark.parametrize("kind", [("same", ""), ("thread", "daemon"), ("thread", "no daemon")])
+@pytest.mark.usefixtures("inotify")
 def test_a_fork_on_a_thread(tmp_path, kind):
     """G05: a child that is forked on a thread of the application ends with its last thread, as it does without liveconfig."""
     assert _run(ON_A_THREAD, str(tmp_path), *kind) == (0, "", "", False)
@@ -285,6 +286,7 @@ else:
 
 
 @pytest.mark.parametrize("place", ["validator", "signal handler"])
+@pytest.mark.usefixtures("inotify")
 def test_a_fork_in_a_look_on_a_thread_of_the_application(tmp_path, place):
     """G05: a child that is forked in the middle of a `reload()`, and goes on after it, follows its volumes at once."""
     assert _run(IN_A_LOOK, str(tmp_path), place) == (0, "", "", False)

@@ -54,6 +54,7 @@ def hang(gate, load, make_kubelet_volume):
 
 
 class TestValidator:
+    @pytest.mark.usefixtures("inotify")
     def test_others_follow_by_event(self, kubelet_volume, load, hang, gate):
         """G02: while a validator hangs other objects follow by event, those that are loaded then too."""
         kubelet_volume.write({"message": "one"})

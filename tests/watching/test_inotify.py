@@ -54,6 +54,7 @@ def on_a_thread_of_watchdog(monkeypatch):
     return start
 
 
+@pytest.mark.usefixtures("inotify")
 def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog, inotify_descriptors):
     """G06: close() on the thread that reads inotify returns, and ends all threads of liveconfig and watchdog."""
     threads = set(threading.enumerate())
@@ -76,6 +77,7 @@ def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog,
     assert not inotify_descriptors()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
     """G06: settings that the garbage collector finds on a thread of watchdog are released, and all threads end."""
     threads = set(threading.enumerate())
@@ -168,6 +170,7 @@ def test_watchdog_raises_beside_others(make_kubelet_volume, load, monkeypatch):
     followed.live.wait(lambda s: s.message == "two", PATIENCE)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_healthy_while_the_reader_starts(kubelet_volume, load, monkeypatch):
     """C02: while the thread that reads inotify is about to start, no status says that the watcher does not run."""
 

@@ -348,6 +348,7 @@ class TestWatcher:
         own_watcher.remove(registration)
         assert not own_watcher.scheduler.is_alive()
 
+    @pytest.mark.usefixtures("inotify")
     def test_removed_while_another_is_removed(self, own_watcher, tmp_path):
         """A registration that is removed while the paths of another removed one are dropped takes no watch from a third."""
         paths = [tmp_path / name for name in ("first", "second", "third")]
@@ -373,6 +374,7 @@ class TestWatcher:
         (paths[1] / "key").write_text("value")
         assert looks[1].looked.wait(PATIENCE)
 
+    @pytest.mark.usefixtures("inotify")
     def test_a_folder_that_comes_while_the_directory_is_checked(self, own_watcher, tmp_path, monkeypatch, gate):
         """A folder that comes while a slow check lists the directory is watched after it."""
         looks, listed, passed = Looks(), threading.Event(), threading.Event()
@@ -397,6 +399,7 @@ class TestWatcher:
         (tmp_path / "second" / "key").write_text("value")
         assert looks.looked.wait(PATIENCE)
 
+    @pytest.mark.usefixtures("inotify")
     def test_what_a_re_check_passes(self, own_watcher, kubelet_volume, tmp_path):
         """A re-check passes fingerprints if the watch reported all the time, and none if the watch is new."""
         kubelet_volume.write({"a": "1"})
@@ -460,6 +463,7 @@ class TestWatcher:
         assert own_watcher.scheduler.is_alive()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_dead_observer(kubelet_volume, load):
     """If the thread that reads inotify has ended, the status says so, and starts it again."""
     kubelet_volume.write({"message": "one"})
