@@ -145,6 +145,27 @@ async def test_cancelled_before_the_thread_has_ended():
     assert reported == []
 
 
+def test_the_loop_was_closed_before_the_thread_has_ended(monkeypatch):
+    """The thread of a look ends without an exception when the loop that waited for it was closed."""
+    inside, go, raised, threads = threading.Event(), threading.Event(), [], []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
+    def look():
+        threads.append(threading.current_thread())
+        inside.set()
+        return go.wait(PATIENCE)
+
+    async def main():
+        waiting = asyncio.create_task(call_in_thread(look))
+        await asyncio.to_thread(inside.wait, PATIENCE)
+        waiting.cancel()
+
+    asyncio.run(main())
+    go.set()
+    threads[0].join(PATIENCE)
+    assert raised == []
+
+
 async def test_an_exception_on_the_thread():
     """What is raised on the thread of the look is raised in the coroutine."""
 

@@ -282,3 +282,31 @@ async def test_closing(settings, volume):
     await aswap(settings, volume, message="three")
     with pytest.raises(StopAsyncIteration):
         await following(stream)
+
+
+async def test_a_version_without_a_change_of_the_value(settings, volume):
+    """A version in which only another field differs gives a stream that waits no event."""
+    stream = settings.live.changes("message")
+    waiting = asyncio.create_task(following(stream))
+    await asyncio.sleep(0)
+    await aswap(settings, volume, count=5)
+    await aswap(settings, volume, message="three")
+    change = await waiting
+    assert (change.old, change.new) == ("one", "three")
+
+
+async def test_nothing_is_kept_of_calls_that_have_returned(settings, volume):
+    """A stream keeps nothing of the calls that have returned, however many they were."""
+
+    def events():
+        gc.collect()
+        return [each for each in gc.get_objects() if type(each) is asyncio.Event]
+
+    before, stream = events(), settings.live.changes("message")
+    for number in range(3):
+        waiting = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        await aswap(settings, volume, message=number)
+        assert (await waiting).new == str(number)
+    del waiting
+    assert len(events()) == len(before)
