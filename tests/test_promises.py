@@ -34,6 +34,7 @@ def no_events(monkeypatch):
     monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_newest_by_event(kubelet_volume, load):
     """P1: with no re-check in sight the newest state is reached by event, swap after swap."""
     kubelet_volume.write({"number": "0"})
@@ -84,6 +85,7 @@ def opens():
         os.close(descriptor)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_applied_is_never_read_again(kubelet_volume, load, opens):
     """P2, P8: an applied generation is never read again."""
     kubelet_volume.write({"message": "one", "number": "1"})
@@ -121,6 +123,7 @@ class Verified(Settings):
     secret: SecretStr = SecretStr("none")
 
 
+@pytest.mark.usefixtures("inotify")
 def test_good_content_is_taken_at_once(kubelet_volume, load, monkeypatch):
     """P3: good content is taken at once, whatever back-off a rejected candidate is in: here one of 100 s or more."""
     kubelet_volume.write({"message": "one"})
@@ -286,6 +289,7 @@ def test_readers_wait_for_nobody(kubelet_volume, load, monkeypatch, place):
     settings.live.wait(lambda s: s.message == "two", PATIENCE)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_close_leaves_nothing(kubelet_volume):
     """P9: close() leaves no thread, no descriptor and no inotify watch, and is harmless a second time."""
     before = set(threading.enumerate()), set(os.listdir("/proc/self/fd")), inotify_watches()

@@ -215,6 +215,7 @@ def test_no_volumes(load):
     assert settings.live.reload()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_no_watch(kubelet_volume, load):
     """With watch=False it is read once and reloads by hand; the argument goes over the class."""
     kubelet_volume.write({"message": "one"})

@@ -66,6 +66,7 @@ def test_composers_tell_where_a_node_begins_and_ends(loader: Any) -> None:
     assert depths == [1, 2, 2, 3, 3, 4, 4]
 
 
+@pytest.mark.usefixtures("inotify")
 def test_reader_calls_back(tmp_path: Path) -> None:
     """A reader of watchdog calls back for each event of a directory, without an emitter and without an observer."""
     heard: list[InotifyEvent] = []
@@ -95,6 +96,7 @@ def test_reader_calls_back(tmp_path: Path) -> None:
         reader.join()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_reader_asks_before_it_reads_and_closes() -> None:
     """Watchdog's reader asks ``_check_inotify_fd`` before each read, and closes its three descriptors in one method."""
     asked, closed, ended = threading.Event(), threading.Event(), threading.Event()

@@ -125,9 +125,16 @@ def names(
 @pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "\n```python\n" in text])
 def test_the_snippets_of_a_page_run(
-    page: str, names: dict[str, Any], opened: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str,
+    names: dict[str, Any],
+    opened: list[Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """The snippets of a page run in order and print what the page shows."""
+    if "inotify\n" in PAGES[page]:  # the snippet prints how it watches
+        request.getfixturevalue("inotify")
     real = {"/etc/config": str(names["config"].path), "/etc/secrets": str(names["secrets"].path)}
     shown = {path: name for name, path in real.items()}
     (tmp_path / "work").mkdir()

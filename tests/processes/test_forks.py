@@ -32,33 +32,39 @@ def script(canary: str, environment: dict[str, str]) -> Script:
     return run
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_child_of_os_fork_follows(script: Script) -> None:
     """E11: After os.fork the child reads at once, follows, calls its subscribers and closes, and the parent still follows."""
     script("fork_plain.py")
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.usefixtures("inotify")
 def test_a_child_of_multiprocessing_follows(script: Script, method: str) -> None:
     """E11: A multiprocessing child of each start method reads at once and follows by events, and so does its parent."""
     script("fork_multiprocessing.py", method)
 
 
 @pytest.mark.parametrize("method", ["execv", "subprocess"])
+@pytest.mark.usefixtures("inotify")
 def test_a_program_inherits_no_watch(script: Script, method: str) -> None:
     """E196: A program that takes this one's place, or is started with all its descriptors, has no inotify descriptor of it."""
     script("programs.py", method)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_fork_inside_a_subscriber(script: Script) -> None:
     """E11: A child that is forked inside a subscriber is not deadlocked: it reads, reloads and calls its subscribers."""
     script("fork_in_subscriber.py")
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_fork_during_a_reload(script: Script) -> None:
     """E11: 20 children, forked while other threads reload, swap and subscribe, reload and close without a deadlock."""
     script("fork_in_reload.py")
 
 
+@pytest.mark.usefixtures("inotify")
 def test_the_interpreter_ends_inside_a_subscriber(environment: dict[str, str]) -> None:
     """E18: With the watcher running and a subscriber inside a call, the interpreter ends silently, with 0."""
     process = subprocess.Popen(
@@ -89,6 +95,7 @@ def test_signals_during_a_reload(start: Callable[..., Any]) -> None:
     assert program.stop() == 0
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_snapshot_is_what_travels(script: Script) -> None:
     """E21: copy, deepcopy, pickle and an argument of a spawned process give a snapshot that never changes."""
     script("pickled.py")

@@ -17,6 +17,7 @@ ASKERS, RATE, SWAPS = 4, 200, 100
 
 
 @pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.usefixtures("inotify")
 def test_no_request_fails_or_mixes_two_versions(
     serve: Callable[..., Any], swap: Callable[[str], None], name: str
 ) -> None:

@@ -25,7 +25,7 @@ Drain = Callable[[], list[str]]
 
 
 @pytest.fixture
-def raw_events() -> Iterator[Callable[[os.PathLike[str]], Drain]]:
+def raw_events(inotify: None) -> Iterator[Callable[[os.PathLike[str]], Drain]]:
     """A function that watches a directory and returns a function: the events since it was last called.
 
     The kernel queues an event before the call that causes it returns, so there is nothing to wait for.

@@ -44,6 +44,7 @@ def get(path: str) -> Callable[[httpx.AsyncClient], Any]:
 # The lifespan
 
 
+@pytest.mark.usefixtures("inotify")
 def test_delivery_lives_as_long_as_the_application(settings: Settings) -> None:
     """The settings are watched while the application runs, and closed when it ends."""
     with TestClient(FastAPI(lifespan=lifespan(settings))):
@@ -51,6 +52,7 @@ def test_delivery_lives_as_long_as_the_application(settings: Settings) -> None:
     assert settings.live.status().watcher == "off"
 
 
+@pytest.mark.usefixtures("inotify")
 def test_an_inner_lifespan_runs_while_the_settings_are_live(settings: Settings) -> None:
     """The application's own lifespan is entered after the settings and left before them, and its state is kept."""
     seen = []
@@ -73,6 +75,7 @@ def test_an_inner_lifespan_runs_while_the_settings_are_live(settings: Settings) 
     assert settings.live.status().watcher == "off"
 
 
+@pytest.mark.usefixtures("inotify")
 def test_the_last_exit_closes(settings: Settings) -> None:
     """Two applications on one settings object: it is watched until both have ended, and once more when one is entered again."""
     first, second = (FastAPI(lifespan=lifespan(settings)) for _ in range(2))
