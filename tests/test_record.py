@@ -90,7 +90,10 @@ def test_what_inherits_is_frozen():
         class Named(Point):
             name: str = ""
 
-        assert Named(1, 2, "a") == Named(1, name="a", y=2)
+        named = Named(1, 2, "a")
+        assert named == Named(1, name="a", y=2)
+        assert copy.copy(named) == copy.deepcopy(named) == named
+        assert copy.copy(named).name == "a"
 
     with pytest.raises(TypeError, match="cannot inherit non-frozen dataclass from a frozen one"):
         dataclass(type("Other", (Point,), {}))

@@ -25,7 +25,7 @@ def record(cls: type[T]) -> type[T]:
     made.__dataclass_params__.frozen = True  # what inherits from it has to be frozen, too
     every = fields(made)
     setters = {each.name: vars(made)[each.name].__set__ for each in every}
-    for method in (*_comparison(every), *_text(every), *_frozen(made, setters), *_state(setters)):
+    for method in (*_comparison(every), *_text(every), *_frozen(made, setters), *_state()):
         if method.__name__ not in vars(cls):
             setattr(made, method.__name__, method)
     if "__init__" not in vars(cls):
@@ -94,15 +94,15 @@ def _frozen(cls: Any, setters: Setters) -> Methods:
     yield __delattr__
 
 
-def _state(setters: Setters) -> Methods:
+def _state() -> Methods:
     """Yield the methods of copies and pickles, which would assign to the fields by default."""
 
-    def __getstate__(self: object) -> list[Any]:
-        return [getattr(self, name) for name in setters]
+    def __getstate__(self: Any) -> list[Any]:
+        return [getattr(self, each.name) for each in fields(self)]
 
-    def __setstate__(self: object, state: Sequence[Any]) -> None:
-        for set_, value in zip(setters.values(), state, strict=True):
-            set_(self, value)
+    def __setstate__(self: Any, state: Sequence[Any]) -> None:
+        for each, value in zip(fields(self), state, strict=True):  # those of a subclass, too
+            object.__setattr__(self, each.name, value)
 
     yield __getstate__
     yield __setstate__

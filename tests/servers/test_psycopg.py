@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from psycopg import Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from liveconfig.integrations.psycopg import bind
@@ -109,6 +110,29 @@ def test_six_pools_move_together(rotation: Any) -> None:
             threading.Event().wait(0.01)
         for pool in pools:
             pool.wait()
+
+
+class Named(Connection[Any]):
+    """A connection of an application, with an attribute that other code may want for itself."""
+
+    @property
+    def login(self) -> str:
+        return "the application's"
+
+
+@ON_POSTGRES
+def test_a_connection_class_keeps_its_attributes(rotation: Any) -> None:
+    """`bind` takes no name from the connection class of a pool, and follows connections of another class as well."""
+    pool = ConnectionPool(**where(rotation), connection_class=Named)
+    bind(pool, rotation.settings)
+    with pool:
+        with pool.connection() as connection:
+            assert connection.login == "the application's"
+        pool.connection_class = Connection  # from now on, the password of the connection string counts
+        pool.kwargs = {"password": rotation.settings.db.password.get_secret_value(), "user": rotation.settings.db.user}
+        pool.drain()
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
 
 
 class Slow:

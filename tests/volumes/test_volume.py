@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 from pydantic import BaseModel, model_validator
@@ -213,6 +214,14 @@ class TestPatience:
         revision = VolumeReader(str(kubelet_volume.path), [name, "absent"]).read(None)
         assert sorted(revision.files) == ["name", "other"]
         assert next(key for key in revision.files if key == "name") is name
+
+    def test_files_without_a_size(self, kubelet_volume, monkeypatch):
+        """H03: files that cannot be asked for their size are read to their end."""
+        files = {"short": "value", "long": "x" * 100_000, "empty": ""}
+        kubelet_volume.write(files)
+        monkeypatch.setattr(os, "lseek", Mock(side_effect=OSError(errno.EINVAL, os.strerror(errno.EINVAL))))
+        revision = VolumeReader(str(kubelet_volume.path)).read(None)
+        assert revision.files == {key: content.encode() for key, content in files.items()}
 
 
 class TestSwappedWhileItIsRead:

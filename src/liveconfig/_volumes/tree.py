@@ -129,9 +129,9 @@ class _Tree:
         try:
             descriptor = os.open(path, _FILE, dir_fd=directory)  # in a function, a signal handler may raise after it
             content = os.read(descriptor, _USUAL)
-            # A short read is no end: not on FUSE, gVisor and NFS. To ask for the size is faster than to read the end.
-            if content and os.lseek(descriptor, 0, os.SEEK_END) != len(content):
-                os.lseek(descriptor, len(content), os.SEEK_SET)
+            if content and not _ends_at(
+                len(content), descriptor
+            ):  # a short read is no end: not on FUSE, gVisor and NFS
                 content = self._rest(descriptor, content, self._left)
         except OSError as error:
             raise _about(key, error) from None
@@ -150,6 +150,17 @@ class _Tree:
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)
+
+
+def _ends_at(position: int, descriptor: int) -> bool:
+    """Whether a file that was read up to a position ends there. To ask for its size is faster than to read the end."""
+    try:
+        if os.lseek(descriptor, 0, os.SEEK_END) == position:
+            return True
+        os.lseek(descriptor, position, os.SEEK_SET)
+    except OSError:  # it has no size, as files of FUSE and of /proc; the position has not moved
+        pass
+    return False
 
 
 def _about(key: str, error: OSError) -> OSError:

@@ -72,7 +72,7 @@ def _class(base: type[Connection[Any]], renewal: Renewal[Any]) -> type[Connectio
 
             def make(login: Login) -> Any:
                 connection = connect(conninfo, **kwargs | login.arguments())
-                connection.login = login
+                connection.liveconfig_login = login
                 return connection
 
             return renewal.connect(make)
@@ -90,12 +90,18 @@ def _async_class(base: type[AsyncConnection[Any]], renewal: AsyncRenewal[Any]) -
 
             async def make(login: Login) -> Any:
                 connection = await connect(conninfo, **kwargs | login.arguments())
-                connection.login = login
+                connection.liveconfig_login = login
                 return connection
 
             return await renewal.connect(make)
 
     return Following
+
+
+def _is_outdated(connection: Any, logins: Logins) -> bool:
+    """Whether a connection has an older login; one that the pool's own class made in another way has none."""
+    login = getattr(connection, "liveconfig_login", None)
+    return login is not None and logins.superseded(login)
 
 
 def _replace_outdated(pool: Any, logins: Logins) -> None:
@@ -107,7 +113,7 @@ def _replace_outdated(pool: Any, logins: Logins) -> None:
 
     def add_newest(connection: Any) -> None:
         pool: Any = weak()
-        if logins.superseded(connection.login):
+        if _is_outdated(connection, logins):
             pool._close_connection(connection)  # noqa: SLF001
             pool.run_task(AddConnection(pool))
         else:
@@ -122,7 +128,7 @@ def _async_replace_outdated(pool: Any, logins: Logins) -> None:
 
     async def add_newest(connection: Any) -> None:
         pool: Any = weak()
-        if logins.superseded(connection.login):
+        if _is_outdated(connection, logins):
             await pool._close_connection(connection)  # noqa: SLF001
             pool.run_task(AsyncAddConnection(pool))
         else:
