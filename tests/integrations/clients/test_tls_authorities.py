@@ -478,26 +478,34 @@ def test_no_handshake_fails_while_the_authority_rotates(
     server = mutual(settings["server"])
     client = client_context(settings["client"], cert="tls_crt", key="tls_key")
     errors: list[Exception] = []
-    ended, done = threading.Event(), threading.Semaphore(0)
+    ended, moved, made = threading.Event(), threading.Condition(), [0] * 8
 
-    def connect() -> None:
+    def connect(index: int) -> None:
         session = None
         while not ended.is_set():
             connection = Connection(server, client, session)
             session = connection.session
             errors.extend(connection.errors)
-            done.release()
+            with moved:
+                made[index] += 1
+                moved.notify()
+
+    def until_each_has_connected() -> None:
+        """Wait until the present connection of each thread has ended, and one more."""
+        with moved:
+            enough = [count + 2 for count in made]
+            assert moved.wait_for(lambda: all(count >= wanted for count, wanted in zip(made, enough, strict=True)), 60)
 
     with settings["server"].live, settings["client"].live, ThreadPoolExecutor(8) as threads:
-        for _ in range(8):
-            threads.submit(connect)
-        for number in range(10):
-            old, new = ("one", "two") if number % 2 == 0 else ("two", "one")
-            for pair, *authorities in ((old, old, new), (new, old, new), (new, new)):
-                for side in sorted(volumes, key=lambda side: side != first):
-                    write(side, pair, *authorities)
-                    settings[side].live.reload()
-                    for _ in range(8):
-                        assert done.acquire(timeout=30)
-        ended.set()
+        threads.map(connect, range(8))
+        try:
+            for number in range(10):
+                old, new = ("one", "two") if number % 2 == 0 else ("two", "one")
+                for pair, *authorities in ((old, old, new), (new, old, new), (new, new)):
+                    for side in sorted(volumes, key=lambda side: side != first):
+                        write(side, pair, *authorities)
+                        settings[side].live.reload()
+                        until_each_has_connected()
+        finally:
+            ended.set()
     assert errors == []
