@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from liveconfig import Refusal, Reloaded
+from liveconfig import Refusal, Reloaded, Settings
+from liveconfig._watching import Timers
 
 PATIENCE = 60.0
 
@@ -53,6 +54,31 @@ def swap(settings, volume, **values):
 
 def errors(settings):
     return [each.error for each in settings.live.status().subscribers]
+
+
+class Once(Settings):
+    message: str = "unset"
+
+
+def test_closed_when_the_retry_is_scheduled(volume, failing, monkeypatch):
+    """P9: close() at the moment at which a retry is scheduled leaves neither a timer nor the thread that waits for it."""
+    settings = Once.load(_volumes=volume.path)  # closed once: a second time would cancel what the first has left
+    schedule, closing = Timers.later, threading.Thread(target=settings.live.close)
+
+    def close_first(timers, delay, call):
+        if failing.threads == [threading.current_thread()] and closing.ident is None:  # it has raised
+            closing.start()
+            closing.join(PATIENCE)
+            delay = 1e6
+        return schedule(timers, delay, call)
+
+    monkeypatch.setattr(Timers, "later", close_first)
+    settings.live.on_change("message")(failing)
+    volume.update({"message": "two"})
+    failing.wait(1)
+    while closing.ident is None:
+        time.sleep(0.01)
+    closing.join(PATIENCE)
 
 
 class TestAgain:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -14,7 +16,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validato
 
 import liveconfig._clock
 from liveconfig import Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
-from liveconfig._watching import process_watcher
+from liveconfig._watching import DelayedCall, process_watcher
 from liveconfig.testing import recorded
 
 PATIENCE = 60.0
@@ -936,8 +938,10 @@ class TestBackOff:
             if thread.name == "liveconfig-verify":
                 thread.join(PATIENCE)
 
-    def test_not_in_step(self, kubelet_volume, clock):
-        """S09: workers that are refused at one moment do not all try again at one moment."""
+    def test_not_in_step(self, kubelet_volume, clock, monkeypatch):
+        """S09: workers that are refused at one moment do not all try again at one moment: each draws its own jitter."""
+        drawn = iter([1.0, 1.0, 1.0])
+        monkeypatch.setattr(random, "uniform", lambda _, __: next(drawn, 1e4))
         kubelet_volume.write({"user": "a"})
         workers = [App.load(_volumes=kubelet_volume.path) for _ in range(6)]
         checks = [Check(lambda s: s.user, refuse) for _ in workers]
@@ -946,13 +950,35 @@ class TestBackOff:
         kubelet_volume.update({"user": "b"})
         for check in checks:
             check.wait(1)
-        self._decided()
-        asked = [0]
-        for _ in range(16):
-            clock(0.1)
-            self._decided()
-            asked.append(sum(len(check.seen) > 1 for check in checks))
+        for pause, asked in ((2.0, 3), (1e5, 6)):
+            for _ in range(100):  # a pause begins when the scheduler knows the verdict
+                if sum(len(check.seen) > 1 for check in checks) == asked:
+                    break
+                clock(pause)
+                self._decided()
+            assert sum(len(check.seen) > 1 for check in checks) == asked
         for worker in workers:
             worker.live.close()
-        assert asked[-1] == len(workers)
-        assert len(set(asked)) > 2
+
+    def test_closed_when_the_pause_begins(self, kubelet_volume, monkeypatch):
+        """P9: close() at the moment at which the pause begins leaves neither a timer nor the thread that waits for it."""
+        kubelet_volume.write({"user": "a"})
+        settings = App.load(_volumes=kubelet_volume.path)
+        schedule, closing = DelayedCall.later, threading.Thread(target=settings.live.close)
+
+        def close_first(call, delay):
+            if delay > 1e3 and closing.ident is None:
+                closing.start()
+                closing.join(PATIENCE)
+            schedule(call, delay)
+
+        monkeypatch.setattr(random, "uniform", lambda _, __: 1e6)
+        monkeypatch.setattr(DelayedCall, "later", close_first)
+        check = Check(lambda s: s.user, refuse)
+        settings.live.verify(on="user")(check)
+        kubelet_volume.update({"user": "b"})
+        check.wait(1)
+        self._decided()
+        while closing.ident is None:
+            time.sleep(0.01)
+        closing.join(PATIENCE)

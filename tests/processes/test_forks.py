@@ -85,6 +85,7 @@ def test_the_interpreter_ends_inside_a_subscriber(environment: dict[str, str]) -
             process.kill()
 
 
+@pytest.mark.usefixtures("inotify")
 def test_signals_during_a_reload(start: Callable[..., Any]) -> None:
     """E19: SIGHUP that reloads, SIGINT as an exception and SIGTERM that closes, in the middle of reloads: no deadlock."""
     program = start(*STRICT, str(SCRIPTS / "signals.py"))

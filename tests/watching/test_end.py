@@ -102,6 +102,7 @@ def _check_the_end(tmp_path, place, call, state):
 
 
 @pytest.mark.parametrize("place", ["__del__", "generator", "atexit"])
+@pytest.mark.usefixtures("inotify")
 def test_reload_at_the_end_beside_a_verifier(tmp_path, place):
     """G03: a reload that is called so late does not wait for a verifier."""
     _check_the_end(tmp_path, place, "reload", "verifier")

@@ -328,6 +328,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
 
 @pytest.mark.parametrize("streams", ["open", "closed"])
 @pytest.mark.parametrize(("code", "number"), [("none", 0), ("text", 1), ("large", 3)])
+@pytest.mark.usefixtures("inotify")
 def test_the_last_words_of_a_child(tmp_path, streams, code, number):
     """G05: a child that ends with `sys.exit` has the exit code, and says the text, that it has without liveconfig."""
     said = {"open": "out", "closed": ""}[streams]

@@ -231,6 +231,7 @@ def test_a_directory_of_links_is_deleted(make_kubelet_volume, load, tmp_path, un
     until(lambda: settings.live.status().healthy)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_the_reader_ended_without_a_word(kubelet_volume, load, monkeypatch, caplog):
     """C02: a thread that reads inotify, and has ended while its descriptors are open, is replaced, and the log says so."""
     kubelet_volume.write({"message": "one"})
@@ -255,6 +256,7 @@ def observer():
     observer.keep_only(set)
 
 
+@pytest.mark.usefixtures("inotify")
 def test_deleted_while_it_is_about_to_be_watched(observer, tmp_path, monkeypatch):
     """C02: a directory that is deleted just before it is watched is not watched, with that reason."""
     path, access = tmp_path / "volume", os.access
@@ -271,6 +273,7 @@ def test_deleted_while_it_is_about_to_be_watched(observer, tmp_path, monkeypatch
     assert not observer.is_watched(str(path))
 
 
+@pytest.mark.usefixtures("inotify")
 def test_the_kernel_watches_no_more_folders(observer, tmp_path, monkeypatch):
     """D01: a plain directory of which a new folder cannot be watched is not watched by events, with that reason."""
     path, add = str(tmp_path), InotifyFD.add_callback
@@ -292,6 +295,7 @@ def test_the_kernel_watches_no_more_folders(observer, tmp_path, monkeypatch):
     assert observer.ensure(path, take_fingerprint(path))
 
 
+@pytest.mark.usefixtures("inotify")
 def test_a_file_call_on_one_volume_does_not_return(observer, tmp_path, monkeypatch, gate):
     """G01: while a file call on one volume hangs, others are not watched in its place, and the reason is given."""
     inside, realpath = threading.Event(), os.path.realpath

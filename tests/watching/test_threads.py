@@ -429,6 +429,7 @@ class TestWatcher:
         registration.overdue()
         assert gone() is None
 
+    @pytest.mark.usefixtures("inotify")
     def test_removed_while_the_watches_are_changed(self, own_watcher, tmp_path, monkeypatch, until):
         """A watch that cannot be dropped when its registration is removed is dropped later."""
         paths = [tmp_path / name for name in ("first", "second")]

@@ -102,7 +102,7 @@ class Calls:
             if subscriber.started == started:
                 self.report_hung(subscriber)
 
-        return None if self.coroutines.closed else self._timers.later(max(0.0, HUNG - subscriber.ran()), look)
+        return self.coroutines.later(max(0.0, HUNG - subscriber.ran()), look)
 
     def report_hung(self, subscriber: Subscriber) -> None:
         """Log that a subscriber has been inside its call for long."""
@@ -137,10 +137,10 @@ class Calls:
 
     def _put_off(self, subscriber: Subscriber, delay: float) -> float | None:
         self._timers.cancel(subscriber.again)
-        if subscriber.cancelled or self.coroutines.closed:
+        if subscriber.cancelled:
             return None
-        subscriber.again = self._timers.later(delay, lambda: self._call_again(subscriber))
-        return delay
+        subscriber.again = self.coroutines.later(delay, lambda: self._call_again(subscriber))
+        return None if self.coroutines.closed else delay
 
     def _call_again(self, subscriber: Subscriber) -> None:
         subscriber.waits = False

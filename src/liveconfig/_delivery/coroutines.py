@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from liveconfig._delivery.subscribers import FIRST_RETRY, HUNG, SLOW, Subscriber
 from liveconfig._delivery.threads import Job
-from liveconfig._watching import Timers, fork_count
+from liveconfig._watching import Timer, Timers, fork_count
 
 _log = logging.getLogger("liveconfig")
 
@@ -146,8 +146,14 @@ class CoroutineCalls:
             else:
                 self._outcomes.report_hung(subscriber)
 
-        if not self.closed:
-            subscriber.watch = self._timers.later(max(0.0, delay - subscriber.ran()), look)
+        subscriber.watch = self.later(max(0.0, delay - subscriber.ran()), look)
+
+    def later(self, delay: float, call: Callable[[], None]) -> Timer | None:
+        """Schedule a call, unless the settings are closed; another thread may close them in between."""
+        timer = None if self.closed else self._timers.later(delay, call)
+        if self.closed:
+            self._timers.cancel(timer)
+        return timer
 
     # Calls on the loop
 
@@ -180,8 +186,8 @@ class CoroutineCalls:
         if task.cancelled():  # by user code, or because its loop is being closed: the second call finds out
             self._timers.cancel(subscriber.watch)
             self._outcomes.retry(job, asyncio.CancelledError())
-            if not self.closed:  # a call that begins at once would be dropped with that loop
-                self._timers.later(FIRST_RETRY, lambda: self._over(subscriber))
+            # A call that begins at once would be dropped with that loop.
+            self.later(FIRST_RETRY, lambda: self._over(subscriber))
             return
         try:
             if (error := task.exception() or task.result()) is None:

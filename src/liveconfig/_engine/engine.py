@@ -124,8 +124,7 @@ class Engine(Generic[S]):
     def remove_verifier(self, verifier: Verifier) -> None:
         """Remove a verifier, and look again: the other verifiers may accept what it rejected."""
         self.verifiers = tuple(each for each in self.verifiers if each is not verifier)
-        if not self.paused:
-            self._again.later(0.0)
+        self._later(self._again, 0.0)
 
     # Looking
 
@@ -150,8 +149,8 @@ class Engine(Generic[S]):
         delay = self._delay
         if delay is None and self._busy_too_long:
             delay = BUSY_PAUSE
-        if delay is not None and not self.paused:
-            self._again.later(delay)
+        if delay is not None:
+            self._later(self._again, delay)
         return True
 
     def looking_for(self) -> float | None:
@@ -159,8 +158,7 @@ class Engine(Generic[S]):
         return self._transactions.longest()
 
     def _look_again(self) -> None:
-        if not self.paused:
-            self._again.later(0.01)
+        self._later(self._again, 0.01)
 
     def reload(self, wait: bool) -> bool:
         """Look now; with ``wait``, return after the volumes are complete and the verifiers have decided.
@@ -175,8 +173,7 @@ class Engine(Generic[S]):
         pause = threading.Event()
         while (delay := self._look()) is not None:
             if not wait or self._transactions.is_inside():
-                if not self.paused:
-                    self._again.later(delay)
+                self._later(self._again, delay)
                 break
             pause.wait(delay)
         if wait and not self._transactions.is_inside():
@@ -311,8 +308,15 @@ class Engine(Generic[S]):
         """Schedule the next round of verification."""
         due = self.verification.schedule(self.rejections)
         self._retry.cancel()
-        if due is not None and not self.paused:
-            self._retry.later(max(0.0, due - _clock.monotonic()))
+        if due is not None:
+            self._later(self._retry, max(0.0, due - _clock.monotonic()))
+
+    def _later(self, call: DelayedCall, delay: float) -> None:
+        """Schedule a delayed call, unless all are stopped; another thread may call `pause` in between."""
+        if not self.paused:
+            call.later(delay)
+            if self.paused:
+                call.cancel()
 
     def _update(self, again: bool, insist: bool) -> float | None:
         began = _clock.monotonic()
