@@ -115,7 +115,7 @@ class Child:
 
 
 @pytest.fixture
-def child(open_folder: Path) -> Iterator[Callable[..., Child]]:  # noqa: ARG001 - removed when the children have ended
+def child(open_folder: Path) -> Iterator[Callable[..., Child]]:  # a folder that is removed when the children have ended
     """A function that starts a scene of ``children.py``; ``unshare`` names the namespaces it gets for itself."""
     started: list[Child] = []
 
