@@ -64,21 +64,21 @@ def test_closed_when_the_retry_is_scheduled(volume, failing, monkeypatch):
     """P9: close() at the moment at which a retry is scheduled leaves neither a timer nor the thread that waits for it."""
     settings = Once.load(_volumes=volume.path)  # closed once: a second time would cancel what the first has left
     schedule, closing = Timers.later, threading.Thread(target=settings.live.close)
+    scheduled = threading.Event()
 
     def close_first(timers, delay, call):
-        if failing.threads == [threading.current_thread()] and closing.ident is None:  # it has raised
-            closing.start()
-            closing.join(PATIENCE)
-            delay = 1e6
-        return schedule(timers, delay, call)
+        if failing.threads != [threading.current_thread()] or closing.ident is not None:
+            return schedule(timers, delay, call)
+        closing.start()  # the subscriber has raised
+        closing.join(PATIENCE)
+        timer = schedule(timers, 1e6, call)
+        scheduled.set()
+        return timer
 
     monkeypatch.setattr(Timers, "later", close_first)
     settings.live.on_change("message")(failing)
     volume.update({"message": "two"})
-    failing.wait(1)
-    while closing.ident is None:
-        time.sleep(0.01)
-    closing.join(PATIENCE)
+    assert scheduled.wait(PATIENCE)
 
 
 class TestAgain:

@@ -7,7 +7,6 @@ import logging
 import random
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -964,21 +963,30 @@ class TestBackOff:
         """P9: close() at the moment at which the pause begins leaves neither a timer nor the thread that waits for it."""
         kubelet_volume.write({"user": "a"})
         settings = App.load(_volumes=kubelet_volume.path)
-        schedule, closing = DelayedCall.later, threading.Thread(target=settings.live.close)
+        schedule, cancel, closing = DelayedCall.later, DelayedCall.cancel, threading.Thread(target=settings.live.close)
+        cancelled, scheduled = threading.Semaphore(0), threading.Event()
 
         def close_first(call, delay):
-            if delay > 1e3 and closing.ident is None:
+            last = threading.current_thread().name == "liveconfig-verify"  # a look may schedule the same before it
+            if last and closing.ident is None:
                 closing.start()
-                closing.join(PATIENCE)
-            schedule(call, delay)
+                assert all(cancelled.acquire(timeout=PATIENCE) for _ in range(2))  # the next look, and the next retry
+                schedule(call, delay)
+                scheduled.set()
+            else:
+                schedule(call, delay)
 
+        def cancel_and_say(call):
+            cancel(call)
+            if threading.current_thread() is closing:
+                cancelled.release()
+
+        monkeypatch.setattr(DelayedCall, "cancel", cancel_and_say)
         monkeypatch.setattr(random, "uniform", lambda _, __: 1e6)
         monkeypatch.setattr(DelayedCall, "later", close_first)
         check = Check(lambda s: s.user, refuse)
         settings.live.verify(on="user")(check)
         kubelet_volume.update({"user": "b"})
         check.wait(1)
-        self._decided()
-        while closing.ident is None:
-            time.sleep(0.01)
+        assert scheduled.wait(PATIENCE)
         closing.join(PATIENCE)
