@@ -64,7 +64,7 @@ def run(bench: Bench) -> Section:
     return Section(
         "The pause of an event loop",
         "An event loop sleeps for 1 ms again and again, while another process swaps the volume. The pause is the "
-        "longest delay of a wake-up in the 0.05 s after the swap. The writer does nothing in that time, and removes the "
+        "longest delay of a wake-up in the 0.05 s after the swap. The writer stands still meanwhile, and removes the "
         "older files later: on two processors, a loop that wakes up on the writer's has to wait for up to 3 ms. The "
         "floor is a thread that follows the same layout: raw inotify, read, parse, validate. Without a watch, a "
         "process only has the loop: its pause is that of the machine.",
