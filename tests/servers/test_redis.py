@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
@@ -117,7 +117,7 @@ async def test_a_busy_connection_of_an_async_client_keeps_what_it_has_to_remembe
             await asyncio.to_thread(rotate, {str(await client.client_id())})
             assert (await one.client_info())["db"] == 3
             assert await one.client_id() == busy
-        assert str(busy) not in rotation.server.sessions()
+        await asyncio.wait_for(until(lambda: str(busy) not in rotation.server.sessions()), 30)
 
 
 @ON_REDIS
@@ -176,19 +176,11 @@ def test_a_connection_that_logs_in_during_a_rotation_moves(rotation: Any, rotate
 @EACH_POOL
 async def test_a_connection_whose_release_waits_for_another_moves(rotation: Any, pool: str) -> None:
     """A release that began before a rotation and waits for a slow one does not leave its connection behind."""
-    closing, go_on = asyncio.Event(), asyncio.Event()
     async with redis.asyncio.Redis.from_pool(getattr(redis.asyncio, pool)(**rotation.server.where)) as client:
         bind(client, rotation.settings)
         connections = client.connection_pool
         slow, waiting, idle = [await connections.get_connection() for _ in range(3)]
-        disconnect = slow.disconnect
-
-        async def slow_disconnect(*arguments: Any, **options: Any) -> None:
-            closing.set()
-            await go_on.wait()
-            await disconnect(*arguments, **options)
-
-        slow.disconnect = slow_disconnect
+        closing, go_on = make_slow_to_close(slow)
         slow.mark_for_reconnect()
         await connections.release(idle)
         releases = [asyncio.create_task(connections.release(each)) for each in (slow, waiting)]
@@ -196,12 +188,51 @@ async def test_a_connection_whose_release_waits_for_another_moves(rotation: Any,
         rotation.renew()
         rotation.in_server()
         rotation.in_volume()
-        with suppress(TimeoutError):  # without the fault, the renewal waits for the releases
-            await asyncio.wait_for(until(lambda: not idle.is_connected), 1)
+        await asyncio.wait_for(until(lambda: not idle.is_connected), 30)
         go_on.set()
         await asyncio.gather(*releases)
         await asyncio.wait_for(until(lambda: not waiting.is_connected), 30)
         assert await client.ping()
+
+
+@ON_REDIS
+@EACH_POOL
+async def test_a_release_that_is_cancelled_returns_its_connection(rotation: Any, pool: str) -> None:
+    """After a rotation, a release that is cancelled while another connection is closed does not lose its own."""
+    made = getattr(redis.asyncio, pool)(max_connections=3, **rotation.server.where)
+    async with redis.asyncio.Redis.from_pool(made) as client:
+        bind(client, rotation.settings)
+        slow, other = [await made.get_connection() for _ in range(2)]
+        closing, go_on = make_slow_to_close(slow)
+        before = rotation.settings.db
+        rotation.renew()
+        rotation.in_server()
+        rotation.in_volume()
+        await rotation.settings.live.wait_for(lambda new: new.db != before, 30)
+        newest = await made.get_connection()  # with the newest login, so that the others are outdated
+        releases = [asyncio.create_task(made.release(each)) for each in (slow, other)]
+        await closing.wait()
+        releases[1].cancel()
+        go_on.set()
+        await asyncio.gather(*releases, return_exceptions=True)
+        await made.release(newest)
+        again = [await asyncio.wait_for(made.get_connection(), 30) for _ in range(3)]
+        for each in again:
+            await made.release(each)
+
+
+def make_slow_to_close(connection: Any) -> tuple[asyncio.Event, asyncio.Event]:
+    """Let a connection close slowly, as one does over TLS. Return when it begins, and what ends it."""
+    closing, go_on = asyncio.Event(), asyncio.Event()
+    disconnect = connection.disconnect
+
+    async def slow_disconnect(*arguments: Any, **options: Any) -> None:
+        closing.set()
+        await go_on.wait()
+        await disconnect(*arguments, **options)
+
+    connection.disconnect = slow_disconnect
+    return closing, go_on
 
 
 async def until(holds: Callable[[], object]) -> None:

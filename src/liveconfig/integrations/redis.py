@@ -109,7 +109,6 @@ def logins_of(settings: Settings, user: str | None, password: str | None, patien
 def bind_pool(pool: Any, logins: Logins, credentials: LiveCredentials, login: Callable[..., Any] | None = None) -> None:
     """Let the connections of a pool that has none yet log in with the newest login; sync unless ``login`` is given."""
     connections = _Connections(pool.connection_kwargs.pop("username", None))
-    _renew_on_release(pool, logins)
     pool.connection_kwargs.pop("password", None)
     connect = (login or _login)(pool, logins, connections)
     pool.connection_kwargs.update(credential_provider=credentials, redis_connect_func=connect)
@@ -127,13 +126,35 @@ def _renew_on_release(pool: Any, logins: Logins) -> None:
     """
     release, weak = type(pool).release, weakref.ref(pool)
 
-    def release_outdated(connection: Any) -> Any:
-        given = _given_of(connection)
-        if given is not None and logins.superseded(given.login):
+    def release_outdated(connection: Any) -> None:
+        if _is_outdated(connection, logins):
             connection.mark_for_reconnect()
-        return release(weak(), connection)
+        release(weak(), connection)
 
     pool.release = release_outdated
+
+
+def _drop_after_release(pool: Any, logins: Logins) -> None:
+    """Drop a connection with an older login after it was released, for an event loop.
+
+    Marked before, redis-py would close it under the lock of its pool. The release of another connection would wait for
+    that lock, and redis-py never returns a connection whose release is cancelled while it waits.
+    """
+    release, weak = type(pool).release, weakref.ref(pool)
+
+    async def release_and_drop(connection: Any) -> None:
+        pool: Any = weak()
+        await release(pool, connection)
+        if _is_outdated(connection, logins) and connection in pool._available_connections:  # noqa: SLF001
+            await connection.disconnect(nowait=True)
+
+    pool.release = release_and_drop
+
+
+def _is_outdated(connection: Any, logins: Logins) -> bool:
+    """Whether a connection has an older login; one that has never logged in has none."""
+    given = _given_of(connection)
+    return given is not None and logins.superseded(given.login)
 
 
 class _Given(CredentialProvider):
@@ -222,13 +243,13 @@ def _drop_idle(pool: Any) -> None:
 
 async def _adrop_idle(pool: Any) -> None:
     # not `pool.disconnect`: it cuts connections that others take meanwhile. Nobody comes between without waiting.
-    async with getattr(pool, "_condition", pool._lock):  # noqa: SLF001 - a release that has begun ends before
-        while there := [each for each in pool._available_connections if each.is_connected]:  # noqa: SLF001
-            await there[0].disconnect(nowait=True)
+    while there := [each for each in pool._available_connections if each.is_connected]:  # noqa: SLF001
+        await there[0].disconnect(nowait=True)
 
 
 def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
     """Log in. A connection calls this instead of its own `on_connect`."""
+    _renew_on_release(pool, logins)
     weak = weakref.proxy(pool)
 
     def probe(login: Login) -> None:
@@ -258,6 +279,7 @@ def _login(pool: Any, logins: Logins, connections: _Connections) -> Any:
 
 def _async_login(pool: Any, logins: Logins, connections: _Connections) -> Any:
     """As `_login`, for an event loop."""
+    _drop_after_release(pool, logins)
     weak = weakref.proxy(pool)
 
     async def probe(login: Login) -> None:
