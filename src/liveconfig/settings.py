@@ -30,6 +30,7 @@ from liveconfig._loading import (
     masked,
     merge_bases,
     misuse,
+    slot,
     swap,
     take_class_arguments,
     unknown_class_argument,
@@ -244,15 +245,13 @@ _SLOT = "__liveconfig_live__"
 
 
 def _live_of(instance: object) -> Live[Any] | None:
-    try:
-        return object.__getattribute__(instance, _SLOT)  # type: ignore[no-any-return]
-    except AttributeError:
-        return None
+    live: Live[Any] | None = slot(instance, _SLOT)
+    return live
 
 
 def _is_made(instance: Settings) -> bool:
     """Whether an object has values already: it is live or a snapshot."""
-    return _live_of(instance) is not None or hasattr(instance, "__pydantic_fields_set__")
+    return _live_of(instance) is not None or slot(instance, "__pydantic_fields_set__") is not None
 
 
 def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:

@@ -299,6 +299,22 @@ def test_an_env_file_beside_the_volumes(load, caplog, tmp_path):
     assert (settings.message, settings.live.status().frozen, lines(caplog)) == ("file", (), [])
 
 
+def test_the_environment_source_of_the_hook_has_all_variables(load, monkeypatch):
+    """K19: the environment source that the hook gets has every variable, also where none feeds a field."""
+    monkeypatch.setenv("REGION_OF_THE_CLUSTER", "north")
+
+    class Looks(Settings):
+        message: str
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            return init_settings, env_settings, lambda: {"message": env_settings.env_vars["region_of_the_cluster"]}
+
+    assert load(Looks).message == "north"
+
+
 # Sources that fill themselves, that look around, that are configured
 
 

@@ -58,6 +58,8 @@ Served = list[tuple[str, Origin]]
 
 def _environment(state: PresentState) -> Iterator[Cause]:
     origins = [(name, state.origin(name)) for name in state.unexpected() if name not in state.vanished]
+    if not origins:
+        return
     served = [each for each in origins if each[1].kind in ("environment", "dotenv") and is_read_once(state, each[1])]
     above = [(name, origin) for name, origin in served if any(lost.kind == "volume" for lost in origin.shadows)]
     variables = [each for each in served if each[1].kind == "environment" and each not in above]

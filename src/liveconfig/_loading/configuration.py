@@ -47,8 +47,8 @@ def merge_bases(cls: type[BaseSettings]) -> None:
 
 def dropped_volumes(cls: type[BaseSettings]) -> tuple[str, ...]:
     """Return the volumes of the bases that a class leaves out, because it names its own."""
-    kept = {_identity(entry) for entry in entries_of(cls, "volumes")}
     inherited = [entry for base in cls.__bases__ for entry in entries_of(base, "volumes")]
+    kept = {_identity(entry) for entry in entries_of(cls, "volumes")} if inherited else ()
     return tuple(dict.fromkeys(_path(entry) for entry in inherited if _identity(entry) not in kept))
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic_settings import BaseSettings
 
 from liveconfig._loading.loader import Feeds, Loaded, Loader, Overrides
-from liveconfig._loading.pydantic_internals import build_without_values
+from liveconfig._loading.pydantic_internals import build_without_values, slot
 from liveconfig.exceptions import LiveConfigError
 
 S = TypeVar("S", bound=BaseSettings)
@@ -42,11 +42,8 @@ def is_importing() -> bool:
 
 def failure_of(instance: object) -> LiveConfigError | None:
     """Return why a placeholder has no configuration; None for real settings."""
-    try:
-        found: LiveConfigError | None = object.__getattribute__(instance, FAILURE)
-    except AttributeError:
-        return None
-    return found
+    failure: LiveConfigError | None = slot(instance, FAILURE)
+    return failure
 
 
 class PlaceholderLoader(Loader[S]):

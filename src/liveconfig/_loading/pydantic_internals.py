@@ -58,9 +58,17 @@ def empty(cls: type[M]) -> M:
     return object.__new__(cls)
 
 
+def slot(instance: object, name: str) -> Any:
+    """The content of a slot; None if it has none. The `getattr` of pydantic takes longer."""
+    try:
+        return object.__getattribute__(instance, name)
+    except AttributeError:
+        return None
+
+
 def is_being_built(instance: BaseModel) -> bool:
     """Whether validators and ``model_post_init`` are at work on an instance: they may assign."""
-    return isinstance(getattr(instance, ASSIGNED, None), set)
+    return isinstance(slot(instance, ASSIGNED), set)
 
 
 def assign(instance: BaseModel, name: str, value: Any) -> None:
@@ -95,7 +103,7 @@ def _values_of(instance: BaseModel) -> dict[str, Any]:
 
 
 def _private_of(instance: BaseModel) -> dict[str, Any]:
-    private: dict[str, Any] = getattr(instance, _PRIVATE, None) or {}
+    private: dict[str, Any] = slot(instance, _PRIVATE) or {}
     return private
 
 
@@ -120,9 +128,9 @@ def swap(instance: BaseModel, snapshot: BaseModel) -> None:
 def _swap_private(instance: BaseModel, snapshot: BaseModel) -> None:
     """Private attributes stay, save those that were assigned while the snapshot was built."""
     given = getattr(snapshot, _PRIVATE)
-    if getattr(instance, _PRIVATE, None) is None:
+    if slot(instance, _PRIVATE) is None:
         object.__setattr__(instance, _PRIVATE, copy.copy(given))
-    assigned: frozenset[str] = getattr(snapshot, ASSIGNED, frozenset())
+    assigned: frozenset[str] = slot(snapshot, ASSIGNED) or frozenset()
     _private_of(instance).update({name: given[name] for name in assigned if name in given})
 
 
@@ -134,11 +142,8 @@ def mask(instance: BaseModel, names: frozenset[str]) -> None:
 
 def masked(instance: BaseModel) -> frozenset[str]:
     """The fields of the first level that are hidden where the instance is printed."""
-    try:  # the `getattr` of pydantic takes longer
-        names: frozenset[str] = object.__getattribute__(instance, MASKED)
-    except AttributeError:
-        return frozenset()
-    return names
+    names: frozenset[str] | None = slot(instance, MASKED)
+    return names or frozenset()
 
 
 def keep_defaults(instance: BaseModel, before: BaseModel) -> None:

@@ -151,11 +151,12 @@ class Sources:
         """Read sources, each with the values of those before it, as pydantic-settings does."""
         for source in sources:
             _show(source, state)
-            given = self._layer(source)
+            layer = self._layer(source)
             _show(source, _State({}, {}))  # or it would hold the first configuration as long as it is there itself
-            state.by_source[given.name] = dict(given.values)
-            layer = replace(given, values=self.plan.roots.aligned(given.values)) if given.values else given
-            state.data = self.plan.merge(layer.values, state.data)
+            state.by_source[layer.name] = dict(layer.values)
+            if layer.values:
+                layer = replace(layer, values=self.plan.roots.aligned(layer.values))
+                state.data = self.plan.merge(layer.values, state.data)
             yield layer
 
     def _layer(self, source: SourceCallable) -> Layer:
@@ -164,12 +165,13 @@ class Sources:
             values = self._of_environment(source)
             kind = _kind_of(source)
             variables = self._variables(source) if values and kind in ("environment", "dotenv") else {}
-            return Layer(kind, name, values, variables, *_files_of(source))
+            return Layer(kind, name, values, variables, *_files_of(source, values))
         given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
-        return Layer("init" if given else "source", name, source(), {}, *_files_of(source))
+        values = source()
+        return Layer("init" if given else "source", name, values, {}, *_files_of(source, values))
 
     def _of_environment(self, source: EnvSettingsSource) -> dict[str, Any]:
-        if type(source) is EnvSettingsSource:
+        if _is_environment(source):
             # Asked for every field of a large class it takes longer than all the rest; so only for those it can serve.
             roots = set(self._roots(source))
             fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
@@ -180,7 +182,7 @@ class Sources:
     def _roots(self, source: EnvSettingsSource) -> Iterator[str]:
         """The fields that some variable may serve; what it reaches inside them is for the source to say."""
         roots, delimiter = self._variable_plan.roots, source.env_nested_delimiter
-        for variable in source.env_vars:
+        for variable in source.names if isinstance(source, _Environment) else source.env_vars:
             name, at = self.variable_rules.canonical(variable), len(variable)
             while at > 0:
                 if name[:at] in roots.labels:
@@ -263,22 +265,28 @@ def _show(source: SourceCallable, state: _State) -> None:
         source._set_settings_sources_data(state.by_source)  # noqa: SLF001
 
 
+def _is_environment(source: SourceCallable) -> bool:
+    return type(source) in (_Environment, EnvSettingsSource)
+
+
 def _kind_of(source: EnvSettingsSource) -> OriginKind:
     """Return the kind of a source: a ``.env`` file, the environment, or another one."""
     if isinstance(source, DotEnvSettingsSource):
         return "dotenv"
-    if type(source) is EnvSettingsSource:
+    if _is_environment(source):
         return "environment"
     own = type(source)._load_env_vars is not EnvSettingsSource._load_env_vars  # noqa: SLF001
     known = {name.lower() for name in os.environ}
     return "source" if own or any(name.lower() not in known for name in source.env_vars) else "environment"
 
 
-def _files_of(source: SourceCallable) -> tuple[tuple[str, ...], bool]:
-    """The files that a source reads, and whether one of them lies on a volume.
+def _files_of(source: SourceCallable, values: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+    """The files that values come from, and whether one of them lies on a volume.
 
     They are known of a `.env` source, and of pydantic-settings' sources of files.
     """
+    if not values:
+        return (), False
     held: Mapping[str, Any] = getattr(source, "__dict__", {})
     named = (held[name] for name in held if name == "secrets_paths" or name.endswith("_file_path"))
     given = held.get("env_file") or next(named, None)
@@ -346,6 +354,38 @@ class _NoArguments(InitSettingsSource):
         self.nested_model_default_partial_update = False
 
 
+_UNREAD: Mapping[str, str | None] = {}
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, which is parsed when somebody asks for its variables: where none feeds a field, nobody does."""
+
+    __name__ = "EnvSettingsSource"
+    _variables = _UNREAD
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        self.case_sensitive = bool(self.case_sensitive) and os.name != "nt"  # Windows keeps no case
+        return _UNREAD
+
+    @property
+    def env_vars(self) -> Mapping[str, str | None]:
+        """The variables, as pydantic-settings looks for them."""
+        if self._variables is _UNREAD:
+            self._variables = super()._load_env_vars()
+        return self._variables
+
+    @env_vars.setter
+    def env_vars(self, variables: Mapping[str, str | None]) -> None:
+        self._variables = variables
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the variables; in lower case where case does not count."""
+        if self._variables is not _UNREAD:
+            return self._variables
+        return os.environ if self.case_sensitive else map(str.lower, os.environ)
+
+
 class _DotEnv(DotEnvSettingsSource):
     """A source of a `.env` file that remembers how its names are spelled; the file is read once."""
 
@@ -390,24 +430,24 @@ def _ordered(cls: type[BaseSettings], arguments: Arguments) -> tuple[SourceCalla
         built, _ = options["_build_sources"]
         return tuple(VolumesSource(cls) if type(each) is SecretsSettingsSource else each for each in built)
     init = arguments.values
-    environment = _make(EnvSettingsSource, cls, options)
-    sources: tuple[SourceCallable, ...] = cls.settings_customise_sources(
-        cls,
-        init_settings=_make(InitSettingsSource, cls, options, init_kwargs=init) if init else _NoArguments(cls),
-        env_settings=environment,
-        dotenv_settings=_make(_DotEnv, cls, options),
-        file_secret_settings=VolumesSource(cls),
-    )
-    sources = (*_with_command_line(cls, options, environment, sources), _make(DefaultSettingsSource, cls, options))
-    cls._settings_warn_unused_config_keys(sources, cls.model_config)
-    return sources
+    environment = _make(_Environment, cls, options)
+    standard = {
+        "init_settings": _make(InitSettingsSource, cls, options, init_kwargs=init) if init else _NoArguments(cls),
+        "env_settings": environment,
+        "dotenv_settings": _make(_DotEnv, cls, options),
+        "file_secret_settings": VolumesSource(cls),
+    }
+    sources: tuple[SourceCallable, ...] = cls.settings_customise_sources(cls, **standard)
+    added = tuple(each for each in sources if each not in standard.values())
+    cls._settings_warn_unused_config_keys(added, cls.model_config)
+    return (*_with_command_line(cls, options, environment, sources), _make(DefaultSettingsSource, cls, options))
 
 
 def _environment_of(
     cls: type[BaseSettings], sources: Iterable[SourceCallable], arguments: Arguments
 ) -> EnvSettingsSource:
-    found = next((each for each in sources if type(each) is EnvSettingsSource), None)
-    return found or cast("EnvSettingsSource", _make(EnvSettingsSource, cls, arguments.options))
+    found = next((each for each in sources if _is_environment(each)), None)
+    return cast("EnvSettingsSource", found or _make(_Environment, cls, arguments.options))
 
 
 def _with_command_line(

@@ -125,7 +125,7 @@ def _volumes(given: VolumePath | Sequence[VolumePath] | None) -> tuple[Volume, .
 
 def _absolute(volume: Volume) -> Volume:
     path = os.path.abspath(os.path.expanduser(volume.path))
-    return Volume(path, required=volume.required, secret=volume.secret)
+    return volume if path == volume.path else Volume(path, required=volume.required, secret=volume.secret)
 
 
 def _replaced(volume: Volume, pairs: Mapping[str, str]) -> Volume:
