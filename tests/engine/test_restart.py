@@ -6,7 +6,7 @@ import logging
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from liveconfig import Key, Reloaded, Settings, SettingsConfigDict, Stale
 from liveconfig.testing import override, recorded
@@ -200,6 +200,26 @@ def test_a_model_that_appears(kubelet_volume, load):
     assert settings.live.reload()
     assert settings.pool == Pool(size=9)
     assert settings.live.status().restart_pending == ()
+
+
+def test_a_model_that_the_value_of_the_start_removes(kubelet_volume, load):
+    """Where a validator makes a model None because of the value of the start, the model is None until the restart."""
+
+    class Optional(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        pool: Pool | None = None
+
+        @field_validator("pool")
+        @classmethod
+        def small_enough(cls, pool):
+            return None if pool is not None and pool.size * pool.timeout > 100 else pool
+
+    kubelet_volume.write({"pool/size": "50", "pool/timeout": "1"})
+    settings = load(Optional, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"pool/size": "5", "pool/timeout": "9"})
+    assert settings.live.reload()
+    assert settings.pool is None
+    assert settings.live.status().restart_pending == ("pool.size",)
 
 
 def test_no_secret_is_shown(kubelet_volume, load, canary, caplog):

@@ -81,6 +81,45 @@ def test_the_stronger_layer_wins(kubelet_volume, make_kubelet_volume, monkeypatc
     assert (get(settings), settings.live.origin(field).kind) == ("strong", "volume")
 
 
+class Credentials(BaseModel):
+    token: str = Field("default", validation_alias=AliasChoices(AliasPath("auth", "token"), "token"))
+    user: str = Field("default", validation_alias=AliasPath("auth", "user"))
+
+
+class WithCredentials(Unwatched):
+    token: str = Field("default", validation_alias=AliasChoices(AliasPath("auth", "token"), "token"))
+    user: str = Field("default", validation_alias=AliasPath("auth", "user"))
+
+
+class WithNestedCredentials(Unwatched):
+    login: Credentials = Credentials()
+
+
+def test_a_stronger_name_leaves_the_rest_of_a_path(kubelet_volume, make_kubelet_volume):
+    """K14: a stronger layer that gives a field by name replaces only this field's part of a weaker layer's key."""
+    below = make_kubelet_volume("below")
+    below.write({"auth": '{"token": "weak", "user": "ann"}'})
+    kubelet_volume.write({"token": "strong"})
+    settings = WithCredentials(_volumes=[below.path, kubelet_volume.path])
+    assert (settings.token, settings.user) == ("strong", "ann")
+
+
+def test_a_path_inside_a_nested_model(kubelet_volume, make_kubelet_volume):
+    """K14: the same inside a nested model, where the settings themselves have no AliasPath."""
+    below = make_kubelet_volume("below")
+    below.write({"login": '{"auth": {"token": "weak", "user": "ann"}}'})
+    kubelet_volume.write({"login": '{"token": "strong"}'})
+    settings = WithNestedCredentials(_volumes=[below.path, kubelet_volume.path])
+    assert (settings.login.token, settings.login.user) == ("strong", "ann")
+
+
+def test_names_that_are_no_text(kubelet_volume):
+    """K13: a name in an argument that is no text reaches no field, and hides nothing of a volume."""
+    kubelet_volume.write({"login": '{"token": "right"}'})
+    settings = WithNestedCredentials(_volumes=kubelet_volume.path, login={1: "number"})
+    assert settings.login.token == "right"
+
+
 class Shared(Unwatched):
     a: str = Field("default", validation_alias=AliasPath("auth", "a"))
     b: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "b"))

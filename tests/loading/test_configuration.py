@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic_settings import BaseSettings
 
 from liveconfig import InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict, Volume, VolumeError
 
@@ -86,6 +87,21 @@ def test_values_that_mean_nothing(config):
     """K22: a value that a key cannot have is an error when the class is made, and names the key."""
     with pytest.raises(LiveConfigError, match=f"Made: .*`?{next(iter(config))}"):
         make(**config)
+
+
+@pytest.mark.parametrize("documents", ["app.yaml", 3, [3], [""]])
+def test_documents_that_are_no_names(documents):
+    """K22: `documents` that is no list of names is an error of the class, and nothing else is said of it."""
+    with pytest.raises(LiveConfigError, match=r"`documents` (must be a list of names|contains .* not a name)"):
+        make(documents=documents)
+
+
+@pytest.mark.parametrize("name", ["live", "load"])
+def test_reserved_names_of_a_mixin(name):
+    """K28: a field with a name of liveconfig's is an error of the class, also where a mixin brings the field."""
+    mixin = create_model("Mixin", **{name: (str, "x")})
+    with pytest.raises(LiveConfigError, match=f"Mixed: a field cannot be called '{name}'"):
+        type("Mixed", (mixin, Settings), {"__module__": __name__})
 
 
 def test_class_arguments(kubelet_volume, load):
@@ -329,6 +345,21 @@ def test_a_diamond():
     assert paths(App) == ["/db", "/common", "/left"]
 
 
+def test_a_volume_that_a_base_replaced():
+    """K27: a volume that one of the bases has replaced by its own does not come back when bases are merged."""
+
+    class Replaced(Settings):
+        model_config = SettingsConfigDict(volumes=["/replaced"])
+
+    class Own(Replaced):
+        model_config = SettingsConfigDict(volumes=["/own"])
+
+    class App(Own, Database):
+        pass
+
+    assert paths(App) == ["/db", "/own"]
+
+
 def test_own_volumes_replace_those_of_a_base(load, caplog):
     """K27: a class that names its own volumes has these alone, and is warned of those that it drops, once."""
 
@@ -447,6 +478,29 @@ def test_a_pair_for_another_class(declared, load, monkeypatch, caplog, tmp_path)
     (warning,) = [each for each in lines(caplog, logging.WARNING) if "no settings class" in each]
     assert f"{tmp_path}/typing-error" in warning
     assert other is not None
+
+
+def test_a_pair_beside_a_class_of_another_library(declared, load, monkeypatch, caplog, tmp_path):
+    """A pair that no class declares is warned of, though a class that liveconfig did not check has odd volumes."""
+    foreign = type("Foreign", (BaseSettings,), {"__module__": __name__, "model_config": {"volumes": [3]}})
+    cls, config, secrets = declared
+    pairs = f"/nowhere/secrets={secrets.path}:{tmp_path}/of-no-class={config.path}"
+    monkeypatch.setenv("LIVECONFIG_VOLUMES", pairs)
+    assert load(cls).password == "right"
+    assert any(f"{tmp_path}/of-no-class" in each for each in lines(caplog, logging.WARNING))
+    assert foreign is not None
+
+
+def test_a_path_that_is_missing(monkeypatch, tmp_path):
+    """K26: where the variable names a directory that is missing, the error says to create it or correct the variable."""
+
+    class App(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        message: str
+
+    monkeypatch.setenv("LIVECONFIG_VOLUMES", str(tmp_path / "missing"))
+    with pytest.raises(InvalidSettingsError, match="Create it, or correct LIVECONFIG_VOLUMES"):
+        App()
 
 
 @pytest.mark.parametrize(

@@ -345,6 +345,19 @@ def test_nearest_key_at_the_top(refusal, key, near):
     assert "the documents settings.yaml" in text
 
 
+@pytest.mark.parametrize("payload", [{"settings.yaml": "{'na me': CANARY-0}"}, {"settings.env": "NAEM=CANARY-0"}])
+def test_nearest_name_that_may_be_a_secret(refusal, payload):
+    """K26: a near name that may be no name but a secret, or that is a line of a document of texts, is not shown."""
+
+    class WithTexts(Needy):
+        model_config = SettingsConfigDict(documents=["settings.yaml", "settings.env"])
+
+    text = refusal(WithTexts, {"db.password": "x", **payload})
+    assert "name: Field required" in text
+    assert "did you mean" not in text
+    assert "CANARY" not in text
+
+
 def test_nearest_key_at_a_swap(kubelet_volume, load):
     """K26: the same when a change is rejected."""
     kubelet_volume.write({"db.password": "x", "name": "x"})

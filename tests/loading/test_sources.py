@@ -349,6 +349,40 @@ class Commas(EnvSettingsSource):
         return f"prepared {value}" if field_name == "message" and value else None
 
 
+class Failing(PydanticBaseSettingsSource):
+    """Cannot be read."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        raise ConnectionError("CANARY-0")
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_source_that_raises(above):
+    """K19: a source that raises, above the volumes or below them, is named by its exception, and no value is shown."""
+    with pytest.raises(InvalidSettingsError, match="a source of the settings raised ConnectionError") as caught:
+        with_sources(Failing, above=above)(_volumes=())
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_variable_that_is_spelled_otherwise(kubelet_volume, load, monkeypatch):
+    """K13: a variable with `-` in place of `_` gives no field its value, and is not the origin of one."""
+
+    class Spelled(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        some_field: str = "default"
+        message: str = "default"
+
+    kubelet_volume.write({"unused": "x"})
+    monkeypatch.setenv("SOME-FIELD", "variable")
+    monkeypatch.setenv("MESSAGE", "variable")
+    settings = load(Spelled, _volumes=kubelet_volume.path)
+    assert (settings.some_field, settings.message) == ("default", "variable")
+    assert settings.live.origin("some_field").kind == "default"
+
+
 @pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault"), (Nested, "store")])
 def test_sources_that_fill_themselves(kubelet_volume, load, source, message):
     """K19: a source that fills its variables when it is called is asked, and is a source of its own."""

@@ -48,7 +48,6 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
         given: The arguments of the constructor; the mapping is emptied.
     """
     try:
-        cls.model_rebuild(raise_errors=False)  # the class was created before the classes that it names
         check_complete(cls)
         arguments = split_arguments(cls, given)
         chosen = choose_volumes(cls.model_config.get("volumes", ()), arguments.volumes, _variable())

@@ -113,11 +113,13 @@ def _names(key: str, given: object) -> Iterator[str]:
 
 def _documents(given: object) -> Iterator[str]:
     names = list(given) if isinstance(given, Mapping) else given
-    problems = list(_names("documents", names))
-    yield from problems
-    if not problems:
-        formats = given if isinstance(given, Mapping) else dict.fromkeys(given)  # type: ignore[call-overload]
-        yield from (problem for name, form in formats.items() for problem in _format(name, form))
+    yield from list(_names("documents", names)) or _formats(given)
+
+
+def _formats(given: Any) -> Iterator[str]:
+    formats = given if isinstance(given, Mapping) else dict.fromkeys(given)
+    for name, form in formats.items():
+        yield from _format(name, form)
 
 
 def _format(name: str, form: object) -> Iterator[str]:

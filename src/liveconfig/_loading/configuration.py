@@ -110,7 +110,7 @@ def check_complete(cls: type[BaseSettings]) -> None:
     Raises:
         LiveConfigError: One is unknown. The message names it.
     """
-    missing = None if cls.__pydantic_complete__ else _missing_type(cls)
+    missing = _missing_type(cls)
     if missing is not None:
         raise LiveConfigError(
             f"the class is not fully defined: the type {missing} is not known. Import it where the program runs, not "
@@ -120,7 +120,7 @@ def check_complete(cls: type[BaseSettings]) -> None:
 
 def _missing_type(cls: type[BaseSettings]) -> str | None:
     try:
-        cls.model_rebuild()
+        cls.model_rebuild()  # the class may have been created before the classes that it names
     except PydanticUndefinedAnnotation as error:
         return repr(error.name)
     return None

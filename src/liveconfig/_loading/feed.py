@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from liveconfig import _clock
 from liveconfig._loading.decoder import DecodeError, Decoder
@@ -225,11 +225,11 @@ class _Layer:
         """Record the key of a field or of an entry."""
         at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), None)
         if at is None:
-            node = path[-1].place
+            node = cast("Node", path[-1])
             if not (isinstance(value, dict) and node.children):  # else each field inside was recorded
                 self.keys.update((dotted, key) for dotted in node.served(value))
             return
-        owner, name = path[at - 1].place, path_name(path)
+        owner, name = cast("Node", path[at - 1]), path_name(path)
         self.entries[name], self.paths[name] = key, path
         served = [f"{owner.dotted}.{path[at].key}"] if owner.children else owner.served(_nested(path[at:], value))
         for dotted in served:

@@ -211,11 +211,6 @@ class Place:
             return self.declared.format
         return None if takes_content(self.field.annotation) else format_of(key)
 
-    def served(self, value: Any) -> Iterator[str]:  # noqa: ARG002 - a field may look inside the value
-        """The dotted names of the fields that a value serves; none inside a list or a mapping."""
-        if "[" not in self.dotted:
-            yield self.dotted
-
     def aligned(self, value: Any) -> Any:
         """The same data with every name as a volume gives it, so that one replaces the other when they are merged."""
         if isinstance(value, dict) and self.children:
