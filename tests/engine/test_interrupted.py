@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from pydantic import field_validator
+from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig
 from liveconfig import Settings, SettingsConfigDict
@@ -246,3 +247,32 @@ def test_inside_user_code(load, volume, place):
     place = "nowhere"
     assert settings.live.reload()
     assert settings.user == "1"
+
+
+def test_inside_each_call_of_a_selector(load, volume, monkeypatch):
+    """G08: a time limit that is over inside any call of a selector costs that call only: the next look applies."""
+    monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)  # no other look comes first
+    calls, at = 0, 0
+
+    def select(snapshot):
+        nonlocal calls
+        if threading.current_thread() is threading.main_thread():
+            calls += 1
+            if calls == at:
+                signal.raise_signal(signal.SIGUSR1)
+        return snapshot.user
+
+    settings = load(App, _volumes=volume.path)
+    settings.live.verify(on=select)(lambda _: True)
+    before = signal.signal(signal.SIGUSR1, limit)
+    try:
+        while calls >= at:
+            calls, at, text = 0, at + 1, f"turn {at}"
+            volume.write({"user": text})
+            with contextlib.suppress(TimeLimit):
+                settings.live.reload()
+            in_a_thread(settings.live.start)
+            settings.live.wait(lambda snapshot, text=text: snapshot.user == text, PATIENCE)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert at > 2, "no call was interrupted"

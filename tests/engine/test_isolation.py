@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import random
 import sys
 import threading
+import time
+import weakref
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig._clock
 from liveconfig import Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
@@ -891,6 +895,64 @@ class TestWithoutOn:
         assert (settings.low, settings.high) == (5, 6)
 
 
+class Expiring(App):
+    """Its new content is valid for a time only, as a certificate is."""
+
+    expired: ClassVar[threading.Event] = threading.Event()
+
+    @model_validator(mode="after")
+    def check(self):
+        if self.user == "b" and self.expired.is_set():
+            raise ValueError("expired")
+        return self
+
+
+@pytest.fixture
+def expired():
+    """The event that makes the new content of `Expiring` invalid."""
+    yield Expiring.expired
+    Expiring.expired.clear()
+
+
+def test_invalid_when_the_verdict_comes(open_settings, expired):
+    """P3: content that became invalid while a verifier ran, which rejects it, waits as a whole, and is applied later."""
+    settings, one, other = open_settings({"user": "a"}, {"number": "1"}, cls=Expiring)
+    check = Check(lambda s: (s.user, s.number), lambda _: bool(expired.set()))
+    settings.live.verify(on=lambda s: (s.user, s.number))(check)
+    one.update({"user": "b"})
+    other.update({"number": "2"})
+    assert not settings.live.reload()
+    (rejected,) = settings.live.status().rejections
+    assert (rejected.stage, rejected.fields, len(rejected.generations)) == ("verify", (), 2)
+    assert (settings.user, settings.number) == ("a", 1)
+    expired.clear()
+    check.act = lambda _: None
+    assert settings.live.reload()
+    assert (settings.user, settings.number) == ("b", 2)
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, collected):
+    """G06: a verifier that returns after its settings were collected decides on nothing, and nothing is logged."""
+    kubelet_volume.write({"user": "a"})
+    settings, inside = App(_volumes=kubelet_volume.path, _watch=False), threading.Event()
+    settings.live.verify(on="user")(lambda _: inside.set() or gate.wait(PATIENCE))
+    kubelet_volume.write({"user": "b"})
+    assert not settings.live.reload(wait=False)
+    assert inside.wait(PATIENCE)
+    gone = weakref.ref(settings)
+    if collected:
+        del settings
+        gc.collect()
+        assert gone() is None
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name == "liveconfig-verify":
+            thread.join(PATIENCE)
+    assert collected or settings.user == "b"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 class TestBackOff:
     @pytest.fixture
     def clock(self, monkeypatch):
@@ -936,6 +998,24 @@ class TestBackOff:
         for thread in threading.enumerate():
             if thread.name == "liveconfig-verify":
                 thread.join(PATIENCE)
+
+    def test_invalid_by_now(self, open_settings, clock, expired, monkeypatch):
+        """S09: what a verifier rejected and has become invalid meanwhile is rejected as invalid at the next attempt."""
+        monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)  # only `reload` looks
+        settings, one, other = open_settings({"user": "a"}, {"number": "1"}, cls=Expiring, watch=True)
+        check = Check(lambda s: (s.user, s.number), refuse)
+        settings.live.verify(timeout=1e6)(check)
+        one.update({"user": "b"})
+        other.update({"number": "2"})
+        assert not settings.live.reload()
+        assert check.seen == [("b", 2), ("b", 1), ("a", 2)]
+        expired.set()
+        clock(2.0)
+        deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+        while not all("its validator" in each.reason for each in settings.live.status().rejections):
+            assert time.monotonic() < deadline
+            pause.wait(0.01)
+        assert (settings.user, settings.number) == ("a", 1)
 
     def test_not_in_step(self, kubelet_volume, clock, monkeypatch):
         """S09: workers that are refused at one moment do not all try again at one moment: each draws its own jitter."""

@@ -218,6 +218,31 @@ class TestLogHandler:
             gate.set()
             logging.getLogger("liveconfig").removeHandler(handler)
 
+    def test_inside_a_review(self, kubelet_volume, load, gate, monkeypatch):
+        """G02: while a log handler hangs inside one re-check, the next ones of the same object find changes."""
+        kubelet_volume.write({"message": "one"})
+        settings, inside = load(App, _volumes=kubelet_volume.path), threading.Event()
+
+        class Blocked(logging.Handler):
+            def emit(self, record):
+                if threading.current_thread().name.startswith("liveconfig") and not inside.is_set():
+                    inside.set()
+                    gate.wait(2 * PATIENCE)
+
+        handler = Blocked()
+        logging.getLogger("liveconfig").addHandler(handler)
+        try:
+            monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)
+            kubelet_volume.path.rename(kubelet_volume.path.with_name("away"))
+            assert inside.wait(PATIENCE)
+            kubelet_volume.path.with_name("away").rename(kubelet_volume.path)
+            for message in ("two", "three", "four"):
+                kubelet_volume.write({"message": message})
+                settings.live.wait(lambda s, message=message: s.message == message, PATIENCE)
+        finally:
+            gate.set()
+            logging.getLogger("liveconfig").removeHandler(handler)
+
 
 def test_threads(make_kubelet_volume, load, until):
     """P8: one object costs four threads, and twenty on twenty volumes 23, while nothing happens."""

@@ -16,7 +16,7 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from liveconfig import Settings, SettingsConfigDict
 from liveconfig._volumes import take_fingerprint
-from liveconfig._watching import directories
+from liveconfig._watching import directories, watcher
 from liveconfig._watching.directories import ObservedDirectories
 from liveconfig.testing import KubeletVolume
 
@@ -271,6 +271,56 @@ def test_deleted_while_it_is_about_to_be_watched(observer, tmp_path, monkeypatch
     assert not observer.ensure(str(path), take_fingerprint(str(path)))
     assert observer.refusal([str(path)]) == "FileNotFoundError: ENOENT"
     assert not observer.is_watched(str(path))
+
+
+@pytest.mark.usefixtures("inotify")
+def test_a_link_that_is_turned_while_it_is_about_to_be_watched(make_kubelet_volume, load, tmp_path, monkeypatch):
+    """C02: a link on the way that leads elsewhere since just before it was watched is followed by event all the same."""
+    first, second = make_kubelet_volume("first"), make_kubelet_volume("second")
+    first.write({"message": "first"})
+    second.write({"message": "second"})
+    link, access = tmp_path / "link", os.access
+    link.symlink_to(first.path)
+
+    def turn_then(path, *arguments, **options):
+        if path == str(first.path) and threading.current_thread().name.startswith("liveconfig"):
+            monkeypatch.undo()
+            (tmp_path / "new").symlink_to(second.path)
+            (tmp_path / "new").rename(link)
+        return access(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "access", turn_then)
+    settings = load(Still, _volumes=link)
+    settings.live.wait(lambda s: s.message == "second", PATIENCE)
+    second.write({"message": "third"})
+    settings.live.wait(lambda s: s.message == "third", PATIENCE)
+    assert settings.live.status().watcher == "inotify"
+
+
+@pytest.mark.usefixtures("inotify")
+def test_closed_while_its_watch_is_held_up(kubelet_volume, monkeypatch, gate, inotify_descriptors):
+    """G01: settings that are closed while a file call holds up their watch leave no watch when the call returns."""
+    threads, realpath = set(threading.enumerate()), os.path.realpath
+    kubelet_volume.write({"message": "one"})
+    inside = threading.Event()
+
+    def hang(path, **options):
+        if threading.current_thread().name == "liveconfig" and not inside.is_set():
+            inside.set()
+            gate.wait(PATIENCE)
+        return realpath(path, **options)
+
+    monkeypatch.setattr(watcher, "BOUND", 0.05)
+    monkeypatch.setattr(directories, "HELD_UP", 0.05)
+    monkeypatch.setattr(os.path, "realpath", hang)
+    settings = Still.load(_volumes=kubelet_volume.path)
+    assert inside.wait(PATIENCE)
+    settings.live.close()
+    gate.set()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
 
 
 @pytest.mark.usefixtures("inotify")

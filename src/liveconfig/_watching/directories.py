@@ -83,8 +83,8 @@ class _Watch:
         Raises:
             OSError: The kernel watches no more directories.
         """
-        if self._links is None or self._folders is None:
-            return False
+        assert self._links is not None
+        assert self._folders is not None
         self._is_turned = False
         added = sum(map(self._links.add, follow_links(os.path.abspath(self._path))[1]))
         if self.place.link is None:
