@@ -2,17 +2,18 @@
 
 A new connection runs these steps, each only if the server refused the one before: try the newest login; read the volume
 and try a newer login; try the previous logins, because the volume can be newer than the server; wait for a newer login,
-because the server can be newer than the volume. After ``patience`` seconds, the client's own error is raised.
-`Logins.connect` runs the steps in a thread, `Logins.aconnect` on an event loop.
+because the server can be newer than the volume, and try each that comes. After ``patience`` seconds, the client's own
+error is raised. `Logins.connect` runs the steps in a thread, `Logins.aconnect` on an event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -197,22 +198,29 @@ class Logins:
         yield first
         deadline = monotonic() + self._patience
         yield ReadVolume()
-        self.newest()
-        for login in self._history:
-            if login != first:
-                yield login
-        yield from self._newest_until(deadline, FIRST_PAUSE)
+        tried = self.newest()
+        yield from (login for login in self._history if login != first)
+        yield from self._retries(tried, deadline, self._newest_since)
 
     def _steps_of_proof(self) -> Steps:
-        yield self.newest()
-        yield from self._newest_until(monotonic() + self._patience, FIRST_PAUSE)
+        first = self.newest()
+        yield first
+        yield from self._retries(first, monotonic() + self._patience, lambda _: [self.newest()])
 
-    def _newest_until(self, deadline: float, pause: float) -> Steps:
+    def _retries(self, tried: Login, deadline: float, choose: Callable[[Login], Sequence[Login]]) -> Steps:
+        pause = FIRST_PAUSE
         while (left := deadline - monotonic()) > 0:
-            yield Wait(min(pause, left), self._newer_than(self.newest()))
+            yield Wait(min(pause, left), self._newer_than(tried))
             yield ReadVolume()
-            yield self.newest()
+            logins = choose(tried)
+            yield from logins
+            tried = logins[0]
             pause = min(2 * pause, RETRY_EVERY)
+
+    def _newest_since(self, tried: Login) -> Sequence[Login]:
+        """Return the logins that are newer than this one, the newest first; this one if there is none."""
+        self.newest()
+        return tuple(takewhile(lambda login: login != tried, self._history)) or (tried,)
 
     def _newer_than(self, login: Login) -> Callable[[Any], bool]:
         return lambda snapshot: self.read(snapshot) != login

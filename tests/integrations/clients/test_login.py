@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._login import Login, Logins
+from liveconfig.integrations._login import Login, Logins, Wait
 from liveconfig.integrations._pool_renewal import Renewal
 from liveconfig.testing import KubeletVolume
 
@@ -48,6 +48,51 @@ def test_steps_that_the_caller_runs(logins: Logins, login_server: Any) -> None:
         logins.connect(lambda login: login_server.log_in(**login.arguments()), perform)
     assert steps[0] == "ReadVolume"
     assert "Wait" in steps
+
+
+@pytest.fixture
+def waiting(settings: Any) -> Logins:
+    """Logins whose connections wait for longer than a test lasts."""
+    return Logins(settings, "db.user", "db.password", 30)
+
+
+def test_a_login_that_is_replaced_before_it_is_tried(
+    waiting: Logins, volume: KubeletVolume, login_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A waiting connection that finds two new logins at once uses the older one if the server does not know the newer."""
+    login_server.takes = {("app", "two")}
+
+    def perform(step: Any) -> None:
+        if isinstance(step, Wait):
+            for password in ("two", "three"):
+                volume.write({"db.user": "app", "db.password": password})
+                waiting.live.reload()
+
+    waiting.connect(lambda login: login_server.log_in(**login.arguments()), perform)
+    assert [password for _, password in login_server.tried] == ["one", "three", "two"]
+    assert "the server refuses the newest login" in caplog.text
+
+
+def test_a_login_that_arrives_during_an_attempt(waiting: Logins, volume: KubeletVolume) -> None:
+    """A login that arrives while a waiting connection tries the one before is tried without a pause."""
+    tried: list[str] = []
+    pauses: list[bool] = []
+
+    def attempt(login: Login) -> None:
+        tried.append(login.arguments()["password"])
+        if tried == ["one", "one"]:
+            volume.write({"db.user": "app", "db.password": "two"})
+            waiting.live.reload()
+        if tried[-1] == "one":
+            raise ValueError("null character")  # counts as refused
+
+    def perform(step: Any) -> None:
+        if isinstance(step, Wait):
+            pauses.append(not step.enough(waiting.live.latest()))
+
+    waiting.connect(attempt, perform)
+    assert tried == ["one", "one", "two"]
+    assert pauses == [True, False]
 
 
 def test_a_change_after_the_last_client_is_gone(settings: Any) -> None:
