@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +463,40 @@ def test_a_source_keeps_no_configuration(kubelet_volume, load):
     kubelet_volume.write({"other": "token"})
     assert load(with_sources(Asked), _volumes=kubelet_volume.path).message == "for token"
     assert [(each.current_state, each.settings_sources_data) for each in asked] == [({}, {})]
+
+
+def texts_equal_to(text: str) -> Iterator[int]:
+    """The id of each string in the process that is equal to a text."""
+    waiting, seen = gc.get_objects(), set[int]()
+    while waiting:
+        for each in gc.get_referents(waiting.pop()):
+            if type(each) is str:
+                if each == text:
+                    yield id(each)
+            elif id(each) not in seen and not gc.is_tracked(each):  # a tracked one is in the list already
+                seen.add(id(each))
+                waiting.append(each)
+
+
+@pytest.mark.parametrize("how", ["load", "below the volumes", "above the volumes", "wait", "CliApp"])
+def test_other_variables_of_the_environment(kubelet_volume, load, monkeypatch, canary, how):
+    """A secret in a variable that no field reads is not kept in memory by settings, only by `os.environ`."""
+    monkeypatch.setenv("NOBODY_READS_THIS", canary)
+    monkeypatch.setenv("NUMBER", "5")
+    kubelet_volume.write({"number": "none"} if how == "wait" else {"other": "volume"})
+    if how == "wait":
+        corrects = with_sources(lambda _: lambda: kubelet_volume.write({"other": "volume"}) or {})
+        settings = load(corrects, _volumes=kubelet_volume.path, _wait=30.0)
+    elif how == "CliApp":
+        settings = CliApp.run(with_sources(volumes=[kubelet_volume.path]), cli_args=[])
+    else:
+        added = [EnvSettingsSource] if how != "load" else []
+        settings = load(with_sources(*added, above=how.startswith("above")), _volumes=kubelet_volume.path)
+    assert (settings.number, settings.other) == (5, "volume")
+    assert set(texts_equal_to(canary)) == {id(canary)}
+    kubelet_volume.write({"message": "volume"})
+    assert settings.live.reload()
+    assert (settings.number, settings.message, settings.other) == (5, "volume", "default")
 
 
 def test_a_source_before_the_volumes(kubelet_volume, load):

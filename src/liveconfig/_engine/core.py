@@ -56,7 +56,9 @@ class Core(Generic[S]):
         replaced: bool,
         loader: type[Loader[Any]] = Loader,
     ) -> None:
-        self.config: Mapping[str, Any] = {**cls.model_config}
+        config: Mapping[str, Any] = cls.model_config
+        self.watch: bool = config["watch"]
+        self._resync = float(config["resync"])
         environment_since = started_at()  # a forked child inherits it with the environment
         self.loader: Loader[S] = loader(cls, volumes, sources)
         origins = Origins(sources, environment_since)
@@ -129,7 +131,7 @@ class Core(Generic[S]):
 
     def follow(self) -> None:
         """Watch the volumes, even if the class or the constructor has ``watch=False``."""
-        self.config = {**self.config, "watch": True}
+        self.watch = True
         self.start()
 
     def begin(self) -> None:
@@ -147,7 +149,7 @@ class Core(Generic[S]):
         with self._lock:
             self._closed = False
             self._looked_at = _clock.monotonic()
-            if self.loader.volumes and self.config["watch"] and not green_threads():
+            if self.loader.volumes and self.watch and not green_threads():
                 self.engine.unpause()
                 self._register()
                 self._update_anchor()
@@ -160,7 +162,7 @@ class Core(Generic[S]):
 
     def _register(self) -> None:
         paths = [volume.path for volume in self.loader.volumes]
-        registration = self.registration or Registration(self, paths, float(self.config["resync"]))
+        registration = self.registration or Registration(self, paths, self._resync)
         try:
             process_watcher.register(registration)
         finally:  # also if a signal handler raises, so that `start` and `close` find it
@@ -401,6 +403,5 @@ class Core(Generic[S]):
 
     def _overdue(self) -> float:
         """Return the seconds for which a re-check has been due; negative if none is."""
-        resync = float(self.config["resync"])
-        period = check_period(resync, is_polling=self._mode() == "polling")
+        period = check_period(self._resync, is_polling=self._mode() == "polling")
         return _clock.monotonic() - self._looked_at - period

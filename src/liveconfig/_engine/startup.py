@@ -64,8 +64,9 @@ def load_core(cls: type[BaseSettings], given: dict[str, Any]) -> tuple[Core[Any]
         core, failure = _attempt(cls, chosen, sources)
     if core is None and is_importing():
         core = Core(cls, (), sources, replaced=False, loader=placeholder_loader(failure))
-    if core is not None and arguments.watch is not None:
-        core.config = {**core.config, "watch": arguments.watch}
+    if core is not None:
+        sources.release()
+        core.watch = core.watch if arguments.watch is None else arguments.watch
     return core, failure
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from functools import cached_property
 from typing import Any
 
 from pydantic_settings import EnvSettingsSource
@@ -26,20 +24,18 @@ class DecodeError(Exception):
 
 
 class Decoder:
-    """Decodes texts by the rules of pydantic-settings for variables."""
+    """Decodes texts by the rules of pydantic-settings for variables.
+
+    Args:
+        source: The rules. The source holds no variables: it would merge those such as DB__USER into a value, but the
+            volume wins over them.
+    """
 
     def __init__(self, source: EnvSettingsSource) -> None:
         self._source = source
         self._ignore_empty = bool(source.env_ignore_empty)
         self._none = source.env_parse_none_str
         self.verbatim = not self._ignore_empty and self._none is None
-
-    @cached_property
-    def _parser(self) -> EnvSettingsSource:
-        """The source without variables: it merges those such as DB__USER into a value, over which the volume wins."""
-        parser = copy.copy(self._source)
-        parser.env_vars = {}
-        return parser
 
     def value(self, step: Node | Entry, key: str, content: bytes, where: str) -> Any:
         """Return the input for pydantic from the content of a key; `ABSENT` if the rules ignore it.
@@ -100,7 +96,7 @@ class Decoder:
 
     def _parsed(self, place: Place, text: str, is_complex: bool) -> Any:
         try:
-            value = self._parser.prepare_field_value(place.label, place.field, text, is_complex)
+            value = self._source.prepare_field_value(place.label, place.field, text, is_complex)
             check_size(value, escaped="\\" in text)
         except (ValueError, RecursionError, DocumentError):  # the error contains the text
             return ABSENT

@@ -7,6 +7,7 @@ volumes.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import os
@@ -107,7 +108,7 @@ class Sources:
 
     Attributes:
         arguments: Those of the constructor.
-        environment: The source of the environment.
+        environment: The rules of the source of the environment; it holds no variables.
         plan: The names of keys.
         has_volumes: Whether the class has a place for the volumes among its sources.
         layers: The layers in their order; before `complete`, those above the volumes.
@@ -146,6 +147,11 @@ class Sources:
         after = tuple(self._ask(self._after, state))
         self.below = _merged(self.plan, after)
         self.layers = (*self._before, Layer(None, "", {}, {}), *after) if self.has_volumes else self._before
+
+    def release(self) -> None:
+        """Drop the sources after the first load: they hold the whole environment, secrets of others included."""
+        del self._after, self._state
+        self.arguments.options.pop("_build_sources", None)
 
     def _ask(self, sources: Iterable[SourceCallable], state: _State) -> Iterator[Layer]:
         """Read sources, each with the values of those before it, as pydantic-settings does."""
@@ -446,8 +452,11 @@ def _ordered(cls: type[BaseSettings], arguments: Arguments) -> tuple[SourceCalla
 def _environment_of(
     cls: type[BaseSettings], sources: Iterable[SourceCallable], arguments: Arguments
 ) -> EnvSettingsSource:
+    """Return the rules of the source of the environment: a copy without variables, so that it can be kept."""
     found = next((each for each in sources if _is_environment(each)), None)
-    return cast("EnvSettingsSource", found or _make(_Environment, cls, arguments.options))
+    rules = copy.copy(cast("EnvSettingsSource", found or _make(_Environment, cls, arguments.options)))
+    rules.env_vars = {}
+    return rules
 
 
 def _with_command_line(
