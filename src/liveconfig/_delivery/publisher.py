@@ -83,8 +83,8 @@ class Publisher:
         self.lock = threading.RLock()
         self.moved = threading.Condition(self.lock)
         self._threads = DeliveryThreads(self, self.lock, self._timers)
-        self._queued: deque[Callable[[], None]] = deque()
-        self._recovered: deque[Recovered] = deque()  # delivered after the version that ended the rejection
+        self._queued: list[Callable[[], None]] = []
+        self._recovered: list[Recovered] = []  # delivered after the version that ended the rejection
         self._pass: Pass | None = None
         self._wanted = self._covered = 0
 
@@ -168,7 +168,7 @@ class Publisher:
 
     def _run_queued(self) -> None:
         while self._queued:
-            self._queued.popleft()()
+            self._queued.pop(0)()
 
     def _publish(self, version: Version) -> None:
         if version.number <= self.newest.number:
@@ -384,7 +384,7 @@ class Publisher:
         if self._recovered and self._recovered[0].version <= self._reached.number:
             # Every subscriber has received the version that ended the rejection. The next pass covers this one.
             while self._recovered and self._recovered[0].version <= self._reached.number:
-                self._post(self._recovered.popleft())
+                self._post(self._recovered.pop(0))
             return
         self._covered = covers
         self.moved.notify_all()

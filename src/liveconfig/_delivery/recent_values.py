@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from types import MethodType
@@ -102,7 +101,7 @@ class RecentValues:
         self._settings = settings
         self._newest = (first, _clock.monotonic())
         self._values: dict[Any, _Values] = {}
-        self._pending: deque[tuple[Version, float]] = deque(maxlen=_MOST_PENDING)
+        self._pending: list[tuple[Version, float]] = []
         self.renew()
 
     def renew(self) -> None:
@@ -120,6 +119,7 @@ class RecentValues:
                 self._newest = version, _clock.monotonic()
                 if self._values:
                     self._pending.append(self._newest)
+                    del self._pending[:-_MOST_PENDING]
 
     def recent(self, key: str | Select, select: Select, within: float | None) -> tuple[Any, ...]:
         """Return the distinct values, newest first.
@@ -145,7 +145,7 @@ class RecentValues:
         with self._lock:
             done = {version.number for version, _ in pending}
             while self._pending and self._pending[0][0].number in done:
-                self._pending.popleft()
+                self._pending.pop(0)
         self.forget()
 
     def forget(self) -> None:

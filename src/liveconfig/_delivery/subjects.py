@@ -149,12 +149,13 @@ class LogQueue:
     several: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._waiting: deque[Any] = deque(maxlen=MOST_VERSIONS)
+        self._waiting: list[Any] = []
         self.seen = 0
 
     def put(self, event: Any) -> None:
         """Queue a version with its predecessor, or a rejection."""
         self._waiting.append(event)
+        del self._waiting[:-MOST_VERSIONS]
 
     def waiting(self) -> list[Any]:
         """Return what is queued."""
@@ -165,7 +166,7 @@ class LogQueue:
         taken = []
         with contextlib.suppress(IndexError):
             while True:
-                taken.append(self._waiting.popleft())
+                taken.append(self._waiting.pop(0))
         return taken
 
     def forget(self) -> None:
@@ -178,7 +179,7 @@ class LogQueue:
 
     def take(self, target: Version, *, again: bool) -> Any:  # noqa: ARG002
         """Return the oldest event."""
-        return self._waiting.popleft()
+        return self._waiting.pop(0)
 
     def settle(self, target: Version, event: Any) -> None:
         """Do nothing: the event was removed by `take`."""

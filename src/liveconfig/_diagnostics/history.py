@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -57,7 +56,7 @@ class History:
 
     def __init__(self, first: Version) -> None:
         self._newest = first
-        self._outcomes: deque[_Outcome] = deque(maxlen=MOST_ENTRIES)
+        self._outcomes: list[_Outcome] = []
         self.renew()
 
     def renew(self) -> None:
@@ -68,7 +67,7 @@ class History:
         """Record a version, unless it is the one that was recorded last."""
         with self._lock:
             if version.number > self._newest.number:
-                self._outcomes.append(_Applied(self._newest, version))
+                self._add(_Applied(self._newest, version))
                 self._newest = version
 
     def changed(self, version: Version) -> tuple[str, ...]:
@@ -80,7 +79,7 @@ class History:
         """Record a rejection, or its new count of attempts."""
         with self._lock:
             if not self._count(rejected):
-                self._outcomes.append(_Outcome(self._rejection(rejected)))
+                self._add(_Outcome(self._rejection(rejected)))
 
     def recover(self, recovered: Recovered) -> None:
         """Record the end of a rejection, with its final count of attempts."""
@@ -96,7 +95,7 @@ class History:
                 after.reason,
                 after.attempt,
             )
-            self._outcomes.append(_Outcome(entry))
+            self._add(_Outcome(entry))
 
     def stale(self, stale: Stale) -> None:
         """Record a field that became stale."""
@@ -104,7 +103,7 @@ class History:
             now, newest = _clock.now(), self._newest
             generations = dict(newest.generations)
             entry = HistoryEntry(now, "stale", newest.number, generations, (stale.field,), stale.reason)
-            self._outcomes.append(_Outcome(entry))
+            self._add(_Outcome(entry))
 
     def newest(self) -> object | None:
         """Return what identifies the newest outcome; None if there is none."""
@@ -124,6 +123,10 @@ class History:
             for rejected in standing:
                 self._count(rejected)
         return tuple(each.entry() for each in reversed(list(self._outcomes)))
+
+    def _add(self, outcome: _Outcome) -> None:
+        self._outcomes.append(outcome)
+        del self._outcomes[:-MOST_ENTRIES]
 
     def _count(self, rejected: Rejected) -> bool:
         """Update the entry of a rejection. Return whether there is one."""

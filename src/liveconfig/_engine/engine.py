@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
@@ -30,7 +28,7 @@ from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verification import Verification
 from liveconfig._engine.verifier_calls import Attempt, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named
-from liveconfig._watching import DelayedCall, Scheduler, is_ending
+from liveconfig._watching import DelayedCall, Scheduler, WeakCall, is_ending
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
 
@@ -62,10 +60,10 @@ class Engine(Generic[S]):
         self.deliver: Callable[[], None] = lambda: None
         self.rejections = Rejections()
         self.verifiers: tuple[Verifier, ...] = ()
-        self.verification = Verification(self._trials, self._apply, scheduler, _weak(self._decided))
+        self.verification = Verification(self._trials, self._apply, scheduler, WeakCall(self._decided))
         self._unread: tuple[Rejection, ...] = ()
         self._invalid: tuple[Rejection, ...] = ()
-        self._unpublished: deque[Version] = deque()
+        self._unpublished: list[Version] = []
         self._again = DelayedCall(scheduler, self.look)
         self._out_of_time = DelayedCall(scheduler, self._attend)
         self._retry = DelayedCall(scheduler, self._attend)
@@ -290,7 +288,7 @@ class Engine(Generic[S]):
         while self._unpublished:
             self.publish(self._unpublished[0])
             with contextlib.suppress(IndexError):  # a child that was forked in a validator has published it meanwhile
-                self._unpublished.popleft()
+                self._unpublished.pop(0)
         self.publish(self.version)
         self.rejections.publish_rejected(self.post)
         self.rejections.publish_recovered(self._recover)
@@ -450,15 +448,3 @@ class Engine(Generic[S]):
             self.in_use.replace(loaded, began)
             self._plan(began)
             self._proceed(began)
-
-
-def _weak(method: Callable[[bool], None]) -> Callable[[bool], None]:
-    """Return a function that calls a method without keeping its object alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call(argument: bool) -> None:
-        found = reference()
-        if found is not None:
-            found(argument)
-
-    return call

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -38,7 +37,7 @@ class SingleFlight:
         self._numbers = itertools.count(1)
         self._drawn = self._served = self._insisted = 0
         self._turned_away = False
-        self._put_off: deque[Callable[[], object]] = deque()
+        self._put_off: list[Callable[[], object]] = []
 
     def draw(self) -> int:
         """Return the number of a new request."""
@@ -144,7 +143,7 @@ class SingleFlight:
             transaction()
         finally:
             while self._put_off:
-                self._put_off.popleft()()
+                self._put_off.pop(0)()
 
     def _look_again(self) -> None:
         if self._turned_away:

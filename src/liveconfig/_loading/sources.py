@@ -121,7 +121,8 @@ class Sources:
         self._cls = cls
         self.arguments = arguments
         ordered = _ordered(cls, arguments)
-        self._defaults = next((each for each in ordered if isinstance(each, DefaultSettingsSource)), None)
+        defaults = (each for each in ordered if isinstance(each, DefaultSettingsSource) and each.defaults)
+        self._defaults = next(defaults, None)
         self.environment = _environment_of(cls, ordered, arguments)
         self.variable_rules = _rules_of(self.environment)
         self.plan = plan_of(cls, _rules_of_keys(self.variable_rules, cls.model_config))
@@ -252,7 +253,7 @@ class Sources:
 
     def with_defaults(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data over the parts of default models, where the class wants these to be updated in part."""
-        if self._defaults is None or not self._defaults.defaults:
+        if self._defaults is None:
             return data
         self._defaults._set_current_state(dict(data))  # noqa: SLF001 - it depends on which member of a union is chosen
         roots = self.plan.roots

@@ -13,7 +13,7 @@
 from liveconfig._watching.fork import fork_count, is_ending, renew_at_end, renew_in_child, start_thread
 from liveconfig._watching.forks_in_user_code import call_user_code
 from liveconfig._watching.polling import POLLING, check_period
-from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers
+from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers, WeakCall
 from liveconfig._watching.watcher import Fingerprints, Mode, Registration, process_watcher
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Scheduler",
     "Timer",
     "Timers",
+    "WeakCall",
     "call_user_code",
     "check_period",
     "fork_count",

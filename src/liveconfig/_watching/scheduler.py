@@ -18,6 +18,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import NamedTuple
 
 from liveconfig import _clock
@@ -425,6 +426,27 @@ class Scheduler:
             leader.report_at = leader.since + LONG
 
 
+class WeakCall:
+    """Calls a bound method as long as its object is there, which it does not keep alive.
+
+    Args:
+        method: The bound method.
+    """
+
+    __slots__ = ("_function", "_owner")
+
+    def __init__(self, method: Callable[..., object]) -> None:
+        assert isinstance(method, MethodType)
+        self._owner: weakref.ref[object] = weakref.ref(method.__self__)
+        self._function: Callable[..., object] = method.__func__
+
+    def __call__(self, *arguments: object) -> None:
+        """Call the method, or nothing."""
+        owner = self._owner()
+        if owner is not None:
+            self._function(owner, *arguments)
+
+
 class DelayedCall:
     """A delayed call, which is scheduled at most once at a time.
 
@@ -435,7 +457,7 @@ class DelayedCall:
 
     def __init__(self, scheduler: Scheduler, call: Call) -> None:
         self._scheduler = scheduler
-        self._call: Callable[[], Call | None] = weakref.WeakMethod(call)
+        self._call = WeakCall(call)
         self._timer: Timer | None = None
 
     def later(self, delay: float) -> None:
@@ -459,6 +481,4 @@ class DelayedCall:
 
     def _now(self) -> None:
         self._timer = None
-        call = self._call()
-        if call is not None:
-            call()
+        self._call()
