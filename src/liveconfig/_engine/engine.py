@@ -168,12 +168,11 @@ class Engine(Generic[S]):
             return False
         if sys.is_finalizing():  # its modules are half gone: nothing can be read any more
             return self.is_settled()
-        pause = threading.Event()
         while (delay := self._look()) is not None:
             if not wait or self._transactions.is_inside():
                 self._later(self._again, delay)
                 break
-            pause.wait(delay)
+            threading.Event().wait(delay)
         if wait and not self._transactions.is_inside():
             self._wait_for_verdicts()
         return self.is_settled()
@@ -326,7 +325,7 @@ class Engine(Generic[S]):
         self._unlooked = self._forks_again(newest)
         if self._unlooked:
             return result.delay
-        if not self._is_planned(newest) or (again and not result.waiting):
+        if (again and not result.waiting) or not self._is_planned(newest):
             self._planned = None  # first, because a signal handler may raise in between
             self._newest = newest
             self._plan(began)
@@ -339,9 +338,8 @@ class Engine(Generic[S]):
 
     def _forks_again(self, newest: Composition) -> bool:
         """Return whether to decide on a composition would fork again; see `renew`."""
-        if not newest.changed_from(Composition.of(self.applied)):
-            return False
-        return self._forks > 1 or (self._inherited is not None and newest.has_content_of(self._inherited))
+        again = self._forks > 1 or (self._inherited is not None and newest.has_content_of(self._inherited))
+        return again and bool(newest.changed_from(Composition.of(self.applied)))
 
     def _with_what_waits_for(self, busy: Iterable[int]) -> frozenset[int]:
         """Return the volumes that are being written, and the parts that wait together with them.
@@ -350,6 +348,8 @@ class Engine(Generic[S]):
         stay.
         """
         parts = frozenset(busy)
+        if not parts:
+            return parts
         together = [
             *(each.contents.keys() for each in self._invalid),
             *(each.waiting for each in self.verification.candidates),

@@ -72,8 +72,11 @@ class Verification(Generic[S]):
 
     def _groups(self, newest: Composition, trials: Trials[S]) -> list[frozenset[int]]:
         """Group the changed parts that one verifier watches, or that can be applied only together."""
-        watched = [each.parts for each in trials.questions(newest)] if newest.changed_from(trials.base) else []
-        alone = newest.changed_from(trials.base).difference(*watched)
+        changed = newest.changed_from(trials.base)
+        if not changed:
+            return []
+        watched = [each.parts for each in trials.questions(newest)]
+        alone = changed.difference(*watched)
 
         def is_valid(parts: frozenset[int]) -> bool:
             return not trials.problems(trials.base.taking(parts, newest))
