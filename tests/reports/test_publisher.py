@@ -22,10 +22,13 @@ class Source:
         self.key: object | None = None
         self.made = 0
 
-    def report_key(self) -> object | None:
+    def observe(self) -> None:
+        pass
+
+    def report_key(self, seen: None) -> object | None:
         return self.key
 
-    def report(self) -> dict[str, Any]:
+    def report(self, seen: None) -> dict[str, Any]:
         self.made += 1
         return {"name": self.name, "history": ()}
 
@@ -37,10 +40,10 @@ class Blocking(Source):
         super().__init__("blocking")
         self.inside, self.free = threading.Event(), threading.Event()
 
-    def report(self) -> dict[str, Any]:
+    def report(self, seen: None) -> dict[str, Any]:
         self.inside.set()
         assert self.free.wait(PATIENCE)
-        return super().report()
+        return super().report(seen)
 
 
 @pytest.fixture
@@ -89,10 +92,10 @@ def test_an_update_inside_an_update(publisher: ReportPublisher) -> None:
     """A signal handler that updates the report inside an update is served by the interrupted one."""
 
     class Interrupted(Source):
-        def report(self) -> dict[str, Any]:
+        def report(self, seen: None) -> dict[str, Any]:
             publisher.update(other)
             assert set(shown()) == before  # not in the middle of another update
-            return super().report()
+            return super().report(seen)
 
     before = set(shown())
     interrupted, other = Interrupted("interrupted"), Source("other")

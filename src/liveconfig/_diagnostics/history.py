@@ -8,43 +8,50 @@ from dataclasses import replace
 
 from liveconfig import _clock
 from liveconfig._delivery import Version, diff
+from liveconfig._processes import entry_as_json
 from liveconfig.events import Recovered, Rejected, Stale
 from liveconfig.history import HistoryEntry
 
 MOST_ENTRIES = 32
 
 
+_NO_TEXT: tuple[object, str] = (object(), "")
+
+
 class _Outcome:
-    """One outcome. Only its entry is ever replaced, so that nobody who goes through the outcomes is disturbed."""
+    """One outcome. Only its entry is ever replaced, so that nobody who goes through the outcomes is disturbed.
 
-    def __init__(self, entry: HistoryEntry) -> None:
-        self._entry = entry
+    The changed fields of an applied version are found when somebody asks, because that would delay the readers.
 
-    def entry(self) -> HistoryEntry:
-        """Return the entry."""
-        return self._entry
+    Attributes:
+        entry: The entry; None until somebody asks.
+        text: The entry that was converted last, and its JSON.
+    """
 
-    def replace(self, entry: HistoryEntry) -> None:
-        """Replace the entry, unless it is the same."""
-        if entry != self._entry:
-            self._entry = entry
+    __slots__ = ("_versions", "entry", "text")
 
+    def __init__(self, entry: HistoryEntry | None, versions: tuple[Version, Version] | None = None) -> None:
+        self.entry = entry
+        self.text = _NO_TEXT
+        self._versions = versions
 
-class _Applied(_Outcome):
-    """An applied version whose changed fields are computed when somebody asks, because that would delay the readers."""
-
-    def __init__(self, old: Version, new: Version) -> None:
-        self._versions: tuple[Version, Version] | None = (old, new)
-
-    def entry(self) -> HistoryEntry:
-        """Return the entry. Two threads may compute it at the same time."""
+    def complete(self) -> HistoryEntry:
+        """Make the entry of an applied version. Two threads may do that at the same time."""
         versions = self._versions
         if versions is not None:
             old, new = versions
-            names = tuple(str(change.field) for change in diff(old.snapshot, new.snapshot, new.number))
-            self._entry = HistoryEntry(new.applied_at, "applied", new.number, dict(new.generations), names)
+            names = tuple([str(change.field) for change in diff(old.snapshot, new.snapshot, new.number)])
+            self.entry = HistoryEntry(new.applied_at, "applied", new.number, dict(new.generations), names)
             self._versions = None  # the snapshots hold secrets
-        return self._entry
+        assert self.entry is not None
+        return self.entry
+
+    def convert(self) -> str:
+        """Return the JSON of the entry, which is kept."""
+        entry = self.entry or self.complete()
+        text = entry_as_json(entry)
+        self.text = entry, text
+        return text
 
 
 class History:
@@ -67,7 +74,7 @@ class History:
         """Record a version, unless it is the one that was recorded last."""
         with self._lock:
             if version.number > self._newest.number:
-                self._add(_Applied(self._newest, version))
+                self._add(_Outcome(None, (self._newest, version)))
                 self._newest = version
 
     def changed(self, version: Version) -> tuple[str, ...]:
@@ -119,10 +126,19 @@ class History:
         Args:
             standing: The standing rejections with their present count of attempts.
         """
+        return tuple([each.entry or each.complete() for each in self._with(standing)])
+
+    def texts(self, standing: Iterable[Rejected]) -> tuple[str, ...]:
+        """Return the entries as JSON. Each is converted once; most are as they were at the last call."""
+        outcomes = self._with(standing)
+        return tuple([each.text[1] if each.text[0] is each.entry else each.convert() for each in outcomes])
+
+    def _with(self, standing: Iterable[Rejected]) -> list[_Outcome]:
+        """Update the counts of the standing rejections, and return the outcomes, newest first."""
         with self._lock:
             for rejected in standing:
                 self._count(rejected)
-        return tuple(each.entry() for each in reversed(list(self._outcomes)))
+        return list(self._outcomes)[::-1]
 
     def _add(self, outcome: _Outcome) -> None:
         self._outcomes.append(outcome)
@@ -131,11 +147,11 @@ class History:
     def _count(self, rejected: Rejected) -> bool:
         """Update the entry of a rejection. Return whether there is one."""
         for outcome in list(self._outcomes):
-            if isinstance(outcome, _Applied):
-                continue
-            entry = outcome.entry()
-            if entry.kind == "rejected" and entry.at == rejected.at:
-                outcome.replace(replace(self._rejection(rejected), version=entry.version))
+            known = outcome.entry
+            if known is not None and known.kind == "rejected" and known.at == rejected.at:
+                entry = replace(self._rejection(rejected), version=known.version)
+                if entry != known:
+                    outcome.entry = entry
                 return True
         return False
 

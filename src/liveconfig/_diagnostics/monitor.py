@@ -288,7 +288,7 @@ class Monitor:
         """Return the entry of these settings in the report of this process."""
         present = self._present(seen.applied)
         problems = [text for text, is_problem in self._sentences(seen) if is_problem]
-        history = self.history.entries(seen.rejections)
+        history = self.history.texts(seen.rejections)
         return report_of(seen, present, frozen_fields(present), problems, self._standing.standing(), history)
 
     def is_healthy(self, seen: Observation) -> bool:

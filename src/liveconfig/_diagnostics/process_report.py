@@ -11,7 +11,6 @@ from liveconfig._diagnostics.status import Observation, delay_of, full_name
 from liveconfig._processes import fingerprint_of
 from liveconfig._volumes import Revision
 from liveconfig.events import Stale
-from liveconfig.history import HistoryEntry
 
 
 def report_of(
@@ -20,7 +19,7 @@ def report_of(
     frozen: Sequence[str],
     problems: Sequence[str],
     stale: Iterable[Stale],
-    history: Sequence[HistoryEntry],
+    history: Sequence[str],
 ) -> Mapping[str, Any]:
     """Return what `liveconfig.processes` shows for one settings object: names, paths, times and reasons, never a value.
 
@@ -30,7 +29,7 @@ def report_of(
         frozen: The fields that cannot change.
         problems: Why the settings are not healthy.
         stale: The standing `Stale` records.
-        history: The newest outcomes, newest first.
+        history: The newest outcomes as JSON, newest first.
     """
     version = seen.version
     delay = delay_of(version)

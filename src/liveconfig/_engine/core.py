@@ -345,20 +345,14 @@ class Core(Generic[S]):
     def _update_report(self) -> None:
         process_report.update(self)
 
-    def report_key(self) -> object | None:
+    def report_key(self, seen: Observation) -> object | None:
         """Return all that the report depends on; None while it also depends on the time, or on a subscriber."""
-        if not self.engine.is_calm() or self.publisher.is_failing() or self._is_late():
-            return None
-        key = self.monitor.report_key()
-        return None if key is None else (Identity(self.engine.in_use.state), self._watcher_runs, self._closed, *key)
+        key = self.monitor.report_key() if seen.is_calm() else None
+        return key and (Identity(seen.applied), Identity(seen.version), seen.watcher_runs, seen.closed, *key)
 
-    def _is_late(self) -> bool:
-        """Whether a look runs, or has been due for long."""
-        return self.engine.looking_for() is not None or self._overdue() > 0.0
-
-    def report(self) -> Mapping[str, Any]:
+    def report(self, seen: Observation) -> Mapping[str, Any]:
         """Return the entry of these settings in the report of this process."""
-        return self.monitor.report(self._observe())
+        return self.monitor.report(seen)
 
     def status(self) -> Status:
         """Return the state of the settings."""
@@ -372,8 +366,10 @@ class Core(Generic[S]):
         """Return the newest outcomes, newest first."""
         return self.monitor.history.entries(self.engine.rejections.standing())
 
-    def _observe(self) -> Observation:
+    def observe(self) -> Observation:
+        """Return the state of the settings, for the status and the report."""
         applied, version = self.engine.in_use.state
+        mode = self._mode()
         return Observation(
             applied=applied,
             version=version,
@@ -385,10 +381,10 @@ class Core(Generic[S]):
             verifying_for=self.engine.verifying_for(),
             settled=self.engine.is_settled(),
             subscribers=self.publisher.all_subscribers(),
-            watched=self._mode() != "off",
+            watched=mode != "off",
             watcher_runs=self._watcher_runs,
             closed=self._closed,
-            overdue_for=self._overdue(),
+            overdue_for=self._overdue(mode),
             looking_for=self.engine.looking_for(),
             unwatched={},
         )
@@ -396,12 +392,12 @@ class Core(Generic[S]):
     def _look_and_observe(self) -> Observation:
         """Observe the settings; if nothing watches their volumes, look at these now."""
         self._watcher_runs = process_watcher.revive()
-        seen = self._observe()
+        seen = self.observe()
         if seen.watched:
             return seen
         return seen._replace(unwatched=self._unwatched.look([feed.revision for feed in seen.applied.feeds]))
 
-    def _overdue(self) -> float:
+    def _overdue(self, mode: Mode) -> float:
         """Return the seconds for which a re-check has been due; negative if none is."""
-        period = check_period(self._resync, is_polling=self._mode() == "polling")
+        period = check_period(self._resync, is_polling=mode == "polling")
         return _clock.monotonic() - self._looked_at - period

@@ -179,11 +179,7 @@ class Engine(Generic[S]):
 
     def is_settled(self) -> bool:
         """Whether the content that the last look found is applied."""
-        return not self.rejections.standing() and not self.verification.candidates and not self._unlooked
-
-    def is_calm(self) -> bool:
-        """Whether nothing is rejected, unreadable or being verified."""
-        return self.is_settled() and not self._unread
+        return not self.rejections.stand() and not self.verification.candidates and not self._unlooked
 
     def verifying_for(self) -> float | None:
         """Return the seconds for which content has been waiting for verifiers; None if none waits."""

@@ -77,6 +77,10 @@ class Rejections:
     def __init__(self) -> None:
         self._state = _State()
 
+    def stand(self) -> bool:
+        """Whether a rejection stands."""
+        return bool(self._state.standing)
+
     def standing(self) -> tuple[Rejected, ...]:
         """Return the standing rejections, oldest first, each with its present count of attempts."""
         return tuple(each.present() for each in self._state.standing)

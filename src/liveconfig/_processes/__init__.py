@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from liveconfig._processes.plain_fingerprint import fingerprint_of
-from liveconfig._processes.publisher import process_report
+from liveconfig._processes.publisher import entry_as_json, process_report
 
 if TYPE_CHECKING:
     from liveconfig._processes.child_calls import ChildCalls, NoAnswer
@@ -38,6 +38,7 @@ __all__ = [
     "SettingsReport",
     "VolumeReport",
     "digest_of",
+    "entry_as_json",
     "fingerprint_of",
     "process_report",
     "processes",

@@ -30,32 +30,35 @@ VARIABLE = "LIVECONFIG_REPORT"
 class Reporting(Protocol):
     """A settings object with an entry in the report."""
 
-    def report_key(self) -> object | None:
+    def observe(self) -> Any:
+        """Return its state, for the other methods."""
+        ...
+
+    def report_key(self, seen: Any) -> object | None:
         """Return all that its entry depends on; None while that is not known without making the entry."""
         ...
 
-    def report(self) -> Mapping[str, Any]:
-        """Return its entry, as `from_json` reads it, with records in ``history``; no value."""
+    def report(self, seen: Any) -> Mapping[str, Any]:
+        """Return its entry, as `from_json` reads it, with each item of ``history`` as JSON; no value."""
         ...
 
 
 class _Part:
-    """The last entry of one source, as JSON. Each of its up to 32 history entries is converted only once."""
+    """The last entry of one source, as JSON."""
 
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
         self.text = ""
         self.key: object | None = None
         self._report: Mapping[str, Any] = {}
-        # By id: hashing records takes longer than the rest. An entry that is kept here shares its id with no other.
-        self._entries: dict[int, tuple[HistoryEntry, str]] = {}
 
     def update(self, source: Reporting) -> bool:
         """Bring the text up to date. Return whether anything has changed."""
-        key = source.report_key()  # first: what changes from now on is found by the next update
+        seen = source.observe()
+        key = source.report_key(seen)  # first: what changes from now on is found by the next update
         if key is not None and key == self.key:
             return False
-        changed = self._take(source.report())
+        changed = self._take(source.report(seen))
         self.key = key
         return changed
 
@@ -63,24 +66,24 @@ class _Part:
         if report == self._report:
             return False
         self._report = report
-        known, entries = self._entries, report["history"]
-        self._entries = {id(each): known.get(id(each)) or (each, _dumps(_as_plain(each))) for each in entries}
         head = _dumps({name: value for name, value in report.items() if name != "history"})
-        self.text = f'{head[:-1]},"history":[{",".join([text for _, text in self._entries.values()])}]}}'
+        self.text = f'{head[:-1]},"history":[{",".join(report["history"])}]}}'
         return True
 
 
-def _as_plain(entry: HistoryEntry) -> Mapping[str, Any]:
-    """Return the entry as data for JSON. Written out, because this is done for each applied change."""
-    return {
-        "at": entry.at.isoformat(),
-        "kind": entry.kind,
-        "version": entry.version,
-        "generations": entry.generations,
-        "fields": entry.fields,
-        "reason": entry.reason,
-        "attempt": entry.attempt,
-    }
+def entry_as_json(entry: HistoryEntry) -> str:
+    """Return an entry of a history as JSON. Written out, because this is done for each applied change."""
+    return _dumps(
+        {
+            "at": entry.at.isoformat(),
+            "kind": entry.kind,
+            "version": entry.version,
+            "generations": entry.generations,
+            "fields": entry.fields,
+            "reason": entry.reason,
+            "attempt": entry.attempt,
+        }
+    )
 
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
