@@ -138,7 +138,7 @@ class History:
         with self._lock:
             for rejected in standing:
                 self._count(rejected)
-        return list(self._outcomes)[::-1]
+        return self._outcomes[::-1]
 
     def _add(self, outcome: _Outcome) -> None:
         self._outcomes.append(outcome)
