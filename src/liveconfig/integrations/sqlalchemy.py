@@ -81,12 +81,20 @@ def bind(
             raise DisconnectionError("the login has changed")
 
     event.listen(target, "do_connect", connect)
+    event.listen(target, "connect", _refuse_unknown)
     event.listen(target, "checkout", replace_outdated)
 
 
 def _awaiting(logins: Logins) -> Callable[[ReadVolume | Wait], None]:
     """Read and wait on the event loop: an async engine calls its listeners in a greenlet that can await."""
     return lambda step: _await(step.awaitable(logins.live))
+
+
+def _refuse_unknown(_connection: Any, record: Any) -> None:
+    """Raise if a new connection was not made by the listener of `bind`: no checkout would ever be content with it."""
+    if _MADE not in record.info:
+        why = "an earlier listener to do_connect makes its connections, without asking for the login"
+        raise ArgumentError(f"bind cannot follow this engine: {why}. Let that listener only change the arguments")
 
 
 def _refuse_creator(engine: Engine) -> None:

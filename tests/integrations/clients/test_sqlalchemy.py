@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -355,6 +356,53 @@ def test_an_engine_with_a_creator_is_refused(settings: Any, make: Callable[[], A
     """S07: an engine that makes its connections itself cannot follow, and the error says why."""
     with pytest.raises(ArgumentError, match=r"has a creator \(or async_creator\).*Create the engine from a URL"):
         bind(make(), settings)
+
+
+def test_a_listener_that_makes_the_connections_is_refused(make_engine: Any, settings: Any, login_server: Any) -> None:
+    """S07: where another listener makes the connections, the first checkout fails with an error that says why."""
+    login_server.takes = {(None, None)}
+    engine = make_engine()
+    event.listen(engine, "do_connect", lambda dialect, _record, cargs, cparams: dialect.connect(*cargs, **cparams))
+    bind(engine, settings)
+    with pytest.raises(ArgumentError, match=r"listener to do_connect makes its connections.*only change the arguments"):
+        use(engine)
+    assert login_server.tried == [(None, None)]
+
+
+@pytest.mark.parametrize("error", [DisconnectionError("of the application"), ValueError("no tenant")], ids=repr)
+@pytest.mark.parametrize("insert", [False, True])
+def test_a_checkout_listener_that_raises_leaves_nothing_behind(
+    make_engine: Any, settings: Any, volume: Any, login_server: Any, error: Exception, insert: bool
+) -> None:
+    """Behind a listener to checkout that raises, each connection has the newest login, and none stays checked out."""
+    engine = make_engine(poolclass=QueuePool, pool_size=2, max_overflow=0)
+    raising: list[Exception] = []
+
+    def raise_once(*_: Any) -> None:
+        if raising:
+            raise raising.pop()
+
+    if not insert:
+        event.listen(engine, "checkout", raise_once)
+    bind(engine, settings)
+    if insert:
+        event.listen(engine, "checkout", raise_once, insert=True)
+    old = use_two(engine)
+    swap(volume, settings, "two")
+    login_server.takes = {("app", "two")}
+    for _ in range(4):
+        raising.append(error)
+        with suppress(ValueError):
+            use(engine)
+    assert not old & use_two(engine)
+    assert (engine.pool.checkedin(), engine.pool.checkedout()) == (2, 0)
+    assert set(login_server.tried) == {("app", "one"), ("app", "two")}
+
+
+def use_two(engine: Engine) -> set[Any]:
+    """Two connections at the same time, which the pool has afterwards."""
+    with engine.connect() as one, engine.connect() as other:
+        return {each.connection.driver_connection for each in (one, other)}
 
 
 @pytest.mark.parametrize("options", [{}, {"poolclass": NullPool}, {"connect_args": {"timeout": 1}}], ids=str)
