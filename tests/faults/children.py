@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import json
 import logging
 import os
@@ -374,6 +376,34 @@ def mounted_file(folder: str, key: str, how: str) -> Iterator[Any]:
     settings.live.close()
 
 
+def mounted_file_without_a_server(folder: str) -> Iterator[Any]:
+    """A single file mounted into a plain directory, on a file system whose server ends and does not come back."""
+    for path, content in ((f"{folder}/node/message", "one"), (f"{folder}/mount/message", "below")):
+        os.mkdir(os.path.dirname(path))
+        with open(path, "w") as file:
+            file.write(content)
+    mirror = Mounted(f"{folder}/node", f"{folder}/fuse")
+    mount("--bind", f"{folder}/fuse/message", f"{folder}/mount/message")
+    settings = App.load(_volumes=f"{folder}/mount")
+    until = Until(settings)
+
+    def report() -> dict[str, Any]:
+        status = settings.live.status()
+        return {"value": settings.message, "healthy": status.healthy, "faulty": bool(status.volumes[0].fault)}
+
+    yield report()
+    mirror.end()
+    until(lambda: settings.live.status().volumes[0].fault)
+    settings.live.reload()
+    yield report()
+    subprocess.run(["umount", "--lazy", f"{folder}/mount/message"], check=True)
+    until(lambda: settings.message == "below")
+    until(lambda: settings.live.status().healthy)
+    yield report()
+    subprocess.run(["umount", "--lazy", f"{folder}/fuse"], check=True)
+    settings.live.close()
+
+
 def unfinished_update(folder: str, how: str) -> Iterator[Any]:
     """A Secret on tmpfs whose update fails: the kubelet removes the volume under the container and makes a new one."""
     log = Log()
@@ -523,6 +553,46 @@ def short_reads(folder: str) -> Iterator[Any]:
     yield lengths
     subprocess.run(["umount", "--lazy", f"{folder}/mount"], check=True)
     mirror.end()
+
+
+# Sandboxes
+
+
+def forbid_marks() -> None:
+    """Have the kernel refuse F_SETSIG and F_GETSIG, as the kernel of a sandbox does that knows neither (gVisor)."""
+    load, equal, answer, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000 | errno.EINVAL
+    number = {"x86_64": 72, "aarch64": 25}[os.uname().machine]
+    steps = [(load, 0, 0, 0), (equal, 0, 4, number), (load, 0, 0, 24), (equal, 1, 0, 10), (equal, 0, 1, 11)]
+    program = b"".join(struct.pack("HBBI", *step) for step in [*steps, (answer, 0, 0, refuse), (answer, 0, 0, allow)])
+    code = ctypes.create_string_buffer(program, len(program))
+    filtered = ctypes.create_string_buffer(struct.pack("HP", len(program) // 8, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for arguments in ((38, 1, 0, 0, 0), (22, 2, filtered, 0, 0)):  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+        if libc.prctl(*arguments):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def sandbox_without_marks(folder: str) -> Iterator[Any]:
+    """Follow a volume by event where a descriptor cannot be marked, and find that other code has closed it."""
+    forbid_marks()
+    log, volume = Log(), KubeletVolume(f"{folder}/volume")
+    volume.write({"message": "one"})
+    settings = Still.load(_volumes=volume.path)
+    try:
+        fcntl.fcntl(0, fcntl.F_GETSIG)
+        marks = True
+    except OSError:
+        marks = False
+    volume.write({"message": "two"})
+    settings.live.wait(lambda s: s.message == "two", PATIENCE)
+    yield {"marks": marks, "watcher": settings.live.status().watcher}
+    os.closerange(3, 100)
+    with contextlib.suppress(OSError):
+        settings.live.reload()
+    volume.write({"message": "three"})
+    settings.live.wait(lambda s: s.message == "three", PATIENCE)
+    yield {"lost": sum("other code in this process closed" in text for _, text in log.records)}
+    settings.live.close()
 
 
 # Descriptors that others close

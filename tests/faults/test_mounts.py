@@ -41,6 +41,14 @@ def test_mounted_file_in_a_folder(child, tmp_path):
     assert len(replaced["errors"]) == 1
 
 
+def test_mounted_file_without_a_server(child, open_folder):
+    """H03: a mounted file whose file system has lost its server makes the volume unreadable, until it is unmounted."""
+    scene = child("mounted_file_without_a_server", open_folder, unshare=("--mount",))
+    assert scene.report() == {"value": "one", "healthy": True, "faulty": False}
+    assert scene.go() == {"value": "one", "healthy": False, "faulty": True}
+    assert scene.go() == {"value": "below", "healthy": True, "faulty": False}
+
+
 @pytest.mark.parametrize("how", ["orphaned", "failed"])
 def test_unfinished_update(child, tmp_path, how):
     """H04: a volume on tmpfs whose update failed, removed under the container or not, is an ERROR and not healthy."""

@@ -63,6 +63,15 @@ def test_inotify_exhausted_later(child, open_folder):
     assert scene.report() == {"modes": ["inotify", "polling", "inotify"], "messages": ["one", "two", "three"]}
 
 
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="needs the number of a system call")
+@pytest.mark.usefixtures("inotify")
+def test_a_sandbox_without_marks(child, open_folder):
+    """G01: where the kernel does not mark descriptors (gVisor), events come, and a closed descriptor is found."""
+    scene = child("sandbox_without_marks", open_folder)
+    assert scene.report() == {"marks": False, "watcher": "inotify"}
+    assert scene.go() == {"lost": 1}
+
+
 @pytest.fixture
 def no_events(monkeypatch):
     """Every event is dropped, as an overflowing queue does, and the reader lives on."""

@@ -101,6 +101,29 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
     assert set(threading.enumerate()) == threads
 
 
+@pytest.mark.usefixtures("inotify")
+def test_closed_while_the_reader_is_held_up(kubelet_volume, on_a_thread_of_watchdog, inotify_descriptors, gate):
+    """G06: close() returns while the thread that reads inotify is inside a finalizer; it ends, and closes all, after it."""
+    threads = set(threading.enumerate())
+    kubelet_volume.write({"message": "one"})
+    settings, inside = Still.load(_volumes=kubelet_volume.path), threading.Event()
+
+    def finalize():
+        inside.set()
+        gate.wait(PATIENCE)
+
+    on_a_thread_of_watchdog(finalize)
+    kubelet_volume.write({"message": "two"})
+    assert inside.wait(PATIENCE)
+    settings.live.close()
+    assert set(threading.enumerate()) - threads, "the reader has ended already"
+    gate.set()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+    assert set(threading.enumerate()) == threads
+    assert not inotify_descriptors()
+
+
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError])
 @pytest.mark.parametrize("where", [(InotifyFD, "remove_callbacks"), (InotifyFD, "close")])
 def test_watchdog_raises(kubelet_volume, monkeypatch, inotify_descriptors, where, error):
