@@ -48,9 +48,10 @@ def choose_volumes(declared: Any, given: Any, variable: str) -> ChosenVolumes:
     Raises:
         LiveConfigError: An entry is not a path, or the variable cannot be parsed.
     """
-    if given is not None:
-        return ChosenVolumes(_volumes(given))
-    volumes, replacement = _volumes(declared), parse_variable(variable)
+    volumes = _volumes(declared if given is None else given)
+    if given is not None or not variable:
+        return ChosenVolumes(volumes)
+    replacement = parse_variable(variable)
     if replacement.paths:
         secret = any(volume.secret for volume in volumes)
         paths = (_absolute(Volume(path, required=False, secret=secret)) for path in replacement.paths)

@@ -37,7 +37,7 @@ class Frozen(NamedTuple):
 
 
 def _unescape(field: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field) if "\\" in field else field
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
 
 
 def read_mounts() -> list[Mount]:
@@ -48,7 +48,8 @@ def read_mounts() -> list[Mount]:
     except OSError:
         return []
     fields = [line.split(" ", 5) for line in text.split("\n") if line]
-    return [(_unescape(point), _unescape(root)) for _, _, _, root, point, _ in fields]
+    decoded = _unescape if "\\" in text else str
+    return [(decoded(point), decoded(root)) for _, _, _, root, point, _ in fields]
 
 
 def _judge(mount_point: str, root: str) -> Frozen | None:
