@@ -8,10 +8,13 @@ import logging
 import sys
 import threading
 import weakref
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from liveconfig import Change, LiveConfigError, Rejected, Reloaded, Settings, SettingsConfigDict
+from liveconfig._delivery import Publisher, Version
+from liveconfig._watching import Scheduler
 
 PATIENCE = 60.0
 
@@ -592,3 +595,19 @@ def test_who_was_told_nothing_is_up_to_date(settings, volume, recorder):
     volume.update({"message": "two"})
     assert settings.live.reload()
     assert [each.version for each in settings.live.status().subscribers] == [settings.live.version] == [2]
+
+
+def test_a_version_that_comes_late():
+    """A version that is published after a newer one is ignored: subscribers and the log go forward only."""
+    app = type("App", (Settings,), {"__module__": __name__})(_volumes=(), _watch=False)
+    now = datetime.now(UTC)
+    first, second, third = (Version(app.live.latest(), number, {}, None, now, timedelta(0)) for number in (1, 2, 3))
+    logged = []
+    publisher = Publisher("App", first, Scheduler(), logged.append, lambda _: (), lambda: None, lambda _: True)
+    for version in (third, second):
+        publisher.publish(version)
+    publisher.deliver()
+    publisher.barrier()
+    assert publisher.newest is third
+    assert logged == [(first, third)]
+    publisher.close()

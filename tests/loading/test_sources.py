@@ -351,6 +351,21 @@ class Commas(EnvSettingsSource):
         return f"prepared {value}" if field_name == "message" and value else None
 
 
+@pytest.mark.parametrize(("variable", "stale"), [("5", False), ("05", False), ("6", True)])
+def test_a_variable_that_agrees(kubelet_volume, load, monkeypatch, variable, stale):
+    """K04: a variable beside a key is reported as stale only if its value for the field is another one."""
+
+    class Agreeing(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        number: int = 0
+
+    kubelet_volume.write({"number": "5"})
+    monkeypatch.setenv("NUMBER", variable)
+    settings = load(Agreeing, _volumes=kubelet_volume.path)
+    assert settings.number == 5
+    assert [each.reason for each in settings.live.status().stale] == ["shadowed-environment"] * stale
+
+
 class Failing(PydanticBaseSettingsSource):
     """Cannot be read."""
 

@@ -99,6 +99,36 @@ def test_a_delivery_thread_that_dies(settings, kubelet_volume, until, place):
     until(lambda: told == ["1"] and settings.live.status().healthy)
 
 
+def test_the_thread_of_a_slow_subscriber_that_dies(settings, kubelet_volume, until, gate):
+    """G09: a slow subscriber whose own thread died after its call gets the next change."""
+    told, own, other, dies = [], [], threading.Event(), threading.Event()
+
+    def trace(frame, event, _):
+        if frame.f_code.co_name == "_has_jobs" and threading.current_thread() in own and not dies.is_set():
+            dies.set()
+            raise Killed
+        return trace
+
+    @settings.live.on_change("message")
+    def slow(change):
+        own.append(threading.current_thread())
+        told.append(change.new)
+        gate.wait(PATIENCE)
+
+    settings.live.on_change("message")(lambda _: other.set())
+    threading.settrace(trace)
+    try:
+        kubelet_volume.update({"message": "1"})
+        assert other.wait(PATIENCE)  # so the slow one has a thread of its own
+        gate.set()
+        assert dies.wait(PATIENCE)
+    finally:
+        threading.settrace(None)
+    own[0].join(PATIENCE)
+    kubelet_volume.update({"message": "2"})
+    until(lambda: told == ["1", "2"] and settings.live.status().healthy)
+
+
 def test_subscribed_beside_a_cancel(kubelet_volume):
     """G07: settings with a live subscriber are kept, though another thread cancels a subscription at the same time."""
     kubelet_volume.write({"message": "0"})
