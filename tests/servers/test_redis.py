@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from liveconfig.integrations.redis import bind
 
@@ -238,6 +240,19 @@ def make_slow_to_close(connection: Any) -> tuple[asyncio.Event, asyncio.Event]:
 async def until(holds: Callable[[], object]) -> None:
     while not holds():
         await asyncio.sleep(0.02)
+
+
+@ON_REDIS
+def test_retries_that_are_set_later_stay(rotation: Any, rotate: Moved) -> None:
+    """Retries that the application sets between two logins of a connection hold after the second one."""
+    with redis.Redis(**rotation.server.where) as client:
+        bind(client, rotation.settings)
+        idle = {str(client.client_id())}
+        client.set_retry(Retry(NoBackoff(), 7))
+        rotate(idle)
+        with client.client() as one:
+            assert str(one.client_id()) not in idle
+            assert one.connection.retry.get_retries() == 7
 
 
 @ON_REDIS

@@ -166,10 +166,10 @@ class _Given(CredentialProvider):
 
     login: Login
     busy = tried = False
+    _retries = 0  # of the connection, which has none left after a refusal
 
-    def __init__(self, username: str | None, retries: int = 0) -> None:
+    def __init__(self, username: str | None) -> None:
         self._username = username
-        self._retries = retries
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         return _credentials(self.login, self._username)
@@ -181,8 +181,8 @@ class _Given(CredentialProvider):
     def course(self, retry: Any) -> Iterator[None]:
         """While the login is found out redis-py does not retry; nor after a refusal, as that was retried for long."""
         self.busy, self.tried = True, False
+        retries = self._retries = retry.get_retries() or self._retries  # the application may have set them meanwhile
         retry.update_retries(0)
-        retries = self._retries
         try:
             yield
         except AuthenticationError:
@@ -215,7 +215,7 @@ class _Connections:
         """Return the object that gives the login to a connection."""
         given = _given_of(connection)
         if given is None:
-            given = connection.credential_provider = _Given(self._username, connection.retry.get_retries())
+            given = connection.credential_provider = _Given(self._username)
             self._known[id(connection)] = connection
         return given
 
