@@ -558,32 +558,24 @@ def test_absurd_time(tmpfs, load):
     assert settings.message == "two"
 
 
-def test_restless_plain_directory(tmp_path, load, fast_clock):
+def test_restless_plain_directory(tmp_path, load, fast_clock, monkeypatch):
     """C27: a plain directory that changes all the time blocks no caller for ever."""
     root = tmp_path / "plain"
     root.mkdir()
     (root / "message").write_text("one")
-    settings = load(Still, _volumes=root, _watch=False)
-    begun, stop = threading.Event(), threading.Event()
+    settings, scandir = load(Still, _volumes=root, _watch=False), os.scandir
 
-    def grow():
-        while not stop.wait(0.005):
-            with open(root / "log", "a") as log:
-                log.write("x")
-            begun.set()
+    def grow_and_scan(path):
+        with open(root / "log", "a") as log:
+            log.write("x")
+        return scandir(path)
 
-    with ThreadPoolExecutor(3) as pool:
-        growing = pool.submit(grow)
-        assert begun.wait(PATIENCE)
-        try:
-            assert pool.submit(settings.live.reload).result(PATIENCE) is False
-            assert not settings.live.status().healthy
-            with pytest.raises(LiveConfigError, match="rest"):
-                pool.submit(Still, _volumes=root, _watch=False).result(PATIENCE)
-        finally:
-            stop.set()
-            growing.result()
-    settings.live.reload()
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as restless:
+        restless.setattr(os, "scandir", grow_and_scan)
+        assert pool.submit(settings.live.reload).result(PATIENCE) is False
+        assert not settings.live.status().healthy
+        with pytest.raises(LiveConfigError, match="rest"):
+            pool.submit(Still, _volumes=root, _watch=False).result(PATIENCE)
     in_time(lambda: [None for _ in iter(settings.live.reload, True)])
     assert settings.live.status().healthy
 
