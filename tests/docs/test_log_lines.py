@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import liveconfig
+
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(liveconfig.__file__).parent  # of the wheel, where the tests run with it
 PAGE = (ROOT / "docs" / "logging.md").read_text("utf-8")
 ROW = re.compile(r"^\| (?:INFO|WARNING|ERROR) `(?:AppSettings: )?([^`]+)`", re.MULTILINE)
 MARKS = re.compile(r"[`(),.:;?]")
@@ -19,7 +22,7 @@ LITERAL = 0.6  # the share of a line's words that the source must have literally
 
 def texts() -> Iterator[str]:
     """Every text of the source, without docstrings' layout; `WILD` stands for what is put in at run time."""
-    for path in (ROOT / "src").rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         parts: set[int] = set()
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.JoinedStr):
