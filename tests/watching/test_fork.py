@@ -554,6 +554,27 @@ class TestState:
                 thread.join(PATIENCE)
             sys.setswitchinterval(interval)
 
+    def test_first_use(self, volume):
+        """E145: a child forked while another thread uses a class for the first time does not hang."""
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for number in range(30):
+                cls = type(f"First{number}", (App,), {"__module__": __name__})
+                settings = cls.load(_volumes=volume.path, _watch=False)
+
+                def use(settings=settings):
+                    settings.live.on_change("message")(print)
+                    settings.live.close()
+                    return True
+
+                user = threading.Thread(target=use)
+                user.start()
+                assert Child(use).result()
+                user.join(PATIENCE)
+        finally:
+            sys.setswitchinterval(interval)
+
     def test_versions_in_the_child(self, settings, volume):
         """E146: children forked in the middle of swaps miss no version: attributes, latest() and subscribers agree."""
         stop = threading.Event()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 
+from liveconfig._loading.cached import cached
 from liveconfig._loading.documents import format_of
 from liveconfig._loading.key import Key, key_of
 from liveconfig._loading.types import (
@@ -152,17 +152,17 @@ class Place:
         """Itself: a field is a step on the way of a key, as an `Entry` is."""
         return self
 
-    @cached_property
+    @cached
     def secret(self) -> bool:
         """Whether values here count as secret because of their type."""
         return is_secret(self.field.annotation)
 
-    @cached_property
+    @cached
     def is_union(self) -> bool:
         """Whether several types are allowed."""
         return is_union(self.field.annotation)
 
-    @cached_property
+    @cached
     def children(self) -> Level:
         """The fields of the nested model; empty where it is none."""
         models = list(members(self.field.annotation))
@@ -170,7 +170,7 @@ class Place:
         fields, dotted = nested_fields(self.field.annotation), self.dotted + "."
         return Level(self._rules.without_prefix, fields, dotted, by_alias=by_alias, by_name=by_name)
 
-    @cached_property
+    @cached
     def entry(self) -> Place | None:
         """The place of an entry, where it is a mapping or a model that takes extra fields."""
         inner = self._inner("[*]", entry_of(self.field.annotation))
@@ -180,7 +180,7 @@ class Place:
             inner.kind = Kind.TEXT  # as pydantic-settings has it for variables
         return inner
 
-    @cached_property
+    @cached
     def item(self) -> Place | None:
         """The place of an item, where it is a list, a tuple or a set."""
         return self._inner("[]", item_of(self.field.annotation))
@@ -198,7 +198,7 @@ class Place:
         """Whether keys reach inside it."""
         return bool(self.children) or self.entry is not None
 
-    @cached_property
+    @cached
     def declared(self) -> Key | None:
         """Its `Key`, where it has one."""
         return key_of(self.field)
@@ -469,7 +469,7 @@ class Level(Mapping[str, Node]):
                 low = {**low, name: inside[0].without_overridden(below, value)} if inside else low
         return low
 
-    @cached_property
+    @cached
     def _with_choices(self) -> list[Node]:
         """The fields that pydantic finds under several names, with a path among them: for others one is the key."""
         several = (label for label, inputs in self._aliased.items() if len(inputs) > 1)
@@ -487,7 +487,7 @@ class Level(Mapping[str, Node]):
         labels = [name] if name in self._fields else self._by_key.get(name, ())
         return self.node(labels[0]) if labels else None
 
-    @cached_property
+    @cached
     def _by_key(self) -> Mapping[str, Sequence[str]]:
         """Index the fields with an alias by each of their names for pydantic."""
         found: dict[str, list[str]] = {}
@@ -496,7 +496,7 @@ class Level(Mapping[str, Node]):
                 found.setdefault(key, []).append(label)
         return found
 
-    @cached_property
+    @cached
     def plain_names(self) -> dict[str, str]:
         """The dotted field that a name in a document leads to, where it leads to a `plain_node`.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from liveconfig._loading.cached import cached
 from liveconfig._loading.document_limits import MAX_DEPTH
 from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, any_looks_inside, field_of, plain_node
 from liveconfig._loading.key import Key, keys_within
@@ -48,24 +49,24 @@ class Plan:
         by_alias, by_name = by_alias_of(self._cls), by_name_of(self._cls)
         return Level(rules, self._cls.model_fields, "", by_alias=by_alias, by_name=by_name)
 
-    @cached_property
+    @cached
     def plain(self) -> Mapping[str, str]:
         """The fields that take text as it is, and have neither an alias nor a `Key`, by canonical name."""
         plain = {} if self.rules.decode_all else self.roots.plain(self.keys)
         named = plain.keys() & self._by_whole_key.keys()
         return {name: label for name, label in plain.items() if name not in named} if named else plain
 
-    @cached_property
+    @cached
     def document(self) -> Root:
         """The settings as a structured document names them: without a prefix."""
         return Root(self._level(self.rules.without_prefix) if self.rules.prefix else self.roots)
 
-    @cached_property
+    @cached
     def fields(self) -> Mapping[str, Node]:
         """The nodes of the first level by the names of their fields."""
         return {label: self.roots.node(label) for label in self._cls.model_fields}
 
-    @cached_property
+    @cached
     def _looks_inside(self) -> bool:
         return any_looks_inside(self._cls.model_fields)
 
@@ -77,12 +78,12 @@ class Plan:
 
     # The `Key` of fields
 
-    @cached_property
+    @cached
     def keys(self) -> Mapping[str, Key]:
         """The `Key` of each field that has one, by dotted name, at any depth."""
         return keys_within(self._cls.model_fields)
 
-    @cached_property
+    @cached
     def restart_fields(self) -> frozenset[str]:
         """The dotted names of the fields (models too) whose values take effect only when the process starts."""
         return frozenset(name for name, key in self.keys.items() if key.restart)
@@ -92,7 +93,7 @@ class Plan:
         parts = dotted.split(".") if self.restart_fields else []
         return any(".".join(parts[:count]) in self.restart_fields for count in range(1, len(parts) + 1))
 
-    @cached_property
+    @cached
     def _by_whole_key(self) -> Mapping[str, Paths]:
         """The fields that a `Key` gives a name, by that name."""
         found: dict[str, Paths] = {}
