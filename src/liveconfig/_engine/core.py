@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic_settings import BaseSettings
 
@@ -56,7 +56,7 @@ class Core(Generic[S]):
         replaced: bool,
         loader: type[Loader[Any]] = Loader,
     ) -> None:
-        config: Mapping[str, Any] = cls.model_config
+        config = cast("Mapping[str, Any]", cls.model_config)
         self.watch: bool = config["watch"]
         self._resync = float(config["resync"])
         environment_since = started_at()  # a forked child inherits it with the environment

@@ -1,6 +1,7 @@
 """Loading of a validated settings instance from bytes by key: the only package that uses pydantic.
 
 - `arguments`: The arguments of one constructor call, by purpose.
+- `cached`: `cached`: a property that is computed at its first use, without a lock.
 - `class_checks`: Checks of a settings class: unknown keys of the configuration, wrong values, fields that cannot work.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
 - `configuration`: The configuration of a class: its keyword arguments, and the merged lists of its bases.

@@ -8,7 +8,7 @@ the lock (python/cpython issue 87634).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -35,3 +35,7 @@ class cached(Generic[T]):  # noqa: N801 - used as a decorator, as `property` is
             return self
         value: T = instance.__dict__.setdefault(self._name, self._compute(instance))
         return value
+
+    if TYPE_CHECKING:  # only for type checkers: with a `__set__`, Python would look for the value here at each use
+
+        def __set__(self, instance: object, value: T) -> None: ...
