@@ -113,6 +113,25 @@ def test_a_path_inside_a_nested_model(kubelet_volume, make_kubelet_volume):
     assert (settings.login.token, settings.login.user) == ("strong", "ann")
 
 
+class Labelled(Unwatched):
+    labels: dict[str, str] = Field({}, validation_alias=AliasChoices("old", AliasPath("meta", "labels"), "new"))
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong"),
+    [
+        ({"old": '{"a": "weak"}'}, {"meta": '{"labels": {"b": "strong"}}'}),
+        ({"meta": '{"labels": {"a": "weak"}}'}, {"new": '{"b": "strong"}'}),
+    ],
+)
+def test_a_mapping_with_several_names(kubelet_volume, make_kubelet_volume, weak, strong):
+    """K14: a mapping that a stronger layer gives by another name replaces that of the weaker one as a whole."""
+    below = make_kubelet_volume("below")
+    below.write(weak)
+    kubelet_volume.write(strong)
+    assert Labelled(_volumes=[below.path, kubelet_volume.path]).labels == {"b": "strong"}
+
+
 def test_names_that_are_no_text(kubelet_volume):
     """K13: a name in an argument that is no text reaches no field, and hides nothing of a volume."""
     kubelet_volume.write({"login": '{"token": "right"}'})
