@@ -113,6 +113,25 @@ def test_a_path_inside_a_nested_model(kubelet_volume, make_kubelet_volume):
     assert (settings.login.token, settings.login.user) == ("strong", "ann")
 
 
+def test_a_stronger_layer_that_does_not_give_the_field(kubelet_volume, make_kubelet_volume):
+    """K14: of a key that several fields look into, each layer gives the fields for which it has a part."""
+    below = make_kubelet_volume("below")
+    below.write({"auth": '{"token": "weak", "user": "bob"}'})
+    kubelet_volume.write({"auth": '{"user": "ann"}'})
+    settings = WithCredentials(_volumes=[below.path, kubelet_volume.path])
+    assert (settings.token, settings.user) == ("weak", "ann")
+
+
+class Renamed(Unwatched):
+    host: str = Field("default", validation_alias=AliasChoices("host", "hostname"))
+
+
+def test_two_names_in_one_volume(kubelet_volume):
+    """K14: of two keys for one field in one volume, the one that pydantic looks for first wins; that is no ambiguity."""
+    kubelet_volume.write({"hostname": "second", "host": "first"})
+    assert Renamed(_volumes=kubelet_volume.path).host == "first"
+
+
 class Labelled(Unwatched):
     labels: dict[str, str] = Field({}, validation_alias=AliasChoices("old", AliasPath("meta", "labels"), "new"))
 

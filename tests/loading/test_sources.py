@@ -398,6 +398,10 @@ def test_a_variable_that_is_spelled_otherwise(kubelet_volume, load, monkeypatch)
     settings = load(Spelled, _volumes=kubelet_volume.path)
     assert (settings.some_field, settings.message) == ("default", "variable")
     assert settings.live.origin("some_field").kind == "default"
+    assert [each.field for each in settings.live.status().stale] == ["message"]
+    monkeypatch.setenv("SOME_FIELD", "right")
+    origin = load(Spelled, _volumes=kubelet_volume.path).live.origin("some_field")
+    assert (origin.kind, origin.name) == ("environment", "SOME_FIELD")
 
 
 @pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault"), (Nested, "store")])

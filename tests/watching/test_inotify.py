@@ -234,6 +234,18 @@ def test_one_of_two_folders_is_deleted(load, tmp_path):
     settings.live.wait(lambda s: s.second.message == "three", PATIENCE)
 
 
+@pytest.mark.usefixtures("inotify")
+def test_an_empty_plain_directory_is_deleted(load, tmp_path):
+    """K01: the end of a plain directory in which nothing else happens is found by event."""
+    path, rejected = tmp_path / "plain", threading.Event()
+    path.mkdir()
+    settings = load(Still, _volumes=path)
+    settings.live.on_reject(lambda _: rejected.set())
+    path.rmdir()
+    assert rejected.wait(PATIENCE)
+    assert not settings.live.status().healthy
+
+
 def test_a_directory_of_links_is_deleted(make_kubelet_volume, load, tmp_path, until):
     """K01: a directory with a link on the way to the volume may be deleted; the link in a new one is followed."""
 

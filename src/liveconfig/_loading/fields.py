@@ -477,8 +477,6 @@ class Level(Mapping[str, Node]):
 
     def _named(self, name: Any) -> list[Node]:
         """The fields that may take a name as pydantic spells it: without a prefix."""
-        if not isinstance(name, str):
-            return []
         found = [self.node(label) for label in self._by_key.get(name, ())]
         return [*found, self.node(name)] if name in self._fields and name not in self._aliased else found
 

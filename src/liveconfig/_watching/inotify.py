@@ -215,7 +215,7 @@ class Root(Directories):
             self._heard("deleted")
         elif not self._atomic:
             super().on_event(event)
-        elif event.is_moved_to and event.name == _LINK:
+        elif event.name == _LINK:
             self._heard("changed")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002
