@@ -1015,6 +1015,7 @@ class TestBackOff:
         while not all("its validator" in each.reason for each in settings.live.status().rejections):
             assert time.monotonic() < deadline
             pause.wait(0.01)
+        assert {each.stage for each in settings.live.status().rejections} == {"validate"}
         assert (settings.user, settings.number) == ("a", 1)
 
     def test_not_in_step(self, kubelet_volume, clock, monkeypatch):

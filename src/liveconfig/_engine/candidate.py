@@ -126,7 +126,8 @@ class Candidate:
         """Hold back some parts until the next round. Parts that were rejected separately stay separate."""
         covered = [each for each in self.rejections if each.contents.keys() <= parts]
         if parts == frozenset[int]().union(*(each.contents for each in covered)):
-            held = tuple(replace(each, fault=each.fault._replace(reason=fault.reason)) for each in covered)
+            faults = (each.fault._replace(stage=fault.stage, reason=fault.reason) for each in covered)
+            held = tuple(replace(each, fault=fault) for each, fault in zip(covered, faults, strict=True))
         else:
             held = (Rejection(fault, self.composition.contents(parts)),)
         others = (each for each in self.rejections if not each.contents.keys() & parts)

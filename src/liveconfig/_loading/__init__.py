@@ -12,6 +12,7 @@
 - `feed`: The values of one revision of a volume, by field.
 - `field_validation`: The validation of each field by itself, for settings of which some values are unknown.
 - `fields`: The places of values (fields, items of lists, entries of mappings) and the names that reach them.
+- `inputs`: The names under which pydantic looks for the value of a field, and the rules of a class for names.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `loader`: The loader: makes a validated instance of revisions, environment and other sources.
 - `merging`: Merging and copying of the data for pydantic: nested dictionaries and lists.
@@ -51,7 +52,8 @@ from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.documents import FORMATS, as_code, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node, Rules
+from liveconfig._loading.fields import Node
+from liveconfig._loading.inputs import Rules
 from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
 from liveconfig._loading.names import Plan, getter

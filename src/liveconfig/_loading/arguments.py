@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from liveconfig._loading.class_checks import is_seconds
-from liveconfig._loading.fields import aliases_of
+from liveconfig._loading.inputs import aliases_of
 from liveconfig._loading.suggestions import did_you_mean
 from liveconfig._record import record
 from liveconfig.exceptions import LiveConfigError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from liveconfig._loading.cached import cached
 from liveconfig._loading.document_limits import MAX_DEPTH
-from liveconfig._loading.fields import Entry, Level, Node, Path, Place, Rules, any_looks_inside, field_of, plain_node
+from liveconfig._loading.fields import Entry, Level, Node, Path, Place, field_of, plain_node
+from liveconfig._loading.inputs import Rules, any_looks_inside
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.merging import merge
 from liveconfig._loading.pydantic_internals import field_value

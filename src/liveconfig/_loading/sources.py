@@ -30,7 +30,8 @@ from pydantic_settings.sources import DefaultSettingsSource
 
 from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.decoder import DecodeError
-from liveconfig._loading.fields import Node, Rules, field_of
+from liveconfig._loading.fields import Node, field_of
+from liveconfig._loading.inputs import Rules
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.types import ABSENT
