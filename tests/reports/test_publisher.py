@@ -22,13 +22,10 @@ class Source:
         self.key: object | None = None
         self.made = 0
 
-    def observe(self) -> None:
-        pass
-
-    def report_key(self, seen: None) -> object | None:
+    def report_key(self) -> object | None:
         return self.key
 
-    def report(self, seen: None) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         self.made += 1
         return {"name": self.name, "history": ()}
 
@@ -40,10 +37,10 @@ class Blocking(Source):
         super().__init__("blocking")
         self.inside, self.free = threading.Event(), threading.Event()
 
-    def report(self, seen: None) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         self.inside.set()
         assert self.free.wait(PATIENCE)
-        return super().report(seen)
+        return super().report()
 
 
 @pytest.fixture
@@ -92,10 +89,10 @@ def test_an_update_inside_an_update(publisher: ReportPublisher) -> None:
     """A signal handler that updates the report inside an update is served by the interrupted one."""
 
     class Interrupted(Source):
-        def report(self, seen: None) -> dict[str, Any]:
+        def report(self) -> dict[str, Any]:
             publisher.update(other)
             assert set(shown()) == before  # not in the middle of another update
-            return super().report(seen)
+            return super().report()
 
     before = set(shown())
     interrupted, other = Interrupted("interrupted"), Source("other")

@@ -222,6 +222,10 @@ class Publisher:
             finally:
                 self.lock.release()
 
+    def is_failing(self) -> bool:
+        """Whether a subscriber or a receiver raised and has not received the newest version."""
+        return any(subscriber.error is not None for subscriber in self.all_subscribers())
+
     def has_subscribers(self) -> bool:
         """Whether there are subscribers; receivers of signals do not count."""
         return any(not subscriber.cancelled for subscriber in self.subscribers)

@@ -68,13 +68,6 @@ class Observation(NamedTuple):
     looking_for: float | None
     unwatched: Mapping[str, Sighting]
 
-    def is_calm(self) -> bool:
-        """Whether nothing is rejected, unreadable, being verified, failing or late."""
-        late = self.looking_for is not None or (self.overdue_for is not None and self.overdue_for > 0.0)
-        if late or self.faults or not self.settled:
-            return False
-        return all(subscriber.error is None for subscriber in self.subscribers)
-
 
 class Content(NamedTuple):
     """The parts of a status that depend only on the applied content, computed once for it.

@@ -345,14 +345,20 @@ class Core(Generic[S]):
     def _update_report(self) -> None:
         process_report.update(self)
 
-    def report_key(self, seen: Observation) -> object | None:
+    def report_key(self) -> object | None:
         """Return all that the report depends on; None while it also depends on the time, or on a subscriber."""
-        key = self.monitor.report_key() if seen.is_calm() else None
-        return key and (Identity(seen.applied), Identity(seen.version), seen.watcher_runs, seen.closed, *key)
+        if not self.engine.is_calm() or self.publisher.is_failing() or self._is_late():
+            return None
+        key = self.monitor.report_key()
+        return key and (Identity(self.engine.in_use.state), self._watcher_runs, self._closed, *key)
 
-    def report(self, seen: Observation) -> Mapping[str, Any]:
+    def _is_late(self) -> bool:
+        """Whether a look runs, or has been due for long."""
+        return self.engine.looking_for() is not None or self._overdue(self._mode()) > 0.0
+
+    def report(self) -> Mapping[str, Any]:
         """Return the entry of these settings in the report of this process."""
-        return self.monitor.report(seen)
+        return self.monitor.report(self._observe())
 
     def status(self) -> Status:
         """Return the state of the settings."""
@@ -366,8 +372,7 @@ class Core(Generic[S]):
         """Return the newest outcomes, newest first."""
         return self.monitor.history.entries(self.engine.rejections.standing())
 
-    def observe(self) -> Observation:
-        """Return the state of the settings, for the status and the report."""
+    def _observe(self) -> Observation:
         applied, version = self.engine.in_use.state
         mode = self._mode()
         return Observation(
@@ -392,7 +397,7 @@ class Core(Generic[S]):
     def _look_and_observe(self) -> Observation:
         """Observe the settings; if nothing watches their volumes, look at these now."""
         self._watcher_runs = process_watcher.revive()
-        seen = self.observe()
+        seen = self._observe()
         if seen.watched:
             return seen
         return seen._replace(unwatched=self._unwatched.look([feed.revision for feed in seen.applied.feeds]))

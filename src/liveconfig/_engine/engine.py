@@ -181,6 +181,10 @@ class Engine(Generic[S]):
         """Whether the content that the last look found is applied."""
         return not self.rejections.stand() and not self.verification.candidates and not self._unlooked
 
+    def is_calm(self) -> bool:
+        """Whether nothing is rejected, unreadable or being verified."""
+        return self.is_settled() and not self._unread
+
     def verifying_for(self) -> float | None:
         """Return the seconds for which content has been waiting for verifiers; None if none waits."""
         began = [each.began for each in self.verification.candidates if each.undecided]

@@ -30,15 +30,11 @@ VARIABLE = "LIVECONFIG_REPORT"
 class Reporting(Protocol):
     """A settings object with an entry in the report."""
 
-    def observe(self) -> Any:
-        """Return its state, for the other methods."""
-        ...
-
-    def report_key(self, seen: Any) -> object | None:
+    def report_key(self) -> object | None:
         """Return all that its entry depends on; None while that is not known without making the entry."""
         ...
 
-    def report(self, seen: Any) -> Mapping[str, Any]:
+    def report(self) -> Mapping[str, Any]:
         """Return its entry, as `from_json` reads it, with each item of ``history`` as JSON; no value."""
         ...
 
@@ -54,11 +50,10 @@ class _Part:
 
     def update(self, source: Reporting) -> bool:
         """Bring the text up to date. Return whether anything has changed."""
-        seen = source.observe()
-        key = source.report_key(seen)  # first: what changes from now on is found by the next update
+        key = source.report_key()  # first: what changes from now on is found by the next update
         if key is not None and key == self.key:
             return False
-        changed = self._take(source.report(seen))
+        changed = self._take(source.report())
         self.key = key
         return changed
 
