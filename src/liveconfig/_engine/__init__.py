@@ -4,7 +4,6 @@
   called.
 - `attribution`: Attribution of findings to volumes: by the fields that they name, or by leaving out one volume at a
   time.
-- `backoff`: The pauses between the attempts of verifiers: 1 s, doubling to 300 s, with jitter.
 - `candidate`: A candidate: changes that have to be verified before they are applied, and the progress of their
   verification.
 - `composition`: The content of one configuration: one revision of each volume, and the overrides.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -10,7 +11,6 @@ from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._engine.acceptance import Trials
-from liveconfig._engine.backoff import pause_after
 from liveconfig._engine.candidate import Candidate
 from liveconfig._engine.composition import Composition
 from liveconfig._engine.rejections import Rejection, Rejections
@@ -19,6 +19,10 @@ from liveconfig._loading import Fault, Loaded
 from liveconfig._watching import Scheduler
 
 S = TypeVar("S", bound=BaseSettings)
+
+FIRST_RETRY, LONGEST_RETRY, JITTER = 1.0, 300.0, 0.2
+"""The pauses between the attempts of a verifier, in seconds: the first one, which doubles, and the longest; and the
+jitter, as a share of the pause."""
 
 
 class Verification(Generic[S]):
@@ -234,3 +238,12 @@ def _rejected(
 ) -> Fault:
     assert verdict.verifier is not None
     return trials.fault("verify", f"verifier {verdict.verifier.name}: {verdict.reason}", tried, parts, fields)
+
+
+def pause_after(attempts: int) -> float:
+    """Return the seconds until rejected content is tried again.
+
+    The jitter spreads the attempts of processes that were started together, so that they do not lock an account.
+    """
+    pause = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 16), LONGEST_RETRY)
+    return pause * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret

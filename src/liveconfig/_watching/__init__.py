@@ -5,16 +5,14 @@
 - `forks_in_user_code`: Forks in user code: a process that a subscriber, a verifier or a validator forks ends where
   the call ends.
 - `inotify`: inotify, through watchdog: the only module that uses watchdog.
-- `polling`: How often a volume is checked where inotify is not available.
 - `scheduler`: The scheduler thread of the process: runs posted calls and timers, so that no call blocks another.
 - `watcher`: The watcher of the process: it wakes registered objects at a change, and at each re-check.
 """
 
 from liveconfig._watching.fork import fork_count, is_ending, renew_at_end, renew_in_child, start_thread
 from liveconfig._watching.forks_in_user_code import call_user_code
-from liveconfig._watching.polling import POLLING, check_period
 from liveconfig._watching.scheduler import DelayedCall, Scheduler, Timer, Timers, WeakCall
-from liveconfig._watching.watcher import Fingerprints, Mode, Registration, process_watcher
+from liveconfig._watching.watcher import POLLING, Fingerprints, Mode, Registration, check_period, process_watcher
 
 __all__ = [
     "POLLING",

@@ -19,16 +19,28 @@ from liveconfig import _clock
 from liveconfig._volumes import Fingerprint, take_fingerprint
 from liveconfig._watching.directories import ObservedDirectories
 from liveconfig._watching.fork import renew_in_child
-from liveconfig._watching.polling import check_period
 from liveconfig._watching.scheduler import Scheduler, Timer
 
 BOUND = 1.0
 """The largest number of seconds that a caller waits for the scheduler thread."""
 
+POLLING = 2.0
+"""Seconds between the checks of a volume that inotify does not watch."""
+
 Mode = Literal["inotify", "polling", "off"]
 Fingerprints = Mapping[str, Fingerprint | None]
 
 _log = logging.getLogger("liveconfig")
+
+
+def check_period(resync: float, *, is_polling: bool) -> float:
+    """Return the seconds between two checks of a volume.
+
+    Args:
+        resync: The period of the re-checks, from ``model_config``.
+        is_polling: Whether inotify does not watch the volume.
+    """
+    return min(resync, POLLING) if is_polling else resync
 
 
 class Watching(Protocol):
