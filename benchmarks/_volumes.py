@@ -50,31 +50,20 @@ class Volume:
         self._values: dict[str, str] = {}
         self.set_all("a value of a usual length")
 
-    def set_first(self, value: str, *, quiet: float = 0.0) -> int:
-        """A new value of the first field, in one swap.
-
-        Args:
-            value: The value.
-            quiet: Seconds for which the writer does nothing before the rename, and after it, where it removes the older
-                files.
-
-        Returns:
-            The moment (monotonic, ns) just before the rename.
-        """
+    def set_first(self, value: str) -> int:
+        """A new value of the first field, in one swap. Returns the moment (monotonic, ns) just before the rename."""
         self._values[self.names[0]] = value
-        return self._swap(quiet)
+        return self._swap()
 
     def set_all(self, value: str) -> int:
         """The same value in all fields, in one swap."""
         self._values = dict.fromkeys(self.names, value)
         return self._swap()
 
-    def _swap(self, quiet: float = 0.0) -> int:
+    def _swap(self) -> int:
         renamed_at = 0
-        for step in self._kubelet.steps(self._shape(self._values)):
+        steps = self._kubelet.steps(self._shape(self._values))
+        for step in steps:
             if step == "symlink":
-                time.sleep(quiet)
                 renamed_at = time.monotonic_ns()
-            elif step == "rename":
-                time.sleep(quiet)
         return renamed_at
