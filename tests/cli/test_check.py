@@ -321,6 +321,12 @@ def test_objects_without_a_workload(check: Any) -> None:
     assert "--volume takes MOUNT=configmap/NAME" in said
 
 
+def test_a_path_after_an_option(check: Any, folder: Path) -> None:
+    """A PATH may stand before an option and after one."""
+    (folder / "more.yaml").write_text(manifests(GOOD))
+    assert check(manifests(GOOD), "--workload", "deploy/shop", "more.yaml", "-n", "default")[0] == 0
+
+
 def test_which_workload(check: Any) -> None:
     """``--workload`` and ``--container`` choose; a name that is not there is one line and exit code 2."""
     assert check(manifests(GOOD), "--workload", "deploy/shop", "--container", "shop")[0] == 0

@@ -932,8 +932,9 @@ def test_invalid_when_the_verdict_comes(open_settings, expired):
 
 
 @pytest.mark.parametrize("collected", [False, True])
-def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, collected):
+def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, monkeypatch, collected):
     """G06: a verifier that returns after its settings were collected decides on nothing, and nothing is logged."""
+    monkeypatch.delenv("USER", raising=False)  # the name of a field, too
     kubelet_volume.write({"user": "a"})
     settings, inside = App(_volumes=kubelet_volume.path, _watch=False), threading.Event()
     settings.live.verify(on="user")(lambda _: inside.set() or gate.wait(PATIENCE))

@@ -317,6 +317,26 @@ def test_the_environment_source_of_the_hook_has_all_variables(load, monkeypatch)
     assert load(Looks).message == "north"
 
 
+@pytest.mark.parametrize("place", ["the environment", "the .env file"])
+def test_a_variable_that_is_no_json(kubelet_volume, load, monkeypatch, tmp_path, canary, place):
+    """K04: a variable that does not parse is named, with its field and what to do, without its text."""
+    kubelet_volume.write({"db.user": "one"})
+    if place == "the environment":
+        monkeypatch.setenv("DB", canary)
+    else:
+        (tmp_path / ".env").write_text(f"DB={canary}")
+
+    class Nested(Settings):
+        db: dict[str, str]
+
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(Nested, _volumes=kubelet_volume.path, _env_file=tmp_path / ".env")
+    assert str(caught.value) == (
+        f"Nested: the variable DB of {place} holds no JSON, which the field 'db' needs: correct or remove it"
+    )
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
 # Sources that fill themselves, that look around, that are configured
 
 

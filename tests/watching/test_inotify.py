@@ -23,6 +23,15 @@ from liveconfig.testing import KubeletVolume
 PATIENCE = 30.0
 
 
+def await_end_of_other_threads(threads):
+    """Wait until there are only these threads; one that ends may start others."""
+    deadline = time.monotonic() + PATIENCE
+    while left := set(threading.enumerate()) - threads:
+        assert time.monotonic() < deadline, f"threads left behind: {left}"
+        for thread in left:
+            thread.join(0.2)
+
+
 class Part(BaseModel):
     message: str = "default"
 
@@ -71,9 +80,7 @@ def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog,
     kubelet_volume.write({"message": "two"})
     assert done.wait(PATIENCE)
     assert names[0] == "Reader"
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
 
 
@@ -96,9 +103,7 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
     on_a_thread_of_watchdog(collect)
     kubelet_volume.write({"message": "two"})
     assert done.wait(PATIENCE)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
 
 
 @pytest.mark.usefixtures("inotify")
@@ -118,9 +123,7 @@ def test_closed_while_the_reader_is_held_up(kubelet_volume, on_a_thread_of_watch
     settings.live.close()
     assert set(threading.enumerate()) - threads, "the reader has ended already"
     gate.set()
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
 
 
@@ -137,7 +140,7 @@ def test_watchdog_raises(kubelet_volume, monkeypatch, inotify_descriptors, where
 
     monkeypatch.setattr(*where, refuse)
     settings.live.close()
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
 
 
@@ -154,7 +157,7 @@ def test_watchdog_raises_at_the_start(kubelet_volume, monkeypatch, inotify_descr
     settings = Still.load(_volumes=kubelet_volume.path)
     assert settings.live.status().watcher == "polling"
     settings.live.close()
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
 
 
@@ -171,7 +174,7 @@ def test_a_reader_that_closes_its_pipe(kubelet_volume, monkeypatch, caplog, inot
 
     monkeypatch.setattr(os, "write", closed_meanwhile)
     settings.live.close()
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
     assert "internal error" not in caplog.text
 
@@ -352,9 +355,7 @@ def test_closed_while_its_watch_is_held_up(kubelet_volume, monkeypatch, gate, in
     assert inside.wait(PATIENCE)
     settings.live.close()
     gate.set()
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
-    assert set(threading.enumerate()) == threads
+    await_end_of_other_threads(threads)
     assert not inotify_descriptors()
 
 

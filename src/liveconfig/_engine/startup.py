@@ -104,6 +104,8 @@ def _attempt(
         core = Core(cls, chosen.volumes, sources, replaced=chosen.replaced)
     except SettingsError as error:
         reason = InvalidSettingsError(f"{cls.__name__}: {settings_error(error)}")
+    except DecodeError as error:
+        reason = InvalidSettingsError(f"{cls.__name__}: {error.reason}")
     except StartupFailure as error:
         reason = explain(cls, chosen.volumes, sources, error)
     except Exception as error:  # a source of the class

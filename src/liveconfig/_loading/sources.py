@@ -25,6 +25,7 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
+    SettingsError,
 )
 from pydantic_settings.sources import DefaultSettingsSource
 
@@ -34,6 +35,7 @@ from liveconfig._loading.fields import Node, field_of
 from liveconfig._loading.inputs import Rules
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
+from liveconfig._loading.redaction import unparsable_field
 from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 from liveconfig.origin import OriginKind
@@ -115,7 +117,8 @@ class Sources:
         layers: The layers in their order; before `complete`, those above the volumes.
 
     Raises:
-        pydantic_settings.SettingsError: A variable does not parse; it leads to the value, and must not leave.
+        DecodeError: A variable does not parse.
+        pydantic_settings.SettingsError: A source of the class failed; it leads to a value, and must not leave.
     """
 
     def __init__(self, cls: type[BaseSettings], arguments: Arguments) -> None:
@@ -170,13 +173,27 @@ class Sources:
     def _layer(self, source: SourceCallable) -> Layer:
         name = str(getattr(source, "__name__", type(source).__name__))
         if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
-            values = self._of_environment(source)
+            values = self._parsed(source)
             kind = _kind_of(source)
             variables = self._variables(source) if values and kind in ("environment", "dotenv") else {}
             return Layer(kind, name, values, variables, *_files_of(source, values))
         given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
         values = source()
         return Layer("init" if given else "source", name, values, {}, *_files_of(source, values))
+
+    def _parsed(self, source: EnvSettingsSource) -> dict[str, Any]:
+        try:
+            return self._of_environment(source)
+        except SettingsError as error:  # it leads to the value
+            field = unparsable_field(error)
+            if field is None or not (_is_environment(source) or isinstance(source, DotEnvSettingsSource)):
+                raise
+        place = "the environment" if _is_environment(source) else "the .env file"
+        variable = self.variable_for(field)
+        reason = (
+            f"the variable {variable} of {place} holds no JSON, which the field {field!r} needs: correct or remove it"
+        )
+        raise DecodeError(reason, (field,))
 
     def _of_environment(self, source: EnvSettingsSource) -> dict[str, Any]:
         if _is_environment(source):

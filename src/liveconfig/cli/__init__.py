@@ -72,12 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    name, *rest = given = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
     try:
-        parser = _parser(sys.argv[1:] if arguments is None else arguments)
-        given, unknown = parser.parse_known_args(arguments)
-        if unknown:  # argparse shows the usage of the whole program here, not of the command
-            given.command.error(f"unrecognized arguments: {' '.join(unknown)}")
-        code: int = given.run(given)
+        if name not in _COMMANDS:
+            _program().parse_args(given if name else [])  # the help, the version, or an error
+        command = argparse.ArgumentParser(prog=f"liveconfig {name}")
+        module = import_module(f"liveconfig.cli.{name}")
+        module.add_arguments(command)
+        code: int = module.run(command.parse_intermixed_args(rest))  # a PATH may come after an option, too
     finally:  # also after ``--help``
         sys.stdout.flush()
     return code
@@ -93,7 +95,8 @@ def _unwritable(problem: str) -> int:
     return _UNWRITABLE
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _program() -> argparse.ArgumentParser:
+    """Return the parser of the program without a command."""
     parser = argparse.ArgumentParser(
         prog="liveconfig",
         description="Settings that follow their mounted Kubernetes ConfigMaps and Secrets without a restart.",
@@ -101,11 +104,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"liveconfig {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    chosen = [name for name in arguments[:1] if name in _COMMANDS]
-    for name in chosen or _COMMANDS:
-        command = commands.add_parser(name, help=_COMMANDS[name])
-        if chosen:
-            module = import_module(f"liveconfig.cli.{name}")
-            module.add_arguments(command)
-            command.set_defaults(run=module.run, command=command)
+    for name, text in _COMMANDS.items():
+        commands.add_parser(name, help=text)
     return parser

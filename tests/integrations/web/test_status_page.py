@@ -111,6 +111,14 @@ async def test_html(ask: Ask, kubelet_volume: Any, canary: str) -> None:
     assert canary not in html
 
 
+async def test_a_default_can_change(ask: Ask, kubelet_volume: Any, settings: PageSettings) -> None:
+    """A field with its default changes as soon as a volume gets its key, and the page says so."""
+    assert (await ask("text/html")).text.count("when a volume gets its key") == 1
+    kubelet_volume.update({"port": "2"})
+    assert settings.live.reload()
+    assert "when a volume gets its key" not in (await ask("text/html")).text
+
+
 async def test_no_script_and_nothing_from_outside(ask: Ask) -> None:
     """The policy of the page forbids scripts and everything from outside, and the page has neither."""
     answer = await ask(BROWSER)
