@@ -406,7 +406,8 @@ def test_no_value(check: Any, output: str, canary: str) -> None:
     [
         (
             "nowhere:App",
-            "there is no module 'nowhere': run this in the directory of the application, or set PYTHONPATH",
+            "there is no module 'nowhere': run this in the directory of the application, set PYTHONPATH, or install it in "
+            "this environment",
         ),
         ("shop_app:Ap", "did you mean 'App'"),
         ("shop_app:moved", "is no Settings class; settings classes of shop_app: App"),

@@ -10,7 +10,7 @@ from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem,
 
 MOUNTED = ("volume", "projected")
 LIVE_MEANS = (
-    "LIVE: the mounted files change in place, within a minute or so. Whether the application reads them again cannot "
+    "LIVE: the mounted files change in place, within 90 seconds. Whether the application reads them again cannot "
     "be seen in a manifest; `liveconfig status` shows whether the process follows."
 )
 

@@ -171,7 +171,8 @@ def _why(error: BaseException) -> str:
     if isinstance(error, LiveConfigError):
         return "; ".join(line.strip() for line in str(error).splitlines())
     if isinstance(error, ModuleNotFoundError):
-        return f"there is no module {error.name!r}: run this in the directory of the application, or set PYTHONPATH"
+        cure = "run this in the directory of the application, set PYTHONPATH, or install it in this environment"
+        return f"there is no module {error.name!r}: {cure}"
     if isinstance(error, SyntaxError):
         return f"no valid Python in {error.filename}, line {error.lineno}"
     return summarize(error)

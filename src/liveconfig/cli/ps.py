@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expect",
         metavar="FILE",
-        help="a document of digests of what the cluster holds (- for standard input): exit code 1 also if the "
-        "volumes hold something else",
+        help="a document of digests of what the cluster holds, as `liveconfig status` sends it (- for standard input): "
+        "exit code 1 also if the volumes hold something else",
     )
 
 

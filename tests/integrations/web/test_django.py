@@ -322,7 +322,7 @@ class TestChecks:
         with settings.live, override_settings(LIVECONFIG={"SETTINGS": settings}):
             (warning,) = found_by_check()
         assert warning.id == "liveconfig.W001"
-        assert "debug_level is read from the environment DEBUG_LEVEL and cannot change" in warning.msg
+        assert "debug_level is read from the environment variable DEBUG_LEVEL and cannot change" in warning.msg
         assert "from_environment" in warning.hint
 
     def test_a_setting_that_django_reads_at_start(self, live: ShopSettings) -> None:

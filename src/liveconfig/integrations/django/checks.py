@@ -104,7 +104,8 @@ def _frozen(settings: Settings) -> Iterator[checks.CheckMessage]:
     status = settings.live.status()
     for field in status.frozen:
         origin = status.fields[field]
-        source = f"{origin.kind} {origin.name or origin.path or ''}".rstrip()
+        kind = "environment variable" if origin.kind == "environment" else origin.kind
+        source = f"{kind} {origin.name or origin.path or ''}".rstrip()
         yield checks.Warning(
             f"{type(settings).__name__}: {field} is read from the {source} and cannot change while this process runs.",
             hint="Mount its key, or list the field in from_environment.",
