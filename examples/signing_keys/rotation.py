@@ -23,7 +23,7 @@ from liveconfig.testing import KubeletVolume
 
 SECOND = 0.02  # the story's seconds are shorter
 SIGN_AFTER = 120.0
-LENGTH = 240
+LENGTH = 300  # also long enough for volumes that are checked every 2 s, without inotify
 
 
 class PodSettings(Settings):

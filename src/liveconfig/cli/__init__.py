@@ -1,7 +1,8 @@
 """The command line: ``liveconfig`` and ``python -m liveconfig``.
 
-Each command is the module of its name, with ``add_arguments(parser)`` and ``run(arguments) -> exit code``. Only the
-module of the given command is imported, so that a command starts as fast as its own imports allow.
+Each command is the module of its name, with ``add_arguments(parser)`` and ``run(arguments) -> exit code``, and, if the
+usual order of arguments is not enough, ``parse(parser, arguments)``. Only the module of the given command is imported,
+so that a command starts as fast as its own imports allow.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         command = argparse.ArgumentParser(prog=f"liveconfig {name}")
         module = import_module(f"liveconfig.cli.{name}")
         module.add_arguments(command)
-        code: int = module.run(command.parse_intermixed_args(rest))  # a PATH may come after an option, too
+        parse = getattr(module, "parse", argparse.ArgumentParser.parse_args)
+        code: int = module.run(parse(command, rest))
     finally:  # also after ``--help``
         sys.stdout.flush()
     return code

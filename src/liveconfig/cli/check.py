@@ -79,6 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments. A PATH may stand after an option, too."""
+    return parser.parse_intermixed_args(arguments)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Check, and print the answer.
 

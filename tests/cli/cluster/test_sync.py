@@ -138,7 +138,7 @@ def test_an_object_that_changes_meanwhile(cluster: Any, sync: Any, when_annotate
 
     when_annotated(change_again)
     code, rows, _ = sync("deploy/web", "--timeout", "100")
-    assert code == 0
+    assert code == 0, rows
     assert [(row["pod"], row["state"]) for row in rows] == [("a", "SYNCED"), ("b", "SYNCED")]
     assert cluster.volumes["a"].path.joinpath("message").read_text() == "three"
 
