@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import select
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -30,6 +31,42 @@ class App(Settings):
     message: str = ""
     count: int = 0
     password: SecretStr = SecretStr("x")
+
+
+UNWATCHED = """
+import os, signal, sys, threading
+from liveconfig import Settings
+from liveconfig.testing import KubeletVolume
+
+volume, start = KubeletVolume(sys.argv[1]), threading.Thread.start
+starting, go = threading.Event(), threading.Event()
+
+class App(Settings):
+    message: str
+
+def slow(thread):
+    if thread.name == "liveconfig":
+        starting.set()
+        go.wait(30)
+    start(thread)
+
+settings = App.load(_volumes=volume.path, _watch=False)
+threading.Thread.start = slow
+volume.write({"message": "two"})
+threading.Thread(target=settings.live.reload).start()
+assert starting.wait(30)
+child = os.fork()
+if not child:
+    signal.alarm(30)
+    threading.Thread.start = start
+    for _ in range(4):  # they take the identities of the parent's threads, which may own locks
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    volume.write({"message": "three"})
+    settings.live.reload()
+    os._exit(settings.message != "three")
+print(os.waitpid(child, 0)[1])
+go.set()
+"""
 
 
 class Events(Settings):
@@ -553,6 +590,17 @@ class TestState:
             for thread in threads:
                 thread.join(PATIENCE)
             sys.setswitchinterval(interval)
+
+    def test_settings_that_are_not_watched(self, volume):
+        """E145: a child forked while unwatched settings start the thread of their timers can reload."""
+        ran = subprocess.run(
+            [sys.executable, "-c", UNWATCHED, volume.path],
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "0\n", "")
 
     def test_first_use(self, volume):
         """E145: a child forked while another thread uses a class for the first time does not hang."""

@@ -122,6 +122,7 @@ class Core(Generic[S]):
     def attach(self, instance: S) -> None:
         """Make ``instance`` the live object, which always shows the newest version."""
         self._instance_ref = self.engine.in_use.instance = weakref.ref(instance)
+        renew_in_child(process_watcher, first=True)  # its scheduler also runs timers of settings that are not watched
         renew_in_child(self)
 
     def _instance(self) -> S | None:
