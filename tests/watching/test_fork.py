@@ -594,7 +594,7 @@ class TestState:
     def test_settings_that_are_not_watched(self, volume):
         """E145: a child forked while unwatched settings start the thread of their timers can reload."""
         ran = subprocess.run(
-            [sys.executable, "-c", UNWATCHED, volume.path],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", UNWATCHED, volume.path],  # of os.fork()
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE,
