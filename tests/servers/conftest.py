@@ -119,6 +119,13 @@ class Redis:
         """Cut every connection but our own."""
         self._admin.client_kill_filter(_type="normal", skipme=True)
 
+    def subscribers(self) -> list[Any]:
+        return self._admin.client_list(_type="pubsub")
+
+    def cut_subscribers(self) -> None:
+        """Cut every connection that waits for messages."""
+        self._admin.client_kill_filter(_type="pubsub", skipme=True)
+
     def length(self, key: str) -> int:
         return int(self._admin.llen(key))
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -193,6 +194,35 @@ def test_a_release_during_the_renewal_leaves_no_idle_connection_behind(rotation:
     busy.release()
     go_on.set()
     wait_until(lambda: not any(connection.connected for connection in connections))
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")  # by Celery
+@pytest.mark.parametrize("on", ["redis_server"], indirect=True)
+def test_a_result_that_comes_while_its_sender_subscribes_again(
+    rotation: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result that is stored between Celery's look and its new subscription reaches its sender."""
+    backend, result = client.app.backend, client.app.AsyncResult(str(uuid.uuid4()))
+    subscribe, cut = backend.client.pubsub, threading.Event()
+
+    def store_then(**options: Any) -> Any:
+        if cut.is_set():  # Celery has looked for results
+            cut.clear()
+            backend.store_result(result.id, 7, "SUCCESS")
+        return subscribe(**options)
+
+    def cut_subscriber() -> None:
+        wait_until(rotation.server.subscribers)
+        cut.set()
+        rotation.server.cut_subscribers()
+
+    monkeypatch.setattr(backend.client, "pubsub", store_then)
+    cutting = threading.Thread(target=cut_subscriber)
+    cutting.start()
+    try:
+        assert result.get(timeout=30) == 7
+    finally:
+        cutting.join()
 
 
 @EACH_BROKER

@@ -50,13 +50,25 @@ def live_transport(base: Any, bind: BindPool) -> type:
 def live_backend(base: Any, url: str | None, bind: BindPool) -> type:
     """Return a back end whose pools have the newest login.
 
+    After a cut connection, Celery reads the stored results and then subscribes to the next ones. One that is stored in
+    between is announced to nobody, and its sender would wait for ever, so the stored ones are read once more.
+
     Args:
         base: The class of the back end.
         url: Its URL, because Celery passes none to a given class.
         bind: Binds a pool.
     """
 
+    class LiveConsumer(base.ResultConsumer):
+        def _reconnect_pubsub(self) -> None:
+            super()._reconnect_pubsub()
+            if keys := list(self.subscribed_to):
+                for stored in filter(None, self.backend.client.mget(keys)):
+                    self.on_state_change(self._decode_result(stored), None)
+
     class LiveBackend(base):
+        ResultConsumer = LiveConsumer
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options | {"url": options.get("url") or url})
 
