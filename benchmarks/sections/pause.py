@@ -39,8 +39,8 @@ _WHY = (
     "the writer stands still for 0.05 s before and after the rename, and removes the older files later, one run had "
     "0.28, 0.47 and 1.92 ms for 10, 100 and 1,000 single keys (the floor: 0.12, 0.07 and 0.12), and 0.52 and 1.90 for "
     "documents of 1,000 and 5,000 keys (0.11 and 1.11): the processors are free then, and what is left is what "
-    "liveconfig itself does. What takes 1.92 ms for 1,000 single keys is not known yet: in one process, the longest "
-    "wait of a thread is 0.3 to 0.7."
+    "liveconfig itself does. The cause of the 1.92 ms for 1,000 single keys is not known yet: in one process, the "
+    "longest wait of a thread is 0.3 to 0.7."
 )
 _COLUMNS = ("", "keys", "pause", "the floor's", "times the floor", "no watch", "95th percentile", "the floor's")
 Pauses = dict[tuple[Contender, int], list[float]]

@@ -24,7 +24,7 @@ def test_help(run):
     assert "3 nothing is frozen, but" in " ".join(run("explain", "--help").stdout.split())
 
 
-@pytest.mark.parametrize("arguments", [(), ("nothing",), ("watch",), ("--nothing", "watch"), ("",)])
+@pytest.mark.parametrize("arguments", [(), ("nothing",), ("watch",), ("--nothing", "watch"), ("--", "ps"), ("",)])
 def test_misuse(run, arguments):
     """Without a command, or with an unknown one, it says how to use it: exit code 2."""
     done = run(*arguments)

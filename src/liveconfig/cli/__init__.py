@@ -76,7 +76,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     name, *rest = given = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
     try:
         if name not in _COMMANDS:
-            _program().parse_args(given if name else [])  # the help, the version, or an error
+            program = _program()
+            program.parse_args(given if name else [])  # the help, the version, or an error; but `--` ends the options
+            program.error("the command comes first")
         command = argparse.ArgumentParser(prog=f"liveconfig {name}")
         module = import_module(f"liveconfig.cli.{name}")
         module.add_arguments(command)
