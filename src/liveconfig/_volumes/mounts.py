@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple
 from liveconfig._volumes.file_calls import file_calls
 
 MOUNTINFO = "/proc/self/mountinfo"
-_GENERATION = re.compile(r"/\.\.\d{4}_")
-_ESCAPE = re.compile(r"\\([0-7]{3})")
+_GENERATION = r"/\.\.\d{4}_"
+_ESCAPE = r"\\([0-7]{3})"
+"""Patterns. `re` compiles them at their first use, because few processes have a mount that needs one."""
 _DELETED = "//deleted"
 
 Mount = tuple[str, str]
@@ -37,7 +38,7 @@ class Frozen(NamedTuple):
 
 
 def _unescape(field: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
+    return re.sub(_ESCAPE, lambda match: chr(int(match[1], 8)), field)
 
 
 def read_mounts() -> list[Mount]:
@@ -54,7 +55,7 @@ def read_mounts() -> list[Mount]:
 
 def _judge(mount_point: str, root: str) -> Frozen | None:
     gone = root.endswith(_DELETED) or _unlinked(mount_point)
-    if _GENERATION.search(root):
+    if re.search(_GENERATION, root):
         return Frozen("subpath", stale=gone)
     return Frozen("stale-mount", stale=True) if gone else None
 
@@ -69,7 +70,7 @@ def _unlinked(path: str) -> bool:
 def is_subpath(path: str) -> bool:
     """Whether the directory at ``path`` is a mounted part of a generation of a volume."""
     path = os.path.realpath(path)
-    return any(point == path and _GENERATION.search(root) for point, root in read_mounts())
+    return any(point == path and re.search(_GENERATION, root) for point, root in read_mounts())
 
 
 def frozen_parts(path: str, all_mounts: Iterable[Mount]) -> dict[str, Frozen]:
