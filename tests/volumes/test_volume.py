@@ -7,12 +7,13 @@ import os
 import shutil
 import threading
 import time
+from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
 from pydantic import BaseModel, model_validator
 
-from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError
+from liveconfig import Settings, SettingsConfigDict, Volume, VolumeError, _clock
 from liveconfig._volumes.limits import TreeError
 from liveconfig._volumes.tree import Content, entries_of, read_tree
 from liveconfig._volumes.unfinished_updates import newer_generation
@@ -271,6 +272,21 @@ def test_the_most_that_a_volume_may_hold(tmp_path):
         read_tree(str(tmp_path), str(tmp_path))
     assert str(caught.value).startswith("the volume holds more than 16 MiB (at ")
     assert caught.value.key in ("a", "b", "c")  # the last one that is read
+
+
+def test_many_files(tmp_path, monkeypatch):
+    """Reading many files gives way again and again; an event loop would wait for milliseconds otherwise."""
+    for number in range(200):
+        (tmp_path / f"key_{number}").write_text("x")
+    read_before = []
+    opened = Mock(side_effect=os.open)
+    monkeypatch.setattr("os.open", opened)
+    monkeypatch.setattr(_clock, "LONG_STEP", 0.0)
+    monkeypatch.setattr(_clock, "give_way", lambda: read_before.append(opened.call_count))
+    assert len(read_tree(str(tmp_path), str(tmp_path)).files) == 200
+    steps = [after - before for before, after in pairwise([0, *read_before, opened.call_count])]
+    assert len(steps) > 2
+    assert max(steps) <= 50
 
 
 def test_folders_in_folders(tmp_path):
