@@ -27,6 +27,7 @@
 - `removed_keys`: Removed keys: the values that they fed, and whether the removal is allowed.
 - `restart_fields`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `secret_repr`: Hides the values of secret volumes in nested objects that are printed by themselves.
+- `source_classes`: The sources of one class, as pydantic-settings makes them, in the order of the class.
 - `sources`: All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
 - `startup_error`: The error of a failed first load: which fields, and where each was looked for.
 - `suggestions`: The known name that is nearest to one that is not known.

@@ -1,15 +1,7 @@
-"""All sources except the volumes, read once: arguments, environment, `.env` files, custom sources.
-
-This is the only module that uses the sources of pydantic-settings. It creates them with their public constructors. The
-class orders, adds and drops them in ``settings_customise_sources``, where ``file_secret_settings`` stands for the
-volumes.
-"""
+"""All sources except the volumes, read once: arguments, environment, `.env` files, custom sources."""
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -24,7 +16,6 @@ from pydantic_settings import (
     EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsError,
 )
 from pydantic_settings.sources import DefaultSettingsSource
@@ -36,24 +27,19 @@ from liveconfig._loading.inputs import Rules
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.redaction import unparsable_field
+from liveconfig._loading.source_classes import (
+    DotEnv,
+    Environment,
+    NoArguments,
+    SourceCallable,
+    VolumesSource,
+    environment_of,
+    is_environment,
+    ordered_sources,
+)
 from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 from liveconfig.origin import OriginKind
-
-SourceCallable = PydanticBaseSettingsSource | Any
-"""What ``settings_customise_sources`` returns: sources, or functions without arguments."""
-
-
-class VolumesSource(PydanticBaseSettingsSource):
-    """Stands for the volumes in ``settings_customise_sources``. It marks a place: what is read comes later."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """Nothing: the volumes are read whole, never field by field."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Nothing: see `get_field_value`."""
-        return {}
 
 
 @record
@@ -124,10 +110,10 @@ class Sources:
     def __init__(self, cls: type[BaseSettings], arguments: Arguments) -> None:
         self._cls = cls
         self.arguments = arguments
-        ordered = _ordered(cls, arguments)
+        ordered = ordered_sources(cls, arguments)
         defaults = (each for each in ordered if isinstance(each, DefaultSettingsSource) and each.defaults)
         self._defaults = next(defaults, None)
-        self.environment = _environment_of(cls, ordered, arguments)
+        self.environment = environment_of(cls, ordered, arguments)
         self.variable_rules = _rules_of(self.environment)
         self.plan = plan_of(cls, _rules_of_keys(self.variable_rules, cls.model_config))
         self._variable_plan = plan_of(cls, self.variable_rules)
@@ -177,7 +163,7 @@ class Sources:
             kind = _kind_of(source)
             variables = self._variables(source) if values and kind in ("environment", "dotenv") else {}
             return Layer(kind, name, values, variables, *_files_of(source, values))
-        given = type(source) in (InitSettingsSource, _NoArguments) or isinstance(source, CliSettingsSource)
+        given = type(source) in (InitSettingsSource, NoArguments) or isinstance(source, CliSettingsSource)
         values = source()
         return Layer("init" if given else "source", name, values, {}, *_files_of(source, values))
 
@@ -186,9 +172,9 @@ class Sources:
             return self._of_environment(source)
         except SettingsError as error:  # it leads to the value
             field = unparsable_field(error)
-            if field is None or not (_is_environment(source) or isinstance(source, DotEnvSettingsSource)):
+            if field is None or not (is_environment(source) or isinstance(source, DotEnvSettingsSource)):
                 raise
-        place = "the environment" if _is_environment(source) else "the .env file"
+        place = "the environment" if is_environment(source) else "the .env file"
         variable = self.variable_for(field)
         reason = (
             f"the variable {variable} of {place} holds no JSON, which the field {field!r} needs: correct or remove it"
@@ -196,18 +182,18 @@ class Sources:
         raise DecodeError(reason, (field,))
 
     def _of_environment(self, source: EnvSettingsSource) -> dict[str, Any]:
-        if _is_environment(source):
+        if is_environment(source):
             # Asked for every field of a large class it takes longer than all the rest; so only for those it can serve.
             roots = set(self._roots(source))
             fields = {name: field for name, field in self._cls.model_fields.items() if name in roots}
             source.settings_cls = cast("type[BaseSettings]", SimpleNamespace(model_fields=fields))
             return source() if fields else {}
-        return source() if source.env_vars or type(source) is not _DotEnv else {}
+        return source() if source.env_vars or type(source) is not DotEnv else {}
 
     def _roots(self, source: EnvSettingsSource) -> Iterator[str]:
         """The fields that some variable may serve; what it reaches inside them is for the source to say."""
         roots, canonical = self._variable_plan.roots, self.variable_rules.canonical
-        variables = source.names if isinstance(source, _Environment) else source.env_vars
+        variables = source.names if isinstance(source, Environment) else source.env_vars
         names = set(canonical("\0".join(variables)).split("\0"))  # in one call: a pod can have hundreds
         if source.env_nested_delimiter:
             names.update(_heads(names, canonical(source.env_nested_delimiter)))
@@ -301,15 +287,11 @@ def _heads(names: Iterable[str], delimiter: str) -> list[str]:
     return heads
 
 
-def _is_environment(source: SourceCallable) -> bool:
-    return type(source) in (_Environment, EnvSettingsSource)
-
-
 def _kind_of(source: EnvSettingsSource) -> OriginKind:
     """Return the kind of a source: a ``.env`` file, the environment, or another one."""
     if isinstance(source, DotEnvSettingsSource):
         return "dotenv"
-    if _is_environment(source):
+    if is_environment(source):
         return "environment"
     own = type(source)._load_env_vars is not EnvSettingsSource._load_env_vars  # noqa: SLF001
     known = {name.lower() for name in os.environ}
@@ -354,7 +336,7 @@ def _answers(source: EnvSettingsSource, root: Node, variable: str) -> bool:
 
 
 def _names_in(source: EnvSettingsSource) -> Iterable[str]:
-    if isinstance(source, _DotEnv):
+    if isinstance(source, DotEnv):
         return source.spelled
     return source.env_vars if isinstance(source, DotEnvSettingsSource) else os.environ
 
@@ -374,143 +356,6 @@ def _rules_of(environment: EnvSettingsSource) -> Rules:
 def _rules_of_keys(rules: Rules, config: Mapping[str, Any]) -> Rules:
     prefix = config.get("key_prefix")
     return rules if prefix is None else rules._replace(prefix=prefix)
-
-
-# The sources themselves
-
-
-class _NoArguments(InitSettingsSource):
-    """The constructor's arguments where there are none: its own ``__init__`` visits every field, to find nothing."""
-
-    __name__ = "InitSettingsSource"  # under which other sources look for what it gave
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        PydanticBaseSettingsSource.__init__(self, settings_cls)
-        self.init_kwargs: dict[str, Any] = {}
-        self.nested_model_default_partial_update = False
-
-
-_UNREAD: Mapping[str, str | None] = {}
-
-
-class _Environment(EnvSettingsSource):
-    """The environment, which is parsed when somebody asks for its variables: where none feeds a field, nobody does."""
-
-    __name__ = "EnvSettingsSource"
-    _variables = _UNREAD
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        self.case_sensitive = bool(self.case_sensitive) and os.name != "nt"  # Windows keeps no case
-        return _UNREAD
-
-    @property
-    def env_vars(self) -> Mapping[str, str | None]:
-        """The variables, as pydantic-settings looks for them."""
-        if self._variables is _UNREAD:
-            self._variables = super()._load_env_vars()
-        return self._variables
-
-    @env_vars.setter
-    def env_vars(self, variables: Mapping[str, str | None]) -> None:
-        self._variables = variables
-
-    @property
-    def names(self) -> Iterable[str]:
-        """The names of the variables; in lower case where case does not count."""
-        if self._variables is not _UNREAD:
-            return self._variables
-        return os.environ if self.case_sensitive else map(str.lower, os.environ)
-
-
-class _DotEnv(DotEnvSettingsSource):
-    """A source of a `.env` file that remembers how its names are spelled; the file is read once."""
-
-    __name__ = "DotEnvSettingsSource"
-
-    def _read_env_file(self, file_path: Any) -> Mapping[str, str | None]:
-        values: Mapping[str, str | None] = {}
-        problem = ""
-        try:
-            values = self._static_read_env_file(
-                file_path,
-                encoding=self.env_file_encoding,
-                case_sensitive=True,
-                ignore_empty=self.env_ignore_empty,
-                parse_none_str=self.env_parse_none_str,
-            )
-        except UnicodeDecodeError as error:  # it holds the content
-            problem = f"{file_path}: not {error.encoding} text (byte {error.start}); set `env_file_encoding`"
-        if problem:
-            raise DecodeError(problem, ())
-        self.spelled = [*getattr(self, "spelled", ()), *values]
-        return values if self.case_sensitive else {name.lower(): value for name, value in values.items()}
-
-
-@functools.cache
-def _parameters(function: type[Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function.__init__).parameters
-
-
-def _make(source: type[Any], cls: type[BaseSettings], options: Mapping[str, Any], **own: Any) -> Any:
-    known = _parameters(cast("Any", source))
-    given = {name[1:]: value for name, value in options.items() if name[1:] in known and value is not None}
-    if source is _DotEnv and "_env_file" in options:
-        given["env_file"] = options["_env_file"]  # here None means "no file", and is not the default
-    return source(cls, **{name: value for name, value in own.items() if name in known}, **given)
-
-
-def _ordered(cls: type[BaseSettings], arguments: Arguments) -> tuple[SourceCallable, ...]:
-    """The sources in the order of the class; `CliApp` brings those that it made."""
-    options = arguments.options
-    if options.get("_build_sources") is not None:
-        built, _ = options["_build_sources"]
-        return tuple(VolumesSource(cls) if type(each) is SecretsSettingsSource else each for each in built)
-    init = arguments.values
-    environment = _make(_Environment, cls, options)
-    standard = {
-        "init_settings": _make(InitSettingsSource, cls, options, init_kwargs=init) if init else _NoArguments(cls),
-        "env_settings": environment,
-        "dotenv_settings": _make(_DotEnv, cls, options),
-        "file_secret_settings": VolumesSource(cls),
-    }
-    sources: tuple[SourceCallable, ...] = cls.settings_customise_sources(cls, **standard)
-    added = tuple(each for each in sources if each not in standard.values())
-    cls._settings_warn_unused_config_keys(added, cls.model_config)
-    return (*_with_command_line(cls, options, environment, sources), _make(DefaultSettingsSource, cls, options))
-
-
-def _environment_of(
-    cls: type[BaseSettings], sources: Iterable[SourceCallable], arguments: Arguments
-) -> EnvSettingsSource:
-    """Return the rules of the source of the environment: a copy without variables, so that it can be kept."""
-    found = next((each for each in sources if _is_environment(each)), None)
-    rules = copy.copy(cast("EnvSettingsSource", found or _make(_Environment, cls, arguments.options)))
-    rules.env_vars = {}
-    return rules
-
-
-def _with_command_line(
-    cls: type[BaseSettings],
-    options: Mapping[str, Any],
-    environment: EnvSettingsSource,
-    sources: tuple[SourceCallable, ...],
-) -> tuple[SourceCallable, ...]:
-    """Put the command line above all, unless the class has placed it; one that is not parsed yet is parsed now."""
-    config: Mapping[str, Any] = cls.model_config
-    parse = config.get("cli_parse_args") if options.get("_cli_parse_args") is None else options["_cli_parse_args"]
-    placed = next((each for each in sources if isinstance(each, CliSettingsSource)), None)
-    if placed is not None:
-        if parse not in (None, False) and not placed.env_vars:
-            placed(args=parse)
-        return sources
-    given = options.get("_cli_settings_source") or config.get("cli_settings_source")
-    if isinstance(given, CliSettingsSource):
-        return (given, *sources)
-    if parse in (None, False):
-        return sources
-    line = {**options, "_cli_parse_args": parse, "_case_sensitive": environment.case_sensitive}
-    line["_cli_parse_none_str"] = environment.env_parse_none_str or options.get("_cli_parse_none_str")
-    return (_make(CliSettingsSource, cls, line, _env_settings_source=environment), *sources)
 
 
 def _merged(plan: Plan, layers: tuple[Layer, ...]) -> dict[str, Any]:
