@@ -424,6 +424,24 @@ def test_a_variable_that_is_spelled_otherwise(kubelet_volume, load, monkeypatch)
     assert (origin.kind, origin.name) == ("environment", "SOME_FIELD")
 
 
+class Delimited(Settings):
+    model_config = SettingsConfigDict(watch=False, env_nested_delimiter="__")
+    some_db: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("other", ["SOME-DB__USER", "SOME_DB.USER", "SOME_DB/USER"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_variable_in_two_spellings(kubelet_volume, load, monkeypatch, other, is_first):
+    """K13: of a variable in two spellings, the origin names the one that gives the value, whichever stands first."""
+    names = (other, "SOME_DB__USER") if is_first else ("SOME_DB__USER", other)
+    for name in names:
+        monkeypatch.setenv(name, name)
+    kubelet_volume.write({"unused": "x"})
+    settings = load(Delimited, _volumes=kubelet_volume.path)
+    assert settings.some_db == {"user": "SOME_DB__USER"}
+    assert settings.live.origin("some_db").name == "SOME_DB__USER"
+
+
 @pytest.mark.parametrize(("source", "message"), [(LateSource, "late"), (Vault, "vault"), (Nested, "store")])
 def test_sources_that_fill_themselves(kubelet_volume, load, source, message):
     """K19: a source that fills its variables when it is called is asked, and is a source of its own."""

@@ -205,7 +205,6 @@ class Sources:
 
     def _variables(self, source: EnvSettingsSource) -> dict[str, str]:
         """The variable by dotted field, as it is spelled where it stands; a source may hold it in lower case."""
-        canonical, spelled = self.variable_rules.canonical, {}
         found: dict[str, str] = {}
         for variable in source.env_vars:
             for path in self._variable_plan.resolve_name(variable):
@@ -213,9 +212,8 @@ class Sources:
                 if _answers(source, root, variable):
                     sharers = root.sharers if root.nested_path else (field_of(path),)
                     found.update((each.dotted, variable) for each in sharers if each.dotted not in found)
-        if found:
-            spelled = {canonical(name): name for name in _names_in(source)}
-        return {dotted: spelled.get(canonical(name), name) for dotted, name in found.items()}
+        spelled = {name if source.case_sensitive else name.lower(): name for name in _names_in(source)} if found else {}
+        return {dotted: spelled.get(name, name) for dotted, name in found.items()}
 
     def variables(self, snapshot: BaseModel) -> tuple[str, ...]:
         """The leaves of a snapshot that a variable of the environment or of ``.env`` holds."""
