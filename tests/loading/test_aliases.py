@@ -174,6 +174,22 @@ def test_fields_that_share_a_key_are_all_known_to_be_served(kubelet_volume, cana
     assert settings.b.get_secret_value() == canary
 
 
+class InParts(Settings):
+    model_config = DELIMITED
+    a: str = Field("default", validation_alias=AliasPath("auth", "a"))
+    b: str = Field("default", validation_alias=AliasPath("auth", "b"))
+
+
+def test_a_part_of_a_shared_key_is_removed(kubelet_volume, load):
+    """Of two fields that look inside one key, only the one whose part was removed is reported as stale."""
+    kubelet_volume.write({"auth__a": "one", "auth__b": "two"})
+    settings = load(InParts, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"auth__b": "two"})
+    assert settings.live.reload()
+    assert (settings.a, settings.b) == ("default", "two")
+    assert [each.field for each in settings.live.status().stale] == ["a"]
+
+
 def test_a_variable_by_path_is_told_as_the_environment(kubelet_volume, monkeypatch):
     """A field that a variable serves by way of an AliasPath has the environment as its origin."""
     kubelet_volume.write({"other": "x"})

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import os
+import queue
 import shutil
+import tempfile
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -287,11 +291,35 @@ def test_the_reader_ended_without_a_word(kubelet_volume, load, monkeypatch, capl
 
 
 @pytest.fixture
-def observer():
+def heard():
+    """What the observer of a test reports: a hint or new folders, and the path."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def observer(heard):
     """The watches of a test."""
-    observer = ObservedDirectories(print, print, print)
+    observer = observer_that_tells(heard)
     yield observer
     observer.keep_only(set)
+
+
+def observer_that_tells(heard):
+    return ObservedDirectories(
+        lambda path: heard.put(("hint", path)), lambda path: heard.put(("grown", path)), lambda: heard.put("lost")
+    )
+
+
+def is_watched_already(observer, path):
+    """Whether the watches of a path are complete; they are when this returns."""
+    return observer.ensure(str(path), take_fingerprint(str(path)))
+
+
+def turn(link, target):
+    """Replace a link in one step."""
+    new = link.with_name("new")
+    new.symlink_to(target)
+    new.rename(link)
 
 
 @pytest.mark.usefixtures("inotify")
@@ -409,3 +437,110 @@ def test_a_file_call_on_one_volume_does_not_return(observer, tmp_path, monkeypat
     assert not observer.ensure(str(other), seen)
     assert observer.ensure(str(other), seen)
     assert observer.refusal([str(other)]) is None
+
+
+@pytest.mark.usefixtures("inotify")
+def test_the_reader_wakes_for_the_swap_alone(observer, heard, kubelet_volume, monkeypatch):
+    """Of all that an update of a kubelet's volume does there, only the swap wakes the thread that reads inotify."""
+    names, handle = [], InotifyFD.handle_event
+
+    def note_and_handle(reader, event):
+        names.append(event.name)
+        handle(reader, event)
+
+    monkeypatch.setattr(InotifyFD, "handle_event", note_and_handle)
+    path = str(kubelet_volume.path)
+    kubelet_volume.write({"message": "one"})
+    assert not is_watched_already(observer, path)
+    for payload in ({"message": "two", "other": "new"}, {"message": "three"}):
+        kubelet_volume.write(payload)
+        assert heard.get(timeout=PATIENCE) == ("hint", path)
+    assert names == [b"..data", b"..data"]
+
+
+@pytest.mark.usefixtures("inotify")
+def test_a_deleted_volume_is_released(observer, heard, make_kubelet_volume, caplog):
+    """C02: the watch of a volume that was deleted is released without a line of watchdog in the log."""
+    gone, other = make_kubelet_volume("gone"), make_kubelet_volume("other")
+    for volume in (gone, other):
+        volume.write({"message": "one"})
+        assert not is_watched_already(observer, volume.path)
+    caplog.set_level(logging.DEBUG, "watchdog")
+    shutil.rmtree(gone.path)
+    assert heard.get(timeout=PATIENCE) == ("hint", str(gone.path))
+    other.write({"message": "two"})  # its event comes after all those of the deletion
+    assert heard.get(timeout=PATIENCE) == ("hint", str(other.path))
+    assert observer.keep_only(lambda: {str(other.path)})
+    assert not [each.getMessage() for each in caplog.records if each.name.startswith("watchdog")]
+
+
+@pytest.mark.usefixtures("inotify")
+def test_a_file_of_a_plain_directory_is_deleted(observer, heard, tmp_path):
+    """The removal of a file from a plain directory is reported by event."""
+    (tmp_path / "message").write_text("one")
+    assert not is_watched_already(observer, tmp_path)
+    (tmp_path / "message").unlink()
+    assert heard.get(timeout=PATIENCE) == ("hint", str(tmp_path))
+
+
+@pytest.mark.usefixtures("inotify")
+def test_a_link_that_leads_through_another_link(observer, tmp_path):
+    """K01: after a new link on the way to a volume is watched, the volume is read once more, and not at later checks."""
+    plain, link, next_link = tmp_path / "plain", tmp_path / "link", tmp_path / "more" / "next"
+    plain.mkdir()
+    next_link.parent.mkdir()
+    link.symlink_to(plain)
+    next_link.symlink_to(plain)
+    assert not is_watched_already(observer, link)
+    assert is_watched_already(observer, link)
+    turn(link, next_link)
+    assert not is_watched_already(observer, link)
+    assert is_watched_already(observer, link)
+
+
+@pytest.mark.usefixtures("inotify")
+def test_other_names_beside_a_link(observer, heard, kubelet_volume, tmp_path):
+    """K01: in a directory with a link on the way to a volume, only a change of the link is reported."""
+    link = tmp_path / "links" / "link"
+    link.parent.mkdir()
+    kubelet_volume.write({"message": "one"})
+    link.symlink_to(kubelet_volume.path)
+    assert not is_watched_already(observer, link)
+    (link.parent / "other").touch()
+    kubelet_volume.write({"message": "two"})
+    assert heard.get(timeout=PATIENCE) == ("hint", str(link))
+    turn(link, kubelet_volume.path)
+    assert heard.get(timeout=PATIENCE) == ("grown", str(link))
+
+
+@pytest.mark.usefixtures("inotify")
+def test_links_that_may_be_read_later(holds_in_child):
+    """K01: a link in a directory that may not be read does not count as new at each check; it is watched once that may."""
+    nobody = 65534
+    with tempfile.TemporaryDirectory(prefix="liveconfig-") as folder:  # those of pytest are closed to other users
+        plain, link = Path(folder) / "plain", Path(folder) / "links" / "link"
+        plain.mkdir()
+        link.parent.mkdir()
+        link.symlink_to(plain)
+        link.parent.chmod(0o311)
+        Path(folder).chmod(0o755)
+        if os.geteuid() == 0:
+            os.chown(link.parent, nobody, nobody)
+
+        def check():
+            if os.geteuid() == 0:  # to which nothing is closed
+                os.setgroups([])
+                os.setresgid(nobody, nobody, nobody)
+                os.setresuid(nobody, nobody, nobody)
+            heard = queue.Queue()
+            observer = observer_that_tells(heard)
+            assert not is_watched_already(observer, link)
+            assert is_watched_already(observer, link)
+            link.parent.chmod(0o755)
+            assert not is_watched_already(observer, link)
+            assert is_watched_already(observer, link)
+            turn(link, plain)
+            return heard.get(timeout=PATIENCE) == ("grown", str(link))
+
+        assert holds_in_child(check)
+        link.parent.chmod(0o755)  # so that it can be removed
