@@ -147,6 +147,19 @@ def _descriptors() -> set[tuple[str, str]]:
 
 
 @pytest.fixture
+def until_ended() -> Callable[[str], None]:
+    """Wait until no thread runs whose name begins so. One that is just being started cannot be joined."""
+
+    def until_ended(name: str) -> None:
+        deadline = time.monotonic() + 60
+        while left := [each for each in threading.enumerate() if each.name.startswith(name)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.001)
+
+    return until_ended
+
+
+@pytest.fixture
 def load() -> Iterator[Any]:
     """A function that loads settings and closes them after the test."""
     with ExitStack() as opened:

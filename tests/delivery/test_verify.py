@@ -579,15 +579,12 @@ class TestClose:
         left = [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]
         assert left == check.threads
 
-    def test_refused(self, watched, volume):
+    def test_refused(self, watched, volume, until_ended):
         """E98: close() ends the back-off of a candidate: no thread is left to wait for it."""
         watched.live.verify()(refuse)
         assert not swap(watched, volume, message="two")
         watched.live.close()
-        for thread in threading.enumerate():
-            if thread.name.startswith("liveconfig"):
-                thread.join(PATIENCE)  # the verifier's thread may be about to end
-                assert not thread.is_alive()
+        until_ended("liveconfig")  # the verifier's thread may be about to end
 
     def test_started_again(self, watched, volume):
         """E99: closed while a candidate stood and started again, the candidate is tried again."""

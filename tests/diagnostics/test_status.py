@@ -109,7 +109,7 @@ def test_a_rejection_is_one_problem(kubelet_volume, load):
     assert len(settings.live.status().problems) == 2
 
 
-def test_a_volume_that_does_not_answer(make_kubelet_volume, load, monkeypatch):
+def test_a_volume_that_does_not_answer(make_kubelet_volume, load, monkeypatch, until_ended):
     """A volume of a closed object whose mount hangs delays its status by 0.2 s at most, and is a problem since then."""
     hung, other = make_kubelet_volume("hung"), make_kubelet_volume("other")
     hung.write({"message": "one"})
@@ -128,9 +128,7 @@ def test_a_volume_that_does_not_answer(make_kubelet_volume, load, monkeypatch):
         assert f"volume {hung.path}: it cannot be read since" in problem(settings)
         assert threading.active_count() == threads + 1  # a second status does not start a second look
         answers.set()
-    for thread in threading.enumerate():
-        if thread.name == "liveconfig-status":
-            thread.join(PATIENCE)
+    until_ended("liveconfig-status")
     assert settings.live.status().healthy
 
 

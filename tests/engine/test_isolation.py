@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, ClassVar
 
 import pytest
@@ -932,7 +933,7 @@ def test_invalid_when_the_verdict_comes(open_settings, expired):
 
 
 @pytest.mark.parametrize("collected", [False, True])
-def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, monkeypatch, collected):
+def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, monkeypatch, collected, until_ended):
     """G06: a verifier that returns after its settings were collected decides on nothing, and nothing is logged."""
     monkeypatch.delenv("USER", raising=False)  # the name of a field, too
     kubelet_volume.write({"user": "a"})
@@ -947,9 +948,7 @@ def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, monkeypat
         gc.collect()
         assert gone() is None
     gate.set()
-    for thread in threading.enumerate():
-        if thread.name == "liveconfig-verify":
-            thread.join(PATIENCE)
+    until_ended("liveconfig-verify")
     assert collected or settings.user == "b"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -994,11 +993,9 @@ class TestBackOff:
             check.wait(count + 1)
         assert nominal == 300.0
 
-    def _decided(self):
-        """Wait until the verifier that was asked last has decided."""
-        for thread in threading.enumerate():
-            if thread.name == "liveconfig-verify":
-                thread.join(PATIENCE)
+    @pytest.fixture(autouse=True)
+    def _verifiers(self, until_ended):
+        self._decided = partial(until_ended, "liveconfig-verify")  # the verifier that was asked last has decided
 
     def test_invalid_by_now(self, open_settings, clock, expired, monkeypatch):
         """S09: what a verifier rejected and has become invalid meanwhile is rejected as invalid at the next attempt."""

@@ -391,9 +391,10 @@ class Machine(RuleBasedStateMachine):
         if self.settings is not None:
             self.settings.live.close()
         shutil.rmtree(self.root)
-        for thread in threading.enumerate():  # whoever waits by the fast clock would wait for long by the real one
-            if thread.name.startswith("liveconfig"):
-                thread.join(PATIENCE)
+        deadline = time.monotonic() + PATIENCE  # what waits by the fast clock would wait for long by the real one
+        while left := [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.001)
         liveconfig._clock.monotonic, liveconfig._clock.now = REAL
         CALLS.HUNG = HUNG
 

@@ -64,10 +64,6 @@ def client(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iter
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \n].*\n?)+?(\S.*)", re.MULTILINE)
 
 
-def renewals() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "liveconfig-renewal"]
-
-
 @contextmanager
 def running(command: str, log: Path, ready: str, **variables: str) -> Iterator[Any]:
     """A program of Celery, from when it says that it is ready."""
@@ -151,7 +147,7 @@ def test_idle_connections_of_the_producers_move(rotation: Any, client: Any) -> N
 
 
 @pytest.mark.parametrize("on", ["rabbitmq"], indirect=True)
-def test_a_busy_connection_moves_when_it_is_released(rotation: Any, client: Any) -> None:
+def test_a_busy_connection_moves_when_it_is_released(rotation: Any, client: Any, until_ended: Any) -> None:
     """A producer that is in use keeps its connection during a rotation, which is replaced when it is released."""
     with client.app.producer_pool.acquire(block=True) as producer:
         producer.publish({}, routing_key="nobody")
@@ -161,8 +157,7 @@ def test_a_busy_connection_moves_when_it_is_released(rotation: Any, client: Any)
         rotation.in_server()
         rotation.in_volume()
         client.settings.live.wait(lambda newest: newest.db != before, 10)
-        for renewal in renewals():
-            renewal.join(30)
+        until_ended("liveconfig-renewal")
         producer.publish({}, routing_key="nobody")
         assert rotation.server.sessions() & old
     client.add.delay(1, 2)

@@ -33,7 +33,8 @@ def await_end_of_other_threads(threads):
     while left := set(threading.enumerate()) - threads:
         assert time.monotonic() < deadline, f"threads left behind: {left}"
         for thread in left:
-            thread.join(0.2)
+            if thread.ident is not None:  # one that is just being started cannot be joined
+                thread.join(0.2)
 
 
 class Part(BaseModel):

@@ -64,7 +64,8 @@ def rotate(kubelet_volume: KubeletVolume) -> Callable[[str], None]:
 class Slow:
     """A volume that does not answer until the test allows it."""
 
-    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch, until_ended: Callable[[str], None]) -> None:
+        self._until_ended = until_ended
         self.begun, self.answers = threading.Event(), threading.Event()
         self.count = 0
         self._reload = settings.live.reload
@@ -80,14 +81,12 @@ class Slow:
     def answer(self) -> None:
         """Let the reads of the volume finish."""
         self.answers.set()
-        for thread in threading.enumerate():
-            if thread.name == "liveconfig-credential":
-                thread.join(10)
+        self._until_ended("liveconfig-credential")
 
 
 @pytest.fixture
-def slow(shop: ShopSettings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    slow = Slow(shop, monkeypatch)
+def slow(shop: ShopSettings, monkeypatch: pytest.MonkeyPatch, until_ended: Callable[[str], None]) -> Any:
+    slow = Slow(shop, monkeypatch, until_ended)
     yield slow
     slow.answer()
 
@@ -260,12 +259,15 @@ def test_a_call_inside_a_subscriber_waits_for_no_subscriber(
 
 
 def test_a_forked_child_reads_the_volume_by_itself(
-    shop: ShopSettings, rotate: Callable[[str], None], holds_in_child: Callable[[Callable[[], bool]], bool]
+    shop: ShopSettings,
+    rotate: Callable[[str], None],
+    holds_in_child: Callable[[Callable[[], bool]], bool],
+    until_ended: Callable[[str], None],
 ) -> None:
     """A child that is forked while its parent reads the volume reads it by itself."""
     password = credential(shop, "db.password")
     with pytest.MonkeyPatch.context() as patch:
-        slow = Slow(shop, patch)
+        slow = Slow(shop, patch, until_ended)
         password()
         password()
         assert slow.begun.wait(10)
