@@ -24,7 +24,7 @@ _TARGETS = {
     (OURS_DOCUMENT, 5_000): (1.3, "3.4"),
 }
 _WHY = (
-    "Pause: a load pauses after each step that took more than 0.25 ms (parse, check, name, copy, validate, keep "
+    "Pause: a load pauses after each step that took more than 0.25 ms (read, parse, check, name, copy, validate, keep "
     "defaults), so that what holds the interpreter is the longest step. In one process, a thread that beats every 0.2 "
     "ms waits for 0.3 ms during a reload of 1,000 keys (1.0 without the pauses, 5 in 0.1; the parser and the "
     "validation of the floor: 0.13), and for 1.4 ms with 5,000 keys (4.4; 7 to 9; 1.0). Tried: `os.sched_yield` "
@@ -32,15 +32,15 @@ _WHY = (
     "2.0 to 4.7); a limit of 0.5 ms (0.55 ms for 1,000 keys); steps only after whole documents (1.6 ms for 5,000 "
     "keys); `from_json` of pydantic-core in place of the parser of Python, with a pause before its names are counted "
     "(for 5,000 keys 0.37 and 0.27 ms instead of one step of 0.76; but 1,000 keys take no less in all, and it is a "
-    "second way for the same texts). Not done: to pause inside the parser, which is in C. Single keys: a reload of 100 "
-    "keys takes less time in all (1.2 ms) than the pause of that row. The pause there is that of the machine, on whose "
-    "processors the writer removes the older files: a process that does not follow had 2.2 to 2.4 ms in runs on a "
-    "loaded machine in which liveconfig had 1.2 to 2.5 and the floor 1.9 to 2.6; see the column without a watch. Where "
-    "the writer stands still for 0.05 s before and after the rename, and removes the older files later, one run had "
-    "0.28, 0.47 and 1.92 ms for 10, 100 and 1,000 single keys (the floor: 0.12, 0.07 and 0.12), and 0.52 and 1.90 for "
-    "documents of 1,000 and 5,000 keys (0.11 and 1.11): the processors are free then, and what is left is what "
-    "liveconfig itself does. The cause of the 1.92 ms for 1,000 single keys is not known yet: in one process, the "
-    "longest wait of a thread is 0.3 to 0.7."
+    "second way for the same texts). Not done: to pause inside the parser, which is in C. Single keys: each file call "
+    "of the reading gives the interpreter back and takes it again before a thread that waits has woken up, so that an "
+    "event loop could wait for as long as 1,000 files are read: the 1.92 ms of an earlier run, in which the writer "
+    "stood still before and after the rename and nothing else used the processors. Now the reading pauses as well, "
+    "after 50 files at the earliest: in interleaved runs of 40 swaps on a loaded machine, 3.07, 3.82 and 1.85 ms for "
+    "1,000 keys became 0.61, 1.01 and 0.94 (the floor, which reads in the same way: 3.01, 0.95 and 1.57). Of this row, "
+    "the most is the pause of the machine, on whose processors the writer removes the older files: a process that does "
+    "not follow had 2.2 to 2.4 ms in runs on a loaded machine in which liveconfig had 1.2 to 2.5 and the floor 1.9 to "
+    "2.6; see the column without a watch."
 )
 _COLUMNS = ("", "keys", "pause", "the floor's", "times the floor", "no watch", "95th percentile", "the floor's")
 Pauses = dict[tuple[Contender, int], list[float]]
