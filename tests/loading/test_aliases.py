@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import operator
 import uuid
 import warnings
@@ -178,16 +179,60 @@ class InParts(Settings):
     model_config = DELIMITED
     a: str = Field("default", validation_alias=AliasPath("auth", "a"))
     b: str = Field("default", validation_alias=AliasPath("auth", "b"))
+    entries: dict[str, str] = Field({}, validation_alias=AliasPath("auth", "entries"))
 
 
-def test_a_part_of_a_shared_key_is_removed(kubelet_volume, load):
-    """Of two fields that look inside one key, only the one whose part was removed is reported as stale."""
-    kubelet_volume.write({"auth__a": "one", "auth__b": "two"})
+PARTS = {"auth__a": "one", "auth/b": "two", "auth__entries__first": "three", "auth/entries/second": "four"}
+
+
+@pytest.mark.parametrize(
+    ("removed", "field"),
+    [("auth__a", "a"), ("auth/b", "b"), ("auth__entries__first", "entries"), ("auth/entries/second", "entries")],
+)
+def test_a_part_of_a_shared_key_is_removed(kubelet_volume, load, removed, field):
+    """Of the fields that look inside one key, only the one whose part was removed is reported as stale."""
+    kubelet_volume.write(PARTS)
     settings = load(InParts, _volumes=kubelet_volume.path)
-    kubelet_volume.write({"auth__b": "two"})
+    kubelet_volume.write({key: text for key, text in PARTS.items() if key != removed})
     assert settings.live.reload()
-    assert (settings.a, settings.b) == ("default", "two")
-    assert [each.field for each in settings.live.status().stale] == ["a"]
+    assert [each.field for each in settings.live.status().stale] == [field]
+    kubelet_volume.write(PARTS)
+    assert settings.live.reload()
+    assert settings.live.status().stale == ()
+
+
+class SecretParts(Unwatched):
+    a: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "a"))
+    b: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "b"))
+
+
+@pytest.mark.parametrize("field", ["a", "b"])
+def test_a_secret_part_of_a_shared_key_may_not_vanish(kubelet_volume, load, canary, field):
+    """The removal of the key of one secret, of several that fields look for by a path, is rejected for its field."""
+    payload = {"auth/a": canary, "auth/b": canary}
+    kubelet_volume.write(payload)
+    settings = load(SecretParts, _volumes=kubelet_volume.path)
+    del payload[f"auth/{field}"]
+    kubelet_volume.write(payload)
+    assert not settings.live.reload()
+    assert settings.live.status().rejections[0].fields == (field,)
+    assert getattr(settings, field).get_secret_value() == canary
+
+
+def test_a_part_beside_the_whole_of_a_shared_key(kubelet_volume, load, monkeypatch):
+    """Of a shared key that is decoded once, and a key for one part of it, each is the origin of what it gives."""
+    whole, decoded, loads = '{"a": "whole", "b": "whole"}', [], json.loads
+
+    def note_and_load(text, **options):
+        decoded.append(text)
+        return loads(text, **options)
+
+    monkeypatch.setattr(json, "loads", note_and_load)
+    kubelet_volume.write({"auth": whole, "auth__a": "part"})
+    settings = load(InParts, _volumes=kubelet_volume.path)
+    assert (settings.a, settings.b) == ("part", "whole")
+    assert [settings.live.origin(name).name for name in ("a", "b")] == ["auth__a", "auth"]
+    assert decoded.count(whole) == 1
 
 
 def test_a_variable_by_path_is_told_as_the_environment(kubelet_volume, monkeypatch):

@@ -229,11 +229,25 @@ class _Layer:
             if not (isinstance(value, dict) and node.children):  # else each field inside was recorded
                 self.keys.update((dotted, key) for dotted in node.served(value))
             return
-        owner, name = cast("Node", path[at - 1]), path_name(path)
+        owner = cast("Node", path[at - 1])
+        if owner.nested_path:
+            self._note_inside(path, at, value, key)
+        else:
+            self._note_entry(f"{owner.dotted}.{path[at].key}" if owner.children else owner.dotted, path, key)
+
+    def _note_inside(self, path: Path, at: int, value: Any, key: str) -> None:
+        """Record a key inside the value of an `AliasPath`: it feeds whole fields, or entries of fields."""
+        for node, steps in cast("Node", path[at - 1]).served_inside(_nested(path[at:], value)):
+            entries = path[at + steps :]
+            if entries:
+                self._note_entry(node.dotted, (*path[: at - 1], node, *entries), key)
+            else:
+                self.keys[node.dotted] = key  # it overrides what a key for more than this field holds for it
+
+    def _note_entry(self, dotted: str, path: Path, key: str) -> None:
+        name = path_name(path)
         self.entries[name], self.paths[name] = key, path
-        served = [f"{owner.dotted}.{path[at].key}"] if owner.children else owner.served(_nested(path[at:], value))
-        for dotted in served:
-            self.keys.setdefault(dotted, key)  # a key for the whole was recorded before
+        self.keys.setdefault(dotted, key)  # a key for the whole was recorded before
 
     # Structured data
 

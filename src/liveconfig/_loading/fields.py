@@ -198,10 +198,16 @@ class Node(Place):
 
     def served(self, value: Any) -> Iterator[str]:
         """The dotted names of the fields that a value, put at `key`, serves; none inside a list or a mapping."""
-        for each in self.sharers if "[" not in self.dotted else ():
+        if "[" not in self.dotted:
+            yield from (each.dotted for each, _ in self.served_inside(value)) if self.nested_path else (self.dotted,)
+
+    def served_inside(self, value: Any) -> Iterator[tuple[Node, int]]:
+        """The fields that find something inside a value, put at `key`, each with the number of steps of its path."""
+        for each in self.sharers:
             inputs = (given for given in each.inputs if given.key == self.key)
-            if not self.nested_path or any(given.given({self.key: value}) is not ABSENT for given in inputs):
-                yield each.dotted
+            found = next((given for given in inputs if given.given({self.key: value}) is not ABSENT), None)
+            if found is not None:
+                yield each, len(found.path)
 
     def given(self, data: Mapping[str, Any]) -> Any:
         """The data of some layer for the field; `ABSENT` if there is none."""
