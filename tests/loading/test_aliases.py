@@ -201,22 +201,33 @@ def test_a_part_of_a_shared_key_is_removed(kubelet_volume, load, removed, field)
     assert settings.live.status().stale == ()
 
 
+class Login(BaseModel):
+    user: str = "default"
+    token: SecretStr = Field(SecretStr("default"), alias="Token")
+
+
 class SecretParts(Unwatched):
     a: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "a"))
     b: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "b"))
+    login: Login = Field(Login(), validation_alias=AliasPath("auth", "login"))
 
 
-@pytest.mark.parametrize("field", ["a", "b"])
-def test_a_secret_part_of_a_shared_key_may_not_vanish(kubelet_volume, load, canary, field):
+@pytest.mark.parametrize(("key", "field"), [("auth/a", "a"), ("auth/b", "b"), ("auth/login/Token", "login.token")])
+def test_a_secret_part_of_a_shared_key_may_not_vanish(kubelet_volume, load, canary, key, field):
     """The removal of the key of one secret, of several that fields look for by a path, is rejected for its field."""
-    payload = {"auth/a": canary, "auth/b": canary}
+    payload = {"auth/a": canary, "auth/b": canary, "auth/login/Token": canary, "auth/login/user": "root"}
     kubelet_volume.write(payload)
     settings = load(SecretParts, _volumes=kubelet_volume.path)
-    del payload[f"auth/{field}"]
+    assert settings.live.origin(field).name == key
+    del payload[key]
     kubelet_volume.write(payload)
     assert not settings.live.reload()
     assert settings.live.status().rejections[0].fields == (field,)
-    assert getattr(settings, field).get_secret_value() == canary
+    assert operator.attrgetter(field)(settings).get_secret_value() == canary
+    del payload["auth/login/user"]
+    kubelet_volume.write({**payload, key: canary})
+    assert settings.live.reload()
+    assert [each.field for each in settings.live.status().stale] == ["login.user"]
 
 
 def test_a_part_beside_the_whole_of_a_shared_key(kubelet_volume, load, monkeypatch):

@@ -238,11 +238,11 @@ class _Layer:
     def _note_inside(self, path: Path, at: int, value: Any, key: str) -> None:
         """Record a key inside the value of an `AliasPath`: it feeds whole fields, or entries of fields."""
         for node, steps in cast("Node", path[at - 1]).served_inside(_nested(path[at:], value)):
-            entries = path[at + steps :]
+            fields, entries = _fields_inside(node, cast("tuple[Entry, ...]", path[at + steps :]))
             if entries:
-                self._note_entry(node.dotted, (*path[: at - 1], node, *entries), key)
+                self._note_entry(fields[-1].dotted, (*path[: at - 1], *fields, *entries), key)
             else:
-                self.keys[node.dotted] = key  # it overrides what a key for more than this field holds for it
+                self.keys[fields[-1].dotted] = key  # it overrides what a key for more than this field holds for it
 
     def _note_entry(self, dotted: str, path: Path, key: str) -> None:
         name = path_name(path)
@@ -369,6 +369,14 @@ def _enter(values: dict[str, Any], path: Path) -> dict[str, Any]:
             values[step.key] = {}
         values = values[step.key]
     return values
+
+
+def _fields_inside(field: Node, steps: tuple[Entry, ...]) -> tuple[tuple[Node, ...], tuple[Entry, ...]]:
+    """The fields that steps inside a field lead through, by the names of pydantic, and the steps that are left."""
+    fields: tuple[Node, ...] = (field,)
+    while steps and (inner := fields[-1].children.accepting(steps[0].key)) and inner.rank_of(steps[0].key) is not None:
+        fields, steps = (*fields, inner), steps[1:]
+    return fields, steps
 
 
 def _nested(path: Path, value: Any) -> Any:
