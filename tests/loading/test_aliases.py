@@ -201,6 +201,29 @@ def test_a_part_of_a_shared_key_is_removed(kubelet_volume, load, removed, field)
     assert settings.live.status().stale == ()
 
 
+class NumberParts(Unwatched):
+    a: int = Field(0, validation_alias=AliasPath("auth", "a"))
+    b: int = Field(0, validation_alias=AliasChoices("other", AliasPath("auth", "list", 1)))
+    entries: dict[str, int] = Field({}, validation_alias=AliasPath("auth", "entries"))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"a": "x"}', "a: Input should be a valid integer"),
+        ('{"list": [0, "x"]}', "b: Input should be a valid integer"),
+        ('{"entries": {"first": "x"}}', "entries: Input should be a valid integer"),
+    ],
+)
+def test_an_invalid_part_of_a_shared_key(kubelet_volume, content, problem):
+    """Of the fields that look inside one key, the error names the one whose part is not valid."""
+    kubelet_volume.write({"auth": content})
+    with pytest.raises(InvalidSettingsError) as caught:
+        NumberParts(_volumes=kubelet_volume.path)
+    assert problem in str(caught.value)
+    assert f"(in {kubelet_volume.path}/auth)" in str(caught.value)
+
+
 class Login(BaseModel):
     user: str = "default"
     token: SecretStr = Field(SecretStr("default"), alias="Token")

@@ -393,6 +393,22 @@ class Level(Mapping[str, Node]):
         labels = [name] if name in self._fields else self._by_key.get(name, ())
         return self.node(labels[0]) if labels else None
 
+    def located(self, parts: tuple[int | str, ...]) -> tuple[Node, tuple[int | str, ...]] | None:
+        """Return the field that a location of pydantic begins with, and the parts inside the field; None if none does.
+
+        Of several fields that look inside one name, it is the one whose path the location has.
+        """
+        name, inside = parts[0], parts[1:]
+        if not isinstance(name, str):
+            return None
+        for node in self._named(name):
+            paths = (each.path for each in node.inputs if each.key == name)
+            path = next((path for path in paths if path == inside[: len(path)]), None)
+            if path is not None:
+                return node, inside[len(path) :]
+        other = self.accepting(name)
+        return None if other is None else (other, inside)
+
     @cached
     def _by_key(self) -> Mapping[str, Sequence[str]]:
         """Index the fields with an alias by each of their names for pydantic."""

@@ -114,8 +114,9 @@ class _Finder:
         """The place as far as it is made of names of fields and of indices: a key of a dict can be a secret itself."""
         text = ""
         place: Place | Root = self._sources.plan.document
-        for part in parts:
-            node = place.children.accepting(part) if isinstance(part, str) else None
+        while parts:
+            part, found = parts[0], place.children.located(parts)
+            node, parts = found or (None, parts[1:])
             if node is not None:
                 text, place = f"{text}.{node.label}" if text else node.label, node
             elif isinstance(place, Root):
