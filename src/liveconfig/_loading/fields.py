@@ -197,9 +197,8 @@ class Node(Place):
         return node
 
     def served(self, value: Any) -> Iterator[str]:
-        """The dotted names of the fields that a value, put at `key`, serves; none inside a list or a mapping."""
-        if "[" not in self.dotted:
-            yield from (each.dotted for each, _ in self.served_inside(value)) if self.nested_path else (self.dotted,)
+        """The dotted names of the fields that a value, put at `key`, serves."""
+        yield from (each.dotted for each, _ in self.served_inside(value)) if self.nested_path else (self.dotted,)
 
     def served_inside(self, value: Any) -> Iterator[tuple[Node, int]]:
         """The fields that find something inside a value, put at `key`, each with the number of steps of its path."""
