@@ -7,6 +7,8 @@ import gc
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -75,6 +77,33 @@ def test_a_process_that_rejects(program, kubelet_volume):
     assert "port" in settings.problems[0]
     kubelet_volume.write({"port": "2"})
     assert in_state(pid, "current")[0].is_current
+
+
+ENDED = """
+import ctypes, os, sys
+from liveconfig import Settings, SettingsConfigDict, processes
+
+class App(Settings):
+    model_config = SettingsConfigDict(volumes=sys.argv[1])
+    message: str = "unset"
+
+settings = App.load()
+if not os.geteuid():
+    os.setgid(65534)
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: it may read its own report again
+child = os.fork()
+if not child:
+    os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+shown = [each.pid for each in processes() if each.pid in (os.getpid(), child)]
+os._exit(0 if shown == [os.getpid()] else 1)
+"""
+
+
+def test_a_child_that_has_ended(kubelet_volume):
+    """A child that has ended and that its parent has not waited for is not listed, whatever the user."""
+    subprocess.run([sys.executable, "-c", ENDED, str(kubelet_volume.path)], timeout=PATIENCE, check=True)
 
 
 FAILING = """

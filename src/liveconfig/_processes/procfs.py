@@ -52,12 +52,25 @@ def processes(pid: int | None = None) -> dict[int, Process]:
 
 def _process(pid: int, booted: datetime | None) -> Process | None:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b")")[2].split()
+        fields = _stat_of(pid)
         ticks = timedelta(seconds=int(fields[19]) / os.sysconf("SC_CLK_TCK"))
         return Process(pid, int(fields[1]), booted and booted + ticks)
     except (OSError, ValueError, IndexError):
         return None  # it has ended
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended or is about to: it has no memory any more. Its files in /proc belong to root then."""
+    try:
+        return _stat_of(pid)[20] == b"0"
+    except (OSError, IndexError):
+        return True
+
+
+def _stat_of(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on: the state, the parent, and others."""
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        return stat.read().rpartition(b")")[2].split()
 
 
 def _booted_at() -> datetime | None:

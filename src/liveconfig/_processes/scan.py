@@ -62,7 +62,8 @@ def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
         try:
             report = _report_of(process)
         except procfs.NotReadable:
-            closed.append(pid)
+            if not procfs.has_ended(pid):
+                closed.append(pid)
         else:
             if report is not None:
                 found[pid] = report
