@@ -253,6 +253,86 @@ def test_a_secret_part_of_a_shared_key_may_not_vanish(kubelet_volume, load, cana
     assert [each.field for each in settings.live.status().stale] == ["login.user"]
 
 
+class Tenant(BaseModel):
+    host: str = "default"
+    password: SecretStr = SecretStr("default")
+    token: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("inner", "token"))
+
+
+class SecretsInside(Settings):
+    model_config = SettingsConfigDict(watch=False, env_nested_delimiter="__", documents=["app.json"])
+    a: SecretStr = Field(SecretStr("default"), validation_alias=AliasPath("auth", "a"))
+    login: Login = Field(Login(), validation_alias=AliasPath("auth", "login"))
+    tenants: dict[str, Tenant] = Field({}, validation_alias=AliasPath("auth", "tenants"))
+    others: dict[str, Tenant] = {}
+
+
+LOGIN = {"login": {"Token": "CANARY", "user": "root"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        ({"auth": json.dumps(LOGIN)}, {"auth": '{"login": {"user": "root"}}'}, "login.token"),
+        (
+            {"app.json": json.dumps({"auth": LOGIN})},
+            {"app.json": '{"auth": {"login": {"user": "root"}}}'},
+            "login.token",
+        ),
+        ({"app.json": '{"auth": {"a": "CANARY"}}', "auth": '{"a": "CANARY"}'}, {"auth": "null"}, "a"),
+        (
+            {"auth/tenants/a/host": "x", "auth/tenants/a/password": "CANARY"},
+            {"auth/tenants/a/password": None},
+            "tenants",
+        ),
+        ({"others.a.host": "x", "others.a.inner.token": "CANARY"}, {"others.a.inner.token": None}, "others"),
+    ],
+    ids=["in a key", "in a document", "null over a document", "in an entry", "by a path in an entry"],
+)
+def test_a_secret_inside_may_not_vanish(kubelet_volume, load, canary, before, after, field):
+    """K12: a secret may not vanish from a model, a mapping or a document that an AliasPath leads to, or leads through."""
+    payload = {key: text.replace("CANARY", canary) for key, text in before.items()}
+    kubelet_volume.write({**payload, "other": "kept"})
+    settings = load(SecretsInside, _volumes=kubelet_volume.path)
+    shown = settings.live.latest()
+    kept = {key: text for key, text in {**payload, **after}.items() if text is not None}
+    kubelet_volume.write({**kept, "other": "kept"})
+    assert not settings.live.reload()
+    assert settings.live.status().rejections[0].fields == (field,)
+    assert settings.live.latest() is shown
+
+
+def test_null_in_a_stronger_volume_takes_a_secret(make_kubelet_volume, load, canary):
+    """K12: a null in a stronger volume, under the name in which an AliasPath looks, may not take a secret away."""
+    weak, strong = make_kubelet_volume("weak"), make_kubelet_volume("strong")
+    weak.write({"auth": json.dumps({"a": canary})})
+    strong.write({"other": "kept"})
+    settings = load(SecretParts, _volumes=[weak.path, strong.path])
+    strong.update({"auth": "null"})
+    assert not settings.live.reload()
+    assert settings.a.get_secret_value() == canary
+
+
+def test_a_part_that_no_field_looks_for_is_unused(kubelet_volume, load):
+    """A key inside the value of an AliasPath is unused where no field looks; one that a mapping takes too is used."""
+    kubelet_volume.write({"auth/a": "one", "auth/c": "two", "auth__d": "three"})
+    settings = load(InParts, _volumes=kubelet_volume.path)
+    assert [each.key for each in settings.live.status().unused_keys] == ["auth/c", "auth__d"]
+
+    class Both(Unwatched):
+        auth: dict[str, str] = {}
+        a: str = Field("default", validation_alias=AliasPath("auth", "a"))
+
+    assert load(Both, _volumes=kubelet_volume.path).live.status().unused_keys[0].key == "auth__d"
+
+
+def test_the_origin_is_the_name_that_comes_first(kubelet_volume, load):
+    """Of a key for the name and a key for the path, the origin is the one that gives the value."""
+    kubelet_volume.write({"auth/token": "path", "token": "name"})
+    settings = load(ByPath, _volumes=kubelet_volume.path)
+    assert (settings.token, settings.live.origin("token").name) == ("name", "token")
+
+
 def test_a_part_beside_the_whole_of_a_shared_key(kubelet_volume, load, monkeypatch):
     """Of a shared key that is decoded once, and a key for one part of it, each is the origin of what it gives."""
     whole, decoded, loads = '{"a": "whole", "b": "whole"}', [], json.loads

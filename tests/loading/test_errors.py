@@ -112,6 +112,17 @@ def test_places_in_documents(refusal, kubelet_volume, data, place):
     assert "CANARY" not in text
 
 
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_the_key_of_an_entry(refusal, kubelet_volume, name):
+    """K24: of the keys that feed the entries of one mapping, the error names the one whose value is wrong."""
+    keys = {"by_name": '{"c": {"timeout": 1}}', "by_name.a.timeout": "1", "by_name.b": '{"timeout": 1}'}
+    wrong = {"a": "by_name.a.timeout", "b": "by_name.b", "c": "by_name"}[name]
+    text = refusal(App, {**keys, wrong: keys[wrong].replace("1", '"CANARY-0"')})
+    assert "  by_name[*].timeout: " in text
+    assert f"in {kubelet_volume.path}/{wrong})" in text
+    assert "CANARY" not in text
+
+
 @pytest.mark.parametrize(("data", "place"), PLACES)
 def test_places_at_a_swap(kubelet_volume, load, data, place):
     """K24: the same when a change is rejected: in the fields and in the reason."""

@@ -122,6 +122,38 @@ def test_what_may_not_go(swap, payload, removed, field):
     assert 'missing="fallback"' in rejected.reason
 
 
+class Mail(BaseModel):
+    host: str = "none"
+    key: SecretStr = SecretStr("none")
+
+
+class Mailing(Settings):
+    model_config = SettingsConfigDict(watch=False, documents=["app.json"])
+    mail: Mail = Mail()
+
+
+def test_a_null_beside_a_single_key(kubelet_volume, load, canary):
+    """K12: a secret does not fall back where its model becomes null in a document, and a single key feeds the rest."""
+    kubelet_volume.write({"app.json": f'{{"mail": {{"key": "{canary}"}}}}', "mail.host": "x"})
+    settings = load(Mailing, _volumes=kubelet_volume.path)
+    kubelet_volume.update({"app.json": '{"mail": null}'})
+    assert not settings.live.reload()
+    assert settings.live.status().rejections[0].fields == ("mail.key",)
+    assert settings.mail.key.get_secret_value() == canary
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "text"),
+    [("tokens.acme", "TOKENS", '{"acme": "old"}'), ("tenants.a.password", "TENANTS__A__PASSWORD", "old")],
+)
+def test_an_entry_that_the_environment_has_too(swap, monkeypatch, canary, key, variable, text):
+    """K12: a secret entry does not fall back to the environment: it may go only if nothing replaces it."""
+    monkeypatch.setenv(variable, text)
+    settings, applied = swap({key: canary}, key)
+    assert not applied
+    assert settings.live.status().rejections[0].fields == (key.partition(".")[0],)
+
+
 def test_revoking_stops_nothing_else(kubelet_volume, load):
     """K12: what else changes in the same swap is applied with the removal."""
     kubelet_volume.write({"tokens/acme": "1", "tokens/other": "2", "message": "one"})

@@ -19,7 +19,7 @@ from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.status import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, beside, has_place
+from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, has_place
 from liveconfig._volumes import (
     Fingerprint,
     Frozen,
@@ -181,11 +181,10 @@ class Monitor:
             return []
 
     def _note_vanished(self, applied: Loaded[Any]) -> None:
-        fed = {name for each in applied.feeds for name in each.keys}
-        there = {name: since for name, since in self._vanished.items() if has_place(applied.snapshot, name)}
-        self._vanished = {name: since for name, since in there.items() if name not in fed and not beside(name, fed)}
-        self._gone = {name: entry for name, entry in self._gone.items() if not _has_entry(applied, name, entry.field)}
         removals = Removals(self._loader, self._origins, self._reviewed, applied)
+        there = {name: since for name, since in self._vanished.items() if has_place(applied.snapshot, name)}
+        self._vanished = {name: since for name, since in there.items() if not removals.is_fed(name)}
+        self._gone = {name: entry for name, entry in self._gone.items() if not _has_entry(applied, name, entry.field)}
         for removal in removals:
             if removal.is_entry:
                 entry = GoneEntry(removal.field, removals.in_words(removal), _clock.now())

@@ -40,7 +40,7 @@
 
 from liveconfig._loading.arguments import Arguments, split_arguments
 from liveconfig._loading.class_checks import RESERVED, misuse
-from liveconfig._loading.comparison import beside, named
+from liveconfig._loading.comparison import named
 from liveconfig._loading.configuration import (
     check_complete,
     documents_of,
@@ -133,7 +133,6 @@ __all__ = [
     "as_code",
     "as_documents",
     "assign",
-    "beside",
     "check_complete",
     "choose_volumes",
     "copy_of",

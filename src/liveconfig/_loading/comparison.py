@@ -13,13 +13,12 @@ def named(revisions: Iterable[Revision]) -> dict[str, str]:
     return {revision.path: revision.generation for revision in revisions if revision.generation is not None}
 
 
-def vanished(old: Feeds, new: Feeds) -> tuple[str, ...]:
-    """Return the fields that a volume fed before and none feeds now, although all volumes exist."""
+def unfed(old: Feeds, new: Feeds) -> tuple[str, ...]:
+    """Return the fields that keys fed before and no key feeds now, although all volumes exist."""
     if all(before.keys.keys() <= after.keys.keys() for before, after in zip(old, new, strict=True)):
         return ()  # the usual case
     fed = {name for each in new for name in each.keys}
-    before = dict.fromkeys(name for each in old for name in each.keys)
-    return tuple(name for name in before if name not in fed and not beside(name, fed))
+    return tuple(dict.fromkeys(name for each in old for name in each.keys if name not in fed))
 
 
 def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:

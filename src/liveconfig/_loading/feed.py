@@ -11,7 +11,7 @@ from liveconfig import _clock
 from liveconfig._loading.decoder import DecodeError, Decoder
 from liveconfig._loading.document_limits import DocumentError
 from liveconfig._loading.documents import TEXT_FORMATS, parse
-from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name
+from liveconfig._loading.fields import Entry, Node, Path, Place, field_of, path_name, value_in
 from liveconfig._loading.merging import merge, not_plain, serving
 from liveconfig._loading.names import Paths, Plan, Root
 from liveconfig._loading.types import ABSENT, Kind
@@ -89,6 +89,8 @@ def feed(
         single = {key: content for key, content in single.items() if key not in present}
     if single:
         layer.keys_over(single)
+    if plan.looks_inside:
+        layer.forget_overridden()
     times = _times(revision, before)
     unused, unquoted = tuple(sorted({*layer.unused, *layer.misnamed})), tuple(sorted(layer.unquoted))
     fed = layer.values, layer.keys, layer.entries, layer.paths
@@ -172,6 +174,11 @@ class _Layer:
         self._texts(_Document(self._plan.resolve), files)
         self._pace.step()
 
+    def forget_overridden(self) -> None:
+        """Forget the keys of fields whose value is not found, because another name or null has replaced it."""
+        found = {dotted: value_in(self.values, self._plan.path(dotted)) for dotted in self.keys}
+        self.keys = {dotted: key for dotted, key in self.keys.items() if found[dotted] is not ABSENT}
+
     def _texts(self, document: _Document, files: Mapping[str, bytes]) -> None:
         values, plain = self._plain_text(files)
         self.keys.update({dotted: document.key(name) for dotted, name in plain.items()} if document.name else plain)
@@ -184,8 +191,12 @@ class _Layer:
                 other = plain.get(path_name(path)) or claims.add(path, name)
                 if other is not None:
                     raise self._ambiguous(path, document.shown(other), document.shown(name))
-        for path, name in claims:
-            self._put(values, path, name, files[name], document)
+        put = [(path, name, self._put(values, path, name, files[name], document)) for path, name in claims]
+        feeds: dict[str, bool] = {}
+        for path, name, value in sorted(put, key=_search_order):
+            if value is not ABSENT:
+                feeds[name] = self._note(path, value, document.key(name)) or feeds.get(name, False)
+        self.unused += [document.shown(name) for name, is_used in feeds.items() if not is_used]
         self.values = self._plan.merge(self.values, values) if self.values else values
 
     def _plain_text(self, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -209,44 +220,59 @@ class _Layer:
         dotted = field_of(path).dotted
         return DecodeError(f"{files} both claim the field {dotted!r}", (dotted,), ambiguous=True)
 
-    def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> None:
+    def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> Any:
         step, key = path[-1], document.key(name)
         value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
         if value is ABSENT:
-            return
+            return ABSENT
         inside = isinstance(step, Node) and step.nested_path
         value = value if inside else self._translated(step.place, value, key, document.inner(name))
         below = _enter(values, path[:-1])
         known = below.get(step.key)
         below[step.key] = merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-        self._note(path, value, key)
+        return value
 
-    def _note(self, path: Path, value: Any, key: str) -> None:
-        """Record the key of a field or of an entry."""
+    def _note(self, path: Path, value: Any, key: str) -> bool:
+        """Record the key of a field or of an entry; return False if the key is for a path, and no field looks there."""
+        at = next((index for index, step in enumerate(path) if isinstance(step, Node) and step.nested_path), None)
+        if at is not None:
+            return self._note_inside(path, at, value, key)
+        is_model = isinstance(value, dict) and bool(path[-1].place.children)
+        if not is_model or any(isinstance(step, Entry) for step in path):  # else each field inside was recorded
+            self._note_value(path, key)
+        return True
+
+    def _note_inside(self, path: Path, at: int, value: Any, key: str) -> bool:
+        """Record a key inside the value of an `AliasPath`: it feeds whole fields, or entries of fields."""
+        served = list(cast("Node", path[at]).served_inside(_nested(path[at + 1 :], value)))
+        for node, steps, given in served:
+            self._note_fields((*path[:at], node), path[at + 1 + steps :], given, key)
+        return bool(served)
+
+    def _note_fields(self, path: Path, left: Path, value: Any, key: str) -> None:
+        """Record the key of a field inside the value of an `AliasPath`, or those of the fields in it.
+
+        Args:
+            path: The steps to the field.
+            left: The steps of the key that go on inside the field.
+            value: The value of the field.
+            key: The key.
+        """
+        node = cast("Node", path[-1])
+        fields = list(node.children.given_in(value)) if isinstance(value, dict) else []
+        for inner, steps, given in fields:
+            self._note_fields((*path, inner), left[steps:], given, key)
+        if not fields:
+            self._note_value((*path, *_placed(node, left)), key)
+
+    def _note_value(self, path: Path, key: str) -> None:
         at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), None)
         if at is None:
-            node = cast("Node", path[-1])
-            if not (isinstance(value, dict) and node.children):  # else each field inside was recorded
-                self.keys.update((dotted, key) for dotted in node.served(value))
+            self.keys[path[-1].place.dotted] = key  # it overrides what a key for more than this field holds for it
             return
-        owner = cast("Node", path[at - 1])
-        if owner.nested_path:
-            self._note_inside(path, at, value, key)
-        else:
-            self._note_entry(f"{owner.dotted}.{path[at].key}" if owner.children else owner.dotted, path, key)
-
-    def _note_inside(self, path: Path, at: int, value: Any, key: str) -> None:
-        """Record a key inside the value of an `AliasPath`: it feeds whole fields, or entries of fields."""
-        for node, steps in cast("Node", path[at - 1]).served_inside(_nested(path[at:], value)):
-            fields, entries = _fields_inside(node, cast("tuple[Entry, ...]", path[at + steps :]))
-            if entries:
-                self._note_entry(fields[-1].dotted, (*path[: at - 1], *fields, *entries), key)
-            else:
-                self.keys[fields[-1].dotted] = key  # it overrides what a key for more than this field holds for it
-
-    def _note_entry(self, dotted: str, path: Path, key: str) -> None:
-        name = path_name(path)
+        owner, name = path[at - 1].place, path_name(path)
         self.entries[name], self.paths[name] = key, path
+        dotted = f"{owner.dotted}.{path[at].key}" if owner.children else owner.dotted
         self.keys.setdefault(dotted, key)  # a key for the whole was recorded before
 
     # Structured data
@@ -319,16 +345,17 @@ class _Layer:
                 values[name] = data[name]
                 self.misnamed[f"{key}:{at}{name}"] = inside, str(name)
         named = {str(name): data[name] for name in others}
-        for path, name in claims:
-            self._put_native(values, path, named[name], key, f"{at}{name}")
+        put = [(path, name, self._put_native(values, path, named[name], key, f"{at}{name}")) for path, name in claims]
+        for path, _, value in sorted(put, key=_search_order):
+            if "[" not in path[0].place.dotted:
+                self._note(path, value, key)
 
-    def _put_native(self, values: dict[str, Any], path: Path, value: Any, key: str, at: str) -> None:
+    def _put_native(self, values: dict[str, Any], path: Path, value: Any, key: str, at: str) -> Any:
         step = path[-1]
         if not (isinstance(step, Node) and step.nested_path):
             value = self._translated(step.place, value, key, at)
         _enter(values, path[:-1])[step.key] = value
-        if "[" not in path[0].place.dotted:
-            self._note(path, value, key)
+        return value
 
     def _ambiguous_in_document(self, path: Path, key: str, one: str, other: str) -> DecodeError:
         if isinstance(path[-1], Node):
@@ -362,6 +389,11 @@ class _Document(NamedTuple):
         return name if self.name else ""
 
 
+def _search_order(put: tuple[Path, str, Any]) -> list[int]:
+    """Sort what pydantic finds first to the end, and a part of a value behind the whole."""
+    return [-step.rank if isinstance(step, Node) else 0 for step in put[0]]
+
+
 def _enter(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the dictionary at the end of a path; create it if it is missing."""
     for step in path:
@@ -371,12 +403,16 @@ def _enter(values: dict[str, Any], path: Path) -> dict[str, Any]:
     return values
 
 
-def _fields_inside(field: Node, steps: tuple[Entry, ...]) -> tuple[tuple[Node, ...], tuple[Entry, ...]]:
-    """The fields that steps inside a field lead through, by the names of pydantic, and the steps that are left."""
-    fields: tuple[Node, ...] = (field,)
-    while steps and (inner := fields[-1].children.accepting(steps[0].key)) and inner.rank_of(steps[0].key) is not None:
-        fields, steps = (*fields, inner), steps[1:]
-    return fields, steps
+def _placed(place: Place, steps: Path) -> Iterator[Node | Entry]:
+    """The steps inside the value of a field, each with its place, as far as that is known."""
+    for step in steps:
+        node = place.children.accepting(step.key)
+        if node is not None and node.rank_of(step.key) is not None:
+            placed: Node | Entry = node
+        else:
+            placed = Entry(step.key, place.entry or step.place)
+        place = placed.place
+        yield placed
 
 
 def _nested(path: Path, value: Any) -> Any:

@@ -145,6 +145,10 @@ class Entry(NamedTuple):
     key: str
     place: Place
 
+    def given(self, data: Mapping[str, Any]) -> Any:
+        """The data of the mapping for the entry; `ABSENT` if there is none."""
+        return data.get(self.key, ABSENT)
+
 
 class Node(Place):
     """One field, at any depth, and the names of keys that reach it.
@@ -196,17 +200,14 @@ class Node(Place):
         node.rank = rank
         return node
 
-    def served(self, value: Any) -> Iterator[str]:
-        """The dotted names of the fields that a value, put at `key`, serves."""
-        yield from (each.dotted for each, _ in self.served_inside(value)) if self.nested_path else (self.dotted,)
-
-    def served_inside(self, value: Any) -> Iterator[tuple[Node, int]]:
-        """The fields that find something inside a value, put at `key`, each with the number of steps of its path."""
+    def served_inside(self, value: Any) -> Iterator[tuple[Node, int, Any]]:
+        """The fields that find something inside a value, put at `key`, with the number of steps to it, and what."""
+        data = {self.key: value}
         for each in self.sharers:
-            inputs = (given for given in each.inputs if given.key == self.key)
-            found = next((given for given in inputs if given.given({self.key: value}) is not ABSENT), None)
-            if found is not None:
-                yield each, len(found.path)
+            found = ((len(given.path), given.given(data)) for given in each.inputs if given.key == self.key)
+            steps, inner = next((each for each in found if each[1] is not ABSENT), (0, ABSENT))
+            if inner is not ABSENT:
+                yield each, steps, inner
 
     def given(self, data: Mapping[str, Any]) -> Any:
         """The data of some layer for the field; `ABSENT` if there is none."""
@@ -220,6 +221,15 @@ class Node(Place):
 
 Path = tuple[Node | Entry, ...]
 """The steps from the first level to a value."""
+
+
+def value_in(data: Any, path: Iterable[Node | Entry]) -> Any:
+    """Return the value at the end of a path in some data; a value in place of a model around it counts."""
+    for step in path:
+        if not isinstance(data, Mapping):
+            break
+        data = step.given(data)
+    return data
 
 
 def plain_node(path: Path, name: str) -> Node | None:
@@ -332,6 +342,14 @@ class Level(Mapping[str, Node]):
 
     def _answers(self, each: Input, name: str) -> bool:
         return self._rules.canonical(self._rules.lead(each) + each.key) == name
+
+    def given_in(self, data: Mapping[str, Any]) -> Iterator[tuple[Node, int, Any]]:
+        """The fields for which some data has a value, each with the number of steps to it, and the value."""
+        for node in map(self.node, self._fields):
+            found = ((1 + len(each.path), each.given(data)) for each in node.inputs)
+            steps, value = next((each for each in found if each[1] is not ABSENT), (0, ABSENT))
+            if value is not ABSENT:
+                yield node, steps, value
 
     def looking_inside(self, name: str) -> Iterator[str]:
         """The fields that look, by a path, inside the value of one of the names behind a canonical name."""

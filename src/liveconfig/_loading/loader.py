@@ -90,8 +90,8 @@ class Loader(Generic[S]):
             overrides: The layers of `override`, the strongest last.
         """
         if before is None:
-            self.sources.complete(self._of_volumes(feeds))
-        data = self._data(feeds, overrides)
+            self.sources.complete(self.of_volumes(feeds))
+        data = self.data(feeds, overrides)
         snapshot = self._build(data, feeds, before)
         pending: Mapping[str, tuple[str, ...]] = {}
         if before is None and not isinstance(snapshot, Invalid):
@@ -111,7 +111,7 @@ class Loader(Generic[S]):
         Args:
             feeds: What each volume gives.
         """
-        return dict(validated_apart(self.plan.fields, self._data(feeds, ())))
+        return dict(validated_apart(self.plan.fields, self.data(feeds, ())))
 
     def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
         process = os.getpid()
@@ -134,14 +134,25 @@ class Loader(Generic[S]):
             pace.step()
         return snapshot
 
-    def _of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:
+    def of_volumes(self, feeds: Feeds) -> Mapping[str, Any]:
+        """Return the values of all volumes together; none if the class does not use them.
+
+        Args:
+            feeds: What each volume gives.
+        """
         data: Mapping[str, Any] = {}
         for each in feeds if self.sources.has_volumes else ():
             data = self.plan.merge(data, each.values) if data else each.values
         return data
 
-    def _data(self, feeds: Feeds, overrides: tuple[Overrides, ...]) -> Mapping[str, Any]:
-        data = self._of_volumes(feeds)
+    def data(self, feeds: Feeds, overrides: tuple[Overrides, ...]) -> Mapping[str, Any]:
+        """Return the data for pydantic: the values of the volumes and of all other sources together.
+
+        Args:
+            feeds: What each volume gives.
+            overrides: The layers of `override`, the strongest last.
+        """
+        data = self.of_volumes(feeds)
         if self.sources.below:
             data = self.plan.merge(self.sources.below, data)
         if self.sources.above:

@@ -68,12 +68,13 @@ class Plan:
         return {label: self.roots.node(label) for label in self._cls.model_fields}
 
     @cached
-    def _looks_inside(self) -> bool:
+    def looks_inside(self) -> bool:
+        """Whether a field, at any depth, has an `AliasPath`."""
         return any_looks_inside(self._cls.model_fields)
 
     def merge(self, low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
         """Merge two layers of data; ``high`` wins, whichever of the names of a field it uses."""
-        if low and high and self._looks_inside:
+        if low and high and self.looks_inside:
             low = self.roots.without_overridden(low, high)
         return merge(low, high)
 

@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 
 from liveconfig import _clock
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node
+from liveconfig._loading.fields import Node, value_in
 from liveconfig._loading.loader import Feeds, Loaded
 from liveconfig._loading.merging import serving
 from liveconfig._loading.pydantic_internals import same
-from liveconfig._loading.sources import Layer, Sources, value_in
+from liveconfig._loading.sources import Layer, Sources
 from liveconfig._loading.types import ABSENT
 from liveconfig._volumes import Frozen
 from liveconfig.origin import Origin

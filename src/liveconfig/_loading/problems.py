@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node, Path, Place, field_of
+from liveconfig._loading.fields import Node, Path, Place, field_of, value_in
 from liveconfig._loading.messages import message
 from liveconfig._loading.names import Plan, Root
 from liveconfig._loading.sources import Layer, Sources
@@ -18,6 +18,9 @@ from liveconfig._loading.types import ABSENT
 from liveconfig._loading.unused import COMPARED, looks_like_a_name
 
 MOST = 20
+
+Parts = tuple[int | str, ...]
+"""The parts of a location of pydantic."""
 
 
 class Problem(NamedTuple):
@@ -79,11 +82,11 @@ class _Finder:
 
     def problem(self, detail: Mapping[str, Any], declared: str) -> Problem:
         """One error, located."""
-        location, place = self._located(detail["loc"])
+        location, place, entry = self._located(detail["loc"])
         found = Problem(location, message(detail, declared))
         if detail["type"] == "extra_forbidden":
             return self._unknown(found, place, str(detail["loc"][-1]))
-        found = found._replace(location=location.removesuffix("[*]"), where=self._where(found.field))
+        found = found._replace(location=location.removesuffix("[*]"), where=self._where(found.field, entry))
         if detail["type"] == "missing":
             hint = hint_for(location, self._sources.plan, self._feeds) or self._near_document()
             return found._replace(hint=hint, looked_for=self._looked_for(location))
@@ -110,9 +113,12 @@ class _Finder:
                     return f"in {_path_of(feed, key)}"
         return ""
 
-    def _located(self, parts: tuple[int | str, ...]) -> tuple[str, Place | Root]:
-        """The place as far as it is made of names of fields and of indices: a key of a dict can be a secret itself."""
-        text = ""
+    def _located(self, parts: Parts) -> tuple[str, Place | Root, Parts]:
+        """The place as far as it is made of names of fields and of indices, and the parts from an entry on.
+
+        The name of an entry is not shown: a key of a dict can be a secret itself.
+        """
+        text, entry = "", tuple[int | str, ...]()
         place: Place | Root = self._sources.plan.document
         while parts:
             part, found = parts[0], place.children.located(parts)
@@ -124,10 +130,11 @@ class _Finder:
             elif isinstance(part, int) and place.item is not None:
                 text, place = f"{text}[{part}]", place.item
             elif place.entry is not None and not place.is_union:
+                entry = (part, *parts) if "[" not in text else entry
                 text, place = f"{text}[*]", place.entry
             elif not place.is_union:  # else it names the member of a union
                 break
-        return text, place
+        return text, place, entry
 
     def _looked_for(self, location: str) -> str:
         if not self._feeds or self._sources.plan.node(location) is None:
@@ -135,16 +142,29 @@ class _Finder:
         paths = ", ".join(feed.revision.path for feed in self._feeds)
         return f"looked for `{self._sources.plan.keys_for(location)[0]}` in {paths}"
 
-    def _where(self, dotted: str) -> str:
+    def _where(self, dotted: str, entry: Parts = ()) -> str:
         nodes = self._sources.plan.path(dotted) if dotted else ()
         for layer in self._sources.layers if nodes else ():
             if layer.kind is None:
                 for feed in reversed(self._feeds):
-                    if (key := feed.key_for(dotted)) is not None:
+                    if (key := _key_of(feed, nodes, entry)) is not None:
                         return f"in {feed.revision.path}/{key}"
             elif layer.value(nodes) is not ABSENT:
                 return _source(layer, nodes)
         return ""
+
+
+def _key_of(feed: Feed, nodes: tuple[Node, ...], entry: Parts) -> str | None:
+    """The key that gives a field, or something inside one entry of it; None if it is not in this volume."""
+    dotted = nodes[-1].dotted
+    value = value_in(feed.values, nodes) if entry else None
+    if entry and not (isinstance(value, Mapping) and entry[0] in value):
+        return None
+    names = [f"{dotted}/{'/'.join(map(str, entry[:count]))}" for count in range(len(entry), 0, -1)]
+    exact = next((feed.entries[name] for name in names if name in feed.entries), None)
+    if exact is not None or not entry or feed.feeds_whole(dotted):
+        return exact or feed.key_for(dotted)
+    return next((key for name, key in feed.entries.items() if name.startswith(f"{names[-1]}/")), None)
 
 
 def _source(layer: Layer, nodes: tuple[Node, ...]) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
-from liveconfig._loading.comparison import vanished, vanished_entries
+from liveconfig._loading.comparison import beside, unfed, vanished_entries
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Entry, Node, Path, path_name
+from liveconfig._loading.fields import Entry, Node, Path, path_name, value_in
 from liveconfig._loading.loader import Feeds, Loaded, Loader
 from liveconfig._loading.names import Plan, value_at
 from liveconfig._loading.origins import Origins
 from liveconfig._loading.pydantic_internals import has_place
+from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 
 
@@ -65,7 +67,7 @@ class Removals:
 
     def __iter__(self) -> Iterator[Removal]:
         """Yield the removals that matter: a volume supplied the value, and the value still has a place."""
-        for name in vanished(self._before.feeds, self._now.feeds):
+        for name in filter(self._has_vanished, self._candidates()):
             index, feed = _feeding(self._before.feeds, name)
             if feed.feeds_whole(name) and has_place(self._now.snapshot, name) and self._was_decided_by_volumes(name):
                 none = _is_none_at(self._plan, name, self._now.snapshot)
@@ -74,6 +76,32 @@ class Removals:
             index, feed = next((at, each) for at, each in enumerate(self._before.feeds) if name in each.entries)
             if self._was_decided_by_volumes(name.partition("/")[0]):
                 yield Removal(name, feed.paths[name], feed.entries[name], index, name)
+
+    def _candidates(self) -> tuple[str, ...]:
+        old, new = self._before.feeds, self._now.feeds
+        if self._plan.looks_inside:  # null under a name takes the value from all that look inside it by a path
+            return tuple(dict.fromkeys(name for each in old for name in each.keys))
+        return unfed(old, new)
+
+    def _has_vanished(self, name: str) -> bool:
+        nodes = self._plan.path(name)
+        return not self.is_fed(name) and (not nodes or value_in(self._given_before, nodes) is not ABSENT)
+
+    def is_fed(self, name: str) -> bool:
+        """Whether the new volumes give a field a value, or the model around it."""
+        nodes = self._plan.path(name)
+        if nodes:
+            return value_in(self._given_now, nodes) is not ABSENT
+        fed = {name for each in self._now.feeds for name in each.keys}
+        return name in fed or beside(name, fed)
+
+    @cached_property
+    def _given_before(self) -> Mapping[str, Any]:
+        return self._loader.of_volumes(self._before.feeds)
+
+    @cached_property
+    def _given_now(self) -> Mapping[str, Any]:
+        return self._loader.of_volumes(self._now.feeds)
 
     def _was_decided_by_volumes(self, field: str) -> bool:
         return self._origins.of(field, self._before, {}).kind == "volume"
@@ -128,6 +156,8 @@ class Removals:
         at = next((index for index in reversed(range(len(path))) if isinstance(path[index], Entry)), None)
         if at is None:
             return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
+        if value_in(self._loader.data(self._now.feeds, self._now.overrides), path) is not ABSENT:
+            return False  # another source has it
         entry = path_name(path[: at + 1])
         there = any(f"{name}/".startswith(f"{entry}/") for feed in self._now.feeds for name in feed.entries)
         return not there or (isinstance(last, Node) and last.field.default is None)

@@ -22,7 +22,7 @@ from pydantic_settings.sources import DefaultSettingsSource
 
 from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.decoder import DecodeError
-from liveconfig._loading.fields import Node, field_of
+from liveconfig._loading.fields import Node, field_of, value_in
 from liveconfig._loading.inputs import Rules
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
@@ -70,15 +70,6 @@ class Layer:
     def value(self, nodes: Sequence[Node]) -> Any:
         """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
         return value_in(self.values, nodes) if self.values else ABSENT
-
-
-def value_in(data: Any, nodes: Sequence[Node]) -> Any:
-    """Return the value of a field in some data; a value in place of a model around it counts."""
-    for node in nodes:
-        if not isinstance(data, Mapping):
-            break
-        data = node.given(data)
-    return data
 
 
 class _State:
