@@ -997,6 +997,7 @@ class TestBackOff:
     def _verifiers(self, until_ended):
         self._decided = partial(until_ended, "liveconfig-verify")  # the verifier that was asked last has decided
 
+    @pytest.mark.usefixtures("inotify")
     def test_invalid_by_now(self, open_settings, clock, expired, monkeypatch):
         """S09: what a verifier rejected and has become invalid meanwhile is rejected as invalid at the next attempt."""
         monkeypatch.setattr(InotifyFD, "handle_event", lambda reader, event: None)  # only `reload` looks
