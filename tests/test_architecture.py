@@ -133,3 +133,15 @@ def _without_docstrings(module: ast.Module) -> ast.Module:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return module
+
+
+def test_no_property_holds_a_lock() -> None:
+    """No stage uses the property of functools, which holds a lock in Python 3.11 that a fork leaves locked."""
+    decorators = {
+        (module, ast.unparse(decorator))
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and room(module) != "_manifests"
+        for decorator in node.decorator_list
+    }
+    assert [module for module, decorator in decorators if decorator.endswith("cached_property")] == []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
+from liveconfig._loading.cached import cached
 from liveconfig._loading.comparison import beside, unfed, vanished_entries
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Entry, Node, Path, path_name, value_in
@@ -95,11 +95,11 @@ class Removals:
         fed = {name for each in self._now.feeds for name in each.keys}
         return name in fed or beside(name, fed)
 
-    @cached_property
+    @cached
     def _given_before(self) -> Mapping[str, Any]:
         return self._loader.of_volumes(self._before.feeds)
 
-    @cached_property
+    @cached
     def _given_now(self) -> Mapping[str, Any]:
         return self._loader.of_volumes(self._now.feeds)
 
