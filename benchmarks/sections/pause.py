@@ -41,8 +41,8 @@ _WHY = (
     "the most is the pause of the machine, on whose processors the writer removes the older files: a process that does "
     "not follow had 2.2 to 2.4 ms in runs on a loaded machine in which liveconfig had 1.2 to 2.5 and the floor 1.9 to "
     "2.6; see the column without a watch. With 10 keys, where the writer stands still, four interleaved runs of 50 "
-    "swaps had medians of 0.34 to 0.40 ms (0.1: 0.21 to 0.26; the floor: 0.07 to 0.12): 0.2 does more after the swap, "
-    "as the report of the process."
+    "swaps had medians of 0.34 to 0.40 ms (0.1: 0.21 to 0.26; the floor: 0.07 to 0.12). Which step takes that time "
+    "is not known yet."
 )
 _COLUMNS = ("", "keys", "pause", "the floor's", "times the floor", "no watch", "95th percentile", "the floor's")
 Pauses = dict[tuple[Contender, int], list[float]]
