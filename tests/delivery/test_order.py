@@ -14,6 +14,7 @@ import pytest
 
 from liveconfig import Change, LiveConfigError, Rejected, Reloaded, Settings, SettingsConfigDict
 from liveconfig._delivery import Publisher, Version
+from liveconfig._processes import process_report
 from liveconfig._watching import Scheduler
 
 PATIENCE = 60.0
@@ -52,6 +53,15 @@ class TestOrder:
             swap(settings, volume, message=value)
         assert [(c.old, c.new) for c in changes.events] == [("one", "two"), ("two", "three"), ("three", "four")]
         assert [c.version for c in changes.events] == [2, 3, 4]
+
+    def test_no_subscriber_waits_for_the_report(self, settings, volume, recorder, monkeypatch):
+        """The thread that calls subscribers does not make the report of the process."""
+        changes, reporting = recorder(), []
+        settings.live.on_change("message")(changes)
+        monkeypatch.setattr(process_report, "update", lambda _: reporting.append(threading.current_thread()))
+        swap(settings, volume, message="two")
+        assert reporting
+        assert changes.threads[0] not in reporting
 
     def test_versions_from_several_threads(self, settings, volume, recorder):
         """E30: with several threads that reload at once, versions still come in order and none comes twice."""

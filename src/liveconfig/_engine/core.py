@@ -309,7 +309,7 @@ class Core(Generic[S]):
             self.monitor.log_recovered(event)
         else:
             self._log_version(*event)
-        process_report.update(self)
+        self._report_soon()
 
     def _log_version(self, old: Version, new: Version) -> None:
         if new is not old:
@@ -340,10 +340,14 @@ class Core(Generic[S]):
         self.publisher.recover(recovered)
 
     def _report_soon(self) -> None:
-        """Update the report of this process on the scheduler thread: the caller may be an event loop."""
+        """Update the report of this process on the scheduler thread.
+
+        The caller may be an event loop, or a delivery thread that has subscribers to call.
+        """
         self._report.later(0.0)
 
     def _update_report(self) -> None:
+        _clock.give_way()  # else an event loop waits for the look and for the report together
         process_report.update(self)
 
     def report_key(self) -> object | None:
