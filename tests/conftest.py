@@ -47,6 +47,12 @@ def _receive_signals() -> None:
             signal.signal(number, handler)
 
 
+def _forget_the_login() -> None:
+    """Remove the variables that a login sets: a field of that name would take its value from them."""
+    for name in ("HOST", "HOSTNAME", "LOGNAME", "MAIL", "NAME", "SHELL", "USER", "USERNAME"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture
 def canary() -> str:
     """A secret value; wherever it turns up in a log, on a stream or in a warning, the test fails."""
@@ -98,6 +104,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def pytest_configure(config: pytest.Config) -> None:
     _refuse_a_copy()
     _receive_signals()
+    _forget_the_login()
     config.pluginmanager.register(_Warnings(), "canary-in-warnings")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from liveconfig._terminal import folded_table
+from liveconfig._terminal import folded_table, painter
 
 HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
 ROW = (
@@ -30,3 +32,14 @@ def test_a_name_is_broken_between_its_parts() -> None:
     """A name that does not fit is broken after a slash or a hyphen."""
     lines = folded_table(("OBJECT", "WHY"), [("configmap/payment-api-config", "short")], lambda cell, _: cell, 24)
     assert [line.strip() for line in lines[2:]] == ["configmap/payment-api-", "config", "short"]
+
+
+def test_only_text_has_a_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The empty cells of a folded row have no colour."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    output = io.StringIO()
+    monkeypatch.setattr(output, "isatty", lambda: True)
+    paint = painter(output)
+    assert paint("bad  ", "bad") == "\033[1;31mbad  \033[0m"
+    assert paint("     ", "bad") == "     "

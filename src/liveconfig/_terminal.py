@@ -42,7 +42,12 @@ def painter(output: Terminal | None = None) -> Paint:
         output: Where the text is written; None for standard output.
     """
     plain = not (output or sys.stdout).isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return lambda text, style: text if plain or style not in _COLOURS else f"\033[{_COLOURS[style]}m{text}\033[0m"
+
+    def paint(text: str, style: str) -> str:
+        colour = _COLOURS.get(style) if text.strip() else None
+        return text if plain or colour is None else f"\033[{colour}m{text}\033[0m"
+
+    return paint
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Callable[[str, int], str]) -> list[str]:

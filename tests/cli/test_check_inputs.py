@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr
 
 from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
 from liveconfig._checks import Selection, schema_of
@@ -398,12 +398,50 @@ def test_the_schema_of_nested_fields(data: dict[str, str], valid: bool) -> None:
     assert jsonschema.Draft202012Validator(schema).is_valid(data) is valid
 
 
-@pytest.mark.parametrize("data", [data for data, valid in NESTED if valid], ids=" ".join)
-def test_what_the_schema_accepts(tmp_path: Path, data: dict[str, str]) -> None:
+class Sized(BaseModel):
+    size: int
+    limits: dict[str, int] = {}
+
+
+class Pathed(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    box: Sized = Field(validation_alias=AliasPath("store", "box"))
+    other: Sized = Field(Sized(size=1), validation_alias=AliasChoices("second", AliasPath("spare", "box")))
+    first: int = Field(1, validation_alias=AliasPath("sizes", 0))
+
+
+BOX = {"store.box.size": "1"}
+PATHS = [
+    (BOX, True),
+    ({"store": '{"box": {"size": 1}}'}, True),
+    ({"store.box": '{"size": 1}'}, True),
+    ({"Store.Box.Size": "1", "store.box.limits.x": "1"}, True),
+    ({**BOX, "second.size": "1"}, True),
+    ({**BOX, "spare.box.size": "1"}, True),
+    ({**BOX, "spare": '{"box": {"size": 1}}'}, True),
+    ({**BOX, "sizes": "[1]"}, True),
+    ({"box.size": "1"}, False),
+    ({"store.size": "1"}, False),
+    ({"store.box.size": "x"}, False),
+    ({**BOX, "spare.size": "1"}, False),
+]
+
+
+@pytest.mark.parametrize(("data", "valid"), PATHS, ids=lambda each: " ".join(each) if isinstance(each, dict) else "")
+def test_the_schema_of_paths(data: dict[str, str], valid: bool) -> None:
+    """A field inside the value of an `AliasPath` has keys of its own, and is held by the key where the path begins."""
+    assert jsonschema.Draft202012Validator(schema_of(Pathed)).is_valid(data) is valid
+
+
+ACCEPTED = [(cls, data) for cls, cases in ((Nested, NESTED), (Pathed, PATHS)) for data, valid in cases if valid]
+
+
+@pytest.mark.parametrize(("cls", "data"), ACCEPTED, ids=lambda each: " ".join(each) if isinstance(each, dict) else "")
+def test_what_the_schema_accepts(tmp_path: Path, cls: type[Settings], data: dict[str, str]) -> None:
     """Data that the schema accepts is accepted by the class too, and every key of it feeds a field."""
     (tmp_path / "shop.yaml").write_text(pod() + configmap(data))
-    check_manifests(Nested, tmp_path / "shop.yaml")
-    [trial] = check_class(Nested, read(read_paths([str(tmp_path)]), values=True), Selection())
+    check_manifests(cls, tmp_path / "shop.yaml")
+    [trial] = check_class(cls, read(read_paths([str(tmp_path)]), values=True), Selection())
     assert trial.findings == ()
 
 

@@ -64,6 +64,20 @@ def wait_for_report(settings):
     raise AssertionError(f"version {status.version} is not in the report")
 
 
+def test_starts_no_thread_for_the_report(kubelet_volume, load, started):
+    """The report of settings that nothing watches starts no thread besides those of the deliveries and their timers."""
+    kubelet_volume.write({"message": "zero"})
+    settings = load(App, _volumes=kubelet_volume.path, _watch=False)
+    changes = []
+    settings.live.on_change("message")(changes.append)
+    for message in map(str, range(20)):
+        kubelet_volume.write({"message": message})
+        assert settings.live.reload()
+    assert len(changes) == 20
+    assert set(started) == {"liveconfig", "liveconfig-delivery"}
+    wait_for_report(settings)
+
+
 def test_a_log_line_has_a_thread(kubelet_volume, load, level, caplog):
     """A log line about a version is written on a delivery thread, so that a log handler holds up no look."""
     level(logging.INFO)

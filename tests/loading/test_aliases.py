@@ -7,6 +7,7 @@ import json
 import operator
 import uuid
 import warnings
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -363,9 +364,17 @@ class Boxed(BaseModel):
     value: str = Field("default", validation_alias=AliasPath("beta_box", "in"))
 
 
+class Inmost(BaseModel):
+    max_size: str = "default"
+    by_alias: str = Field("default", alias="byAlias")
+    deep: Boxed = Boxed()
+    entries: dict[str, str] = {}
+
+
 class InBoxes(Settings):
     model_config = DELIMITED
     beta: Boxed = Boxed()
+    gamma: Inmost = Field(Inmost(), validation_alias=AliasPath("Envelope", "Model"))
     letter: str = Field("default", validation_alias=AliasPath("Envelope", "Inner-Part", "letter"))
     other: str = Field("default", validation_alias=AliasPath("Envelope", "inner_part", "other"))
 
@@ -379,16 +388,28 @@ class InBoxes(Settings):
         ("ENVELOPE__INNER_PART__LETTER", "letter"),
         ("envelope__Inner-Part__letter", "letter"),
         ("Envelope__inner_part__OTHER", "other"),
+        ("ENVELOPE__MODEL__MAX_SIZE", "gamma.max_size"),
+        ("envelope/model/max-size", "gamma.max_size"),
+        ("envelope.model.byalias", "gamma.by_alias"),
+        ("envelope.model.Deep.Beta_Box.In", "gamma.deep.value"),
     ],
 )
 def test_case_of_the_parts_of_a_path(kubelet_volume, load, key, field):
     """A key reaches what an AliasPath looks for, whatever the case of the names on the way, as a variable does."""
     kubelet_volume.write({key: "x"})
     settings = load(InBoxes, _volumes=kubelet_volume.path)
-    found = {"beta.value": settings.beta.value, "letter": settings.letter, "other": settings.other}
+    names = ("beta.value", "letter", "other", "gamma.max_size", "gamma.by_alias", "gamma.deep.value")
+    found = {name: attrgetter(name)(settings) for name in names}
     assert found == {**dict.fromkeys(found, "default"), field: "x"}
     assert settings.live.origin(field).name == key
     assert settings.live.status().unused_keys == ()
+
+
+def test_case_of_an_entry_inside_a_path(kubelet_volume, load):
+    """The name of an entry of a mapping behind an AliasPath stays as it is."""
+    kubelet_volume.write({"envelope.model.ENTRIES.KeepThis": "x"})
+    settings = load(InBoxes, _volumes=kubelet_volume.path)
+    assert settings.gamma.entries == {"KeepThis": "x"}
 
 
 class Inside(BaseModel):

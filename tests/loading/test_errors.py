@@ -17,6 +17,8 @@ import yaml
 from annotated_types import Not, Predicate
 from pydantic import (
     UUID4,
+    AliasChoices,
+    AliasPath,
     AwareDatetime,
     Base64Str,
     BaseModel,
@@ -425,6 +427,30 @@ def test_extra_forbidden_that_may_be_a_secret(refusal, name):
     text = refusal(Strict, {"app.yaml": yaml.safe_dump({name: "x"})})
     assert "unknown name" in text
     assert "CANARY" not in text
+
+
+class Inner(BaseModel):
+    size: int
+
+
+class Pathed(Settings):
+    box: Inner = Field(validation_alias=AliasPath("store", "box"))
+    first: int = Field(validation_alias=AliasPath("sizes", 0))
+    either: int = Field(validation_alias=AliasChoices("one", AliasPath("both", "two")))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "looked_for"),
+    [
+        ("other", "1", "store.box or store/box or store or keys such as store.box.size (with"),
+        ("other", "1", "sizes (with"),
+        ("other", "1", "one or both.two or both (with"),
+        ("store", '{"box": {"size": "x"}}', "store.box.size or store/box/size or store (with"),
+    ],
+)
+def test_where_a_path_is_looked_for(refusal, key, value, looked_for):
+    """The keys of a field behind an `AliasPath` are those of its path, and the key inside whose value it is."""
+    assert f"looked for the key {looked_for}" in refusal(Pathed, {key: value})
 
 
 def test_what_is_missing_after_a_change(kubelet_volume, load):

@@ -689,9 +689,9 @@ class TestState:
 
         def child():
             swap(settings, volume, message="two")
-            for thread in threading.enumerate():
-                if thread is not threading.current_thread():
-                    thread.join(1)
+            others = set(threading.enumerate()) - {threading.current_thread()}
+            for thread in others:  # those that called subscribers, and their timers
+                thread.join(PATIENCE)
             return settings.message, threading.active_count()
 
         assert Child(child).result() == ["two", 1]

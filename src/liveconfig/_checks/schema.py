@@ -26,6 +26,8 @@ _PATTERNS = {
     "([eE][-+]?[0-9_]+)?\\s*$",
 }
 
+_JSON = {"type": "string", "contentMediaType": "application/json"}
+
 
 def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     """Return the schema, without secret fields, which belong into a Secret.
@@ -39,14 +41,17 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     patterns: dict[str, Any] = {}
     required: list[str] = []
     for name, node, is_leaf, allowed in _nodes(plan):
-        keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.keys_for(name)))
-        value = values.of(node, allowed) | {"description": _description(name, node)}
-        properties.update(dict.fromkeys(keys, value) if is_leaf else {})
-        patterns[spelling.of(keys)] = value
-        if node.entry is not None:
-            patterns[spelling.of(keys, inside=True)] = {"type": "string", "description": f"Feeds an entry of {name}."}
+        keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.own_keys(name)))
+        if keys:
+            value = values.of(node, allowed) | {"description": _description(name, node)}
+            properties.update(dict.fromkeys(keys, value) if is_leaf else {})
+            patterns[spelling.of(keys)] = value
+        if keys and node.entry is not None:
+            inside = {"type": "string", "description": f"Feeds an entry of {name}."}
+            patterns[spelling.of(keys, inside=True)] = inside
         if node.field.is_required() and "." not in name and not node.children:
-            required.append(spelling.of(keys))
+            required.append(spelling.of([*keys, *plan.outer_keys(name)]))
+    patterns = _outer(plan, spelling) | patterns
     for document in documents_of(cls):
         properties[document] = {"type": "string", "description": "A document with several fields."}
     schema = {
@@ -60,6 +65,18 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     if required and not documents_of(cls):
         schema["allOf"] = [_some_name(pattern) for pattern in required]
     return schema
+
+
+def _outer(plan: Plan, spelling: _Spelling) -> dict[str, Any]:
+    """The keys in whose values an `AliasPath` looks, by pattern."""
+    held: dict[str, list[str]] = {}
+    for name, *_ in _nodes(plan):
+        for key in plan.outer_keys(name):
+            names = held.setdefault(spelling.of([key]), [])
+            names += [name] * (name.rpartition(".")[0] not in names)
+    return {
+        pattern: {**_JSON, "description": f"Holds the value of {', '.join(names)}."} for pattern, names in held.items()
+    }
 
 
 def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool, list[Any]]]:
@@ -141,7 +158,7 @@ class _Values:
         if pattern is not None:
             return {"type": "string", "pattern": pattern}
         if node.children or get_origin(annotation) in (list, dict, tuple, set):
-            return {"type": "string", "contentMediaType": "application/json"}
+            return dict(_JSON)
         return {"type": "string"}
 
     def _choices(self, annotation: Any) -> Iterator[str]:

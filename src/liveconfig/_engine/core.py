@@ -309,7 +309,10 @@ class Core(Generic[S]):
             self.monitor.log_recovered(event)
         else:
             self._log_version(*event)
-        self._report_soon()
+        if self.registration is None:  # no watch keeps a scheduler thread, and one more would be started
+            process_report.update(self)
+        else:
+            self._report_soon()
 
     def _log_version(self, old: Version, new: Version) -> None:
         if new is not old:

@@ -184,14 +184,14 @@ class Node(Place):
         return node
 
     def spelled(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """The entries inside the value of a path, by the names that the path has: case does not count in a key."""
+        """The entries inside the value of a path, by the names that pydantic has: case does not count in a key."""
         canonical = self._rules.canonical
-        left = [each.path for node in self.sharers for each in node.inputs if each.key == self.key]
+        left = [(each.path, node.place) for node in self.sharers for each in node.inputs if each.key == self.key]
         for entry in entries:
-            parts = [path[0] for path in left if path and isinstance(path[0], str)]
-            alike = [part for part in parts if canonical(part) == canonical(entry.key)]
+            known = [name for path, place in left for name in _names_after(path, place)]
+            alike = [name for name in known if canonical(name) == canonical(entry.key)]
             name = entry.key if entry.key in alike or not alike else alike[0]
-            left = [path[1:] for path in left if path and path[0] == name]
+            left = [each for path, place in left for each in _step(path, place, name)]
             yield Entry(name, entry.place)
 
     def ranked(self, rank: int) -> Node:
@@ -217,6 +217,30 @@ class Node(Place):
         """Return the rank of a name in pydantic's search for the field; None if it is not used, or used by a path."""
         ranks = (at for at, each in enumerate(self.inputs) if each.key == name and not each.path)
         return None if self.nested_path else next(ranks, None)
+
+
+def _names_after(path: tuple[str | int, ...], place: Place) -> Iterator[str]:
+    """The names that pydantic looks for next.
+
+    Args:
+        path: What is left of the path of an `AliasPath`.
+        place: The field at its end, or a place inside that field.
+    """
+    if path:
+        yield from (each for each in path[:1] if isinstance(each, str))
+    else:
+        yield from (each.key for node in place.children.values() for each in node.inputs)
+
+
+def _step(path: tuple[str | int, ...], place: Place, name: str) -> Iterator[tuple[tuple[str | int, ...], Place]]:
+    """What is left of a path after one more name, and the place at its end."""
+    node = None if path else place.children.accepting(name)
+    if path and path[0] == name:
+        yield path[1:], place
+    elif node is not None:
+        yield from ((each.path, node) for each in node.inputs if each.key == name)
+    elif not path and place.entry is not None:
+        yield (), place.entry
 
 
 Path = tuple[Node | Entry, ...]

@@ -52,6 +52,12 @@ class Input(NamedTuple):
     path: tuple[str | int, ...] = ()
     is_alias: bool = False
 
+    @property
+    def dotted(self) -> str | None:
+        """The name of a key that holds this value alone; None where the path has a number, which no key has."""
+        parts = [each for each in self.path if isinstance(each, str)]
+        return ".".join((self.key, *parts)) if len(parts) == len(self.path) else None
+
     def given(self, data: Mapping[str, Any]) -> Any:
         """The value there; `ABSENT` if there is none."""
         value = data.get(self.key, ABSENT)

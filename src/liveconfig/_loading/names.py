@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from liveconfig._loading.cached import cached
 from liveconfig._loading.document_limits import MAX_DEPTH
 from liveconfig._loading.fields import Entry, Level, Node, Path, Place, field_of, plain_node
-from liveconfig._loading.inputs import Rules, any_looks_inside
+from liveconfig._loading.inputs import Input, Rules, any_looks_inside
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.merging import merge
 from liveconfig._loading.pydantic_internals import field_value
@@ -165,17 +165,39 @@ class Plan:
         return not inside and self.rules.canonical(key) not in self.roots.labels
 
     def keys_for(self, dotted: str) -> tuple[str, ...]:
-        """The keys that a field is looked for in, as they are best written: ``db.password``, ``db/password``."""
-        *around, node = self.path(dotted)
-        if self._has_name(node):
+        """The keys that a field is looked for in, as they are best written: its own, then those that hold more."""
+        return tuple(dict.fromkeys([*self._own_keys(dotted, ways=1), *self.outer_keys(dotted)]))
+
+    def own_keys(self, dotted: str) -> tuple[str, ...]:
+        """All keys that hold a field alone: ``db.password``, ``db/password``."""
+        return self._own_keys(dotted, ways=None)
+
+    def _own_keys(self, dotted: str, ways: int | None) -> tuple[str, ...]:
+        *around, last = self.path(dotted)
+        if self._has_name(last):
             return self.keys[dotted].names
-        root = around[0] if around else node
-        names = [self.rules.lead(each) + each.key for each in root.inputs]
-        for inner in [*around, node][1:]:
-            names = [f"{name}.{each.key}" for name in names[:1] for each in inner.inputs]
-        return (
-            tuple(dict.fromkeys([*names, *(name.replace(".", "/") for name in names[:1])])) if around else tuple(names)
-        )
+        names = [""]
+        for node in (*around, last):
+            names = [name + each for name in names[:ways] for each in self._names_in(node)]
+        folders = names[:ways] if around or last.nested_path else ()
+        return tuple(dict.fromkeys([*names, *(name.replace(".", "/") for name in folders)]))
+
+    def outer_keys(self, dotted: str) -> tuple[str, ...]:
+        """The keys in whose values a path (`AliasPath`) of the field, or of a model around it, looks."""
+        found, around = list[str](), [""]
+        for node in self.path(dotted):
+            heads = [self._lead(node, each) + each.key for each in node.inputs if each.path]
+            found += [name + each for name in around for each in heads]
+            around = [name + each for name in around for each in self._names_in(node)[:1]]
+        return tuple(dict.fromkeys(found))
+
+    def _names_in(self, node: Node) -> list[str]:
+        """How names go on from a model, or begin, for a field of it; none for an `AliasPath` with a number."""
+        return [self._lead(node, each) + each.dotted for each in node.inputs if each.dotted is not None]
+
+    def _lead(self, node: Node, given: Input) -> str:
+        """What comes before the name of a field: the prefix at the first level, a dot inside a model."""
+        return "." if "." in node.dotted else self.rules.lead(given)
 
     def without_prefix(self, key: str) -> Paths:
         """The places that a key would feed if names carried no prefix."""

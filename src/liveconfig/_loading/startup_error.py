@@ -51,9 +51,10 @@ def _most_wanted(node: Node) -> str:
 
 def _looked_for(cls: type[BaseSettings], dotted: str, volumes: Sequence[Volume], sources: Sources) -> str:
     paths = ", ".join(volume.path for volume in volumes) or "no volume"
-    keys, node = sources.plan.keys_for(dotted), sources.plan.node(dotted)
+    plan, node = sources.plan, sources.plan.node(dotted)
     inside = _most_wanted(node) if node is not None else ""
-    several = [*keys, f"keys such as {keys[0]}.{inside}"] if inside else keys
+    such = [f"keys such as {key}.{inside}" for key in plan.own_keys(dotted)[:1]] if inside else []
+    several = [*plan.keys_for(dotted), *such]
     text = f"the key {' or '.join(several)} (with - or _) in {paths}"
     if documents := documents_of(cls):
         text += f"; the documents {', '.join(documents)}"
