@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, SecretStr
 
 from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
 
@@ -152,6 +153,86 @@ def test_an_entry_that_the_environment_has_too(swap, monkeypatch, canary, key, v
     settings, applied = swap({key: canary}, key)
     assert not applied
     assert settings.live.status().rejections[0].fields == (key.partition(".")[0],)
+
+
+class Card(BaseModel):
+    kind: Literal["card"]
+    token: SecretStr = SecretStr("none")
+
+
+class Invoice(BaseModel):
+    kind: Literal["invoice"]
+
+
+class Documented(Settings):
+    model_config = SettingsConfigDict(watch=False, documents=["app.json"], env_nested_delimiter="__")
+    tokens: dict[str, SecretStr] = {}
+    labels: dict[str, str] = {}
+    tenants: dict[str, Tenant] = {}
+    numbered: dict[int, Tenant] = {}
+    payers: dict[str, Annotated[Card | Invoice, Field(discriminator="kind")]] = {}
+    behind: dict[str, Tenant] = Field({}, validation_alias=AliasPath("box", "inside"))
+    free: dict[str, SecretStr] = Field({}, validation_alias="lent")
+    kept: Annotated[dict[str, Tenant], Key(missing="fallback")] = {}
+
+
+TWO = {"host": "h", "password": "CANARY-1"}
+GONE_INSIDE = [
+    ({"tenants": {"a": TWO}}, {"tenants": {"a": {"host": "h"}}}, "`password` of an entry of `tenants`"),
+    ({"tenants": {"a": {"tokens": {"b": "1"}}}}, {"tenants": {"a": {"tokens": {}}}}, None),
+    ({"tenants": {"a": {"previous": "1"}}}, {"tenants": {"a": {}}}, None),
+    ({"tenants": {"a": TWO, "b": TWO}}, {"tenants": {"b": TWO}}, None),
+    ({"tenants": {"a": TWO}}, {"tenants": {"a": {"password": "CANARY-1"}}}, None),
+    ({"numbered": {1: TWO}}, {"numbered": {1: {"host": "h"}}}, "`password` of an entry of `numbered`"),
+    ({"box": {"inside": {"a": TWO}}}, {"box": {"inside": {"a": {}}}}, "`password` of an entry of `behind`"),
+    ({"payers": {"a": {"kind": "card", "token": "1"}}}, {"payers": {"a": {"kind": "invoice"}}}, None),
+    ({"payers": {"a": {"kind": "card", "token": "1"}}}, {"payers": {"a": {"kind": "card"}}}, "`token` of an entry of"),
+    ({"kept": {"a": TWO}}, {"kept": {"a": {}}}, None),
+    ({"tokens": {"a": "1", "b": "1"}}, {"tokens": {"b": "1"}}, None),
+    ({"tokens": {"old": "1", "b": "1"}}, {"tokens": {"b": "1"}}, "an entry of `tokens`"),
+    ({"labels": {"old": "1"}}, {"labels": {}}, None),
+    ({"lent": {"old": "1"}}, {"lent": {}}, "an entry of `free`"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "refused"), GONE_INSIDE)
+@pytest.mark.parametrize("in_document", [True, False], ids=["document", "keys"])
+def test_what_is_gone_inside_a_value(kubelet_volume, load, monkeypatch, in_document, before, after, refused):
+    """K12: the same holds inside a document or the JSON of a key: no secret falls back to a default or a variable."""
+    for name in ("TOKENS", "LABELS", "LENT"):
+        monkeypatch.setenv(name, '{"old": "0"}')
+
+    def files(data: dict[str, Any]) -> dict[str, str]:
+        whole = {"app.json": json.dumps(data)}
+        return whole if in_document else {name: json.dumps(value) for name, value in data.items()}
+
+    kubelet_volume.write(files(before))
+    settings = load(Documented, _volumes=kubelet_volume.path)
+    kubelet_volume.write(files(after))
+    assert settings.live.reload() is (refused is None)
+    last = settings.live.status().last_rejected
+    key = "app.json" if in_document else next(iter(after))
+    assert (last is None) if refused is None else refused in last.reason
+    assert last is None or f"was removed from {kubelet_volume.path}/{key}" in last.reason
+
+
+def test_a_whole_value_beside_its_entries(kubelet_volume, load, monkeypatch):
+    """K12: a secret of the value of a key does not fall back where single keys still feed other entries."""
+    monkeypatch.setenv("TOKENS", '{"acme": "old"}')
+    kubelet_volume.write({"tokens": '{"acme": "new"}', "tokens.other": "1"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("tokens")
+    assert not settings.live.reload()
+    assert settings.live.status().rejections[0].fields == ("tokens",)
+
+
+def test_a_union_in_a_mapping(kubelet_volume, load):
+    """A key of a model in a mapping may go with its member of a union: the new member has no place for it."""
+    kubelet_volume.write({"payers.a.kind": "card", "payers.a.token": "1"})
+    settings = load(Documented, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"payers.a.kind": "invoice"})
+    assert settings.live.reload()
+    assert isinstance(settings.payers["a"], Invoice)
 
 
 def test_revoking_stops_nothing_else(kubelet_volume, load):

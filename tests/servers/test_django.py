@@ -108,7 +108,7 @@ def test_an_engine_lives_through_rotations(
 
     def go_on(busy: Any) -> None:
         """The thread serves more requests: a connection that is kept for it moves with one of them."""
-        deadline = monotonic() + 2
+        deadline = monotonic() + 30  # without inotify, a change is found after some seconds
         while application.fetch(application.identity) in busy and monotonic() < deadline:
             threading.Event().wait(0.05)
 

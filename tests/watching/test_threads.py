@@ -9,13 +9,14 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import Future
 
 import pytest
 
 import liveconfig._diagnostics.process
-from liveconfig import Settings, SettingsConfigDict, signals
+from liveconfig import Settings, SettingsConfigDict, _clock, signals
 from liveconfig._delivery.calls import Calls
 from liveconfig._delivery.coroutines import _outcome, _task
 from liveconfig._delivery.loops import Loops
@@ -306,6 +307,16 @@ class TestScheduler:
         finally:
             sys.settrace(None)
         assert called.is_set()
+
+    def test_a_call_without_a_delay(self, scheduler, monkeypatch):
+        """A call without a delay is made as soon as a thread is free, although the clock is set back meanwhile."""
+        held, called = threading.Event(), threading.Event()
+        scheduler.post(lambda: held.wait(PATIENCE))
+        with monkeypatch.context() as patch:
+            patch.setattr(_clock, "monotonic", lambda: time.monotonic() + 1000.0)
+            scheduler.call_later(0.0, called.set)
+        held.set()
+        assert called.wait(PATIENCE)
 
     def test_no_thread_can_be_started(self, monkeypatch):
         """If no thread can be started, a posted call waits for the next post."""

@@ -273,7 +273,7 @@ def field_of(path: Path) -> Place:
 def path_name(path: Path) -> str:
     """A name for a path: dotted down to a field, with ``/`` from the first entry of a mapping on."""
     at = next((index for index, step in enumerate(path) if isinstance(step, Entry)), len(path))
-    inside = (step.label if isinstance(step, Node) else step.key for step in path[at:])
+    inside = (step.label if isinstance(step, Node) else str(step.key) for step in path[at:])
     return "/".join([path[at - 1].place.dotted, *inside])
 
 
@@ -362,7 +362,7 @@ class Level(Mapping[str, Node]):
                 yield node.reached(rank) if rank else node
             elif first.key not in containers:
                 containers.add(first.key)
-                yield node.reached(rank, self._sharers(first.key))
+                yield node.reached(rank, self.sharers(first.key))
 
     def _answers(self, each: Input, name: str) -> bool:
         return self._rules.canonical(self._rules.lead(each) + each.key) == name
@@ -380,9 +380,9 @@ class Level(Mapping[str, Node]):
         for node in self.reached(name):
             yield from (each.label for each in node.sharers)
 
-    def _sharers(self, key: str) -> tuple[Node, ...]:
-        """The fields that look inside the value of one name."""
-        named = map(self.node, self._by_key[key])
+    def sharers(self, key: str) -> tuple[Node, ...]:
+        """The fields that look, by a path, inside the value of one name."""
+        named = map(self.node, self._by_key.get(key, ()))
         return tuple(node for node in named if any(each.path and each.key == key for each in node.inputs))
 
     def aligned(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -481,3 +481,34 @@ class Level(Mapping[str, Node]):
             for name, label in self.labels.items()
             if label not in others and is_text(fields[label].annotation)
         }
+
+
+def changed_entries(level: Level, old: Mapping[Any, Any], new: Any) -> Iterator[Path]:
+    """The paths to the entries of mappings in old data that differ in the new, models in entries field by field."""
+    paths = (path for step, *values in _changed(level, None, old, new) for path in _changed_below(step, *values))
+    return (path for path in paths if any(isinstance(step, Entry) for step in path))
+
+
+def _changed_below(step: Node | Entry, old: Any, new: Any) -> Iterator[Path]:
+    place = step.place
+    entry = None if place.entry is place else place.entry
+    if isinstance(old, Mapping) and (place.children or entry is not None):
+        for inner, *values in _changed(place.children, entry, old, new):
+            yield from ((step, *path) for path in _changed_below(inner, *values))
+    else:
+        yield (step,)
+
+
+def _changed(
+    level: Level, entry: Place | None, old: Mapping[Any, Any], new: Any
+) -> Iterator[tuple[Node | Entry, Any, Any]]:
+    data: Mapping[Any, Any] = new if isinstance(new, Mapping) else {}
+    for name in [name for name, value in old.items() if data.get(name, ABSENT) != value]:
+        node, values = level.accepting(name), (old[name], data.get(name, ABSENT))
+        if node is None and entry is not None:
+            yield Entry(name, entry), *values
+        elif node is not None and node.rank_of(name) is not None:
+            yield node, *values
+        for each in level.sharers(name):
+            if (inner := each.given(old)) is not ABSENT:
+                yield each, inner, each.given(data)

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from liveconfig._loading.cached import cached
 from liveconfig._loading.comparison import beside, unfed, vanished_entries
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Entry, Node, Path, path_name, value_in
+from liveconfig._loading.fields import Entry, Node, Path, changed_entries, path_name, value_in
 from liveconfig._loading.loader import Feeds, Loaded, Loader
+from liveconfig._loading.merging import not_plain
 from liveconfig._loading.names import Plan, value_at
 from liveconfig._loading.origins import Origins
 from liveconfig._loading.pydantic_internals import has_place
@@ -74,7 +75,7 @@ class Removals:
                 yield Removal(name, self._plan.path(name), feed.keys[name], index, none or name)
         for name in vanished_entries(self._before.feeds, self._now.feeds):
             index, feed = next((at, each) for at, each in enumerate(self._before.feeds) if name in each.entries)
-            if self._was_decided_by_volumes(name.partition("/")[0]):
+            if self._has_place(feed.paths[name]) and self._was_decided_by_volumes(name.partition("/")[0]):
                 yield Removal(name, feed.paths[name], feed.entries[name], index, name)
 
     def _candidates(self) -> tuple[str, ...]:
@@ -103,15 +104,44 @@ class Removals:
     def _given_now(self) -> Mapping[str, Any]:
         return self._loader.of_volumes(self._now.feeds)
 
+    def _has_place(self, path: Path) -> bool:
+        """Whether a value in an entry can be there: the model in the entry may be another member of a union by now."""
+        value: Any = self._now.snapshot
+        for step in path:
+            if isinstance(step, Node):
+                if isinstance(value, BaseModel) and step.label not in type(value).model_fields:
+                    return False
+                value = getattr(value, step.label, None)
+            else:
+                value = value.get(step.key) if isinstance(value, Mapping) else None
+        return True
+
     def _was_decided_by_volumes(self, field: str) -> bool:
         return self._origins.of(field, self._before, {}).kind == "volume"
 
     def refused(self) -> Iterator[tuple[str, str]]:
         """Return the fields whose keys must not be removed, and the reasons."""
-        for removal in self:
-            reason = self._refusal(removal)
-            if reason is not None:
-                yield removal.field, self.in_words(removal) + reason
+        removals = list(self)
+        known = {removal.name for removal in removals}
+        removals += (each for each in self._secrets_inside() if known.isdisjoint((each.name, each.field)))
+        reasons = ((each.field, self.in_words(each), self._refusal(each)) for each in removals)
+        yield from dict.fromkeys((field, what + reason) for field, what, reason in reasons if reason is not None)
+
+    def _secrets_inside(self) -> Iterator[Removal]:
+        """Yield the secrets that a mapping in the value of a key, or in a document, had and has no more."""
+        before, now = self._given_before, self._given_now
+        for path in changed_entries(self._plan.roots, {name: before[name] for name in not_plain(before)}, now):
+            if value_in(now, path) is ABSENT and self._has_place(path):
+                removal = self._removal_of(path)
+                if self._is_secret(removal) and self._was_decided_by_volumes(removal.field):
+                    yield removal
+
+    def _removal_of(self, path: Path) -> Removal:
+        """Describe the removal of a value that the strongest volume that has it gave."""
+        feeds, name = self._before.feeds, path_name(path)
+        index = max(at for at, each in enumerate(feeds) if value_in(each.values, path) is not ABSENT)
+        key = feeds[index].entries.get(name) or feeds[index].key_for(name.partition("/")[0])
+        return Removal(name, path, key or "", index, name)
 
     def in_words(self, removal: Removal) -> str:
         """Describe a removal: a key, or a name in a document that still exists."""
@@ -119,7 +149,9 @@ class Removals:
         path = feed.revision.path
         if removal.key in feed.revision.files:
             what = f"an entry of `{removal.field}`" if removal.is_entry else f"`{removal.field}`"
-            return f"{what} was removed from {path}/{removal.key}"
+            last = removal.path[-1]
+            inside = f"`{last.label}` of " if removal.is_entry and isinstance(last, Node) else ""
+            return f"{inside}{what} was removed from {path}/{removal.key}"
         return f"key `{removal.key}` was removed from {path}"
 
     def _refusal(self, removal: Removal) -> str | None:
@@ -136,6 +168,11 @@ class Removals:
                 ", and the volume is empty now. A secret is not removed together with its volume: restore the key, or "
                 'set `Key(missing="fallback")` for this field, which lets the last entry go too'
             )
+        if self._is_elsewhere(removal):
+            return (
+                ", but another source, such as the environment, still has a value for it. Secrets do not fall back: "
+                'remove it there too, restore it here, or set `Key(missing="fallback")` for this field'
+            )
         if self._may_go(removal):
             return None
         return (
@@ -150,17 +187,20 @@ class Removals:
         """Whether a volume that had keys has none now: an optional Secret was deleted."""
         return bool(self._before.feeds[index].revision.files) and not self._now.feeds[index].revision.files
 
+    def _is_elsewhere(self, removal: Removal) -> bool:
+        """Whether another source has the entry."""
+        if not removal.is_entry:
+            return False
+        return value_in(self._loader.data(self._now.feeds, self._now.overrides), removal.path) is not ABSENT
+
     def _may_go(self, removal: Removal) -> bool:
         """Whether nothing replaces the value, so that it may be removed: an entry, or a value that is None."""
         path, last = removal.path, removal.path[-1]
         at = next((index for index in reversed(range(len(path))) if isinstance(path[index], Entry)), None)
         if at is None:
             return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
-        if value_in(self._loader.data(self._now.feeds, self._now.overrides), path) is not ABSENT:
-            return False  # another source has it
-        entry = path_name(path[: at + 1])
-        there = any(f"{name}/".startswith(f"{entry}/") for feed in self._now.feeds for name in feed.entries)
-        return not there or (isinstance(last, Node) and last.field.default is None)
+        is_gone = value_in(self._given_now, path[: at + 1]) is ABSENT
+        return is_gone or (isinstance(last, Node) and last.field.default is None)
 
 
 def _feeding(feeds: Feeds, name: str) -> tuple[int, Feed]:

@@ -66,6 +66,12 @@ class Timer:
         self.latest = latest
         self.job: Job | None = job
 
+    def __call__(self) -> None:
+        """Run the call now."""
+        job, self.job = self.job, None
+        if job is not None:
+            job.call()
+
 
 class Timers:
     """The timers of one owner, who can cancel all of them."""
@@ -206,7 +212,10 @@ class Scheduler:
         return timer
 
     def schedule(self, timer: Timer) -> None:
-        """Schedule the call of a timer."""
+        """Schedule the call of a timer; one without a delay is posted, whatever the clock does from now on."""
+        if timer.due <= _clock.monotonic():
+            self.post(timer)
+            return
         with self._lock:
             if len(self._timers) >= self._clean_up_at:
                 self._drop_cancelled()
