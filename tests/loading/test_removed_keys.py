@@ -155,6 +155,16 @@ def test_an_entry_that_the_environment_has_too(swap, monkeypatch, canary, key, v
     assert settings.live.status().rejections[0].fields == (key.partition(".")[0],)
 
 
+def test_an_entry_that_falls_back(swap, monkeypatch, caplog):
+    """K12: the warning about a removed entry says so where another source gives its value now."""
+    monkeypatch.setenv("LABELS", '{"acme": "old"}')
+    settings, applied = swap({"labels.acme": "new"}, "labels.acme")
+    assert applied
+    assert settings.labels == {"acme": "old"}
+    assert "the value of another source, such as the environment, is used" in caplog.text
+    assert "one entry less" not in caplog.text
+
+
 class Card(BaseModel):
     kind: Literal["card"]
     token: SecretStr = SecretStr("none")

@@ -187,8 +187,8 @@ class Monitor:
         self._gone = {name: entry for name, entry in self._gone.items() if not _has_entry(applied, name, entry.field)}
         for removal in removals:
             if removal.is_entry:
-                entry = GoneEntry(removal.field, removals.in_words(removal), _clock.now())
-                self._gone.setdefault(removal.name, entry)
+                what, elsewhere = removals.in_words(removal), removals.is_elsewhere(removal)
+                self._gone.setdefault(removal.name, GoneEntry(removal.field, what, _clock.now(), elsewhere))
             elif not self._loader.plan.needs_restart(removal.fallen_back):  # that one keeps its value
                 self._vanished.setdefault(removal.fallen_back, _clock.now())
 

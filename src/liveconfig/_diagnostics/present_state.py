@@ -18,11 +18,13 @@ class GoneEntry(NamedTuple):
         field: The field.
         what: The removed name and its place, in words.
         since: When it was removed.
+        is_elsewhere: Whether another source, such as the environment, had a value for it then.
     """
 
     field: str
     what: str
     since: datetime
+    is_elsewhere: bool
 
 
 class PresentState(NamedTuple):

@@ -154,6 +154,12 @@ class Removals:
             return f"{inside}{what} was removed from {path}/{removal.key}"
         return f"key `{removal.key}` was removed from {path}"
 
+    def is_elsewhere(self, removal: Removal) -> bool:
+        """Whether another source has the entry."""
+        if not removal.is_entry:
+            return False
+        return value_in(self._loader.data(self._now.feeds, self._now.overrides), removal.path) is not ABSENT
+
     def _refusal(self, removal: Removal) -> str | None:
         config: Mapping[str, Any] = self._loader.cls.model_config
         own = _own_rule(self._plan, removal)
@@ -168,7 +174,7 @@ class Removals:
                 ", and the volume is empty now. A secret is not removed together with its volume: restore the key, or "
                 'set `Key(missing="fallback")` for this field, which lets the last entry go too'
             )
-        if self._is_elsewhere(removal):
+        if self.is_elsewhere(removal):
             return (
                 ", but another source, such as the environment, still has a value for it. Secrets do not fall back: "
                 'remove it there too, restore it here, or set `Key(missing="fallback")` for this field'
@@ -186,12 +192,6 @@ class Removals:
     def _is_emptied(self, index: int) -> bool:
         """Whether a volume that had keys has none now: an optional Secret was deleted."""
         return bool(self._before.feeds[index].revision.files) and not self._now.feeds[index].revision.files
-
-    def _is_elsewhere(self, removal: Removal) -> bool:
-        """Whether another source has the entry."""
-        if not removal.is_entry:
-            return False
-        return value_in(self._loader.data(self._now.feeds, self._now.overrides), removal.path) is not ABSENT
 
     def _may_go(self, removal: Removal) -> bool:
         """Whether nothing replaces the value, so that it may be removed: an entry, or a value that is None."""
