@@ -408,6 +408,8 @@ class Pathed(Settings):
     box: Sized = Field(validation_alias=AliasPath("store", "box"))
     other: Sized = Field(Sized(size=1), validation_alias=AliasChoices("second", AliasPath("spare", "box")))
     first: int = Field(1, validation_alias=AliasPath("sizes", 0))
+    deep: int = Field(1, validation_alias=AliasPath("outer", "middle", "inner"))
+    dotted: str = Field("", validation_alias=AliasPath("labels", "app.name"))
 
 
 BOX = {"store.box.size": "1"}
@@ -420,6 +422,10 @@ PATHS = [
     ({**BOX, "spare.box.size": "1"}, True),
     ({**BOX, "spare": '{"box": {"size": 1}}'}, True),
     ({**BOX, "sizes": "[1]"}, True),
+    ({**BOX, "outer.middle": '{"inner": 1}'}, True),
+    ({**BOX, "outer.middle.inner": "1"}, True),
+    ({**BOX, "labels": '{"app.name": "x"}'}, True),
+    ({**BOX, "labels.app.name": "x"}, False),
     ({"box.size": "1"}, False),
     ({"store.size": "1"}, False),
     ({"store.box.size": "x"}, False),
@@ -431,6 +437,16 @@ PATHS = [
 def test_the_schema_of_paths(data: dict[str, str], valid: bool) -> None:
     """A field inside the value of an `AliasPath` has keys of its own, and is held by the key where the path begins."""
     assert jsonschema.Draft202012Validator(schema_of(Pathed)).is_valid(data) is valid
+
+
+class Labelled(Settings):
+    labels: dict[str, str]
+
+
+@pytest.mark.parametrize(("data", "valid"), [({"labels": "{}"}, True), ({"labels.a": "x"}, True), ({}, False)])
+def test_the_schema_of_a_required_mapping(data: dict[str, str], valid: bool) -> None:
+    """A required mapping may be fed as a whole, or entry by entry."""
+    assert jsonschema.Draft202012Validator(schema_of(Labelled)).is_valid(data) is valid
 
 
 ACCEPTED = [(cls, data) for cls, cases in ((Nested, NESTED), (Pathed, PATHS)) for data, valid in cases if valid]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, SecretStr
+from typing_extensions import TypedDict
 
 from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
 
@@ -161,8 +163,18 @@ def test_an_entry_that_falls_back(swap, monkeypatch, caplog):
     settings, applied = swap({"labels.acme": "new"}, "labels.acme")
     assert applied
     assert settings.labels == {"acme": "old"}
-    assert "the value of another source, such as the environment, is used" in caplog.text
+    assert "another source, such as the environment, feeds it" in caplog.text
     assert "one entry less" not in caplog.text
+
+
+NONE = SecretStr("none")
+
+
+class Rich(Tenant):
+    made: SecretStr | None = Field(default_factory=lambda: None)
+    preset: dict[str, SecretStr] = {"first": SecretStr("default")}
+    smtp: Smtp | None = None
+    fixed: Annotated[str, Key(missing="reject")] = "default"
 
 
 class Card(BaseModel):
@@ -174,13 +186,32 @@ class Invoice(BaseModel):
     kind: Literal["invoice"]
 
 
+@dataclass
+class Wire:
+    kind: Literal["wire"]
+    token: SecretStr = NONE
+
+
+@dataclass
+class Cheque:
+    kind: Literal["cheque"]
+
+
+class Named(TypedDict):
+    host: str
+    old: NotRequired[SecretStr]
+
+
 class Documented(Settings):
     model_config = SettingsConfigDict(watch=False, documents=["app.json"], env_nested_delimiter="__")
     tokens: dict[str, SecretStr] = {}
     labels: dict[str, str] = {}
-    tenants: dict[str, Tenant] = {}
+    tenants: dict[str, Rich] = {}
     numbered: dict[int, Tenant] = {}
     payers: dict[str, Annotated[Card | Invoice, Field(discriminator="kind")]] = {}
+    wires: dict[int, Wire | Cheque] = {}
+    named: dict[str, Named] = {}
+    things: dict[str, Any] = {}
     behind: dict[str, Tenant] = Field({}, validation_alias=AliasPath("box", "inside"))
     free: dict[str, SecretStr] = Field({}, validation_alias="lent")
     kept: Annotated[dict[str, Tenant], Key(missing="fallback")] = {}
@@ -198,6 +229,20 @@ GONE_INSIDE = [
     ({"payers": {"a": {"kind": "card", "token": "1"}}}, {"payers": {"a": {"kind": "invoice"}}}, None),
     ({"payers": {"a": {"kind": "card", "token": "1"}}}, {"payers": {"a": {"kind": "card"}}}, "`token` of an entry of"),
     ({"kept": {"a": TWO}}, {"kept": {"a": {}}}, None),
+    ({"tenants": {"a": {"smtp": {**TWO, "key": "1"}}}}, {"tenants": {"a": {}}}, None),
+    ({"tenants": {"a": {"smtp": {**TWO, "key": "1"}}}}, {"tenants": {"a": {"smtp": TWO}}}, "`key` of an entry of `ten"),
+    ({"tenants": {"a": {"made": "1"}}}, {"tenants": {"a": {}}}, None),
+    ({"tenants": {"a": {"preset": {"first": "1"}}}}, {"tenants": {"a": {}}}, "an entry of `tenants`"),
+    ({"tenants": {"a": {"fixed": "1"}}}, {"tenants": {"a": {}}}, "`fixed` of an entry of `tenants`"),
+    ({"tenants": {"env": TWO}}, {"tenants": {}}, "`password` of an entry of `tenants`"),
+    ({"wires": {1: {"kind": "wire", "token": "1"}}}, {"wires": {1: {"kind": "cheque"}}}, None),
+    (
+        {"wires": {1: {"kind": "wire", "token": "1"}}},
+        {"wires": {1: {"kind": "wire"}}},
+        "`token` of an entry of `wires`",
+    ),
+    ({"named": {"a": {"host": "h", "old": "1"}}}, {"named": {"a": {"host": "h"}}}, None),
+    ({"things": {"a": {"b": "1"}}}, {"things": {"a": {}}}, None),
     ({"tokens": {"a": "1", "b": "1"}}, {"tokens": {"b": "1"}}, None),
     ({"tokens": {"old": "1", "b": "1"}}, {"tokens": {"b": "1"}}, "an entry of `tokens`"),
     ({"labels": {"old": "1"}}, {"labels": {}}, None),
@@ -211,6 +256,7 @@ def test_what_is_gone_inside_a_value(kubelet_volume, load, monkeypatch, in_docum
     """K12: the same holds inside a document or the JSON of a key: no secret falls back to a default or a variable."""
     for name in ("TOKENS", "LABELS", "LENT"):
         monkeypatch.setenv(name, '{"old": "0"}')
+    monkeypatch.setenv("TENANTS", '{"env": {"host": "x"}}')
 
     def files(data: dict[str, Any]) -> dict[str, str]:
         whole = {"app.json": json.dumps(data)}
@@ -224,6 +270,59 @@ def test_what_is_gone_inside_a_value(kubelet_volume, load, monkeypatch, in_docum
     key = "app.json" if in_document else next(iter(after))
     assert (last is None) if refused is None else refused in last.reason
     assert last is None or f"was removed from {kubelet_volume.path}/{key}" in last.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ({"tenants.a": json.dumps(TWO), "tenants.b": json.dumps(TWO)}, {"tenants.b": '{"host": "h"}'}, "tenants.b"),
+        ({"app.json": '{"tokens": {"old": "1"}}', "tokens": '{"b": "1"}'}, {"app.json": "{}"}, "app.json"),
+    ],
+)
+def test_the_key_that_is_named(kubelet_volume, load, monkeypatch, before, after, named):
+    """K12: of several keys that feed one mapping, the rejection names the one that has changed."""
+    monkeypatch.setenv("TOKENS", '{"old": "0"}')
+    kubelet_volume.write(before)
+    settings = load(Documented, _volumes=kubelet_volume.path)
+    kubelet_volume.update(after)
+    assert not settings.live.reload()
+    assert f"was removed from {kubelet_volume.path}/{named}" in settings.live.status().last_rejected.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"tenants.a": json.dumps(TWO)}, {"tenants.a.host": "h", "tenants.a.password": "CANARY-1"}),
+        ({"tenants.a.host": "h", "tenants.a.password": "CANARY-1"}, {"tenants": json.dumps({"a": TWO})}),
+    ],
+)
+def test_another_spelling_of_the_same(kubelet_volume, load, before, after):
+    """K12: a value that other keys of the same volume give now was not removed."""
+    kubelet_volume.write(before)
+    settings = load(Documented, _volumes=kubelet_volume.path)
+    kubelet_volume.write(after)
+    assert settings.live.reload()
+    assert settings.live.status().stale == ()
+
+
+@pytest.mark.parametrize("form", ["{}", "[]"])
+def test_a_plain_field_beside_a_secret_volume(make_kubelet_volume, load, form):
+    """K12: what a ConfigMap gives for an entry is no secret because a secret volume gives another part of it."""
+    config, secret = make_kubelet_volume("config"), make_kubelet_volume("secret")
+    config.write({"tenants": '{"a": {"host": "h"}}'} if form == "{}" else {"tenants.a.host": "h"})
+    secret.write({"tenants.a.password": "CANARY-1"})
+    settings = load(Documented, _volumes=[config.path, Volume(secret.path, secret=True)])
+    config.write({})
+    assert settings.live.reload()
+    assert settings.tenants["a"].host == "none"
+
+
+def test_an_argument_for_another_entry(kubelet_volume, load):
+    """K12: a secret does not fall back where an argument gives another entry of the same mapping."""
+    kubelet_volume.write({"tenants.a": json.dumps(TWO)})
+    settings = load(Documented, _volumes=kubelet_volume.path, tenants={"z": {"host": "x"}})
+    kubelet_volume.write({"tenants.a": '{"host": "h"}'})
+    assert not settings.live.reload()
 
 
 def test_a_whole_value_beside_its_entries(kubelet_volume, load, monkeypatch):

@@ -130,6 +130,22 @@ class Dies(Observed):
         return super()._has_part(me)
 
 
+class Loses(Scheduler):
+    """A scheduler into whose thread an exception is thrown before the next call."""
+
+    def __init__(self):
+        super().__init__()
+        self.loses = threading.Event()
+        self.lost = threading.Event()
+
+    def _begin(self, me, job):
+        if self.loses.is_set():
+            self.loses.clear()
+            self.lost.set()
+            raise KeyboardInterrupt
+        super()._begin(me, job)
+
+
 class TestScheduler:
     def test_what_raises(self, scheduler, caplog, canary):
         """A call that raises is logged without its message, and the next call is made."""
@@ -317,6 +333,25 @@ class TestScheduler:
             scheduler.call_later(0.0, called.set)
         held.set()
         assert called.wait(PATIENCE)
+
+    @pytest.mark.parametrize("delay", [0.0, 0.01])
+    def test_a_delayed_call_that_was_lost(self, delay):
+        """A delayed call that was lost, because something was thrown into its thread, is scheduled by the next request."""
+
+        class Owner:
+            called = threading.Event()
+
+            def call(self):
+                self.called.set()
+
+        scheduler, owner = Loses(), Owner()
+        delayed = DelayedCall(scheduler, owner.call)
+        scheduler.loses.set()
+        delayed.later(delay)
+        assert scheduler.lost.wait(PATIENCE)
+        delayed.later(delay)
+        assert owner.called.wait(PATIENCE)
+        scheduler.join(PATIENCE)
 
     def test_no_thread_can_be_started(self, monkeypatch):
         """If no thread can be started, a posted call waits for the next post."""

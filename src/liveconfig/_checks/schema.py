@@ -50,7 +50,8 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
             inside = {"type": "string", "description": f"Feeds an entry of {name}."}
             patterns[spelling.of(keys, inside=True)] = inside
         if node.field.is_required() and "." not in name and not node.children:
-            required.append(spelling.of([*keys, *plan.outer_keys(name)]))
+            inner = [spelling.of(keys, inside=True)] * (bool(keys) and node.entry is not None)
+            required.append("|".join([spelling.of([*keys, *plan.outer_keys(name)]), *inner]))
     patterns = _outer(plan, spelling) | patterns
     for document in documents_of(cls):
         properties[document] = {"type": "string", "description": "A document with several fields."}

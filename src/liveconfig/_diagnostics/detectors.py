@@ -194,9 +194,11 @@ def _gone_entries(state: PresentState) -> Iterator[Cause]:
 
 
 def _is_gone(entry: GoneEntry, fields: Fields, age: str) -> str:  # noqa: ARG001
-    less = f"`{entry.field}` has one entry less"
-    now = "the value of another source, such as the environment, is used" if entry.is_elsewhere else less
-    return f"{entry.what} {age} ago, and {now}. Restore it if it is needed"
+    if entry.is_elsewhere:
+        return (
+            f"{entry.what} {age} ago, and another source, such as the environment, feeds it. Restore it if it is needed"
+        )
+    return f"{entry.what} {age} ago, and `{entry.field}` has one entry less. Restore it if it is needed"
 
 
 def _is_there_again(entry: GoneEntry, fields: Fields, origin_of: OriginOf) -> str:  # noqa: ARG001

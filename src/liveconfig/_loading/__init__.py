@@ -25,6 +25,7 @@
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
 - `redaction`: The safe part of an error of pydantic-settings.
 - `removed_keys`: Removed keys: the values that they fed, and whether the removal is allowed.
+- `replacements`: The values that settings have in place of one that was removed from an entry of a mapping.
 - `restart_fields`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `secret_repr`: Hides the values of secret volumes in nested objects that are printed by themselves.
 - `source_classes`: The sources of one class, as pydantic-settings makes them, in the order of the class.

@@ -491,9 +491,8 @@ def changed_entries(level: Level, old: Mapping[Any, Any], new: Any) -> Iterator[
 
 def _changed_below(step: Node | Entry, old: Any, new: Any) -> Iterator[Path]:
     place = step.place
-    entry = None if place.entry is place else place.entry
-    if isinstance(old, Mapping) and (place.children or entry is not None):
-        for inner, *values in _changed(place.children, entry, old, new):
+    if isinstance(old, Mapping) and place.is_container:
+        for inner, *values in _changed(place.children, place.entry, old, new):
             yield from ((step, *path) for path in _changed_below(inner, *values))
     else:
         yield (step,)

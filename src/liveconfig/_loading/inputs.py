@@ -45,6 +45,9 @@ class Rules(NamedTuple):
         return self.prefix if self.prefix_target in ("all", "alias" if each.is_alias else "variable") else ""
 
 
+_SEPARATORS = frozenset("./")
+
+
 class Input(NamedTuple):
     """One name under which pydantic looks for a field; with a path, the value is inside the value of that name."""
 
@@ -54,9 +57,18 @@ class Input(NamedTuple):
 
     @property
     def dotted(self) -> str | None:
-        """The name of a key that holds this value alone; None where the path has a number, which no key has."""
-        parts = [each for each in self.path if isinstance(each, str)]
+        """The name of a key that holds this value alone; None where the path has a part that no key reaches.
+
+        That is a number, and a name with a dot or a slash.
+        """
+        parts = [each for each in self.path if isinstance(each, str) and _SEPARATORS.isdisjoint(each)]
         return ".".join((self.key, *parts)) if len(parts) == len(self.path) else None
+
+    @property
+    def outer(self) -> list[str]:
+        """The names of keys in whose values the path looks."""
+        names = (Input(self.key, self.path[:count]).dotted for count in range(len(self.path)))
+        return [name for name in names if name is not None]
 
     def given(self, data: Mapping[str, Any]) -> Any:
         """The value there; `ABSENT` if there is none."""

@@ -186,8 +186,9 @@ class Plan:
         """The keys in whose values a path (`AliasPath`) of the field, or of a model around it, looks."""
         found, around = list[str](), [""]
         for node in self.path(dotted):
-            heads = [self._lead(node, each) + each.key for each in node.inputs if each.path]
-            found += [name + each for name in around for each in heads]
+            found += [
+                name + self._lead(node, each) + outer for name in around for each in node.inputs for outer in each.outer
+            ]
             around = [name + each for name in around for each in self._names_in(node)[:1]]
         return tuple(dict.fromkeys(found))
 

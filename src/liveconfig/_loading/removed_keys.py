@@ -16,6 +16,7 @@ from liveconfig._loading.merging import not_plain
 from liveconfig._loading.names import Plan, value_at
 from liveconfig._loading.origins import Origins
 from liveconfig._loading.pydantic_internals import has_place
+from liveconfig._loading.replacements import has_replacement
 from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 
@@ -75,8 +76,9 @@ class Removals:
                 yield Removal(name, self._plan.path(name), feed.keys[name], index, none or name)
         for name in vanished_entries(self._before.feeds, self._now.feeds):
             index, feed = next((at, each) for at, each in enumerate(self._before.feeds) if name in each.entries)
-            if self._has_place(feed.paths[name]) and self._was_decided_by_volumes(name.partition("/")[0]):
-                yield Removal(name, feed.paths[name], feed.entries[name], index, name)
+            path = feed.paths[name]
+            if value_in(self._given_now, path) is ABSENT and self._was_entry_of_volumes(path):
+                yield Removal(name, path, feed.entries[name], index, name)
 
     def _candidates(self) -> tuple[str, ...]:
         old, new = self._before.feeds, self._now.feeds
@@ -104,44 +106,50 @@ class Removals:
     def _given_now(self) -> Mapping[str, Any]:
         return self._loader.of_volumes(self._now.feeds)
 
-    def _has_place(self, path: Path) -> bool:
-        """Whether a value in an entry can be there: the model in the entry may be another member of a union by now."""
-        value: Any = self._now.snapshot
-        for step in path:
-            if isinstance(step, Node):
-                if isinstance(value, BaseModel) and step.label not in type(value).model_fields:
-                    return False
-                value = getattr(value, step.label, None)
-            else:
-                value = value.get(step.key) if isinstance(value, Mapping) else None
-        return True
-
     def _was_decided_by_volumes(self, field: str) -> bool:
         return self._origins.of(field, self._before, {}).kind == "volume"
+
+    def _was_entry_of_volumes(self, path: Path) -> bool:
+        """Whether neither a stronger source nor an override gave a value inside a mapping."""
+        overridden = {nodes[-1].dotted for layer in self._before.overrides for nodes, _ in layer}
+        around = (step.dotted for step in path if isinstance(step, Node))
+        return overridden.isdisjoint(around) and value_in(self._loader.sources.above, path) is ABSENT
 
     def refused(self) -> Iterator[tuple[str, str]]:
         """Return the fields whose keys must not be removed, and the reasons."""
         removals = list(self)
         known = {removal.name for removal in removals}
-        removals += (each for each in self._secrets_inside() if known.isdisjoint((each.name, each.field)))
+        removals += (each for each in self._inside_values() if known.isdisjoint((each.name, each.field)))
         reasons = ((each.field, self.in_words(each), self._refusal(each)) for each in removals)
         yield from dict.fromkeys((field, what + reason) for field, what, reason in reasons if reason is not None)
 
-    def _secrets_inside(self) -> Iterator[Removal]:
-        """Yield the secrets that a mapping in the value of a key, or in a document, had and has no more."""
+    def _inside_values(self) -> Iterator[Removal]:
+        """Yield what a mapping in the value of a key, or in a document, had and has no more, if that matters."""
         before, now = self._given_before, self._given_now
         for path in changed_entries(self._plan.roots, {name: before[name] for name in not_plain(before)}, now):
-            if value_in(now, path) is ABSENT and self._has_place(path):
-                removal = self._removal_of(path)
-                if self._is_secret(removal) and self._was_decided_by_volumes(removal.field):
-                    yield removal
+            if value_in(now, path) is ABSENT and self._was_entry_of_volumes(path):
+                yield self._removal_of(path)
 
     def _removal_of(self, path: Path) -> Removal:
         """Describe the removal of a value that the strongest volume that has it gave."""
         feeds, name = self._before.feeds, path_name(path)
         index = max(at for at, each in enumerate(feeds) if value_in(each.values, path) is not ABSENT)
-        key = feeds[index].entries.get(name) or feeds[index].key_for(name.partition("/")[0])
-        return Removal(name, path, key or "", index, name)
+        return Removal(name, path, self._key_of(name, index), index, name)
+
+    def _key_of(self, name: str, index: int) -> str:
+        """The key that gave something inside a mapping: of those that give it, one that has changed."""
+        feed, changed = self._before.feeds[index], self._changed_keys[index]
+        parts = name.split("/")
+        names = ("/".join(parts[:count]) for count in range(len(parts), 1, -1))
+        key = next((feed.entries[each] for each in names if each in feed.entries), None) or feed.key_for(parts[0]) or ""
+        return key if key in changed or len(changed) != 1 else changed[0]
+
+    @cached
+    def _changed_keys(self) -> list[list[str]]:
+        """The keys of each volume that were changed or removed."""
+        pairs = zip(self._before.feeds, self._now.feeds, strict=True)
+        files = ((before.revision.files, now.revision.files) for before, now in pairs)
+        return [[key for key, content in old.items() if new.get(key) != content] for old, new in files]
 
     def in_words(self, removal: Removal) -> str:
         """Describe a removal: a key, or a name in a document that still exists."""
@@ -155,10 +163,8 @@ class Removals:
         return f"key `{removal.key}` was removed from {path}"
 
     def is_elsewhere(self, removal: Removal) -> bool:
-        """Whether another source has the entry."""
-        if not removal.is_entry:
-            return False
-        return value_in(self._loader.data(self._now.feeds, self._now.overrides), removal.path) is not ABSENT
+        """Whether a weaker source has the entry."""
+        return removal.is_entry and value_in(self._loader.sources.below, removal.path) is not ABSENT
 
     def _refusal(self, removal: Removal) -> str | None:
         config: Mapping[str, Any] = self._loader.cls.model_config
@@ -186,7 +192,11 @@ class Removals:
         )
 
     def _is_secret(self, removal: Removal) -> bool:
-        by_volume = any(feed.secret and feed.key_for(removal.field) is not None for feed in self._before.feeds)
+        given = (feed for feed in self._before.feeds if feed.secret)
+        if removal.is_entry:
+            by_volume = any(value_in(feed.values, removal.path) is not ABSENT for feed in given)
+        else:
+            by_volume = any(feed.key_for(removal.field) is not None for feed in given)
         return by_volume or removal.path[-1].place.secret
 
     def _is_emptied(self, index: int) -> bool:
@@ -195,12 +205,9 @@ class Removals:
 
     def _may_go(self, removal: Removal) -> bool:
         """Whether nothing replaces the value, so that it may be removed: an entry, or a value that is None."""
-        path, last = removal.path, removal.path[-1]
-        at = next((index for index in reversed(range(len(path))) if isinstance(path[index], Entry)), None)
-        if at is None:
-            return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
-        is_gone = value_in(self._given_now, path[: at + 1]) is ABSENT
-        return is_gone or (isinstance(last, Node) and last.field.default is None)
+        if removal.is_entry:
+            return not has_replacement(self._before.snapshot, self._now.snapshot, removal.path)
+        return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
 
 
 def _feeding(feeds: Feeds, name: str) -> tuple[int, Feed]:

@@ -66,11 +66,10 @@ class Timer:
         self.latest = latest
         self.job: Job | None = job
 
-    def __call__(self) -> None:
-        """Run the call now."""
+    def take(self) -> Job | None:
+        """Return the job, which is no longer the timer's; None if it was taken or cancelled."""
         job, self.job = self.job, None
-        if job is not None:
-            job.call()
+        return job
 
 
 class Timers:
@@ -160,7 +159,7 @@ class Scheduler:
     def __init__(self, interrupted: Call = lambda: None) -> None:
         self._interrupted = interrupted
         self._lock = threading.RLock()  # a signal handler may enter it again
-        self._posted: deque[Job] = deque()
+        self._posted: deque[Job | Timer] = deque()
         self._deferred: deque[Job] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._clean_up_at = FEW_TIMERS
@@ -214,7 +213,9 @@ class Scheduler:
     def schedule(self, timer: Timer) -> None:
         """Schedule the call of a timer; one without a delay is posted, whatever the clock does from now on."""
         if timer.due <= _clock.monotonic():
-            self.post(timer)
+            self._posted.append(timer)
+            if not self._attend():
+                self._start()
             return
         with self._lock:
             if len(self._timers) >= self._clean_up_at:
@@ -372,14 +373,17 @@ class Scheduler:
             now, timer = _clock.monotonic(), self._next_timer()
             if timer is not None and timer.due <= now:  # first, or a flood of posts would delay it
                 heapq.heappop(self._timers)
-                job, timer.job = timer.job, None
-                return job
+                return timer.take()
             for held in self._held:
                 if held.report_at <= now and held.job is not None and held.job.overdue is not None:
                     held.report_at = math.inf
                     return Job(held.job.overdue)
-            waiting = self._posted or self._deferred
-            return waiting.popleft() if waiting else None
+            while self._posted:
+                posted = self._posted.popleft()
+                job = posted.take() if isinstance(posted, Timer) else posted
+                if job is not None:
+                    return job
+            return self._deferred.popleft() if self._deferred else None
 
     def _perform(self, me: _Member, job: Job) -> None:
         try:
