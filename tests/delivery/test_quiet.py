@@ -9,7 +9,8 @@ import time
 import pytest
 
 import liveconfig
-from liveconfig import Settings
+from liveconfig import Settings, _clock
+from liveconfig._watching import process_watcher
 
 PATIENCE = 30.0
 
@@ -76,6 +77,19 @@ def test_starts_no_thread_for_the_report(kubelet_volume, load, started):
     assert len(changes) == 20
     assert set(started) == {"liveconfig", "liveconfig-delivery"}
     wait_for_report(settings)
+
+
+def test_cancelling_makes_no_pause(kubelet_volume, load, monkeypatch):
+    """The update of the report after a subscriber was cancelled does not pause: many may be cancelled at once."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    pauses, done = [], threading.Event()
+    monkeypatch.setattr(_clock, "give_way", lambda: pauses.append(threading.current_thread().name))
+    for _ in range(20):
+        settings.live.subscribe("message", lambda _: None).cancel()
+    process_watcher.scheduler.post(done.set)
+    assert done.wait(PATIENCE)
+    assert pauses == []
 
 
 def test_a_log_line_has_a_thread(kubelet_volume, load, level, caplog):

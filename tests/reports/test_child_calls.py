@@ -41,7 +41,8 @@ def test_a_call_that_stops():
     with pytest.raises(NoAnswer):
         ChildCalls(0.3).run(stop)
     assert 0.3 <= time.monotonic() - began < LONG / 2
-    assert children() == before
+    for child in children() - before:  # on a busy machine it takes its time to end
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def test_a_thread_that_stays():

@@ -85,7 +85,7 @@ class Core(Generic[S]):
         self.engine.publish, self.engine.post, self.engine.recover = self._publish, self._reject, self._recover
         self.engine.deliver = self.publisher.deliver
         self.monitor.post = self.publisher.post
-        self._report = DelayedCall(process_watcher.scheduler, self._update_report)
+        self._report = DelayedCall(process_watcher.scheduler, self._update_report_after_pause)
         self.recent = RecentValues(cls.__name__, self.engine.version)
         self._published = self.engine.applied
         self._instance_ref: Callable[[], S | None] = lambda: None
@@ -350,6 +350,9 @@ class Core(Generic[S]):
         self._report.later(0.0)
 
     def _update_report(self) -> None:
+        process_report.update(self)
+
+    def _update_report_after_pause(self) -> None:
         _clock.give_way()  # else an event loop waits for the look and for the report together
         process_report.update(self)
 
