@@ -8,6 +8,7 @@
 - `decoder`: The decoder of one key: from its bytes to the input for pydantic, as pydantic-settings decodes variables.
 - `document_limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `documents`: The parsers of documents, by format.
+- `entries`: The entries of mappings: what changed in the data, and what settings have in place of a removed one.
 - `fault`: Why a volume, or a whole candidate, is not applied.
 - `feed`: The values of one revision of a volume, by field.
 - `field_validation`: The validation of each field by itself, for settings of which some values are unknown.
@@ -25,7 +26,6 @@
 - `pydantic_internals`: Build, swap and copy instances: the only module that uses internals of pydantic.
 - `redaction`: The safe part of an error of pydantic-settings.
 - `removed_keys`: Removed keys: the values that they fed, and whether the removal is allowed.
-- `replacements`: The values that settings have in place of one that was removed from an entry of a mapping.
 - `restart_fields`: Fields with ``Key(restart=True)``: they keep the values of the start until the process starts again.
 - `secret_repr`: Hides the values of secret volumes in nested objects that are printed by themselves.
 - `source_classes`: The sources of one class, as pydantic-settings makes them, in the order of the class.

@@ -481,33 +481,3 @@ class Level(Mapping[str, Node]):
             for name, label in self.labels.items()
             if label not in others and is_text(fields[label].annotation)
         }
-
-
-def changed_entries(level: Level, old: Mapping[Any, Any], new: Any) -> Iterator[Path]:
-    """The paths to the entries of mappings in old data that differ in the new, models in entries field by field."""
-    paths = (path for step, *values in _changed(level, None, old, new) for path in _changed_below(step, *values))
-    return (path for path in paths if any(isinstance(step, Entry) for step in path))
-
-
-def _changed_below(step: Node | Entry, old: Any, new: Any) -> Iterator[Path]:
-    place = step.place
-    if isinstance(old, Mapping) and place.is_container:
-        for inner, *values in _changed(place.children, place.entry, old, new):
-            yield from ((step, *path) for path in _changed_below(inner, *values))
-    else:
-        yield (step,)
-
-
-def _changed(
-    level: Level, entry: Place | None, old: Mapping[Any, Any], new: Any
-) -> Iterator[tuple[Node | Entry, Any, Any]]:
-    data: Mapping[Any, Any] = new if isinstance(new, Mapping) else {}
-    for name in [name for name, value in old.items() if data.get(name, ABSENT) != value]:
-        node, values = level.accepting(name), (old[name], data.get(name, ABSENT))
-        if node is None and entry is not None:
-            yield Entry(name, entry), *values
-        elif node is not None and node.rank_of(name) is not None:
-            yield node, *values
-        for each in level.sharers(name):
-            if (inner := each.given(old)) is not ABSENT:
-                yield each, inner, each.given(data)

@@ -9,14 +9,14 @@ from pydantic import BaseModel
 
 from liveconfig._loading.cached import cached
 from liveconfig._loading.comparison import beside, unfed, vanished_entries
+from liveconfig._loading.entries import changed_entries, has_replacement
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Entry, Node, Path, changed_entries, path_name, value_in
+from liveconfig._loading.fields import Entry, Node, Path, path_name, value_in
 from liveconfig._loading.loader import Feeds, Loaded, Loader
 from liveconfig._loading.merging import not_plain
 from liveconfig._loading.names import Plan, value_at
 from liveconfig._loading.origins import Origins
 from liveconfig._loading.pydantic_internals import has_place
-from liveconfig._loading.replacements import has_replacement
 from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 

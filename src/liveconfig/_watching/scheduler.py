@@ -178,7 +178,10 @@ class Scheduler:
             call: The call.
             overdue: Called once if ``call`` is still running after `LONG` seconds.
         """
-        self._posted.append(Job(call, overdue))
+        self._post(Job(call, overdue))
+
+    def _post(self, call: Job | Timer) -> None:
+        self._posted.append(call)
         if not self._attend():
             self._start()
 
@@ -213,9 +216,7 @@ class Scheduler:
     def schedule(self, timer: Timer) -> None:
         """Schedule the call of a timer; one without a delay is posted, whatever the clock does from now on."""
         if timer.due <= _clock.monotonic():
-            self._posted.append(timer)
-            if not self._attend():
-                self._start()
+            self._post(timer)
             return
         with self._lock:
             if len(self._timers) >= self._clean_up_at:
