@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import builtins, errno, os, signal, sys
 missing = "memfd_create fork register_at_fork killpg getuid geteuid getgid getegid getpgid sched_yield sched_getaffinity"
@@ -37,6 +39,7 @@ builtins.open = without_linux(builtins.open)
 """
 
 FOLLOW = CODE + "import runpy\nrunpy.run_path(sys.argv[1], run_name='__main__')"
+HELP = CODE + "from liveconfig.cli import main\nmain([sys.argv[1], '--help'])"
 PS = CODE + "from liveconfig.cli import main, ps\nsys.platform = 'win32'\nmain(['ps'])"
 
 
@@ -59,3 +62,11 @@ def test_ps_without_linux():
     ran = run(PS)
     assert ran.stdout == "No process with live settings is visible. It needs /proc, which only Linux has.\n"
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["demo", "watch", "explain", "audit", "check", "schema", "ps", "status", "sync"])
+def test_commands_without_linux(command):
+    """Each command starts, and prints its help, without what only Linux has."""
+    ran = run(HELP, command)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith(f"usage: liveconfig {command}")
