@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -16,6 +17,9 @@ import pytest
 from liveconfig import Settings, SettingsConfigDict, processes
 
 PATIENCE = 60.0
+
+
+NO_THREAD = "could not be looked at, because no thread can be started"
 
 
 class App(Settings):
@@ -221,6 +225,36 @@ def test_one_descriptor(program, kubelet_volume):
     until(lambda: memory_files(running.pid) == 1)  # the objects beyond the 64th are perhaps still at work
     [process] = processes(running.pid)
     assert (len(process.settings), process.unlisted) == (64, 7)
+
+
+def test_the_unhealthy_one_of_many(program, kubelet_volume):
+    """Of more than 64 settings objects, the report lists those that are not healthy first."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do("many = [App.load() for _ in range(70)]")
+    running.do("many[69].live.on_change('message')(lambda change: 1 / 0)")
+    kubelet_volume.write({"message": "two"})
+    found = until(lambda: (now := processes(running.pid)[0]) and not now.settings[0].healthy and now)
+    assert "ZeroDivisionError" in found.settings[0].problems[0]
+    assert not found.is_current
+
+
+@pytest.mark.parametrize(("refused", "state"), [(1, "current"), (1000, "unknown")])
+def test_no_thread_for_the_comparison(load, kubelet_volume, monkeypatch, refused, state):
+    """Where no thread can be started, the report says so; a later thread gives the answer."""
+    kubelet_volume.write({"message": "one"})
+    load(App, _volumes=kubelet_volume.path)
+    start, refusals = threading.Thread.start, iter(range(refused))
+
+    def limited(thread):
+        if thread.name == "liveconfig-look" and next(refusals, None) is not None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    [report] = own_reports(kubelet_volume.path)
+    assert report.state == state
+    assert report.problems == ((f"a volume {NO_THREAD}: {kubelet_volume.path}",) if state == "unknown" else ())
 
 
 def test_descriptors_closed_by_the_program(program, kubelet_volume):

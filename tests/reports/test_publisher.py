@@ -27,7 +27,7 @@ class Source:
 
     def report(self) -> dict[str, Any]:
         self.made += 1
-        return {"name": self.name, "history": ()}
+        return {"name": self.name, "healthy": True, "history": ()}
 
 
 class Blocking(Source):

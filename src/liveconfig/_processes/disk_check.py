@@ -54,6 +54,7 @@ class _Comparison:
         self._waiting = deque(range(len(reported)))
         self._found: dict[int, SettingsReport] = {}
         self._finished = threading.Event()
+        self._why_not = _LATE
 
     def run(self) -> list[SettingsReport]:
         deadline, threads, answers = time.monotonic() + PATIENCE, 1, -1
@@ -63,11 +64,16 @@ class _Comparison:
                 threads *= 2
             answers = len(self._found)
             self._finished.wait(min(STALL, left))
-        return [self._found.get(index) or _unanswered(each) for index, (each, _) in enumerate(self._reported)]
+        return [
+            self._found.get(index) or _unanswered(each, self._why_not) for index, (each, _) in enumerate(self._reported)
+        ]
 
     def _start(self, threads: int) -> None:
-        for _ in range(min(threads, len(self._waiting))):
-            threading.Thread(target=self._work, name="liveconfig-look", daemon=True).start()
+        try:
+            for _ in range(min(threads, len(self._waiting))):
+                threading.Thread(target=self._work, name="liveconfig-look", daemon=True).start()
+        except RuntimeError:  # a limit of processes, or the end of the interpreter; the next turn tries again
+            self._why_not = _NO_THREAD
 
     def _work(self) -> None:
         with contextlib.suppress(IndexError):
@@ -82,11 +88,15 @@ def _compared_or_not(settings: SettingsReport, root: str) -> SettingsReport:
     try:
         return _compared(settings, root)
     except (OSError, ValueError):  # an earlier look does not return, or no file has such a path
-        return _unanswered(settings)
+        return _unanswered(settings, _LATE)
 
 
-def _unanswered(settings: SettingsReport) -> SettingsReport:
-    problem = f"a volume did not answer within {PATIENCE:g} s: {', '.join(each.path for each in settings.volumes)}"
+_LATE = f"did not answer within {PATIENCE:g} s"
+_NO_THREAD = "could not be looked at, because no thread can be started"
+
+
+def _unanswered(settings: SettingsReport, why: str) -> SettingsReport:
+    problem = f"a volume {why}: {', '.join(each.path for each in settings.volumes)}"
     return replace(settings, state="unknown", healthy=False, problems=(*settings.problems, problem))
 
 

@@ -19,7 +19,7 @@ from liveconfig.history import HistoryEntry
 
 SCHEMA = 1
 MOST = 64
-"""How many settings objects of one process are listed in full."""
+"""How many settings objects of one process are listed in full: those that are not healthy first."""
 
 PATIENCE = 0.05
 """Seconds for which a caller waits for another thread that updates the report."""
@@ -45,6 +45,7 @@ class _Part:
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
         self.text = ""
+        self.is_healthy = True
         self.key: object | None = None
         self._report: Mapping[str, Any] = {}
 
@@ -61,6 +62,7 @@ class _Part:
         if report == self._report:
             return False
         self._report = report
+        self.is_healthy = report["healthy"]
         head = _dumps({name: value for name, value in report.items() if name != "history"})
         self.text = f'{head[:-1]},"history":[{",".join(report["history"])}]}}'
         return True
@@ -142,11 +144,12 @@ class ReportPublisher:
 
     def _document(self) -> bytes:
         self._parts = {key: part for key, part in self._parts.items() if part.source() is not None}
-        texts = [part.text for part in self._parts.values()]
-        head = (
-            f'"schema":{SCHEMA},"pid":{os.getpid()},"liveconfig":"{__version__}","unlisted":{max(0, len(texts) - MOST)}'
-        )
-        return f'{{{head},"settings":[{",".join(texts[:MOST])}]}}'.encode()
+        parts = list(self._parts.values())
+        unlisted = max(0, len(parts) - MOST)
+        if unlisted:  # none that is unhealthy stays unseen while a healthy one is listed
+            parts.sort(key=lambda part: part.is_healthy)
+        head = f'"schema":{SCHEMA},"pid":{os.getpid()},"liveconfig":"{__version__}","unlisted":{unlisted}'
+        return f'{{{head},"settings":[{",".join(part.text for part in parts[:MOST])}]}}'.encode()
 
 
 process_report = ReportPublisher()

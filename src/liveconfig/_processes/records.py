@@ -97,7 +97,7 @@ class ProcessReport:
         command: The name of the program, and for Python the file name of the script or the module after ``-m``. No
             other argument: command lines hold secrets.
         started_at: When it started; None if unknown.
-        settings: Each settings object, at most 64.
+        settings: Each settings object, at most 64; of more, those that are not healthy first.
         unlisted: How many more there are.
         liveconfig: The version of liveconfig in the process; None where it is hidden.
     """

@@ -157,15 +157,25 @@ class Logins:
         """As `connect`, on an event loop."""
         return await self._arun(self._steps(), attempt)
 
-    def prove(self, attempt: Callable[[Login], None]) -> None:
-        """Try the newest login, and no other, until the server accepts it, unless it has accepted it before."""
-        if self._accepted != self.newest():
-            self._run(self._steps_of_proof(), attempt)
+    def prove(self, attempt: Callable[[Login], Login]) -> Login:
+        """Try the newest login, and no other, until the server accepts it, unless it has accepted it before.
 
-    async def aprove(self, attempt: Callable[[Login], Awaitable[None]]) -> None:
+        Args:
+            attempt: Connects with one login, and returns it.
+
+        Returns:
+            The login that the server accepts.
+
+        Raises:
+            Exception: The client's own error, if the server does not accept it within the patience.
+        """
+        newest = self.newest()
+        return newest if self._accepted == newest else self._run(self._steps_of_proof(), attempt)
+
+    async def aprove(self, attempt: Callable[[Login], Awaitable[Login]]) -> Login:
         """As `prove`, on an event loop."""
-        if self._accepted != self.newest():
-            await self._arun(self._steps_of_proof(), attempt)
+        newest = self.newest()
+        return newest if self._accepted == newest else await self._arun(self._steps_of_proof(), attempt)
 
     def _run(self, steps: Steps, attempt: Callable[[Login], T], perform: Perform | None = None) -> T:
         attempts = _Attempts(self)

@@ -78,13 +78,20 @@ class _Renewal(ABC, Generic[P, Probe]):
         """Whether the settings watch their volume."""
         return bool(self._logins.live.status().watcher != "off")
 
-    def ended(self, failure: Exception | None) -> None:
-        """Show the failure of a finished round in the status, or remove the one that is shown there."""
+    def ended(self, renewed: Login | None, failure: Exception | None) -> None:
+        """Show the failure of a finished round in the status, or remove the one that is shown there.
+
+        Args:
+            renewed: The login with which the round has renewed the connections; None if it failed.
+            failure: Why it failed.
+        """
         before, self._failure = self._failure, failure
         if (before is None) != (failure is None):
             self._reporting = failure is not None
             self._subscribe(initial=self._reporting)  # calls `_renew`, which raises the failure, before it returns
             self._reporting = False
+            if failure is None and renewed != self._logins.newest():  # it came before this subscription
+                self._begin()
 
     def _subscribe(self, *, initial: bool = False) -> None:
         self._cancel()
@@ -119,6 +126,7 @@ class _Round(Generic[P]):
         self._renewal = renewal
         self._watched = renewal.watched()
         self._name = renewal.round = object()
+        self.renewed: Login | None = None
         self.report: Callable[[], None] = lambda: None
 
     def pool(self) -> P:
@@ -138,7 +146,7 @@ class _Round(Generic[P]):
         if error is not None and not isinstance(error, Exception):
             return False
         if self._counts() and not isinstance(error, _OverError):
-            self.report = partial(self._renewal.ended, error and without_secrets(error))
+            self.report = partial(self._renewal.ended, self.renewed, error and without_secrets(error))
         return True
 
 
@@ -171,12 +179,13 @@ class Renewal(_Renewal[P, Callable[[Login], None]]):
     def _work(self) -> None:
         with _Round(self) as this:
 
-            def attempt(login: Login) -> None:
+            def attempt(login: Login) -> Login:
                 this.pool()
                 with accepted_despite_limits():
                     self._probe(login)
+                return login
 
-            self._logins.prove(attempt)
+            this.renewed = self._logins.prove(attempt)
             SETTLE.plain(self._logins.live)
             self._drop(this.pool())
         this.report()
@@ -223,12 +232,13 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
     async def _work(self) -> None:
         with _Round(self) as this:
 
-            async def attempt(login: Login) -> None:
+            async def attempt(login: Login) -> Login:
                 this.pool()
                 with accepted_despite_limits():
                     await self._probe(login)
+                return login
 
-            await self._logins.aprove(attempt)
+            this.renewed = await self._logins.aprove(attempt)
             await SETTLE.awaitable(self._logins.live)
             await self._drop(this.pool())
         await asyncio.to_thread(this.report)  # waits until the subscriber was called

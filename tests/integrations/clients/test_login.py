@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import traceback
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +24,12 @@ def logins(settings: Any) -> Logins:
 async def test_a_login_that_is_proven_is_not_tried_again(logins: Logins, login_server: Any) -> None:
     """`prove` tries the newest login once, and not again while the server is known to accept it."""
 
-    def attempt(login: Login) -> None:
+    def attempt(login: Login) -> Login:
         login_server.log_in(**login.arguments())
+        return login
 
-    async def attempt_here(login: Login) -> None:
-        attempt(login)
+    async def attempt_here(login: Login) -> Login:
+        return attempt(login)
 
     logins.prove(attempt)
     logins.prove(attempt)
@@ -128,6 +130,29 @@ def test_a_pool_that_is_deleted_while_its_renewal_subscribes(settings: Any, logi
     before = settings.live.status().subscribers
     renewal._subscribe()
     assert settings.live.status().subscribers == before
+
+
+def test_a_change_while_a_renewal_subscribes_again(settings: Any, logins: Logins, volume: KubeletVolume) -> None:
+    """A login that arrives while a renewal removes its failure from the status is used for another renewal."""
+    called, go_on, dropped = threading.Event(), threading.Event(), threading.Event()
+
+    def hold_up(change: Any) -> None:
+        called.set()
+        go_on.wait(10)
+
+    class Pool:
+        pass
+
+    settings.live.subscribe("db.password", hold_up)
+    pool, first = Pool(), logins.newest()
+    renewal = Renewal(pool, logins, lambda _: logins.newest() != first and dropped.set(), lambda _: True)
+    renewal.connected(first, lambda login: None)
+    renewal.ended(None, OSError("refused"))
+    volume.write({"db.user": "app", "db.password": "two"})
+    assert called.wait(10)
+    renewal.ended(first, None)  # the subscription before this one has not been told of the change
+    go_on.set()
+    assert dropped.wait(10)
 
 
 def test_a_change_during_an_attempt_is_no_refusal(
