@@ -449,6 +449,13 @@ to_redis.bind(redis.Redis(), settings, user=None, password="password")
 import celery
 from liveconfig.integrations import celery as to_celery
 to_celery.bind(celery.Celery(broker="amqp://mq//"), settings, user="endpoint", password="password")
+import flask
+from liveconfig.integrations.flask import LiveConfig
+app = flask.Flask(__name__)
+LiveConfig(settings, mirror={"API_KEY": "password", "SECRET_KEY": "password"}).init_app(app)
+from openfeature import api
+from liveconfig.integrations.openfeature import LiveConfigProvider
+api.set_provider(LiveConfigProvider(settings, "endpoint", flagd="password"))
 
 @settings.live.on_change("endpoint", initial=True)
 def changed(change): ...

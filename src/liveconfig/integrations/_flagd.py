@@ -12,7 +12,7 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.exception import OpenFeatureError
 
 from liveconfig import LiveConfigError, Refusal, Reloaded, Settings
-from liveconfig.integrations._fields import value_reader
+from liveconfig.integrations._fields import if_loaded, value_reader
 
 if TYPE_CHECKING:
     from openfeature.evaluation_context import EvaluationContext
@@ -40,7 +40,7 @@ class Flagd:
 
     def __init__(self, settings: Settings, field: str) -> None:
         self._field = field
-        self._read = value_reader(settings, field)
+        self._read = if_loaded(value_reader(settings, field))
         self._cores: deque[tuple[int, Any, FlagdCore]] = deque(maxlen=2)  # the newest document, and a pinned one
         try:
             self.check(settings.live.latest())

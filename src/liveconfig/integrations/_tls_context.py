@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from operator import itemgetter
 from socket import socket
 from typing import Any, TypeVar
@@ -85,9 +86,14 @@ class FollowingContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        """As `ssl.SSLContext.wrap_socket`; a session of an older context is not resumed."""
-        newest = self.newest
+        """As `ssl.SSLContext.wrap_socket`; a session of an older context is not resumed.
+
+        A listening socket keeps this context, because it wraps each connection that it accepts with its context.
+        """
         how = (server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname)
+        if server_side and not _is_connected(sock):
+            return super().wrap_socket(sock, *how, session)
+        newest = self.newest
         return newest.wrap_socket(sock, *how, _resumable(newest, session))
 
     def wrap_bio(
@@ -101,6 +107,13 @@ class FollowingContext(ssl.SSLContext):
         """As `ssl.SSLContext.wrap_bio`; a session of an older context is not resumed."""
         newest = self.newest
         return newest.wrap_bio(incoming, outgoing, server_side, server_hostname, _resumable(newest, session))
+
+
+def _is_connected(sock: socket) -> bool:
+    with suppress(OSError):
+        sock.getpeername()
+        return True
+    return False
 
 
 def _resumable(context: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession | None:

@@ -24,9 +24,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
-from liveconfig import Change, Settings
+from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import live_of, value_reader
+from liveconfig.integrations._fields import if_loaded, live_of, value_reader
 from liveconfig.integrations._mirror import FALLBACKS, SECRET_KEY, plain, ring_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import explained, readiness
@@ -250,7 +250,8 @@ class _Mirror:
     def __init__(self, config: dict[str, Any], settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:
         self._config = config
         self._latest = settings.live.latest
-        self._readers = {key: value_reader(settings, name) for key, name in fields.items() if isinstance(name, str)}
+        names = {key: name for key, name in fields.items() if isinstance(name, str)}
+        self._readers = {key: if_loaded(value_reader(settings, name)) for key, name in names.items()}
         self.ring = ring_of(settings, fields)
         self._configured = list(config.get(FALLBACKS) or ())
 
@@ -274,10 +275,16 @@ class _Mirror:
         if self.ring is None:
             return
         accepted = [*dict.fromkeys((*self.ring.verifying, *self._configured))]
-        key = self.ring.signing if self.ring.verifying else None
-        for name, value in {FALLBACKS: accepted, SECRET_KEY: key}.items():
+        for name, value in {FALLBACKS: accepted, SECRET_KEY: _signing(self.ring)}.items():
             if self._config.get(name) != value:
                 self._config[name] = value
+
+
+def _signing(ring: KeyRing) -> str | None:
+    try:
+        return ring.signing
+    except LiveConfigError:
+        return None  # as Flask has it for an application without a key
 
 
 def _mirror(app: Flask, settings: Settings, fields: Mapping[str, str | KeyRing]) -> None:

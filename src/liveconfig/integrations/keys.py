@@ -89,7 +89,7 @@ class KeyRing:
 
     @property
     def verifying(self) -> Sequence[str]:
-        """The keys to verify or decrypt with, newest first; `signing` is one of them."""
+        """The keys to verify or decrypt with, newest first; `signing` is one of them, if there is one."""
         return tuple(key.get_secret_value() for key in self._newest().verifying())
 
     def _newest(self) -> _State:

@@ -7,10 +7,13 @@ import gc
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -20,6 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
+from werkzeug import Response
+from werkzeug.serving import make_server
 
 from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations.tls import server_context
@@ -121,6 +126,113 @@ def test_an_open_connection_goes_on(settings: TlsSettings, kubelet_volume: Kubel
             assert settings.live.reload()
             client.sendall(b"still here")
             assert server.recv(100) == b"still here"
+
+
+def listen_then_wrap(context: ssl.SSLContext, **options: bool) -> ssl.SSLSocket:
+    return context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True, **options)
+
+
+def wrap_then_listen(context: ssl.SSLContext, **options: bool) -> ssl.SSLSocket:
+    listener = context.wrap_socket(socket.socket(), server_side=True, **options)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+@pytest.mark.parametrize("make_listener", [listen_then_wrap, wrap_then_listen])
+def test_a_listening_socket_serves_the_new_pair(
+    settings: TlsSettings, kubelet_volume: KubeletVolume, make_listener: Callable[..., ssl.SSLSocket]
+) -> None:
+    """A listening socket that was wrapped before a rotation accepts connections with the rotated pair."""
+    with make_listener(server_context(settings)) as listener:
+        gc.collect()  # the socket keeps the context
+        assert same(certificate_of(listener), A.cert)
+        kubelet_volume.write(B.keys())
+        assert settings.live.reload()
+        assert same(certificate_of(listener), B.cert)
+    del listener
+    gc.collect()
+    assert settings.live.status().subscribers == ()
+
+
+def certificate_of(listener: ssl.SSLSocket) -> str:
+    """The certificate that a client of a listening socket sees."""
+    listener.settimeout(10)
+    with ThreadPoolExecutor(1) as other_side:
+        accepted = other_side.submit(listener.accept)
+        with (
+            socket.create_connection(listener.getsockname(), 10) as plain,
+            client_context().wrap_socket(plain) as client,
+            accepted.result(10)[0],
+        ):
+            return pem_of(client)
+
+
+def pem_of(connection: ssl.SSLSocket) -> str:
+    """The certificate of the other side."""
+    seen = connection.getpeercert(binary_form=True)
+    assert seen is not None
+    return ssl.DER_cert_to_PEM_cert(seen)
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_an_accepted_connection_has_the_options_of_its_listening_socket(settings: TlsSettings, chosen: bool) -> None:
+    """The options of a listening socket are those of the connections that it accepts."""
+    options = {"do_handshake_on_connect": chosen, "suppress_ragged_eofs": chosen}
+    with listen_then_wrap(server_context(settings), **options) as listener, ThreadPoolExecutor(1) as other_side:
+        connected = other_side.submit(socket.create_connection, listener.getsockname(), 10)
+        wrapped = other_side.submit(lambda: client_context().wrap_socket(connected.result(10)))
+        connection, _ = listener.accept()
+        assert (connection.version() is not None) is chosen
+        connection.do_handshake()
+        assert {name: getattr(connection, name) for name in options} == options
+        connection.close()
+        wrapped.result(10).close()
+
+
+class Greeting(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def standard_server(context: ssl.SSLContext) -> HTTPServer:
+    server = HTTPServer(("127.0.0.1", 0), Greeting)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def werkzeug_server(context: ssl.SSLContext) -> HTTPServer:
+    return make_server("127.0.0.1", 0, Response(status=204), ssl_context=context)
+
+
+@pytest.mark.parametrize("make", [standard_server, werkzeug_server])
+def test_http_servers_serve_the_new_pair(
+    settings: TlsSettings, kubelet_volume: KubeletVolume, make: Callable[[ssl.SSLContext], HTTPServer]
+) -> None:
+    """`http.server` and Werkzeug, which wrap the listening socket, serve the rotated pair."""
+
+    def get() -> str:
+        address = server.server_address
+        client = HTTPSConnection(str(address[0]), address[1], timeout=10, context=client_context())
+        with closing(client), ThreadPoolExecutor(1) as other_side:
+            answered = other_side.submit(server.handle_request)
+            client.connect()
+            seen = pem_of(client.sock)
+            client.request("GET", "/")
+            assert client.getresponse().status == 204
+            answered.result(10)
+            return seen
+
+    with make(server_context(settings)) as server:
+        server.timeout = 10
+        assert same(get(), A.cert)
+        kubelet_volume.write(B.keys())
+        assert settings.live.reload()
+        assert same(get(), B.cert)
 
 
 @pytest.mark.parametrize(

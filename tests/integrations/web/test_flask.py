@@ -24,7 +24,7 @@ from flask import (
 from jinja2 import DictLoader
 from pydantic import BaseModel, SecretStr
 
-from liveconfig import Change, LiveConfigError, Settings
+from liveconfig import Change, LiveConfigError, Settings, SettingsConfigDict
 from liveconfig.integrations.flask import LiveConfig
 from liveconfig.integrations.keys import KeyRing
 from liveconfig.testing import KubeletVolume, override
@@ -450,6 +450,33 @@ def test_fallbacks_age_with_their_key_alone(clock: Clock, settings: Any, swap: S
     swap(message="two")
     assert app.config["GREETING"] == "two"
     assert app.config["SECRET_KEY_FALLBACKS"] == before == [f"CANARY-00000000-{number}" for number in (3, 2, 1, 0)]
+
+
+class OptionalKey(Settings):
+    model_config = SettingsConfigDict(missing_key="fallback")
+    key: SecretStr | None = None
+
+
+@pytest.mark.parametrize("keys", [{"other": "key"}, {"key": ""}], ids=["None", "empty"])
+def test_a_key_that_vanishes_after_a_rotation(
+    clock: Clock, kubelet_volume: KubeletVolume, keys: dict[str, str]
+) -> None:
+    """Where the key vanishes within a day after a rotation, ``SECRET_KEY`` is None, and requests are answered."""
+    kubelet_volume.write({"key": "A"})
+    settings = OptionalKey.load(_volumes=[kubelet_volume.path])
+    app = Flask(__name__)
+    LiveConfig(settings, mirror={"SECRET_KEY": "key"}).init_app(app)
+    with settings.live:
+        kubelet_volume.write({"key": "B"})
+        assert settings.live.reload()
+        clock.time += 120
+        assert app.test_client().get("/liveconfig/ready").status_code == 200
+        assert app.config["SECRET_KEY"] == "B"
+        kubelet_volume.write(keys)
+        assert settings.live.reload()
+        assert app.test_client().get("/liveconfig/ready").status_code == 200
+        assert (app.config["SECRET_KEY"], app.config["SECRET_KEY_FALLBACKS"]) == (None, ["A"])
+        assert settings.live.status().healthy
 
 
 class Keys(Settings):
