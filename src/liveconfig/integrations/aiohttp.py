@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from contextvars import ContextVar
 from http import HTTPStatus
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from pydantic import SecretStr
 
+from liveconfig import LiveConfigError
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._token import Place, TokenOptions
 
 with extra_of(__name__):
+    import aiohttp
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from aiohttp.payload import BytesPayload
     from yarl import URL
 
 __all__ = ["TokenAuth"]
-
-REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class TokenAuth(TokenOptions):
@@ -45,22 +47,14 @@ class TokenAuth(TokenOptions):
     """
 
     def _prepare(self) -> None:
-        # By task: the host to which its next request goes without a token. aiohttp calls a middleware for each hop of a
-        # redirect, in the task of the request, without a sign that it is a hop.
-        self._withheld: WeakKeyDictionary[asyncio.Task[object], URL] = WeakKeyDictionary()
+        _mark_calls()
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Add the token and send; aiohttp calls this for each request and for each hop of a redirect."""
-        task = asyncio.current_task()
-        assert task is not None
-        trusted = self._withheld.get(task) != request.url.origin()
-        if not trusted:
-            del self._withheld[task]
-        response = await (self._send(request, handler) if trusted else handler(request))
-        target = _target(response)
-        if target is not None and not (trusted and _place(request.url).same_host(_place(target))):
-            self._withheld[task] = target.origin()
-        return response
+        call = _current_call.get(None)
+        if call is None:
+            raise LiveConfigError("TokenAuth must be made before the request, and aiohttp.ClientSession must send that")
+        return await (self._send(request, handler) if call.may_show_token(request.url) else handler(request))
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         sent = self._token.put(request.headers)
@@ -82,21 +76,48 @@ class TokenAuth(TokenOptions):
         return response
 
 
-def _target(response: ClientResponse) -> URL | None:
-    """Return the target of a redirect, as aiohttp reads it."""
-    location = response.headers.get("Location") or response.headers.get("URI")
-    if response.status not in REDIRECTS or location is None:
-        return None
-    try:
-        target = response.url.join(URL(location))
-        target.origin()
-    except ValueError:  # aiohttp itself raises
-        return None
-    return target
+class _Call:
+    """One request of a program, with all its redirects and repetitions."""
+
+    _place: Place | None = None
+    _left = False
+
+    def may_show_token(self, url: URL) -> bool:
+        """Whether all of its URLs up to this one are at the host to which the program sent it."""
+        place = Place(url.scheme, url.raw_host, url.port)
+        self._left = self._left or not (self._place or place).same_host(place)
+        self._place = place
+        return not self._left
 
 
-def _place(url: URL) -> Place:
-    return Place(url.scheme, url.host, url.port)
+_current_call: ContextVar[_Call] = ContextVar("liveconfig.aiohttp.call")
+
+
+def _mark_calls() -> None:
+    """Make aiohttp say which request of a program a hop belongs to.
+
+    aiohttp calls the middlewares for each hop, and again when it or another middleware repeats one. Nothing in the
+    request tells a hop from a new request to the same host.
+
+    Raises:
+        LiveConfigError: This version of aiohttp does not support it.
+    """
+    request = getattr(aiohttp.ClientSession, "_request", None)
+    if request is None:
+        raise LiveConfigError(f"TokenAuth cannot keep a token from redirects with aiohttp {aiohttp.__version__}")
+    if request.__module__ == __name__:
+        return
+
+    async def in_a_call(session: Any, *args: Any, **how: Any) -> ClientResponse:
+        outer = _current_call.set(_Call())
+        try:
+            response: ClientResponse = await request(session, *args, **how)
+        finally:
+            with suppress(ValueError):  # a coroutine that was never finished is closed in another context
+                _current_call.reset(outer)
+        return response
+
+    aiohttp.ClientSession._request = in_a_call  # type: ignore[assignment,method-assign]  # noqa: SLF001
 
 
 def _can_be_repeated(request: ClientRequest) -> bool:

@@ -61,18 +61,20 @@ class TokenAuth(TokenOptions, httpx.Auth):
                 yield request
 
     def _put(self, request: httpx.Request) -> SecretStr | None:
-        """Set the newest token in the request, unless it was redirected to another host."""
+        """Set the newest token in the request, unless redirects led it to another host, if only in between."""
         place = _place(request.url)
-        sent = request.extensions.get(_EXTENSION) or _Sent(self._token.header, place)
+        before = request.extensions.get(_EXTENSION) or _Sent(self._token.header, place)
+        left = before.place is None or not before.place.same_host(place)
+        sent = _Sent(self._token.header, None if left else place)
         request.extensions = {**request.extensions, _EXTENSION: sent}
-        return self._token.put(request.headers) if sent.place.same_host(place) else None
+        return None if left else self._token.put(request.headers)
 
 
 class _Sent(NamedTuple):
-    """The target of a token; httpx passes it on to redirected requests."""
+    """The target of a token, None once it is withheld; httpx passes this on to redirected requests."""
 
     header: str
-    place: Place
+    place: Place | None
 
 
 _EXTENSION = "liveconfig.token"
@@ -95,7 +97,7 @@ def _guard_redirects() -> None:
     def without_token(client: Any, request: httpx.Request, url: httpx.URL, method: str) -> httpx.Headers:
         headers: httpx.Headers = redirect_headers(client, request, url, method)
         sent = request.extensions.get(_EXTENSION)
-        if sent is not None and not sent.place.same_host(_place(url)):
+        if sent is not None and not _place(request.url).same_host(_place(url)):
             headers.pop(sent.header, None)
         return headers
 
@@ -104,7 +106,7 @@ def _guard_redirects() -> None:
 
 
 def _place(url: httpx.URL) -> Place:
-    return Place(url.scheme, url.host, url.port)
+    return Place(url.scheme, url.raw_host.decode("ascii"), url.port)
 
 
 def _worth_another(request: httpx.Request, response: httpx.Response) -> bool:

@@ -51,7 +51,7 @@ class TokenAuth(TokenOptions, AuthBase):
         if response.status_code == HTTPStatus.UNAUTHORIZED and self._put_newer(request):
             response = _repeat(request, response, **how)
         if _leads_to_another_host(response):
-            request.headers.pop(self._token.header, None)  # the redirected request copies the others
+            self._withdraw(request)
         return response
 
     def _put_newer(self, request: PreparedRequest) -> bool:
@@ -61,6 +61,12 @@ class TokenAuth(TokenOptions, AuthBase):
             return False
         self._token.read_volume()
         return self._token.put_newer(request.headers, SecretStr(sent))
+
+    def _withdraw(self, request: PreparedRequest) -> None:
+        """Remove the header and the hook from a request, as the redirected one copies those that it has."""
+        request.headers.pop(self._token.header, None)
+        others = [hook for hook in request.hooks["response"] if hook != self._answered]
+        request.hooks = {**request.hooks, "response": others}  # requests is going through the old list
 
 
 def _repeat(request: PreparedRequest, response: Response, **how: Any) -> Response:

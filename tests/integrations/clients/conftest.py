@@ -106,6 +106,7 @@ class Site:
         self.redirects: dict[str, str] = {}
         self.seen: list[tuple[str, str | None]] = []  # path, and the token
         self.bodies: list[bytes] = []
+        self.breaks: set[str] = set()  # paths whose next request gets no answer: the connection is closed
         self.before: Callable[[], object] = lambda: None
         site = self
 
@@ -115,6 +116,10 @@ class Site:
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 status, location = site._answer(self.path, self.headers[site.header], body)
+                if self.path in site.breaks:
+                    site.breaks.remove(self.path)
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 if location:
                     self.send_header("Location", location)

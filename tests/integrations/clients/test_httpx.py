@@ -81,6 +81,28 @@ def test_a_request_that_was_redirected_is_not_repeated(
     assert server.bodies == [b"order", b""]
 
 
+SCHEMES = {"http://shop/a": "https://shop/b", "https://shop/b": "http://shop/c"}
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key"])
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_way_back_from_https_does_not_carry_the_token(settings: TokenSettings, header: str, follow: bool) -> None:
+    """The token goes along from ``http`` to ``https`` at the same host, and not back to ``http``."""
+    seen: list[tuple[str, str | None]] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        seen.append((str(request.url), request.headers.get(header)))
+        target = SCHEMES.get(str(request.url))
+        return httpx.Response(200) if target is None else httpx.Response(302, headers={"Location": target})
+
+    auth = TokenAuth(settings, "api_token", header=header, scheme="")
+    with httpx.Client(auth=auth, transport=httpx.MockTransport(serve), follow_redirects=follow) as client:
+        response = client.get("http://shop/a")
+        while response.next_request is not None:
+            response = client.send(response.next_request)
+    assert seen == [("http://shop/a", "one"), ("https://shop/b", "one"), ("http://shop/c", None)]
+
+
 ON_TRIO = """
 import sys, httpx, trio
 from liveconfig import LiveConfigError, Settings

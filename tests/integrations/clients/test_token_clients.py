@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -414,12 +415,45 @@ def test_a_redirect_is_read_as_the_client_reads_it(
 def test_a_way_back_does_not_carry_the_token(
     connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str]
 ) -> None:
-    """Another host that redirects back does not get a request with the token made."""
-    site.redirects = {"/a": f"{other.url}/b"}
-    other.redirects = {"/b": f"{site.url}/c"}
+    """Another host that redirects back does not get a request with the token made, however often they redirect."""
+    site.redirects = {"/a": f"{other.url}/b", "/c": f"{other.url}/d", "/e": "/f"}
+    other.redirects = {"/b": f"{site.url}/c", "/d": f"{site.url}/e"}
     assert connect(**auth).send(f"{site.url}/a") == [401]
-    assert site.seen == [("/a", site.accepted), ("/c", None)]
+    assert site.seen == [("/a", site.accepted), ("/c", None), ("/e", None), ("/f", None)]
+    assert other.seen == [("/b", None), ("/d", None)]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_401_of_another_host_is_not_answered_with_a_newer_token(
+    connect: Callable[..., Any],
+    site: Any,
+    other: Any,
+    auth: dict[str, str],
+    kubelet_volume: KubeletVolume,
+    back: bool,
+) -> None:
+    """After a redirect to another host, no 401 makes the client send the newer token, there or back at the first host."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    other.redirects = {"/b": f"{site.url}/c"} if back else {}
+    other.before = lambda: kubelet_volume.write({"api-token": "two"})
+    assert connect(**auth).send(f"{site.url}/a") == [401]
+    assert site.seen == [("/a", site.accepted)] + [("/c", None)] * back
     assert other.seen == [("/b", None)]
+
+
+def test_a_request_after_a_redirect_that_failed(
+    connect: Callable[..., Any], site: Any, other: Any, auth: dict[str, str]
+) -> None:
+    """A redirect that fails in the middle leaves the program's own request to that host its token."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    other.before = lambda: other.breaks.add("/b")
+    client = connect(**auth)
+
+    with pytest.raises((requests.ConnectionError, httpx.RemoteProtocolError, aiohttp.ClientError)):
+        client.send(f"{site.url}/a")
+    assert client.send(f"{other.url}/own") == [200]
+    assert {token for path, token in other.seen if path == "/b"} == {None}
+    assert other.seen[-1] == ("/own", other.accepted)
 
 
 def test_the_other_host_gets_its_own_requests(
@@ -454,52 +488,59 @@ def test_a_redirect_after_a_repeated_request(
 
 
 def test_httpx_step_by_step(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
-    """A program that follows the redirects of httpx by itself takes no token to another host."""
+    """A program that follows the redirects of httpx by itself takes no token to another host, nor back from there."""
     site.redirects = {"/a": f"{site.url}/b", "/b": f"{other.url}/c"}
+    other.redirects = {"/c": f"{site.url}/d"}
     token = live_httpx.TokenAuth(token_settings, "api_token", **auth)
     with httpx.Client(auth=token, trust_env=False) as client:
         response = client.get(f"{site.url}/a")
         while response.next_request is not None:
             response = client.send(response.next_request)
-    assert site.seen == [("/a", site.accepted), ("/b", site.accepted)]
+    assert site.seen == [("/a", site.accepted), ("/b", site.accepted), ("/d", None)]
     assert other.seen == [("/c", None)]
 
 
-async def test_aiohttp_by_hand(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
-    """A program that follows a redirect of aiohttp by itself takes no token to another host; its next request does."""
-    site.redirects = {"/a": f"{other.url}/b"}
-    token = live_aiohttp.TokenAuth(token_settings, "api_token", **auth)
-    async with aiohttp.ClientSession(middlewares=(token,)) as session:
-        async with session.get(f"{site.url}/a", allow_redirects=False) as response:
-            target = response.headers["Location"]
-        async with session.get(target), session.get(f"{other.url}/own"):
-            pass
-    assert other.seen == [("/b", None), ("/own", other.accepted)]
-
-
-async def test_aiohttp_in_many_tasks(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
-    """Requests of other tasks keep their token while one is redirected to another host."""
-    site.redirects = {"/a": f"{other.url}/b"}
-    token = live_aiohttp.TokenAuth(token_settings, "api_token", **auth)
-    async with aiohttp.ClientSession(middlewares=(token,)) as session:
-
-        async def get(url: str) -> int:
-            async with session.get(url) as response:
-                return response.status
-
-        urls = [f"{site.url}/a", f"{other.url}/own", f"{site.url}/own"] * 10
-        assert await asyncio.gather(*map(get, urls)) == [401, 200, 200] * 10
-
-
 def test_requests_step_by_step(token_settings: Settings, site: Any, other: Any, auth: dict[str, str]) -> None:
-    """A program that follows the redirects of requests by itself takes no token to another host."""
+    """A program that follows the redirects of requests by itself takes no token to another host, nor back from there."""
     site.redirects = {"/a": f"{other.url}/b"}
+    other.redirects = {"/b": f"{site.url}/c"}
     with requests.Session() as session:
         session.auth = live_requests.TokenAuth(token_settings, "api_token", **auth)
         response = session.get(f"{site.url}/a", allow_redirects=False)
-        assert response.next is not None
-        session.send(response.next)
+        while response.next is not None:
+            response = session.send(response.next, allow_redirects=False)
+    assert site.seen == [("/a", site.accepted), ("/c", None)]
     assert other.seen == [("/b", None)]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_requests_with_a_netrc(
+    token_settings: Settings, site: Any, other: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """A login that requests takes from ``.netrc`` for a redirect is not replaced by the token when it is refused."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login app password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    login = "Basic YXBwOnNlY3JldA=="
+    site.redirects = {"/a": f"{other.url}/b"}
+    other.redirects = {"/b": f"{site.url}/c"} if back else {}
+    with requests.Session() as session:
+        session.auth = live_requests.TokenAuth(token_settings, "api_token")
+        assert session.get(f"{site.url}/a").status_code == 401
+    assert site.seen == [("/a", "Bearer one")] + [("/c", login)] * back
+    assert other.seen == [("/b", login)]
+
+
+def test_requests_calls_the_other_hooks_of_a_redirect(token_settings: Settings, site: Any, other: Any) -> None:
+    """A program's own hooks are called for each answer, also behind a redirect to another host."""
+    site.redirects = {"/a": f"{other.url}/b"}
+    statuses: list[int] = []
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = live_requests.TokenAuth(token_settings, "api_token")
+        session.hooks["response"].append(lambda response, **_: statuses.append(response.status_code))
+        session.get(f"{site.url}/a")
+    assert statuses == [302, 401]
 
 
 @pytest.mark.parametrize("kind", [AsyncHttpx, Aiohttp])
