@@ -11,13 +11,14 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import Version
 from liveconfig._delivery.subscribers import SLOW, Subscriber
 from liveconfig._locks import is_held_here
-from liveconfig._watching import Timer, Timers, call_user_code, start_thread
+from liveconfig._watching import Timer, Timers, WaitableThread, call_user_code, start_thread
 
 
 class Job:
@@ -63,7 +64,7 @@ class DeliveryThread:
     __slots__ = ("job", "jobs", "look", "thread", "watch")
 
     def __init__(self) -> None:
-        self.thread: threading.Thread | None = None
+        self.thread: WaitableThread | None = None
         self.job: Job | None = None
         self.jobs: deque[Job] = deque()
         self.look: Timer | None = None
@@ -104,7 +105,7 @@ class DeliveryThreads:
         self._lock = lock
         self._timers = timers
         self._active: DeliveryThread | None = None
-        self._ending: threading.Thread | None = None  # the last active one, which has nothing left to do
+        self._ending: WaitableThread | None = None  # the last active one, which has nothing left to do
         self._detached: set[DeliveryThread] = set()
         self._late: Timer | None = None  # set while no thread can be started
 
@@ -116,9 +117,7 @@ class DeliveryThreads:
         self._replace_dead()
         if self._active is None:
             delivery = self._active = DeliveryThread()
-            delivery.thread = threading.Thread(
-                target=self._run, args=(delivery,), name="liveconfig-delivery", daemon=True
-            )
+            delivery.thread = WaitableThread(partial(self._run, delivery), "liveconfig-delivery")
             try:
                 start_thread(delivery.thread)
             except RuntimeError:  # no more threads for now, or for ever: none starts at exit
@@ -190,10 +189,10 @@ class DeliveryThreads:
         elif ending is not None:
             self._join(ending)
 
-    def _join(self, thread: threading.Thread) -> None:
+    def _join(self, thread: WaitableThread) -> None:
         # The caller may be a signal handler that has interrupted its start, or other code under the lock.
         if thread.is_alive() and thread is not threading.current_thread() and not is_held_here(self._lock):
-            thread.join(SLOW)
+            thread.wait(SLOW)
 
     def _run(self, delivery: DeliveryThread) -> None:
         while True:

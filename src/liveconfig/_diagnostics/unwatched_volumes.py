@@ -55,7 +55,7 @@ class UnwatchedVolumes:
     """The looks at the volumes of one settings object; at most one runs for each volume."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may enter it again
         self._looks: dict[str, _Look] = {}
 
     def renew(self) -> None:

@@ -172,8 +172,11 @@ class Core(Generic[S]):
     def close(self) -> None:
         """Stop watching, and cancel everything that waits."""
         with self._lock:
-            registration = self.registration
             self._closed = True
+        self._close()
+
+    def _close(self) -> None:
+        registration = self.registration
         self.engine.pause()
         self.publisher.close()
         if registration is not None:
@@ -206,8 +209,9 @@ class Core(Generic[S]):
         with self._lock:
             self._entries -= 1
             last = self._entries <= 0
+            self._closed = self._closed or last  # together: one that enters from now on starts it again
         if last:
-            self.close()
+            self._close()
 
     def look(self) -> None:
         """Look at the volumes: one may have changed."""

@@ -59,7 +59,7 @@ class Engine(Generic[S]):
         self.recover: Callable[[Recovered], None] = lambda _: None
         self.deliver: Callable[[], None] = lambda: None
         self.rejections = Rejections()
-        self.verifiers: tuple[Verifier, ...] = ()
+        self._verifiers: list[Verifier] = []
         self.verification = Verification(self._trials, self._apply, scheduler, WeakCall(self._decided))
         self._unread: tuple[Rejection, ...] = ()
         self._invalid: tuple[Rejection, ...] = ()
@@ -115,13 +115,19 @@ class Engine(Generic[S]):
         """In a forked child: publish a version that a thread of the parent had applied but not published."""
         self.publish(self.version)
 
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The verifiers, in the order in which they were added."""
+        return tuple(self._verifiers)
+
     def add_verifier(self, verifier: Verifier) -> None:
         """Add a verifier, which is called before the next change is applied."""
-        self.verifiers = (*self.verifiers, verifier)
+        self._verifiers.append(verifier)  # in one step, as the removal: other threads do the same
 
     def remove_verifier(self, verifier: Verifier) -> None:
         """Remove a verifier, and look again: the other verifiers may accept what it rejected."""
-        self.verifiers = tuple(each for each in self.verifiers if each is not verifier)
+        with contextlib.suppress(ValueError):  # it was removed before
+            self._verifiers.remove(verifier)
         self._later(self._again, 0.0)
 
     # Looking
@@ -369,7 +375,7 @@ class Engine(Generic[S]):
         if planned is None or newest.changed_from(self._newest):
             return False
         applied, verifiers = planned
-        return applied is self.applied and verifiers is self.verifiers
+        return applied is self.applied and verifiers == self.verifiers
 
     def _plan(self, began: float) -> None:
         """Apply what can be applied now, and reject or verify the rest."""

@@ -18,7 +18,7 @@ from liveconfig import _clock
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
 from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
-from liveconfig._watching import Scheduler, Timer, call_user_code, is_ending, start_thread
+from liveconfig._watching import Scheduler, Timer, WaitableThread, call_user_code, is_ending, start_thread
 from liveconfig.exceptions import Refusal
 
 MOST_CALLS = 8
@@ -174,7 +174,7 @@ class Attempt:
         self._timer: Timer | None = None
         self._lock = threading.RLock()  # a signal handler may enter it again
         self._abandoned = False
-        self.thread = threading.Thread(target=self._run, name="liveconfig-verify", daemon=True)
+        self.thread = WaitableThread(self._run, "liveconfig-verify")
 
     def start(self, scheduler: Scheduler) -> None:
         """Start the thread; each verifier gets its timeout."""
@@ -199,7 +199,7 @@ class Attempt:
         """Wait until there is a verdict, or none will come; not for long when the interpreter ends."""
         # Not a `threading.Event`: a signal handler that raises in the middle of `wait` leaves it locked.
         while not self._is_over() and self.thread.is_alive():
-            self.thread.join(LOOK_AT_THREAD)
+            self.thread.wait(LOOK_AT_THREAD)
             if is_ending():
                 break
 

@@ -142,25 +142,31 @@ class VolumeReader:
         """
         answers = self._answers
         try:
-            latest: Revision | VolumeBusy | VolumeUnreadable | None = self._alone(
-                lambda: file_calls.run(self.path, lambda: self.read(known) or known)
-            )
+            self._alone(lambda: self._read_again(known))
         except Unresponsive as error:
-            if self._answers != answers:
-                return  # the other thread has its answer by now
-            latest = VolumeUnreadable(f"it does not answer: {error.strerror}")
+            if self._answers == answers:  # else the other thread has its answer by now
+                self._answer(VolumeUnreadable(f"it does not answer: {error.strerror}"))
+
+    def _read_again(self, known: Revision | None) -> None:
+        try:
+            self._answer(file_calls.run(self.path, lambda: self.read(known) or known))
         except (VolumeBusy, VolumeUnreadable) as error:
-            latest = error
+            self._answer(error)
+
+    def _answer(self, latest: Revision | VolumeBusy | VolumeUnreadable | None) -> None:
         self._latest = latest
         self._answers += 1
 
-    def _alone(self, read: Callable[[], Revision | None]) -> Revision | None:
-        """Read on one thread at a time, without waiting for a thread whose file call does not return."""
+    def _alone(self, read: Callable[[], None]) -> None:
+        """Read on one thread at a time, without waiting for a thread whose file call does not return.
+
+        The answers are stored inside, or one that is older could replace a newer one.
+        """
         hung = file_calls.hung_since(self.path)
         try:
             if hung or not self._lock.acquire(timeout=HUNG):
                 raise Unresponsive(hung or file_calls.hung_since(self.path) or _clock.now())
-            return read()
+            read()
         finally:
             try:  # noqa: SIM105 - `suppress` is Python code, in which a signal handler may raise before the release
                 self._lock.release()
