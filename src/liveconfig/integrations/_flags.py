@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from liveconfig import LiveConfigError, Reloaded, Settings
-from liveconfig.integrations._fields import live_of
+from liveconfig.integrations._fields import if_loaded, live_of
 
 _ABSENT = object()
 
@@ -38,7 +38,7 @@ class Flags:
         self._hidden: tuple[weakref.ref[Any] | None, frozenset[str]] = (None, frozenset())
         if prefix is not None:
             live.origin(prefix)
-            below = self._below(live.latest())
+            below = if_loaded(self._below)(live.latest())
             if not (below is None or isinstance(below, BaseModel | Mapping)):
                 raise LiveConfigError(f"{type(settings).__name__}: {prefix!r} is no model and no mapping of flags")
 
