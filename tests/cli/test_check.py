@@ -475,6 +475,34 @@ def test_a_module_that_binds_clients(folder: Path, command: tuple[str, ...]) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+FLAGS = """
+from openfeature import api
+from liveconfig.integrations.openfeature import LiveConfigProvider
+
+class Flags(BaseModel):
+    checkout: bool
+
+class FlagApp(App):
+    flags: Flags
+    targeting: str
+
+api.set_provider(LiveConfigProvider(FlagApp.load(), prefix="flags", flagd="targeting"))
+"""
+
+
+@pytest.mark.parametrize("command", [("check", "shop_app:App", "shop.yaml"), ("schema", "shop_app:App")])
+def test_a_module_that_provides_flags(folder: Path, command: tuple[str, ...]) -> None:
+    """An application that sets a provider of flags at the top of a module is imported without its volumes."""
+    pytest.importorskip("openfeature.contrib.tools.flagd.core", reason="pip install openfeature-flagd-core")
+    (folder / "shop_app.py").write_text(APP + FLAGS)
+    (folder / "shop.yaml").write_text(manifests(GOOD))
+    done = said(folder, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = said(folder, "explain", "shop_app:settings")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "App: no valid configuration" in done.stderr
+
+
 def test_a_module_that_reads_a_missing_value(folder: Path) -> None:
     """An application that reads a missing value while it is imported makes exit code 2, with line, cause and advice."""
     (folder / "shop_app.py").write_text(APP + "\nprint(settings.timeout_seconds)\nurl = settings.endpoint\n")

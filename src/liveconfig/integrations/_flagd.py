@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,9 @@ class Flagd:
     def __init__(self, settings: Settings, field: str) -> None:
         self._field = field
         self._read = if_loaded(value_reader(settings, field))
-        self._cores: deque[tuple[int, Any, FlagdCore]] = deque(maxlen=2)  # the newest document, and a pinned one
+        # The newest document, and a pinned one. Other threads walk through it, so it is replaced, never changed. If two
+        # threads replace it at once, one document is parsed again at its next use.
+        self._cores: tuple[tuple[int, Any, FlagdCore], ...] = ()
         try:
             self.check(settings.live.latest())
         except Refusal as refusal:
@@ -82,7 +83,7 @@ class Flagd:
                 return core
         core = FlagdCore()
         core.set_flags(_document(document))
-        self._cores.appendleft((os.getpid(), document, core))
+        self._cores = ((os.getpid(), document, core), *self._cores[:1])
         return core
 
 

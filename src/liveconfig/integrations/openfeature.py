@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +13,7 @@ from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._flags import Flags, MissingFlagError
 
 with extra_of(__name__):
-    from openfeature import api
+    from openfeature.client import OpenFeatureClient
     from openfeature.event import EventDetails, ProviderEvent, ProviderEventDetails
     from openfeature.exception import FlagNotFoundError, TypeMismatchError
     from openfeature.flag_evaluation import FlagResolutionDetails, Reason
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveConfigProvider"]
 
+P = TypeVar("P", bound=AbstractProvider)
 T = TypeVar("T")
 
 KINDS: Mapping[str, Callable[[Any], bool]] = {
@@ -76,7 +76,7 @@ class LiveConfigProvider(AbstractProvider):
         self._flagd = None if flagd is None else _flagd_of(settings, flagd)
         self._flagd_field = flagd
         self._subscriptions: list[Any] = []
-        self._versions: deque[tuple[weakref.ref[Any], int]] = deque(maxlen=32)
+        self._versions: dict[int, int] = {}  # by the identity of each snapshot that still exists
 
     def get_metadata(self) -> Metadata:
         """The name of the provider."""
@@ -85,17 +85,16 @@ class LiveConfigProvider(AbstractProvider):
     def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 - the SDK's signature
         """Follow the settings; the SDK calls it."""
         self.shutdown()
-        self._versions.append((weakref.ref(self._live.latest()), self._live.version))
+        self._remember(self._live.latest(), self._live.version)
         subscribe = self._live.subscribe
         self._subscriptions = [
             subscribe(Reloaded, self._reloaded),
             subscribe(Rejected, self._rejected),
             subscribe(Recovered, self._recovered),
+            _OwnReady(self, LiveConfigProvider._ready),
         ]
         if self._flagd is not None:
             self._subscriptions.append(self._live.add_verifier(self._flagd.check, on=self._flagd_field))
-        if self._live.status().rejections:  # the SDK makes the provider ready only after this method
-            api.add_handler(ProviderEvent.PROVIDER_READY, self._ready)
 
     def shutdown(self) -> None:
         """Follow the settings no longer; the SDK calls it."""
@@ -104,7 +103,7 @@ class LiveConfigProvider(AbstractProvider):
             subscription.cancel()
 
     def _reloaded(self, event: Reloaded[Any]) -> None:
-        self._versions.append((weakref.ref(event.new), event.version))
+        self._remember(event.new, event.version)
         changed = {*self._flags.changed(event), *(self._flagd.changed(event) if self._flagd else ())}
         if changed:
             self.emit_provider_configuration_changed(
@@ -115,13 +114,17 @@ class LiveConfigProvider(AbstractProvider):
         self.emit_provider_stale(ProviderEventDetails(message=event.reason))
 
     def _recovered(self, event: Recovered) -> None:
-        if not self._live.status().rejections:
-            self.emit_provider_ready(ProviderEventDetails(metadata={"version": event.version}))
+        self._ready_again(event.version)
 
-    def _ready(self, _details: EventDetails) -> None:
-        api.remove_handler(ProviderEvent.PROVIDER_READY, self._ready)
+    def _ready(self) -> None:
+        """Make the provider stale while a configuration is rejected: the SDK makes it ready after `initialize`."""
         if rejections := self._live.status().rejections:
             self._rejected(rejections[0])
+            self._ready_again(self._live.version)  # `_recovered` may have run on another thread meanwhile
+
+    def _ready_again(self, version: int) -> None:
+        if not self._live.status().rejections:
+            self.emit_provider_ready(ProviderEventDetails(metadata={"version": version}))
 
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
@@ -182,10 +185,41 @@ class LiveConfigProvider(AbstractProvider):
             raise TypeMismatchError(f"the flag {key!r} is a {type(value).__name__}, not {kind}")
         return FlagResolutionDetails(value, reason=Reason.STATIC)
 
+    def _remember(self, snapshot: Any, version: int) -> None:
+        """Keep the version of a snapshot for as long as that exists: it may be pinned."""
+        self._versions[id(snapshot)] = version
+        weakref.finalize(snapshot, self._versions.pop, id(snapshot), None).atexit = False
+
     def _version_of(self, snapshot: Any) -> int:
-        """The version of a snapshot that may be pinned."""
-        found = (version for reference, version in self._versions if reference() is snapshot)
-        return next(found, self._live.version)
+        return self._versions.get(id(snapshot), self._live.version)
+
+
+class _OwnReady(OpenFeatureClient):
+    """Calls ``receive(provider)`` after each ``PROVIDER_READY`` of one provider, until `cancel`.
+
+    A provider knows neither its domain nor when it is ready, and other handlers get the events of every provider, or of
+    a domain. So this is a client of the provider itself. The SDK keeps it, so it holds the provider weakly.
+    """
+
+    def __init__(self, provider: P, receive: Callable[[P], None]) -> None:
+        super().__init__(domain=None, version=None)
+        self._provider = weakref.ref(provider)
+        self._receive: Callable[[Any], None] = receive
+        self.add_handler(ProviderEvent.PROVIDER_READY, self._ready)
+
+    @property
+    def provider(self) -> Any:
+        """The provider; the SDK compares it with the one of each event."""
+        return self._provider()
+
+    def cancel(self) -> None:
+        """Receive no more events."""
+        with suppress(ValueError):  # `api.clear_providers` removes all handlers
+            self.remove_handler(ProviderEvent.PROVIDER_READY, self._ready)
+
+    def _ready(self, _details: EventDetails) -> None:
+        if (provider := self._provider()) is not None:
+            self._receive(provider)
 
 
 def _flagd_of(settings: Settings, field: str) -> Any:

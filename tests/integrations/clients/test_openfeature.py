@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.event import EventDetails, ProviderEvent
+from openfeature.event import EventDetails, ProviderEvent, ProviderEventDetails
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
+from openfeature.provider.no_op_provider import NoOpProvider
 from pydantic import BaseModel, SecretStr
 
+import liveconfig.integrations
 from liveconfig import LiveConfigError, Settings, Volume
 from liveconfig.integrations.openfeature import LiveConfigProvider
 from liveconfig.testing import KubeletVolume
@@ -71,6 +79,19 @@ def provide(settings: ShopSettings) -> Iterator[Callable[..., Any]]:
     api.clear_providers()
 
 
+@pytest.fixture
+def domain() -> Iterator[Callable[[LiveConfigProvider], Any]]:
+    """A client of a domain to which a provider is bound."""
+
+    def bind(provider: LiveConfigProvider) -> Any:
+        api.set_provider(provider, "shop")
+        return api.get_client("shop")
+
+    yield bind
+    api.shutdown()
+    api.clear_providers()
+
+
 def until(holds: Callable[[], object]) -> None:
     for _ in range(1000):
         if holds():
@@ -79,8 +100,28 @@ def until(holds: Callable[[], object]) -> None:
     raise AssertionError("it never holds")
 
 
+@contextmanager
+def at_each_line(names: set[str], call: Callable[[], object]) -> Iterator[None]:
+    """Call a function before each line that this thread executes in modules of the integrations."""
+    files = {str(Path(liveconfig.integrations.__file__).with_name(name)) for name in names}
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            call()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
 class Heard:
-    """The events of one kind that a client receives."""
+    """The events of one kind that a client, or the whole API, receives."""
 
     def __init__(self, client: Any, event: ProviderEvent) -> None:
         self.details: list[EventDetails] = []
@@ -176,6 +217,30 @@ class TestValues:
         assert (pinned.value, pinned.flag_metadata["version"], pinned.reason) == (True, 1, Reason.STATIC)
         assert (newest.value, newest.flag_metadata["version"]) == (False, 2)
 
+    def test_changes_during_an_evaluation(self, provide: Any, settings: ShopSettings, volume: KubeletVolume) -> None:
+        """An evaluation gives a flag and its version of one snapshot, however many changes arrive meanwhile."""
+        client = provide("flags")
+
+        def change() -> None:
+            volume.update({"flags.limits.orders": str(20 + settings.live.version)})
+            assert settings.live.reload()
+
+        with at_each_line({"openfeature.py"}, change):
+            details = client.get_integer_details("limits.orders", 0)
+        assert details.error_code is None
+        assert details.value - details.flag_metadata["version"] == 19
+        assert settings.live.version > details.flag_metadata["version"] > 1
+
+    def test_versions_of_pinned_snapshots(self, provide: Any, settings: ShopSettings, volume: KubeletVolume) -> None:
+        """A pinned request gets the version of its snapshot, however many changes came after it."""
+        client = provide("flags")
+        with settings.live.pinned():
+            for orders in range(21, 61):
+                volume.update({"flags.limits.orders": str(orders)})
+                assert settings.live.reload()
+            assert client.get_integer_details("limits.orders", 0).flag_metadata["version"] == 1
+        assert client.get_integer_details("limits.orders", 0).flag_metadata["version"] == 41
+
 
 class TestEvents:
     """The SDK's events."""
@@ -236,6 +301,80 @@ class TestEvents:
         assert not settings.live.reload()
         client = provide("flags")
         until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+
+    def test_a_rejection_that_stands_at_the_start_of_a_domain(
+        self, domain: Any, settings: ShopSettings, volume: KubeletVolume
+    ) -> None:
+        """A provider that is bound to a domain becomes stale once, after the SDK made it ready."""
+        volume.update({"flags.checkout": "maybe"})
+        assert not settings.live.reload()
+        emitted = threading.Event()
+
+        class Provider(LiveConfigProvider):
+            def initialize(self, evaluation_context: EvaluationContext) -> None:
+                super().initialize(evaluation_context)
+                assert not emitted.wait(0.1)  # until now, events are overwritten
+
+            def emit_provider_stale(self, details: ProviderEventDetails) -> None:
+                super().emit_provider_stale(details)
+                emitted.set()
+
+        stale, ready = Heard(api, ProviderEvent.PROVIDER_STALE), Heard(api, ProviderEvent.PROVIDER_READY)
+        client = domain(Provider(settings, "flags"))
+        until(lambda: "liveconfig" in {each.provider_name for each in ready.details})
+        until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+        assert "checkout" in stale.next().message
+        api.set_provider(NoOpProvider(), "another")
+        until(lambda: api.get_client("another").get_provider_status() == ProviderStatus.READY)
+        volume.update({"flags.checkout": "false"})
+        assert settings.live.reload()
+        until(lambda: client.get_provider_status() == ProviderStatus.READY)
+        until(lambda: [each.provider_name for each in ready.details].count("liveconfig") == 2)
+        assert stale.details == []
+
+    def test_a_rejection_before_the_provider_is_ready(
+        self, domain: Any, settings: ShopSettings, volume: KubeletVolume
+    ) -> None:
+        """A rejection that arrives before the SDK makes the provider ready makes it stale afterwards."""
+
+        class RejectedEarly(LiveConfigProvider):
+            def initialize(self, evaluation_context: EvaluationContext) -> None:
+                super().initialize(evaluation_context)
+                volume.update({"flags.checkout": "maybe"})
+                assert not settings.live.reload()
+
+        ready = Heard(api, ProviderEvent.PROVIDER_READY)
+        client = domain(RejectedEarly(settings, "flags"))
+        until(lambda: "liveconfig" in {each.provider_name for each in ready.details})
+        until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+
+    def test_a_rejection_that_ends_while_the_provider_becomes_stale(
+        self, domain: Any, settings: ShopSettings, volume: KubeletVolume
+    ) -> None:
+        """A rejection that ends while the provider becomes stale at its start leaves it ready."""
+        volume.update({"flags.checkout": "maybe"})
+        assert not settings.live.reload()
+
+        class RecoveredEarly(LiveConfigProvider):
+            def emit_provider_stale(self, details: ProviderEventDetails) -> None:
+                volume.update({"flags.checkout": "false"})
+                assert settings.live.reload()
+                super().emit_provider_stale(details)
+
+        stale = Heard(api, ProviderEvent.PROVIDER_STALE)
+        client = domain(RecoveredEarly(settings, "flags"))
+        assert stale.next()
+        until(lambda: client.get_provider_status() == ProviderStatus.READY)
+
+    def test_a_provider_after_its_shutdown_is_collected(self, settings: ShopSettings) -> None:
+        """Neither the settings nor the handlers of the SDK keep a provider after its shutdown."""
+        provider = LiveConfigProvider(settings, "flags")
+        provider.initialize(EvaluationContext())
+        provider.shutdown()
+        kept = weakref.ref(provider)
+        del provider
+        gc.collect()
+        assert kept() is None
 
     def test_a_provider_that_is_replaced_hears_nothing(self, provide: Any, settings: ShopSettings) -> None:
         """After its shutdown a provider has no subscription."""
@@ -299,6 +438,22 @@ class TestTargeting:
         volume.update({"targeting": json.dumps(DOCUMENT)})
         until(lambda: client.get_boolean_value("checkout", True) is False)
         assert changed.next().flags_changed == ["checkout"]
+
+    def test_changes_during_an_evaluation(self, provide: Any, settings: ShopSettings, volume: KubeletVolume) -> None:
+        """An evaluation gives a flag and its version of one document, however many documents arrive meanwhile."""
+
+        def change() -> None:
+            flag = {"state": "ENABLED", "variants": {"all": 20 + settings.live.version}, "defaultVariant": "all"}
+            volume.update({"targeting": json.dumps({"flags": {"orders": flag}})})
+            assert settings.live.reload()
+
+        change()
+        client = provide("flags", flagd="targeting")
+        with at_each_line({"_flagd.py"}, change):
+            details = client.get_integer_details("orders", 0)
+        assert details.error_code is None
+        assert details.value - details.flag_metadata["version"] == 19
+        assert settings.live.version > details.flag_metadata["version"] > 1
 
     def test_a_document_that_is_wrong(self, provide: Any, settings: ShopSettings, volume: KubeletVolume) -> None:
         """A document that flagd does not understand is rejected, and the one before stays."""
