@@ -13,11 +13,16 @@ import sys
 import textwrap
 import threading
 import weakref
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Refusal, Settings, SettingsConfigDict, VolumeError
+from liveconfig._engine import Core
+from liveconfig._engine.engine import Engine
+from liveconfig._engine.verifier_calls import Verifier
+from liveconfig._locks import is_held_here
 from liveconfig._watching import process_watcher
 
 PATIENCE = 20.0
@@ -79,7 +84,7 @@ def descriptors():
 
 def in_time(call):
     """Call it in a thread, and fail if it does not return."""
-    thread = threading.Thread(target=call, name="caller")
+    thread = threading.Thread(target=call, name="caller", daemon=True)
     thread.start()
     thread.join(PATIENCE)
     assert not thread.is_alive()
@@ -505,6 +510,78 @@ PROGRAM = """
 {body}
     print(time.monotonic())
 """
+
+
+class Between:
+    """Runs something on another thread at one step of a function that this thread calls.
+
+    Attributes:
+        reached: Whether the function has so many steps.
+    """
+
+    def __init__(self, function, number, other, is_held=lambda: False):
+        self.reached = False
+        self._code, self._left, self._other, self._is_held = function.__code__, number, other, is_held
+
+    def __enter__(self):
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+    def _trace(self, frame, *_):
+        if self._code not in (frame.f_code, frame.f_back.f_code):
+            return None
+        self._left -= not self._is_held()
+        if self._left == 0 and not self.reached:
+            self.reached = True
+            in_time(self._other)
+        return self._trace
+
+
+def test_verifiers_that_two_threads_change(settings):
+    """A verifier that is added while another one is removed is asked, whatever comes first."""
+    engine, number, reached = settings.live._core.engine, 0, True
+    while reached:
+        number += 1
+        first, second = settings.live.add_verifier(print), Verifier(print, None, 1.0)
+        with Between(Engine.remove_verifier, number, partial(engine.add_verifier, second)) as step:
+            first.cancel()
+        assert engine.verifiers == ((second,) if step.reached else ())
+        engine.remove_verifier(second)
+        reached = step.reached
+    assert number > 1
+
+
+def test_entered_while_another_thread_leaves(settings, volume):
+    """Settings that one thread enters while another one leaves them are followed."""
+    core, number, reached = settings.live._core, 0, True
+    settings.live.close()
+    while reached:
+        number += 1
+        settings.live.__enter__()
+        with Between(Core.leave, number, settings.live.__enter__, lambda: is_held_here(core._lock)) as step:
+            settings.live.__exit__(None, None, None)
+        assert (settings.live.status().watcher != "off") == step.reached
+        if step.reached:
+            settings.live.__exit__(None, None, None)
+        assert settings.live.status().watcher == "off"
+        reached = step.reached
+    assert number > 1
+
+
+def test_a_status_inside_a_status(settings, monkeypatch):
+    """A signal handler that asks for the status while the status of closed settings is made gets an answer."""
+
+    def start(thread):
+        monkeypatch.undo()
+        assert settings.live.status().version == 1
+        thread.start()
+
+    settings.live.close()
+    monkeypatch.setattr("liveconfig._diagnostics.unwatched_volumes.start_thread", start)
+    in_time(settings.live.status)
 
 
 def test_start_in_the_middle_of_a_close(settings, volume, monkeypatch):

@@ -14,6 +14,8 @@ from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig
 from liveconfig import Settings, SettingsConfigDict
+from liveconfig._delivery.threads import DeliveryThreads
+from liveconfig._engine.verifier_calls import Attempt
 
 PATIENCE = 60.0
 OURS = os.path.dirname(liveconfig.__file__) + os.sep, contextlib.__file__
@@ -276,3 +278,77 @@ def test_inside_each_call_of_a_selector(load, volume, monkeypatch):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert at > 2, "no call was interrupted"
+
+
+@contextlib.contextmanager
+def interrupted_inside(function):
+    """Interrupt the main thread once, as soon as it waits inside a function."""
+
+    def is_inside():
+        frame = sys._current_frames()[threading.main_thread().ident]
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    def interrupt():
+        while not is_inside() and not over.is_set():
+            threading.Event().wait(0.001)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    over, thread = threading.Event(), threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGUSR1, limit)
+    thread.start()
+    try:
+        with pytest.raises(TimeLimit):
+            yield
+    finally:
+        over.set()
+        thread.join(PATIENCE)
+        signal.signal(signal.SIGUSR1, before)
+
+
+class Counted:
+    """A verifier or subscriber that counts its calls, and returns when it is told to."""
+
+    def __init__(self):
+        self.calls = 0
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, _):
+        self.calls += 1
+        self.entered.set()
+        assert self.go_on.wait(PATIENCE)
+
+
+def test_a_verifier_that_is_waited_for(kubelet_volume):
+    """A handler that raises while `reload` waits for a verifier makes nobody call the verifier a second time."""
+    kubelet_volume.write({"message": "one"})
+    settings, check = App.load(_volumes=kubelet_volume.path), Counted()
+    with settings.live:
+        settings.live.add_verifier(check)
+        kubelet_volume.write({"message": "two"})
+        with interrupted_inside(Attempt.wait):
+            settings.live.reload()
+        assert check.entered.wait(PATIENCE)
+        settings.live.reload(wait=False)
+        check.go_on.set()
+        assert settings.live.reload()
+        assert (settings.message, check.calls) == ("two", 1)
+
+
+def test_a_subscriber_that_a_close_waits_for(kubelet_volume):
+    """A handler that raises while `close` waits for a subscriber makes nobody call the subscriber a second time."""
+    kubelet_volume.write({"message": "one"})
+    settings, subscriber = App.load(_volumes=kubelet_volume.path), Counted()
+    settings.live.subscribe("message", subscriber)
+    kubelet_volume.write({"message": "two"})
+    settings.live.reload(wait=False)
+    assert subscriber.entered.wait(PATIENCE)
+    with interrupted_inside(DeliveryThreads.close):
+        settings.live.close()
+    settings.live.start()
+    settings.live.reload(wait=False)
+    subscriber.go_on.set()
+    settings.live.reload()
+    settings.live.close()
+    assert subscriber.calls == 1

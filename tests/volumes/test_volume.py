@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -40,6 +41,29 @@ class Foldered(Settings):
 
 
 class TestReading:
+    def test_an_answer_that_another_thread_gives_late(self, kubelet_volume):
+        """A thread that is held up after it has read does not replace what another thread has read since."""
+        reader, has_read, go_on = VolumeReader(str(kubelet_volume.path)), threading.Event(), threading.Event()
+
+        def hold_up(frame, event, _):
+            if event == "return" and frame.f_code is VolumeReader._alone.__code__:
+                has_read.set()
+                go_on.wait(PATIENCE)
+
+        def refresh_late():
+            sys.setprofile(hold_up)
+            reader.refresh(None)
+
+        kubelet_volume.write({"a": "1"})
+        late = threading.Thread(target=refresh_late)
+        late.start()
+        assert has_read.wait(PATIENCE)
+        kubelet_volume.write({"a": "2"})
+        reader.refresh(None)
+        go_on.set()
+        late.join(PATIENCE)
+        assert reader.latest(None).files == {"a": b"2"}
+
     def test_changed_between_two_readings(self, tmp_path, monkeypatch):
         """A plain directory of which two readings differ is not taken yet."""
         (tmp_path / "a").write_text("1")
