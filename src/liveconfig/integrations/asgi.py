@@ -111,7 +111,8 @@ def status_app(settings: Settings, *, status: bool = False, fail_when_unhealthy:
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, "text/plain", "method not allowed")
         elif path == "/ready":
-            state = readiness(settings, fail_when_unhealthy=fail_when_unhealthy)
+            # on a thread: of settings that nothing watches, it looks at the volumes
+            state = await asyncio.to_thread(readiness, settings, fail_when_unhealthy=fail_when_unhealthy)
             await _send(send, state.status_code, "application/json", state.model_dump_json())
         elif path == "/status" and status:
             page = await asyncio.to_thread(answer, settings, _header(scope, b"accept"))  # it reads /proc
