@@ -398,6 +398,27 @@ def test_the_schema_of_nested_fields(data: dict[str, str], valid: bool) -> None:
     assert jsonschema.Draft202012Validator(schema).is_valid(data) is valid
 
 
+class Login(BaseModel):
+    user: str = "none"
+    pool_size: int = 1
+
+
+class Hyphenated(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"], env_nested_delimiter="-", watch=False)
+    checkout_enabled: bool = False
+    login: Login = Login()
+
+
+@pytest.mark.parametrize(
+    "key", ["login-user", "login_user", "LOGIN-pool-size", "checkout-enabled", "login-usr", "user"]
+)
+def test_the_schema_of_a_delimiter_of_hyphens(kubelet_volume: KubeletVolume, key: str) -> None:
+    """The schema and the class agree about the keys that reach inside where the delimiter is a hyphen."""
+    kubelet_volume.write({key: "1"})
+    unused = Hyphenated.load(_volumes=kubelet_volume.path).live.status().unused_keys
+    assert jsonschema.Draft202012Validator(schema_of(Hyphenated)).is_valid({key: "1"}) is (not unused)
+
+
 class Sized(BaseModel):
     size: int
     limits: dict[str, int] = {}

@@ -14,7 +14,7 @@ import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
 from pydantic_settings import PydanticBaseSettingsSource
 
-from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict, Volume
+from liveconfig import InvalidSettingsError, Key, Settings, SettingsConfigDict, Volume
 
 DELIMITED = SettingsConfigDict(watch=False, env_nested_delimiter="__")
 
@@ -38,6 +38,49 @@ def test_a_name_and_a_path_are_no_ambiguity(kubelet_volume):
     """Where a key of the field's name and a key for the path are both there, the first choice wins, as with variables."""
     kubelet_volume.write({"auth": '{"token": "path"}', "token": "name"})
     assert ByPath(_volumes=kubelet_volume.path).token == "name"
+
+
+class TestEmptyValues:
+    """A value that ``env_ignore_empty`` ignores claims nothing."""
+
+    EMPTY = SettingsConfigDict(watch=False, env_ignore_empty=True, documents=["app.env"])
+
+    def test_another_alias(self, kubelet_volume):
+        """An empty first alias leaves the field to the second one, as with variables."""
+
+        class Renamed(Settings):
+            model_config = self.EMPTY
+            token: SecretStr = Field(validation_alias=AliasChoices("NEW", "OLD"))
+
+        kubelet_volume.write({"NEW": "\n", "OLD": "x"})
+        settings = Renamed(_volumes=kubelet_volume.path)
+        assert settings.token == SecretStr("x")
+        assert settings.live.origin("token").name == "OLD"
+
+    def test_another_name_of_a_key(self, kubelet_volume):
+        """An empty key of the first name of a Key leaves the field to the second name."""
+
+        class Named(Settings):
+            model_config = self.EMPTY
+            token: Annotated[SecretStr, Key(("new", "old"))]
+
+        kubelet_volume.write({"new": "", "old": "x"})
+        assert Named(_volumes=kubelet_volume.path).token == SecretStr("x")
+
+    @pytest.mark.parametrize(
+        "files", [{"a-b": "", "a_b": "x"}, {"app.env": "a-b=x\na_b="}, {"app.env": "a_b=x", "a-b": ""}]
+    )
+    def test_another_spelling(self, kubelet_volume, files):
+        """A name whose value is empty is in no conflict with another spelling, and overrides no document."""
+
+        class Spelled(Settings):
+            model_config = self.EMPTY
+            a_b: str = "default"
+
+        kubelet_volume.write(files)
+        settings = Spelled(_volumes=kubelet_volume.path)
+        assert settings.a_b == "x"
+        assert settings.live.status().unused_keys == ()
 
 
 class Chosen(BaseModel):

@@ -431,6 +431,55 @@ def test_properties_comments(read):
     assert (settings.message, settings.number) == ("x", 3)
 
 
+def test_separators_of_properties(read):
+    """Only a space, a tab and a form feed separate names and values in properties, and begin a line; the rest is text."""
+    text = "message\t \f:  \xa0hello\u3000\nlabels.a\u3000b=1\nlabels.\x0b:\x85\n \t\f# a comment\nlog_level\f= = x"
+    settings = read({"app.properties": text})
+    assert (settings.message, settings.log_level) == ("\xa0hello\u3000", "= x")
+    assert settings.labels == {"a\u3000b": "1", "\x0b": "\x85"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_blank_lines_in_properties(read, end):
+    """A line of properties that is blank once it is joined is no name, and a blank line ends a value that goes on."""
+    lines = ["\\", "", "\\", "   ", "message=a\\", "  \t", "log_level=b\\", "#c", "\\"]
+    settings = read({"app.properties": end.join(lines)})
+    assert (settings.message, settings.log_level) == ("a", "b#c")
+    assert settings.live.status().unused_keys == ()
+
+
+@pytest.mark.parametrize("escape", [r"\u", r"\u12", r"\u12g4", r"C:\\\users"])
+@pytest.mark.parametrize("line", ["message=a{}", "a{}=x"])
+def test_wrong_escapes_in_properties(refusal, line, escape):
+    r"""A \u in properties without four hexadecimal digits is refused with its line, as Java does; other letters stay."""
+    text = "number=1\nlog_level=\\q\\\n  b\n" + line.format(escape) + "\\\n  c\\"
+    assert "app.properties: a \\u without four hexadecimal digits (line 4)" in refusal({"app.properties": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("app.properties", r"message=a\r\n" + "\n" + r"secret=KEY\n" + "\n" + r"db.key=raw\n" + "\n" + r"labels.a=\n"),
+        (".env", 'message="a\\r\\n"\nsecret="KEY\n"\ndb.key="raw\\n"\nlabels.a="\\n"\n'),
+    ],
+)
+def test_line_ends_of_values(read, name, text):
+    """A value in a document of texts keeps the line ends at its end; only those at the end of a file are dropped."""
+    settings = read({name: text})
+    assert (settings.message, settings.secret.get_secret_value()) == ("a\r\n", "KEY\n")
+    assert (settings.db.key, settings.labels) == (b"raw\n", {"a": "\n"})
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r", "\n"])
+def test_line_ends_inside_dotenv(read, tmp_path, line_end):
+    """A line end inside a value of a dotenv document is one character, as in an `env_file`."""
+    content = 'MESSAGE="one\ntwo"\nLOG_LEVEL="\\r\\n"\n'.replace("\n", line_end).encode()
+    (tmp_path / "peer.env").write_bytes(content)
+    settings = read({".env": content})
+    assert (settings.message, settings.log_level) == ("one\ntwo", "\r\n")
+    assert settings.model_dump() == App(_env_file=tmp_path / "peer.env", _watch=False).model_dump()
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("name", ["application.yaml", "flags.json", "app.toml", ".env", "app.properties"])
 def test_line_ends(read, name, line_end):

@@ -90,6 +90,51 @@ def test_nested_delimiter(read, key):
     assert read(Shop, **{key: "9"}).db.pool_size == 9
 
 
+class Hyphenated(Settings):
+    model_config = SettingsConfigDict(env_nested_delimiter="-")
+    checkout_enabled: str = "none"
+    db_port: str = "none"
+    db: Database = Database()
+    labels: dict[str, str] = Field({})
+    databases: dict[str, Database] = Field({})
+
+
+@pytest.mark.parametrize("delimiter", ["-", "--", "_-"])
+def test_a_delimiter_of_hyphens(read, monkeypatch, delimiter):
+    """A delimiter with hyphens separates levels, in keys as in variables, and - in it is read as _."""
+
+    class Delimited(Hyphenated):
+        model_config = SettingsConfigDict(env_nested_delimiter=delimiter)
+
+    for written in (delimiter, delimiter.replace("-", "_")):
+        keys = {"db-user": "a", "DB-pool_size": "9", "labels-Team": "b", "databases-Acme-user": "c"}
+        settings = read(Delimited, **{key.replace("-", written): text for key, text in keys.items()})
+        assert settings.db == Database(user="a", pool_size=9)
+        assert (settings.labels, settings.databases) == ({"Team": "b"}, {"Acme": Database(user="c")})
+        assert settings.live.status().unused_keys == ()
+    monkeypatch.setenv(f"DB{delimiter}USER", "variable")
+    settings = read(Delimited)
+    assert settings.db.user == "variable"
+    assert settings.live.origin("db.user").name == f"DB{delimiter}USER"
+
+
+def test_a_field_before_a_delimiter_of_hyphens(read):
+    """With - as the delimiter, a name that a field has as a whole is that of the field, as with _."""
+    settings = read(Hyphenated, **{"checkout-enabled": "yes", "db-port": "1", "db-user": "a"})
+    assert (settings.checkout_enabled, settings.db_port, settings.db) == ("yes", "1", Database(user="a"))
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [("_", "acme-corp"), ("-", "acme_corp")])
+def test_an_entry_whose_name_is_like_the_delimiter(read, delimiter, name):
+    """A name that splits only where - is read as _ is that of an entry if no field of the entry has the rest of it."""
+
+    class Delimited(Hyphenated):
+        model_config = SettingsConfigDict(env_nested_delimiter=delimiter)
+
+    settings = read(Delimited, **{f"databases.{name}": '{"user": "a"}'})
+    assert settings.databases == {name: Database(user="a")}
+
+
 def test_no_delimiter(read):
     """Without env_nested_delimiter two underscores are part of a name."""
 

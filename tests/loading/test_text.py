@@ -8,12 +8,12 @@ import enum
 import math
 import pathlib
 import uuid
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Base64Bytes, BaseModel, Field, Json, PostgresDsn, SecretBytes, SecretStr
 
-from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
+from liveconfig import InvalidSettingsError, Key, Settings, SettingsConfigDict
 
 
 class Level(enum.IntEnum):
@@ -57,9 +57,9 @@ class Everything(Settings):
 def value(kubelet_volume, load):
     """A function: what a field holds when its key has this content."""
 
-    def value(field, content, cls=Everything):
-        kubelet_volume.write({field: content})
-        return getattr(load(cls, _volumes=kubelet_volume.path, _watch=False), field)
+    def value(key, content, cls=Everything, field=None):
+        kubelet_volume.write({key: content})
+        return getattr(load(cls, _volumes=kubelet_volume.path, _watch=False), field or key)
 
     return value
 
@@ -158,6 +158,29 @@ def test_none_text(value):
         number: int | None = 7
 
     assert value("number", "null\n", Nullable) is None
+
+
+class Special(Settings):
+    model_config = SettingsConfigDict(env_ignore_empty=True, env_parse_none_str="null")
+    raw: bytes | None = b"default"
+    secret: SecretBytes | None = SecretBytes(b"default")
+    listed: Annotated[list[int] | None, Key("list.yaml")] = Field([7])
+    text: Annotated[str | None, Key(format="json")] = "default"
+
+
+@pytest.mark.parametrize(
+    ("field", "key"), [("raw", "raw"), ("secret", "secret"), ("listed", "list.yaml"), ("text", "text")]
+)
+def test_empty_and_none_of_every_type(value, field, key):
+    """env_ignore_empty and env_parse_none_str hold for bytes, and for keys with a format, as for all others."""
+    assert value(key, "", Special, field) == Special.model_fields[field].default
+    assert value(key, "null", Special, field) is None
+
+
+@pytest.mark.parametrize("content", [b"\n", b"null\n", b"\xff"])
+def test_bytes_beside_the_options(value, content):
+    """A line end is content of bytes: such a key is neither empty nor the text that stands for None."""
+    assert value("raw", content, Special) == content
 
 
 def test_enums_by_name(value):

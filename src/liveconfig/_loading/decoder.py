@@ -34,11 +34,15 @@ class Decoder:
     def __init__(self, source: EnvSettingsSource) -> None:
         self._source = source
         self._ignore_empty = bool(source.env_ignore_empty)
-        self._none = source.env_parse_none_str
+        self._none = None if source.env_parse_none_str is None else source.env_parse_none_str.encode()
         self.verbatim = not self._ignore_empty and self._none is None
 
+    def ignores(self, content: bytes) -> bool:
+        """Whether the rules treat this content as if its key were absent."""
+        return self._ignore_empty and not content
+
     def value(self, step: Node | Entry, key: str, content: bytes, where: str) -> Any:
-        """Return the input for pydantic from the content of a key; `ABSENT` if the rules ignore it.
+        """Return the input for pydantic from the content of a key.
 
         Args:
             step: The place of the value.
@@ -50,16 +54,14 @@ class Decoder:
             DecodeError: It is not UTF-8, or not in the format of the field.
         """
         place = step.place
+        if content == self._none:
+            return None
         form = place.form(key)
         if form is not None:
             return self._formatted(place, form, content, where)
         if place.kind is Kind.BYTES:
             return content
         text = self._text(place, content, where)
-        if not text and self._ignore_empty:
-            return ABSENT
-        if self._none is not None and text == self._none:
-            return None
         if place.kind is Kind.TEXT:
             return text
         return self._entry(place, text) if isinstance(step, Entry) else self._decoded(place, text, where)
@@ -73,8 +75,7 @@ class Decoder:
 
     def _text(self, place: Place, content: bytes, where: str) -> str:
         try:
-            # Files that were written with ``echo`` end with an unintended newline.
-            return content.decode().rstrip("\r\n")
+            return content.decode()
         except UnicodeDecodeError as error:
             problem = f"{where} is not UTF-8 text (byte {error.start})"
         raise DecodeError(problem, (place.dotted,))

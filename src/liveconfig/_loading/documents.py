@@ -125,7 +125,7 @@ def _toml(text: str) -> Any:
 
 def _dotenv(text: str) -> dict[str, Any]:
     pairs = []
-    for binding in parse_stream(io.StringIO(text)):
+    for binding in parse_stream(io.StringIO(text, newline=None)):  # reads line ends as the text mode of a file does
         if binding.error:
             raise DocumentError(f"invalid line {binding.original.line}")
         if binding.key is not None and binding.value is not None:  # a name alone counts as absent, as in `.env`

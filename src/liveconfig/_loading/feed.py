@@ -180,7 +180,7 @@ class _Layer:
         self.keys = {dotted: key for dotted, key in self.keys.items() if found[dotted] is not ABSENT}
 
     def _texts(self, document: _Document, files: Mapping[str, bytes]) -> None:
-        values, plain = self._plain_text(files)
+        values, plain = self._plain_text(files, document.dropped)
         self.keys.update({dotted: document.key(name) for dotted, name in plain.items()} if document.name else plain)
         claims = _Claims()
         for name in files.keys() - plain.values() if len(plain) < len(files) else ():
@@ -188,18 +188,19 @@ class _Layer:
             if not paths:
                 self.unused.append(document.shown(name))
             for path in paths:
+                if self._decoder.ignores(document.content(path[-1].place, name, files[name])):
+                    continue
                 other = plain.get(path_name(path)) or claims.add(path, name)
                 if other is not None:
                     raise self._ambiguous(path, document.shown(other), document.shown(name))
         put = [(path, name, self._put(values, path, name, files[name], document)) for path, name in claims]
         feeds: dict[str, bool] = {}
         for path, name, value in sorted(put, key=_search_order):
-            if value is not ABSENT:
-                feeds[name] = self._note(path, value, document.key(name)) or feeds.get(name, False)
+            feeds[name] = self._note(path, value, document.key(name)) or feeds.get(name, False)
         self.unused += [document.shown(name) for name, is_used in feeds.items() if not is_used]
         self.values = self._plan.merge(self.values, values) if self.values else values
 
-    def _plain_text(self, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, str]]:
+    def _plain_text(self, files: Mapping[str, bytes], dropped: bytes) -> tuple[dict[str, Any], dict[str, str]]:
         """The short way, which nearly all keys go: text, for a field of the first level. What is left over is not."""
         values: dict[str, Any] = {}
         names: dict[str, str] = {}
@@ -209,7 +210,7 @@ class _Layer:
                 label = plain.get(key) or text_field(key)
                 if label is not None and label not in values:
                     try:
-                        values[label] = content.decode().rstrip("\r\n")
+                        values[label] = content.rstrip(dropped).decode()
                     except UnicodeDecodeError:
                         continue
                     names[label] = key
@@ -222,9 +223,8 @@ class _Layer:
 
     def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> Any:
         step, key = path[-1], document.key(name)
+        content = document.content(step.place, name, content)
         value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
-        if value is ABSENT:
-            return ABSENT
         inside = isinstance(step, Node) and step.nested_path
         value = value if inside else self._translated(step.place, value, key, document.inner(name))
         below = _enter(values, path[:-1])
@@ -387,6 +387,16 @@ class _Document(NamedTuple):
     def inner(self, name: str) -> str:
         """Return the path of a name inside the key."""
         return name if self.name else ""
+
+    @property
+    def dropped(self) -> bytes:
+        """The characters that are dropped at the end of text: files that ``echo`` wrote end with a line end."""
+        return b"" if self.name else b"\r\n"
+
+    def content(self, place: Place, name: str, content: bytes) -> bytes:
+        """Return what belongs to a value: bytes, and what is parsed in a format, keep all of it."""
+        is_whole = place.kind is Kind.BYTES or place.form(name) is not None
+        return content if is_whole else content.rstrip(self.dropped)
 
 
 def _search_order(put: tuple[Path, str, Any]) -> list[int]:

@@ -32,7 +32,7 @@ class Rules(NamedTuple):
 
     def canonical(self, name: str) -> str:
         """Return the form in which names are compared."""
-        name = name.replace("-", "_")
+        name = with_underscores(name)
         return name if self.case_sensitive else name.lower()
 
     @property
@@ -43,6 +43,11 @@ class Rules(NamedTuple):
     def lead(self, each: Input) -> str:
         """Return the prefix of one of the names of a field."""
         return self.prefix if self.prefix_target in ("all", "alias" if each.is_alias else "variable") else ""
+
+
+def with_underscores(name: str) -> str:
+    """Return a name in which each ``-`` is ``_``, because the two are equal in names."""
+    return name.replace("-", "_")
 
 
 _SEPARATORS = frozenset("./")

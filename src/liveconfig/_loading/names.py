@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from liveconfig._loading.cached import cached
 from liveconfig._loading.document_limits import MAX_DEPTH
 from liveconfig._loading.fields import Entry, Level, Node, Path, Place, field_of, plain_node
-from liveconfig._loading.inputs import Input, Rules, any_looks_inside
+from liveconfig._loading.inputs import Input, Rules, any_looks_inside, with_underscores
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.merging import merge
 from liveconfig._loading.pydantic_internals import field_value
@@ -161,7 +161,8 @@ class Plan:
         if len(key) > LONGEST:
             return True
         delimiter = self.rules.delimiter
-        inside = "." in key or "/" in key or (delimiter is not None and delimiter in key.replace("-", "_"))
+        splits = delimiter is not None and with_underscores(delimiter) in with_underscores(key)
+        inside = "." in key or "/" in key or splits
         return not inside and self.rules.canonical(key) not in self.roots.labels
 
     def keys_for(self, dotted: str) -> tuple[str, ...]:
@@ -269,7 +270,8 @@ class _Search:
         return found or self._entry(inside, name, delimiter, is_part)
 
     def _split(self, inside: Place | Root, name: str, separator: str, depth: int, splits: int) -> Paths:
-        comparable = name if separator == "." else name.replace("-", "_")
+        comparable = name if separator == "." else with_underscores(name)
+        separator = with_underscores(separator)
         at = comparable.find(separator, 1)
         while at > 0:
             first, rest = name[:at], name[at + len(separator) :]
