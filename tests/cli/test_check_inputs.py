@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,9 +14,22 @@ from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    Strict,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
-from liveconfig import InvalidSettingsError, Settings, SettingsConfigDict
+from liveconfig import InvalidSettingsError, Key, Settings, SettingsConfigDict
 from liveconfig._checks import Selection, schema_of
 from liveconfig._checks import check as check_class
 from liveconfig._manifests import read, read_paths
@@ -272,6 +286,26 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Size(enum.Enum):
+    SMALL = "small"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Size | None:
+        return cls.SMALL if str(value).startswith("s") else None
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+def without_unit(text: Any) -> int:
+    return int(str(text).rstrip("s"))
+
+
+def checked(value: Any) -> Any:
+    return value
+
+
 TEXTS = [
     (float, ["1", "-2.5e5", ".5", "inf", " 1\n"], ["abc", "1,5", ""]),
     (int | None, ["5"], ["x", ""]),
@@ -281,6 +315,19 @@ TEXTS = [
     (bool | None, ["yes"], ["maybe"]),
     (int | str, ["5", "x"], []),
     (Annotated[int, Field(gt=3)], ["5"], ["x"]),
+    (bool, ["true\n", "off\r\n"], ["true #"]),
+    (Literal["a b", "c-d"], ["a b\n", "c-d\n\n"], ["a b ", "a  b"]),
+    (Colour | None, ["red\n"], ["red "]),
+    (float, ["1_0.5"], ["1.2.3"]),
+    (Size, ["small", "s"], []),
+    (Level, ["1", "01"], []),
+    (Annotated[int, Strict()] | None, ["null", "7"], ["x"]),
+    (Annotated[int, BeforeValidator(without_unit)], ["30s"], []),
+    (Annotated[int, BeforeValidator(without_unit)] | None, ["30s"], []),
+    (Annotated[int, WrapValidator(lambda text, inner: inner(without_unit(text)))], ["30s"], []),
+    (Annotated[int, PlainValidator(without_unit)], ["30s"], []),
+    (Annotated[int, AfterValidator(checked)], ["30"], ["30s"]),
+    (Annotated[Literal["a"], BeforeValidator(str.lower)], ["A"], []),
 ]
 
 
@@ -300,7 +347,8 @@ def test_the_schema_takes_what_the_class_takes(
 
 SPECIAL = {
     "env_parse_none_str": ({"number": "null"}, {"number": "none"}),
-    "env_ignore_empty": ({"number": ""}, {"number": " "}),
+    "env_ignore_empty": ({"number": "\n"}, {"number": " "}),
+    "strict": ({"number": "1e0"}, {"number": "x"}),
     "env_parse_enums": ({"colour": "RED"}, {"colour": "GREEN"}),
 }
 
@@ -318,6 +366,77 @@ def test_the_schema_takes_special_texts(option: str) -> None:
     right, wrong = SPECIAL[option]
     assert validator.is_valid(right)
     assert not validator.is_valid(wrong)
+
+
+class Timed(BaseModel):
+    timeout: int = 1
+    retries: int = 1
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _without_unit(cls, value: Any) -> Any:
+        return without_unit(value)
+
+
+class Shared(BaseModel):
+    timeout: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unit(cls, data: Any) -> Any:
+        return {name: without_unit(value) for name, value in data.items()}
+
+
+class Own(BaseModel):
+    timeout: int
+
+    def __init__(self, timeout: str) -> None:
+        super().__init__(timeout=without_unit(timeout))
+
+
+class Validated(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    timed: Timed | None = None
+    shared: Shared = Shared()
+    own: Own = Own("1")
+    retry: int = 1
+    port: Annotated[int, Key("port.yaml")] = 1
+    colour: Annotated[Colour, Key(format="json")] = Colour.RED
+
+    @field_validator("retry", mode="wrap")
+    @classmethod
+    def _without_unit(cls, value: Any, inner: Any) -> Any:
+        return inner(without_unit(value))
+
+
+VALIDATED = [
+    ({"timed.timeout": "30s"}, True),
+    ({"timed.retries": "30s"}, False),
+    ({"shared.timeout": "30s"}, True),
+    ({"own.timeout": "30s"}, True),
+    ({"retry": "30s"}, True),
+    ({"port.yaml": "8080 # the port of the service"}, True),
+    ({"colour": ' "red"'}, True),
+]
+
+
+@pytest.mark.parametrize(("data", "valid"), VALIDATED, ids=[next(iter(data)) for data, _ in VALIDATED])
+def test_the_schema_of_validated_fields(kubelet_volume: KubeletVolume, data: dict[str, str], valid: bool) -> None:
+    """What a validator gets before its type does, and what a document holds, is any text for the schema."""
+    assert jsonschema.Draft202012Validator(schema_of(Validated)).is_valid(data) is valid
+    kubelet_volume.write(data)
+    with nullcontext() if valid else pytest.raises(InvalidSettingsError):
+        Validated.load(_volumes=kubelet_volume.path, _watch=False)
+
+
+def test_the_patterns_of_a_schema_are_for_every_editor() -> None:
+    """A pattern of the schema escapes nothing but what ECMA-262 lets it escape."""
+
+    class Spaced(Settings):
+        value: Annotated[Literal["a b", "c-d", "e#&~"], Key("odd key#1")] = "a b"
+
+    escaped = re.findall(r"\\\\(.)", json.dumps(schema_of(Spaced)))
+    assert set(escaped) <= set("^$.*+?()[]{}|/srnu")
 
 
 class Card(BaseModel):

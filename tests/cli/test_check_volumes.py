@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from liveconfig import Settings, SettingsConfigDict
-from liveconfig._checks import Selection, Trial, check
+from liveconfig import Settings, SettingsConfigDict, Volume
+from liveconfig._checks import CannotCheck, Selection, Trial, check
 from liveconfig._manifests import Source, read
 
 
@@ -19,15 +19,17 @@ class Login(Settings):
     level: int = 1
 
 
-def trial(source: dict[str, Any], data: dict[str, str], env: Any = (), **mount: Any) -> Trial:
-    """Check `Login` in a pod with this volume at ``/etc/login``, and a ConfigMap ``login``."""
+def trial(
+    source: dict[str, Any], data: dict[str, str], env: Any = (), cls: type[Settings] = Login, **mount: Any
+) -> Trial:
+    """Check a class in a pod with this volume at ``/etc/login``, and a ConfigMap ``login``."""
     mount = {"name": "v", "mountPath": "/etc/login"} | mount
     app = {"name": "app", "image": "app", "volumeMounts": [mount], "env": list(env)}
     pod = {"kind": "Pod", "spec": {"containers": [app], "volumes": [{"name": "v", **source}]}}
     config = {"kind": "ConfigMap", "data": data}
     documents = [each | {"apiVersion": "v1", "metadata": {"name": "login"}} for each in (pod, config)]
     (only,) = check(
-        Login, read([Source("pod.yaml", "\n---\n".join(map(json.dumps, documents)))], values=True), Selection()
+        cls, read([Source("pod.yaml", "\n---\n".join(map(json.dumps, documents)))], values=True), Selection()
     )
     return only
 
@@ -87,3 +89,83 @@ def test_a_sub_path_with_variables(value: str | None, state: str) -> None:
     env = [{"name": "WHO", **({"value": value} if value else from_pod)}]
     found = trial({"configMap": {"name": "login", "items": items}}, {"a": "7"}, env, subPathExpr="$(WHO)")
     assert states(found)["token"] == state
+
+
+class Lists(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/login"], documents=["app.env", "app.yaml"])
+
+    login: str = ""
+    valid: str = ""
+    ids: list[str] = []
+    more_ids: list[str] = []
+
+
+UNPARSABLE = {
+    "a list": ({"ids": "not json"}, "ids"),
+    "a list in a document of texts": ({"app.env": "IDS=not json"}, "app.env"),
+    "a document": ({"app.yaml": "ids: ["}, "app.yaml"),
+    "two names of one field": ({"more-ids": "[]", "more_ids": "[]"}, "more_ids"),
+    "two names in a document": ({"app.yaml": "more-ids: []\nmore_ids: []"}, "app.yaml"),
+}
+
+
+@pytest.mark.parametrize(("data", "key"), UNPARSABLE.values(), ids=UNPARSABLE)
+def test_the_key_of_a_value_that_does_not_parse(data: dict[str, str], key: str) -> None:
+    """A value that does not parse is found at its key, even if its message holds words that are names of other keys."""
+    others = dict.fromkeys(("login", "valid"), "x")
+    found = trial({"configMap": {"name": "login"}}, others | data, cls=Lists).findings
+    assert [each.key for each in found if each.rule == "invalid-value"] == [key]
+
+
+def test_a_variable_that_does_not_parse() -> None:
+    """A variable that does not parse is a finding that names it and its field."""
+    env = [{"name": "IDS", "value": "not json"}]
+    [finding] = trial({"configMap": {"name": "login"}}, {"login": "x"}, env, Lists).findings
+    assert (finding.rule, finding.field, finding.key) == ("invalid-value", "ids", "IDS")
+    assert "the variable IDS of the environment holds no JSON" in finding.message
+
+
+class Environment(Lists):
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+        return sources["env_settings"], sources["file_secret_settings"]
+
+
+class Broken(Lists):
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+        return lambda: 1 / 0, sources["file_secret_settings"]  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("cls", "text"), [(Environment, "IDS .* holds no JSON"), (Broken, "ZeroDivisionError")])
+def test_a_source_before_the_volumes_that_fails(cls: type[Settings], text: str) -> None:
+    """A class of which a source before the volumes fails cannot be checked, and the message says why."""
+    env = [{"name": "IDS", "value": "not json"}]
+    with pytest.raises(CannotCheck, match=text):
+        trial({"configMap": {"name": "login"}}, {"login": "x"}, env, cls)
+
+
+def with_second(path: str, required: bool | None) -> type[Settings]:
+    """A class with a second volume."""
+
+    class Two(Settings):
+        model_config = SettingsConfigDict(volumes=["/etc/login", Volume(path, required=required)])
+        level: int = 1
+
+    return Two
+
+
+REQUIRED = [(True, ["missing-volume"]), (None, ["not-mounted"]), (False, [])]
+
+
+@pytest.mark.parametrize(("required", "expected"), REQUIRED)
+def test_a_volume_that_nothing_mounts(required: bool | None, expected: list[str]) -> None:
+    """Nothing at a required volume is an error, as the application would not start; at an optional one it is none."""
+    found = trial({"configMap": {"name": "login"}}, {"level": "2"}, cls=with_second("/etc/more", required))
+    assert rules(found) == expected
+    assert [each.level for each in found.findings] == ["error" if required else "warning" for _ in expected]
+
+
+def test_a_volume_that_another_container_writes() -> None:
+    """A directory inside an emptyDir, as git-sync makes it, can be there at the start."""
+    assert trial({"emptyDir": {}}, {}, cls=with_second("/etc/login/current", True)).findings == ()

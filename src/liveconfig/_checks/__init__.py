@@ -7,10 +7,10 @@
 - `trial_load`: A trial load of a settings class with the files and variables of one container, by the loader of a pod.
 """
 
-from liveconfig._checks.check import CannotCheck, Changes, Selection, changes, check, findings, must_hold_something
+from liveconfig._checks.check import Changes, Selection, changes, check, findings, must_hold_something
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._checks.schema import schema_of
-from liveconfig._checks.trial_load import Trial
+from liveconfig._checks.trial_load import CannotCheck, Trial
 
 __all__ = [
     "CHECK_RULES",

@@ -9,13 +9,9 @@ from typing import Literal
 from pydantic_settings import BaseSettings
 
 from liveconfig._checks.mounted_files import Surroundings, of_objects, of_workloads
-from liveconfig._checks.trial_load import Trial, try_out, volumes_of
+from liveconfig._checks.trial_load import CannotCheck, Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
 from liveconfig._manifests import Finding, Manifests, ObjectId, is_kind
-
-
-class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
-    """The check is not possible. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -
         selection: The part of it to check.
 
     Raises:
-        CannotCheck: There is no such workload or container, or nothing to check.
+        CannotCheck: There is no such workload or container, nothing to check, or a source of the class that fails.
     """
     return tuple(try_out(cls, each) for each in _surroundings(cls, manifests, selection))
 

@@ -210,8 +210,14 @@ def _volume(
             inner = path_below(part or "", name)
             if inner is not None:
                 files[posixpath.join(below, inner).rstrip("/") or name] = file
-    incomplete = any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
-    return MountedVolume(path, files, incomplete, bool(mounts))
+    around = any(_can_hold(mount, path) for mount in container.mounts)
+    incomplete = around or any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
+    return MountedVolume(path, files, incomplete, around or bool(mounts))
+
+
+def _can_hold(mount: Mount, path: str) -> bool:
+    """Whether something that writes to a volume, as git-sync does, can make this directory in it."""
+    return mount.volume.beside is None and path.startswith(posixpath.normpath(mount.path).rstrip("/") + "/")
 
 
 def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Mapping[str, VariableValue]) -> bool:

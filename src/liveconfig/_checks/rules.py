@@ -28,6 +28,12 @@ CHECK_RULES: Mapping[str, Rule] = {
             "Correct the key, add it to the object, or set `optional: true`.",
         ),
         Rule(
+            "missing-volume",
+            "error",
+            "a required volume of the class at which nothing is mounted",
+            "Mount the object there. If the image holds this directory, declare the volume with `required=None`.",
+        ),
+        Rule(
             "too-large",
             "error",
             "more than an object or a volume may hold",
@@ -43,7 +49,7 @@ CHECK_RULES: Mapping[str, Rule] = {
             "not-mounted",
             "warning",
             "a volume of the class at which nothing is mounted",
-            "Mount the object there, or declare the volume with `required=False`.",
+            "Mount the object there, or declare the volume with `required=False`, which this rule leaves out.",
         ),
         Rule(
             "unknown-key",

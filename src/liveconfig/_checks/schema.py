@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from pydantic_settings import BaseSettings
 
 from liveconfig._checks.trial_load import field_nodes, plan_for
-from liveconfig._loading import Node, Plan, Rules, documents_of, is_secret, members, nested_fields
+from liveconfig._loading import InputTypes, Node, Plan, Rules, Type, documents_of, is_secret, members, nested_fields
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
+_SYNTAX = re.compile(r"[\^$\\.*+?()\[\]{}|/]")
+
+
+def _literal(text: str) -> str:
+    """A text as a pattern of JSON Schema, which allows no other escapes than these (ECMA-262, "IdentityEscape")."""
+    return _SYNTAX.sub(r"\\\g<0>", text)
 
 
 def _any_case(text: str) -> str:
-    return "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else re.escape(each) for each in text)
+    return "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else _literal(each) for each in text)
 
 
+_SPACE = "[\\s\\u0085]*"  # pydantic takes the line end of Latin-1 for space, and ECMA-262 does not
+_SIGN = "[-+0_]*"  # pydantic looks for the sign after it has left out zeros
+_NUMBER = f"([0-9_]+\\.?[0-9_]*|\\.[0-9_]+|{'|'.join(map(_any_case, ('inf', 'infinity', 'nan')))})([eE][-+_]*[0-9_]+)?"
 _PATTERNS = {
-    bool: f"^({'|'.join(map(_any_case, _WORDS))})$",
-    int: "^\\s*[-+]?[0-9_]+(\\.0+)?\\s*$",
-    float: f"^\\s*[-+]?([0-9][0-9_]*\\.?[0-9_]*|\\.[0-9_]+|{'|'.join(map(_any_case, ('inf', 'infinity', 'nan')))})"
-    "([eE][-+]?[0-9_]+)?\\s*$",
+    "bool": f"^({'|'.join(map(_any_case, _WORDS))})[\\r\\n]*$",
+    "int": f"^{_SPACE}{_SIGN}[0-9_]+(\\.0+)?{_SPACE}$",
+    "float": f"^{_SPACE}{_SIGN}{_NUMBER}{_SPACE}$",
 }
+_SCALAR = {"pattern": '^\\s*("|-?[0-9]|true|false|null)'}  # in JSON
 
+_TEXT = {"type": "string"}
 _JSON = {"type": "string", "contentMediaType": "application/json"}
+_OF_JSON = ("list", "dict", "tuple", "set", "frozenset", "model-fields", "typed-dict", "dataclass-args")
 
 
 def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
@@ -34,16 +46,19 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
 
     Args:
         cls: The settings class.
+
+    Raises:
+        CannotCheck: A source of the class fails.
     """
-    plan, values = plan_for(cls), _Values(cls.model_config)
+    plan, values, types = plan_for(cls), _Values(cls.model_config), InputTypes(cls)
     spelling = _Spelling(plan.rules)
     properties: dict[str, Any] = {}
     patterns: dict[str, Any] = {}
     required: list[str] = []
-    for name, node, is_leaf, allowed in _nodes(plan):
+    for name, node, is_leaf in _nodes(plan):
         keys = tuple(dict.fromkeys(key.replace("/", ".") for key in plan.own_keys(name)))
         if keys:
-            value = values.of(node, allowed) | {"description": _description(name, node)}
+            value = values.of(plan.path(name), types.of(name), keys) | {"description": _description(name, node)}
             properties.update(dict.fromkeys(keys, value) if is_leaf else {})
             patterns[spelling.of(keys)] = value
         if keys and node.entry is not None:
@@ -80,14 +95,13 @@ def _outer(plan: Plan, spelling: _Spelling) -> dict[str, Any]:
     }
 
 
-def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool, list[Any]]]:
-    """The fields at any depth that hold no secret, by dotted name, each once; whether they are leaves; their types."""
+def _nodes(plan: Plan) -> Iterator[tuple[str, Node, bool]]:
+    """The fields at any depth that hold no secret, by dotted name, each once; whether they are leaves."""
     found = {node.dotted: (node, is_leaf) for node, is_leaf in field_nodes(plan.fields)}
     for name, (node, is_leaf) in found.items():
         around = found.get(name.rpartition(".")[0])
-        annotations = _annotations(node, around[0] if around else None)
-        if not any(map(is_secret, annotations)):
-            yield name, node, is_leaf, annotations
+        if not any(map(is_secret, _annotations(node, around[0] if around else None))):
+            yield name, node, is_leaf
 
 
 def _annotations(node: Node, around: Node | None) -> list[Any]:
@@ -110,7 +124,7 @@ class _Spelling:
     """
 
     def __init__(self, rules: Rules) -> None:
-        self._spell = re.escape if rules.case_sensitive else _any_case
+        self._spell = _literal if rules.case_sensitive else _any_case
         self._inside = f"(\\.|{self._text(rules.delimiter)})" if rules.delimiter else "\\."
 
     def of(self, keys: Iterable[str], *, inside: bool = False) -> str:
@@ -138,33 +152,60 @@ class _Values:
         none = config.get("env_parse_none_str")
         self._special = ([] if none is None else [none]) + [""] * bool(config.get("env_ignore_empty"))
         self._enum_names = bool(config.get("env_parse_enums"))
+        self._strict = bool(config.get("strict"))
 
-    def of(self, node: Node, annotations: Iterable[Any]) -> dict[str, Any]:
-        """The schema of a field of any of these types, or of a text that stands for None or for the default."""
-        value = self._of_types(node, [member for each in annotations for member in members(each)])
-        return {"type": "string", "anyOf": [value, {"enum": self._special}]} if self._special else value
+    def of(self, path: Iterable[Node], types: Sequence[Type], keys: Iterable[str]) -> dict[str, Any]:
+        """The schema of a field: of its types, of texts that stand for None or for the default, and of JSON.
 
-    def _of_types(self, node: Node, types: Iterable[Any]) -> dict[str, Any]:
-        values = [self._of_type(node, each) for each in types] or [{"type": "string"}]
-        if all("enum" in each for each in values):
-            choices = dict.fromkeys(choice for each in values for choice in each["enum"])
-            return {"type": "string", "enum": list(choices)}
-        return values[0] if all(each == values[0] for each in values) else {"type": "string"}
+        Args:
+            path: The field, and the models around it.
+            types: What its input may be.
+            keys: The keys that feed it.
+        """
+        *around, node = path
+        if any(map(node.form, keys)):  # a document, with comments and the like
+            return dict(_TEXT)
+        others = [_one_of(self._special)] * bool(self._special)
+        if self._strict or any(each.get("strict") for each in types) or any(map(_is_in_path, (*around, node))):
+            others.append(_SCALAR)
+        value = self._of_types(types)
+        return {"type": "string", "anyOf": [value, *others]} if others else value
 
-    def _of_type(self, node: Node, annotation: Any) -> dict[str, Any]:
-        choices = list(self._choices(annotation))
-        if choices:
-            return {"type": "string", "enum": choices}
-        pattern = _PATTERNS.get(annotation) if isinstance(annotation, type) else None
-        if pattern is not None:
-            return {"type": "string", "pattern": pattern}
-        if node.children or get_origin(annotation) in (list, dict, tuple, set):
-            return dict(_JSON)
-        return {"type": "string"}
+    def _of_types(self, types: Sequence[Type]) -> dict[str, Any]:
+        choices = [list(self._choices(each)) for each in types]
+        if choices and all(choices):
+            return _one_of(dict.fromkeys(chain.from_iterable(choices)))
+        values = [_of_type(each) for each in types]
+        return dict(values[0]) if values and all(each == values[0] for each in values) else dict(_TEXT)
 
-    def _choices(self, annotation: Any) -> Iterator[str]:
-        if get_origin(annotation) is Literal:
-            yield from map(str, get_args(annotation))
-        elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-            yield from (str(each.value) for each in annotation)
-            yield from (each.name for each in annotation if self._enum_names)
+    def _choices(self, given: Type) -> Iterator[str]:
+        """The texts of which a type takes one; none where it takes others too, as a number is written in many ways."""
+        if given["type"] == "literal" and all(type(each) is str for each in given["expected"]):
+            yield from given["expected"]
+        elif given["type"] == "enum" and _takes_its_words(given["cls"]):
+            yield from (each.value for each in given["members"])
+            yield from (each.name for each in given["members"] if self._enum_names)
+
+
+def _is_in_path(node: Node) -> bool:
+    return any(each.path for each in node.inputs)
+
+
+def _takes_its_words(cls: type[enum.Enum]) -> bool:
+    """Whether an enum is made of texts, and finds no member for others."""
+    finds_others = any("_missing_" in vars(each) for each in cls.__mro__ if each is not enum.Enum)
+    return not finds_others and all(isinstance(each.value, str) for each in cls)
+
+
+def _of_type(given: Type) -> Mapping[str, Any]:
+    pattern = _PATTERNS.get(given["type"])
+    if pattern is not None:
+        return {"type": "string", "pattern": pattern}
+    return _JSON if given["type"] in _OF_JSON else _TEXT
+
+
+def _one_of(choices: Iterable[str]) -> dict[str, Any]:
+    """One of some texts. Line ends may follow, as a block in YAML has them."""
+    words = list(choices)
+    ended = f"^({'|'.join(map(_literal, words))})[\\r\\n]+$"
+    return {"type": "string", "anyOf": [{"enum": words}, {"pattern": ended}]}

@@ -37,6 +37,10 @@ MOST_OF_A_VOLUME = 16 * 1024 * 1024
 FieldState = Literal["live", "frozen", "environment", "default", "unknown", "invalid", "missing"]
 
 
+class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
+    """The check is not possible. The message is one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRow:
     """One field, and its key or variable.
@@ -94,6 +98,9 @@ def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
     Args:
         cls: The settings class.
         surroundings: The files and variables of the container.
+
+    Raises:
+        CannotCheck: A source of the class that comes before the volumes fails.
     """
     return _Trial(cls, surroundings).result()
 
@@ -101,7 +108,17 @@ def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
 def plan_for(cls: type[BaseSettings]) -> Plan:
     """The names of the keys of a class, without looking at the environment of this process."""
     with _environment({}):
-        return Sources(cls, Arguments({}, {"_env_file": None, "_cli_parse_args": False})).plan
+        return _sources_of(cls).plan
+
+
+def _sources_of(cls: type[BaseSettings]) -> Sources:
+    try:
+        return Sources(cls, Arguments({}, {"_env_file": None, "_cli_parse_args": False}))
+    except DecodeError as error:
+        reason = error.reason
+    except Exception as error:  # noqa: BLE001 - a source of the class
+        reason = f"a source of the settings raised {summarize(error)}"
+    raise CannotCheck(f"{cls.__name__}: {reason}")
 
 
 def field_nodes(nodes: Mapping[str, Node], around: tuple[Any, ...] = ()) -> Iterator[tuple[Node, bool]]:
@@ -129,8 +146,7 @@ class _Trial:
         self._problems: tuple[Problem, ...] = ()
         self._snapshot: BaseSettings | None = None
         with _environment({name: each.text for name, each in surroundings.variables.items()}):
-            arguments = Arguments({}, {"_env_file": None, "_cli_parse_args": False})
-            self._sources = Sources(cls, arguments)
+            self._sources = _sources_of(cls)
             self._loader = Loader(cls, volumes_of(cls), self._sources)
             self._load()
         self._unknown = self._unknown_fields()
@@ -158,6 +174,9 @@ class _Trial:
             self._feeds.append(self._fed(index, volume, files))
         try:
             loaded = self._loader.load(tuple(self._feeds), None)
+        except DecodeError as error:
+            self._faults.append(self._of_variable(error))
+            return
         except Exception as error:  # noqa: BLE001 - a source of the class
             self._faults.append(self._finding("invalid-value", f"a source of the settings raised {summarize(error)}"))
             return
@@ -170,12 +189,14 @@ class _Trial:
         try:
             return self._loader.feed(index, _revision(volume, files), None)
         except DecodeError as error:
-            named = sorted((key for key in volume.files if key in error.reason), key=len)
-            place = volume.files[named[-1]] if named else None
-            fields = ", ".join(error.fields)
-            key = place.key if place else ""
-            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=place, key=key))
+            file, fields = volume.files[error.key], ", ".join(error.fields)
+            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=file, key=file.key))
         return self._loader.feed(index, _revision(volume, {}), None)
+
+    def _of_variable(self, error: DecodeError) -> Finding:
+        variable = next((name for name in map(self._sources.variable_for, error.fields) if name), "")
+        source, fields = self._set(variable), ", ".join(error.fields)
+        return self._finding("invalid-value", error.reason, field=fields, source=source, key=variable)
 
     def _unknown_fields(self) -> frozenset[str]:
         """The fields that something could feed whose value is not in the input."""
@@ -300,10 +321,19 @@ class _Trial:
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
         for volume in self._volumes:
-            if not volume.mounted:
-                yield self._finding("not-mounted", f"nothing is mounted at {volume.path}")
             yield from self._of_sizes(volume)
+        yield from self._of_mounts()
         yield from self._of_unused()
+
+    def _of_mounts(self) -> Iterator[Finding]:
+        required = {volume.path: volume.required for volume in self._loader.volumes}
+        for path in (volume.path for volume in self._volumes if not volume.mounted):
+            text = f"nothing is mounted at {path}"
+            if required[path]:
+                start = "the application does not start, unless its image holds this directory"
+                yield self._finding("missing-volume", f"{text}, which {self._cls.__name__} requires: {start}")
+            elif required[path] is None:
+                yield self._finding("not-mounted", text)
 
     def _of_unused(self) -> Iterator[Finding]:
         volumes = {feed.revision.path: volume for volume, feed in zip(self._volumes, self._feeds, strict=True)}

@@ -13,6 +13,7 @@
 - `feed`: The values of one revision of a volume, by field.
 - `field_validation`: The validation of each field by itself, for settings of which some values are unknown.
 - `fields`: The places of values (fields, items of lists, entries of mappings) and the names that reach them.
+- `input_types`: The types of pydantic that get the input of a field as it is, before any validator of the user.
 - `inputs`: The names under which pydantic looks for the value of a field, and the rules of a class for names.
 - `key`: `Key`: the metadata of one field, and which fields of a class carry it.
 - `loader`: The loader: makes a validated instance of revisions, environment and other sources.
@@ -55,6 +56,7 @@ from liveconfig._loading.documents import FORMATS, as_code, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Node
+from liveconfig._loading.input_types import InputTypes, Type
 from liveconfig._loading.inputs import Rules
 from liveconfig._loading.key import Format, Key
 from liveconfig._loading.loader import Feeds, Invalid, Loaded, Loader, Overrides
@@ -115,6 +117,7 @@ __all__ = [
     "Feeds",
     "Format",
     "Frozens",
+    "InputTypes",
     "Invalid",
     "Key",
     "Loaded",
@@ -128,6 +131,7 @@ __all__ = [
     "Rules",
     "Sources",
     "StartupFailure",
+    "Type",
     "UnusedNames",
     "VolumePath",
     "accepts_any_argument",

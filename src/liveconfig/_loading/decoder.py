@@ -14,12 +14,20 @@ from liveconfig._loading.types import ABSENT, Kind
 
 
 class DecodeError(Exception):
-    """The content of a volume cannot be decoded for its fields."""
+    """The content of a volume cannot be decoded for its fields.
 
-    def __init__(self, reason: str, fields: tuple[str, ...], *, ambiguous: bool = False) -> None:
+    Args:
+        reason: Why, without any value.
+        fields: The fields (or keys) at fault.
+        key: The key with the content; empty where it is of no volume.
+        ambiguous: Whether two names claim one field.
+    """
+
+    def __init__(self, reason: str, fields: tuple[str, ...], *, key: str = "", ambiguous: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.fields = fields
+        self.key = key
         self.ambiguous = ambiguous
 
 

@@ -160,7 +160,7 @@ class _Layer:
         except DocumentError as error:
             reason = str(error)
         if reason is not None:
-            raise DecodeError(f"{self._path}/{name}: {reason}", (name,))
+            raise DecodeError(f"{self._path}/{name}: {reason}", (name,), key=name)
         self._pace.step()
         if form in TEXT_FORMATS:
             self._texts(_Document(self._plan.resolve_name, name), {key: text.encode() for key, text in data.items()})
@@ -192,7 +192,8 @@ class _Layer:
                     continue
                 other = plain.get(path_name(path)) or claims.add(path, name)
                 if other is not None:
-                    raise self._ambiguous(path, document.shown(other), document.shown(name))
+                    key = document.key(max(other, name))
+                    raise self._ambiguous(path, key, document.shown(other), document.shown(name))
         put = [(path, name, self._put(values, path, name, files[name], document)) for path, name in claims]
         feeds: dict[str, bool] = {}
         for path, name, value in sorted(put, key=_search_order):
@@ -216,15 +217,19 @@ class _Layer:
                     names[label] = key
         return values, names
 
-    def _ambiguous(self, path: Path, one: str, other: str) -> DecodeError:
+    def _ambiguous(self, path: Path, key: str, one: str, other: str) -> DecodeError:
         files = " and ".join(f"{self._path}/{name}" for name in sorted((one, other)))
         dotted = field_of(path).dotted
-        return DecodeError(f"{files} both claim the field {dotted!r}", (dotted,), ambiguous=True)
+        return DecodeError(f"{files} both claim the field {dotted!r}", (dotted,), key=key, ambiguous=True)
 
     def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> Any:
         step, key = path[-1], document.key(name)
         content = document.content(step.place, name, content)
-        value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
+        try:
+            value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
+        except DecodeError as error:
+            error.key = key
+            raise
         inside = isinstance(step, Node) and step.nested_path
         value = value if inside else self._translated(step.place, value, key, document.inner(name))
         below = _enter(values, path[:-1])
@@ -359,10 +364,11 @@ class _Layer:
 
     def _ambiguous_in_document(self, path: Path, key: str, one: str, other: str) -> DecodeError:
         if isinstance(path[-1], Node):
-            return self._ambiguous(path, f"{key}:{one}", f"{key}:{other}")
+            return self._ambiguous(path, key, f"{key}:{one}", f"{key}:{other}")
         # The names of entries are data of the user.
         where, dotted = f"{self._path}/{key}", field_of(path).dotted
-        return DecodeError(f"{where} has two names for one entry of the field {dotted!r}", (dotted,), ambiguous=True)
+        text = f"{where} has two names for one entry of the field {dotted!r}"
+        return DecodeError(text, (dotted,), key=key, ambiguous=True)
 
 
 class _Document(NamedTuple):

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from liveconfig._checks import schema_of
+from liveconfig._checks import CannotCheck, schema_of
 from liveconfig._terminal import printable
 from liveconfig.cli._import_target import NoSettings, class_in
 
@@ -25,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the schema.
 
     Returns:
-        0, or 2 if the class cannot be imported.
+        0, or 2 if the class cannot be imported, or one of its sources fails.
     """
     try:
         schema = schema_of(class_in(arguments.target))
-    except NoSettings as error:
+    except (CannotCheck, NoSettings) as error:
         print(f"liveconfig schema: {printable(str(error))}", file=sys.stderr)
         return 2
     print(json.dumps(schema, indent=2))

@@ -63,7 +63,8 @@ def server_credentials(
     """Credentials for servers, sync and async, whose new connections get the newest certificate and key.
 
     They are checked before they are used. A pair that does not match or cannot be read is not used: the one before
-    stays, and the settings are unhealthy (the subscriber fails) until there is a better one.
+    stays, and the settings are unhealthy (the subscriber fails) until there is a better one. The same object can serve
+    several ports and several servers.
 
     Args:
         settings: Live settings.
@@ -95,14 +96,15 @@ class _Certificates:
         self._select = _selector(settings, fields)
         self._source: tuple[SecretStr | None, ...] | None = None
         self._use_newest()
-        self._fetched = self.newest
         subscribe_for(self, settings, self._select, _Certificates._use_newest, f"gRPC server of {', '.join(fields)}")
 
-    def fetch(self) -> Any:
-        """The configuration for the next connection; None if that is the one of before."""
-        newest, before = self.newest, self._fetched
-        self._fetched = newest
-        return None if newest is before else newest
+    def fetch(self) -> grpc.ServerCertificateConfiguration:
+        """The configuration for the next connection.
+
+        It is never None, which would mean that it has not changed: each port asks for itself and keeps the last answer,
+        and gRPC does not say which port asks.
+        """
+        return self.newest
 
     def _use_newest(self, _change: Change[Any] | None = None) -> None:
         source = self._select(self._live.latest())

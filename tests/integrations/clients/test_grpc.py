@@ -73,12 +73,12 @@ def answer(_request: bytes, context: Any) -> bytes:
 class Server:
     """A server that answers with the token that it was sent."""
 
-    def __init__(self, credentials: grpc.ServerCredentials) -> None:
+    def __init__(self, *credentials: grpc.ServerCredentials) -> None:
         self._executor = ThreadPoolExecutor(2)
         self._server = grpc.server(self._executor)
         handlers = {"Get": grpc.unary_unary_rpc_method_handler(answer)}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Orders", handlers),))
-        self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        self.ports = [self._server.add_secure_port("127.0.0.1:0", each) for each in credentials]
         self._server.start()
 
     def stop(self) -> None:
@@ -90,8 +90,8 @@ class Server:
 def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def serve(credentials: grpc.ServerCredentials) -> Server:
-        servers.append(Server(credentials))
+    def serve(*credentials: grpc.ServerCredentials) -> Server:
+        servers.append(Server(*credentials))
         return servers[-1]
 
     yield serve
@@ -102,9 +102,11 @@ def serve() -> Iterator[Callable[..., Server]]:
 class Client:
     """A channel with a connection of its own."""
 
-    def __init__(self, server: Server, credentials: grpc.ChannelCredentials, *options: tuple[str, Any]) -> None:
+    def __init__(
+        self, server: Server, credentials: grpc.ChannelCredentials, *options: tuple[str, Any], at: int = 0
+    ) -> None:
         own = ("grpc.use_local_subchannel_pool", 1)  # channels to one place share a connection otherwise
-        self._channel = grpc.secure_channel(f"localhost:{server.port}", credentials, [own, *options])
+        self._channel = grpc.secure_channel(f"localhost:{server.ports[at]}", credentials, [own, *options])
         self._get = self._channel.unary_unary(METHOD)
 
     def get(self) -> str:
@@ -122,9 +124,9 @@ def trusting(pki: dict[str, Any], authority: str, pair: str | None = None) -> gr
     return grpc.ssl_channel_credentials(pki[authority].encode(), key and key.encode(), cert and cert.encode())
 
 
-def refused(server: Server, credentials: grpc.ChannelCredentials, *options: tuple[str, Any]) -> bool:
+def refused(server: Server, credentials: grpc.ChannelCredentials, *options: tuple[str, Any], at: int = 0) -> bool:
     """Whether a new connection cannot be made."""
-    with Client(server, credentials, *options) as client:
+    with Client(server, credentials, *options, at=at) as client:
         try:
             client.get()
         except grpc.RpcError as error:
@@ -161,7 +163,7 @@ async def test_an_asynchronous_channel_carries_it_too(
     """The same credentials serve `grpc.aio`; the scheme can be chosen."""
     server = serve(server_credentials(settings))
     credentials = with_token(trusting(pki, "one"), settings, scheme="")
-    async with grpc.aio.secure_channel(f"localhost:{server.port}", credentials) as channel:
+    async with grpc.aio.secure_channel(f"localhost:{server.ports[0]}", credentials) as channel:
         assert await channel.unary_unary(METHOD)(b"", timeout=10) == b"one"
 
 
@@ -201,6 +203,31 @@ def test_new_connections_get_the_new_certificate(
         assert not refused(server, trusting(pki, "two"))
         assert refused(server, trusting(pki, "one"))
         assert client.get() == "none"
+
+
+def test_one_object_serves_every_port(
+    settings: GrpcSettings, pki: dict[str, Any], write: Callable[..., None], serve: Callable[..., Server]
+) -> None:
+    """A rotated certificate reaches each port of each server that has the same credentials."""
+    credentials = server_credentials(settings)
+    servers = [serve(credentials, credentials), serve(credentials)]
+    ports = [(servers[0], 0), (servers[0], 1), (servers[1], 0)]
+    for name in ("one", "two", "one"):
+        write(f"server of {name}")
+        settings.live.reload()
+        assert [refused(server, trusting(pki, name), at=at) for server, at in ports] == [False] * 3
+
+
+def test_a_port_that_is_added_after_a_rotation(
+    settings: GrpcSettings, pki: dict[str, Any], write: Callable[..., None], serve: Callable[..., Server]
+) -> None:
+    """A port that begins to listen after a rotation leaves the new certificate to the other ports."""
+    credentials = server_credentials(settings)
+    first = serve(credentials)
+    write("server of two")
+    settings.live.reload()
+    second = serve(credentials)
+    assert [refused(each, trusting(pki, "two")) for each in (first, second)] == [False, False]
 
 
 async def test_an_asynchronous_server(settings: GrpcSettings, pki: dict[str, Any], write: Callable[..., None]) -> None:
