@@ -36,6 +36,16 @@ def describe(error: BaseException) -> str:
     return summarize(error) if isinstance(error, Refusal) else redacted_traceback(error)
 
 
+def raised_by_code(error: BaseException, process: int) -> bool:
+    """Whether user code itself raised an exception: no signal handler did, and it does not end a child of the code.
+
+    Args:
+        error: What came out of the code.
+        process: The process in which the code was called; the code may have forked, and ended the child.
+    """
+    return not came_by_signal(error) and (not isinstance(error, SystemExit) or os.getpid() == process)
+
+
 def came_by_signal(error: BaseException) -> bool:
     """Whether a signal handler raised it, for example a time limit of Celery; such an exception is never caught."""
     if threading.current_thread() is not threading.main_thread():

@@ -140,6 +140,22 @@ def test_a_class_level_validator(check: Any, canary: str) -> None:
     assert [each["rule"] for each in answer["findings"]] == ["invalid-value"]
 
 
+class Translated(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    token: Annotated[str, Strict(), AfterValidator(lambda token: {"one": "first"}[token])] | None = None
+    number: int = 0
+
+
+def test_a_validator_that_raises_while_a_key_is_decoded(tmp_path: Path, canary: str) -> None:
+    """A validator that raises while a key is decoded is a finding at that key, without the value."""
+    (tmp_path / "shop.yaml").write_text(pod() + configmap({"token": canary, "number": "1"}))
+    [trial] = check_class(Translated, read(read_paths([str(tmp_path)]), values=True), Selection())
+    [finding] = trial.findings
+    assert (finding.rule, finding.field, finding.key) == ("invalid-value", "token", "token")
+    assert "a validator of 'token' raised KeyError" in finding.message
+    assert canary not in repr(finding)
+
+
 def test_variables_in_variables(check: Any, canary: str) -> None:
     """``$(NAME)`` in a variable is replaced by an earlier variable, ``$$`` by a dollar sign; an unknown one stays."""
     env = [

@@ -15,11 +15,20 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SecretStr,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig._clock
-from liveconfig import Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
+from liveconfig import InvalidSettingsError, Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
 from liveconfig._watching import DelayedCall, process_watcher
 from liveconfig.testing import recorded
 
@@ -274,6 +283,113 @@ def _copied(volume):
     name = "..2026_11_28_00_00_00.1"
     shutil.copytree(volume.path / volume.generation, volume.path / name)
     return name
+
+
+TABLE = {"one": "first", "two": "second"}
+
+
+def _looked_up(token: str) -> str:
+    if token == "leave":
+        raise SystemExit
+    return token if token in TABLE.values() else TABLE[token]  # a decoded value is validated again with the class
+
+
+class Translated(App):
+    """pydantic-settings validates a union with a strict member when it decodes the text."""
+
+    token: Annotated[str, Strict(), AfterValidator(_looked_up)] | None = None
+
+
+class TestDecoding:
+    @pytest.mark.parametrize("error", ["KeyError", "SystemExit"])
+    def test_a_validator_raises(self, open_settings, canary, error):
+        """P3: an exception of a validator that runs while a key is decoded rejects its volume only, without a value."""
+        settings, secrets, config = open_settings({"token": "one"}, {"number": "1"}, cls=Translated)
+        with recorded(settings) as events:
+            secrets.write({"token": "leave" if error == "SystemExit" else canary})
+            config.write({"number": "2"})
+            assert not settings.live.reload()
+            assert (settings.token, settings.number) == ("first", 2)
+            assert waiting(settings) == [["0"]]
+            secrets.write({"token": "two"})
+            assert settings.live.reload()
+            assert settings.token == "second"
+        (rejected,) = (event for event in events if isinstance(event, Rejected))
+        assert rejected.fields == ("token",)
+        assert f"/token: a validator of 'token' raised {error} at test_isolation.py:" in rejected.reason
+        assert canary not in repr(events) + repr(settings.live.history())
+
+    def test_the_watcher_goes_on(self, open_settings):
+        """P3: after a validator has raised while the scheduler thread decoded a key, both volumes are still followed."""
+        settings, secrets, config = open_settings({"token": "one"}, {"number": "1"}, cls=Translated, watch=True)
+        heard = threading.Event()
+        settings.live.on_reject(lambda _: heard.set())
+        secrets.write({"token": "three"})
+        assert heard.wait(PATIENCE)
+        config.write({"number": "2"})
+        assert settings.live.wait(lambda s: s.number == 2, PATIENCE)
+        secrets.write({"token": "two"})
+        assert settings.live.wait(lambda s: s.token == "second", PATIENCE)
+        assert settings.live.status().healthy
+
+    def test_at_the_start(self, open_settings, canary):
+        """P3: at the start, an exception of a validator in decoding is an error with the key, the field and the line."""
+        with pytest.raises(InvalidSettingsError) as caught:
+            open_settings({"token": canary}, cls=Translated)
+        assert "/token: a validator of 'token' raised KeyError at test_isolation.py:" in str(caught.value)
+        assert "a source of the settings" not in str(caught.value)
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+    def test_interrupted(self, open_settings, monkeypatch):
+        """Ctrl-C in such a validator raises KeyboardInterrupt, and the values in use stay."""
+        settings, secrets = open_settings({"token": "one"}, cls=Translated)
+
+        class Interrupting(dict[str, str]):
+            def __getitem__(self, _):
+                raise KeyboardInterrupt
+
+        secrets.write({"token": "two"})
+        with monkeypatch.context() as patched:
+            patched.setitem(globals(), "TABLE", Interrupting())
+            with pytest.raises(KeyboardInterrupt):
+                settings.live.reload()
+        assert settings.token == "first"
+        assert settings.live.reload()
+        assert settings.token == "second"
+
+
+class Endless(App):
+    """A validator makes a value of its own that contains itself."""
+
+    anything: object = None
+
+    @field_validator("anything")
+    @classmethod
+    def endless(cls, anything: object) -> object:
+        if anything is None:
+            return None
+        made = {"text": anything}
+        made["self"] = made
+        return made
+
+
+class TestEndless:
+    def test_a_change(self, open_settings):
+        """P3: a change for which a validator makes a value that contains itself is rejected, and the next is applied."""
+        settings, one, other = open_settings({"anything": "1"}, {"number": "1"}, cls=Endless)
+        one.write({"anything": "2"})
+        assert not settings.live.reload()
+        assert "RecursionError" in settings.live.status().rejections[0].reason
+        one.write({})
+        other.write({"number": "2"})
+        assert settings.live.reload()
+        assert (settings.anything, settings.number) == (None, 2)
+
+    def test_a_secret(self, kubelet_volume):
+        """P3: a value of a secret volume that contains itself cannot be hidden, so it is no valid configuration."""
+        kubelet_volume.write({"anything": "1"})
+        with pytest.raises(InvalidSettingsError, match="a validator raised RecursionError"):
+            Endless.load(_volumes=Volume(kubelet_volume.path, secret=True), _watch=False)
 
 
 class TestHeld:

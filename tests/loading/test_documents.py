@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import resource
 import sys
@@ -12,9 +13,10 @@ from datetime import date
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from liveconfig import AmbiguousKeyError, InvalidSettingsError, Key, LiveConfigError, Settings, SettingsConfigDict
+from liveconfig.testing import override
 
 SECONDS = 10.0  # far more than any document here may take on a slow machine
 KIBIBYTES = 500 * 1024
@@ -77,9 +79,9 @@ def bounded():
 def refusal(read):
     """A function: the error for a document that is refused, bounded in time and memory, without cause or context."""
 
-    def refusal(payload):
+    def refusal(payload, cls=App):
         with bounded(), pytest.raises(InvalidSettingsError) as caught:
-            read(payload)
+            read(payload, cls)
         assert caught.value.__cause__ is caught.value.__context__ is None
         return str(caught.value)
 
@@ -253,6 +255,74 @@ def test_many_unused_names(read):
     began = time.process_time()
     settings.live.status()
     assert time.process_time() - began < SECONDS
+
+
+ENTRIES = {
+    "app.properties": "{one}=1\n{other}=2\n",
+    ".env": "{one}=1\n{other}=2\n",
+    "application.yaml": "{one}: 1\n{other}: 2\n",
+}
+
+
+class Client(BaseModel):
+    scopes: list[str] = Field([])
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Clients(Settings):
+    model_config = SettingsConfigDict(
+        documents=["application.yaml", ".env", "app.properties"], env_nested_delimiter="__"
+    )
+    clients: dict[str, Client] = Field({})
+    labels: dict[str, str] = Field({})
+    extra: Open = Open()
+    number: int = 0
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(
+    ("one", "other", "field"),
+    [
+        ("labels.@", "Labels.@", "labels"),
+        ("extra.@", "EXTRA.@", "extra"),
+        ("clients.@.scopes", "clients.@.SCOPES", "clients"),
+        ("clients__@__scopes", "clients__@__SCOPES", "clients"),
+    ],
+)
+def test_ambiguous_entries(read, canary, name, one, other, field):
+    """P4: two names of one document for the same place in an entry of a mapping are refused, and neither is shown."""
+    text = ENTRIES[name].format(one=one, other=other).replace("@", canary)
+    with pytest.raises(AmbiguousKeyError, match=f"{name} has two names for one entry of the field '{field}'") as caught:
+        read({name: text}, Clients)
+    assert canary not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["app.properties", ".env"])
+def test_entries_that_are_not_valid(refusal, canary, name):
+    """P4: the error for a value inside an entry of a mapping names its place without the name of the entry."""
+    text = refusal({name: f"clients.{canary}.scopes=oops"}, Clients)
+    assert f"{name}:clients[*].scopes is not valid JSON" in text
+    assert canary not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("app.properties", 'clients.@={"scopez": []}'),
+        (".env", """clients.@='{"scopez": []}'"""),
+        ("application.yaml", "clients.@: {scopez: []}"),
+        ("application.yaml", "clients: {'@': {scopez: []}}"),
+    ],
+)
+def test_unused_names_inside_entries(read, canary, name, text):
+    """P4: a name that feeds no field inside an entry of a mapping is listed without the name of the entry."""
+    settings = read({name: text.replace("@", canary)}, Clients)
+    status = settings.live.status()
+    assert [each.key for each in status.unused_keys] == [f"{name}:clients[*].scopez"]
+    assert canary not in repr(status) + repr(status.as_dict())
 
 
 @pytest.mark.parametrize(
@@ -501,8 +571,19 @@ WIDE_MERGES = (
 )
 
 
+def laughs_of(tag: str) -> str:
+    """Aliases of aliases, in collections of a tag whose entries are pairs."""
+    start = f"a0: &a0 !!{tag} [x: x, y: x]\n"
+    return start + "\n".join(
+        f"a{count}: &a{count} !!{tag} [{', '.join([f'? *a{count - 1} : *a{count - 1}'] * 5)}]" for count in range(1, 12)
+    )
+
+
 BOMBS = {
     "aliases": ("application.yaml", LAUGHS),
+    "aliases in pairs": ("application.yaml", laughs_of("pairs")),
+    "aliases in ordered maps": ("application.yaml", laughs_of("omap")),
+    "sexagesimal integer in a mapping": ("application.yaml", "number: !!int {=: '1" + ":1" * 300_000 + "'}"),
     "wide merges": ("application.yaml", WIDE_MERGES),
     "sexagesimal integer": ("application.yaml", "number: 1" + ":1" * 300_000),
     "sexagesimal float": ("application.yaml", "ratio: 1" + ":1" * 300_000 + ".5"),
@@ -609,9 +690,61 @@ def test_deep_aliases(refusal, links):
     assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": chain})
 
 
-def test_an_alias_that_contains_itself(refusal):
-    """B01: a list that contains itself has no end, and is refused as too deep."""
-    assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": "anything: &a [*a]"})
+SELF_CONTAINING = ["[*a]", "{x: *a}", "!!pairs [x: *a]", "!!pairs [? *a : x]", "!!omap [x: *a]", "!!omap [? *a : x]"]
+
+
+@pytest.mark.parametrize("text", SELF_CONTAINING)
+def test_an_alias_that_contains_itself(refusal, text):
+    """B01: a collection that contains itself has no end, and is refused as too deep."""
+    assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": f"anything: &a {text}"})
+
+
+@pytest.mark.parametrize("tag", ["pairs", "omap"])
+def test_deepest_pairs(read, refusal, tag):
+    """B01: pairs in a list of YAML count as a level each, as the lists around them do."""
+    nested = f"!!{tag} [x: " * ((DEEPEST - 2) // 2) + "%s" + "]" * ((DEEPEST - 2) // 2)
+    found = read({"application.yaml": f"anything: {nested % '[]'}"}).anything
+    for _ in range((DEEPEST - 2) // 2):
+        ((_, found),) = found
+    assert found == []
+    assert f"nested more than {DEEPEST} deep" in refusal({"application.yaml": f"anything: {nested % '[[]]'}"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("!!pairs [a: {x: 1}, a: 2]", [("a", {"x": 1}), ("a", 2)]),
+        ("!!omap [a: {x: 1}, b: 2]", [("a", {"x": 1}), ("b", 2)]),
+        ("!!set {a, b}", {"a", "b"}),
+        ("[{x: 1}]", [{"x": 1}]),
+    ],
+)
+def test_a_validator_that_changes_what_it_gets(kubelet_volume, load, text, value):
+    """A validator that changes its input changes nothing for the next load, whatever collections a document holds."""
+    found = []
+
+    class Changing(Settings):
+        model_config = SettingsConfigDict(documents=["application.yaml"])
+        anything: object = None
+        number: int = 0
+
+        @field_validator("anything")
+        @classmethod
+        def change(cls, anything: Any) -> Any:
+            found.append(copy.deepcopy(anything))
+            if isinstance(anything, set):
+                anything.clear()
+            else:
+                inner = anything[0] if isinstance(anything[0], dict) else anything[0][1]
+                inner.clear()
+            return anything
+
+    kubelet_volume.write({"application.yaml": f"anything: {text}"})
+    settings = load(Changing, _volumes=kubelet_volume.path, _watch=False)
+    with override(settings, number=1):
+        assert settings.number == 1
+    assert len(found) > 1
+    assert all(each == value for each in found)
 
 
 def test_the_most_entries(read, refusal):

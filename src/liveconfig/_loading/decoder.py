@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic_settings import EnvSettingsSource
@@ -11,6 +12,7 @@ from liveconfig._loading.documents import parse_any
 from liveconfig._loading.fields import Entry, Node, Place
 from liveconfig._loading.merging import fresh
 from liveconfig._loading.types import ABSENT, Kind
+from liveconfig._traceback import raised_by_code, summarize
 
 
 class DecodeError(Exception):
@@ -59,7 +61,7 @@ class Decoder:
             where: The key, for messages.
 
         Raises:
-            DecodeError: It is not UTF-8, or not in the format of the field.
+            DecodeError: It is not UTF-8, not in the format of the field, or a validator raised.
         """
         place = step.place
         if content == self._none:
@@ -72,7 +74,7 @@ class Decoder:
         text = self._text(place, content, where)
         if place.kind is Kind.TEXT:
             return text
-        return self._entry(place, text) if isinstance(step, Entry) else self._decoded(place, text, where)
+        return self._entry(place, text, where) if isinstance(step, Entry) else self._decoded(place, text, where)
 
     def _formatted(self, place: Place, form: str, content: bytes, where: str) -> Any:
         try:
@@ -89,24 +91,31 @@ class Decoder:
         raise DecodeError(problem, (place.dotted,))
 
     def _decoded(self, place: Place, text: str, where: str) -> Any:
-        value = self._parsed(place, text, place.nested_path)
+        value = self._parsed(place, text, place.nested_path, where)
         if value is ABSENT:
             raise DecodeError(
                 f"{where} is not valid JSON, which the type of {place.dotted!r} asks for", (place.dotted,)
             )
         return value
 
-    def _entry(self, place: Place, text: str) -> Any:
+    def _entry(self, place: Place, text: str, where: str) -> Any:
         """Decode the value of an entry: text if it is not JSON, or if it is a number and the type allows text."""
-        value = self._parsed(place, text, True)
+        value = self._parsed(place, text, True, where)
         if value is ABSENT or (place.is_union and not isinstance(value, (dict, list))):
             return text
         return value
 
-    def _parsed(self, place: Place, text: str, is_complex: bool) -> Any:
+    def _parsed(self, place: Place, text: str, is_complex: bool, where: str) -> Any:
+        process = os.getpid()
         try:
             value = self._source.prepare_field_value(place.label, place.field, text, is_complex)
             check_size(value, escaped="\\" in text)
         except (ValueError, RecursionError, DocumentError):  # the error contains the text
             return ABSENT
-        return value
+        except BaseException as error:  # of a validator: pydantic-settings validates what has a strict type
+            if not raised_by_code(error, process):
+                raise
+            problem = f"{where}: a validator of {place.dotted!r} raised {summarize(error)}"
+        else:
+            return value
+        raise DecodeError(problem, (place.dotted,))

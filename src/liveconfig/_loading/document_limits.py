@@ -42,6 +42,12 @@ def check_size(data: Any, *, escaped: bool) -> None:
         raise DocumentError(f"it has more than {MAX_NODES:,} entries once its aliases are expanded")
 
 
+_COLLECTIONS = (dict, list, tuple, set)
+"""What the parsers make of collections; tuples and sets are those of ``!!pairs``, ``!!omap`` and ``!!set`` in YAML."""
+
+_Collection = dict[Any, Any] | list[Any] | tuple[Any, ...] | set[Any]
+
+
 class _Walk:
     """A walk through data that takes no step of Python for each plain value, which would take as long as the parser.
 
@@ -57,10 +63,10 @@ class _Walk:
         """Count the nodes of a value, shared ones each time, as validation visits them."""
         if isinstance(value, str):
             _check_text(value)
-        return self._measured(value, 0)[0] if isinstance(value, (dict, list)) else 1
+        return self._measured(value, 0)[0] if isinstance(value, _COLLECTIONS) else 1
 
-    def _measured(self, value: dict[Any, Any] | list[Any], depth: int) -> tuple[int, int]:
-        """Return the nodes and the levels of a mapping or list, which one walk finds for all places that share it."""
+    def _measured(self, value: _Collection, depth: int) -> tuple[int, int]:
+        """Return the nodes and the levels of a collection, which one walk finds for all places that share it."""
         if id(value) not in self._measures:
             if depth >= MAX_DEPTH:  # it may contain itself
                 raise RecursionError
@@ -70,13 +76,13 @@ class _Walk:
             raise RecursionError
         return size, levels
 
-    def _inside(self, value: dict[Any, Any] | list[Any], depth: int) -> tuple[int, int]:
+    def _inside(self, value: _Collection, depth: int) -> tuple[int, int]:
         inner = value.values() if isinstance(value, dict) else value
         if self._escaped:
             _check_text("".join(item for item in (*value, *inner) if isinstance(item, str)))
         if PLAIN.issuperset(map(type, inner)):
             return 1 + len(value), 1
-        nested = [self._measured(each, depth + 1) for each in inner if isinstance(each, (dict, list))]
+        nested = [self._measured(each, depth + 1) for each in inner if isinstance(each, _COLLECTIONS)]
         size = 1 + len(value) + sum(size - 1 for size, _ in nested)
         return size, 1 + max((levels for _, levels in nested), default=0)
 

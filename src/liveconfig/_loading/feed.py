@@ -192,8 +192,7 @@ class _Layer:
                     continue
                 other = plain.get(path_name(path)) or claims.add(path, name)
                 if other is not None:
-                    key = document.key(max(other, name))
-                    raise self._ambiguous(path, key, document.shown(other), document.shown(name))
+                    raise self._ambiguous(path, document.name, other, name)
         put = [(path, name, self._put(values, path, name, files[name], document)) for path, name in claims]
         feeds: dict[str, bool] = {}
         for path, name, value in sorted(put, key=_search_order):
@@ -218,20 +217,33 @@ class _Layer:
         return values, names
 
     def _ambiguous(self, path: Path, key: str, one: str, other: str) -> DecodeError:
-        files = " and ".join(f"{self._path}/{name}" for name in sorted((one, other)))
-        dotted = field_of(path).dotted
-        return DecodeError(f"{files} both claim the field {dotted!r}", (dotted,), key=key, ambiguous=True)
+        """Describe two names for one place, without the names of entries in a document: these are data of the user.
+
+        Args:
+            path: The place.
+            key: The key of the document that holds the names; empty if they are keys themselves.
+            one: A name.
+            other: The other name.
+        """
+        dotted, around = field_of(path).dotted, f"{self._path}/{key}"
+        if key and _has_entry(path):
+            problem = f"{around} has two names for one entry of the field {dotted!r}"
+        else:
+            lead = f"{around}:" if key else around
+            problem = " and ".join(lead + name for name in sorted((one, other))) + f" both claim the field {dotted!r}"
+        return DecodeError(problem, (dotted,), key=key or max(one, other), ambiguous=True)
 
     def _put(self, values: dict[str, Any], path: Path, name: str, content: bytes, document: _Document) -> Any:
         step, key = path[-1], document.key(name)
+        inner = document.inner(path, name)
         content = document.content(step.place, name, content)
         try:
-            value = self._decoder.value(step, name, content, f"{self._path}/{document.shown(name)}")
+            value = self._decoder.value(step, name, content, f"{self._path}/{key}" + (f":{inner}" if inner else ""))
         except DecodeError as error:
             error.key = key
             raise
         inside = isinstance(step, Node) and step.nested_path
-        value = value if inside else self._translated(step.place, value, key, document.inner(name))
+        value = value if inside else self._translated(step.place, value, key, inner)
         below = _enter(values, path[:-1])
         known = below.get(step.key)
         below[step.key] = merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
@@ -243,7 +255,7 @@ class _Layer:
         if at is not None:
             return self._note_inside(path, at, value, key)
         is_model = isinstance(value, dict) and bool(path[-1].place.children)
-        if not is_model or any(isinstance(step, Entry) for step in path):  # else each field inside was recorded
+        if not is_model or _has_entry(path):  # else each field inside was recorded
             self._note_value(path, key)
         return True
 
@@ -345,12 +357,15 @@ class _Layer:
             for path in paths:
                 other = taken.get(_target(path)) or claims.add(path, str(name))
                 if other is not None:
-                    raise self._ambiguous_in_document(path, key, other, str(name))
+                    raise self._ambiguous(path, key, other, str(name))
             if not paths:
                 values[name] = data[name]
                 self.misnamed[f"{key}:{at}{name}"] = inside, str(name)
         named = {str(name): data[name] for name in others}
-        put = [(path, name, self._put_native(values, path, named[name], key, f"{at}{name}")) for path, name in claims]
+        put = [
+            (path, name, self._put_native(values, path, named[name], key, at + _inner_name(inside.dotted, path, name)))
+            for path, name in claims
+        ]
         for path, _, value in sorted(put, key=_search_order):
             if "[" not in path[0].place.dotted:
                 self._note(path, value, key)
@@ -361,14 +376,6 @@ class _Layer:
             value = self._translated(step.place, value, key, at)
         _enter(values, path[:-1])[step.key] = value
         return value
-
-    def _ambiguous_in_document(self, path: Path, key: str, one: str, other: str) -> DecodeError:
-        if isinstance(path[-1], Node):
-            return self._ambiguous(path, key, f"{key}:{one}", f"{key}:{other}")
-        # The names of entries are data of the user.
-        where, dotted = f"{self._path}/{key}", field_of(path).dotted
-        text = f"{where} has two names for one entry of the field {dotted!r}"
-        return DecodeError(text, (dotted,), key=key, ambiguous=True)
 
 
 class _Document(NamedTuple):
@@ -390,9 +397,9 @@ class _Document(NamedTuple):
         """Return the name for messages."""
         return f"{self.name}:{name}" if self.name else name
 
-    def inner(self, name: str) -> str:
-        """Return the path of a name inside the key."""
-        return name if self.name else ""
+    def inner(self, path: Path, name: str) -> str:
+        """Return the name inside the key, for messages; empty where the name is the key."""
+        return _inner_name("", path, name) if self.name else ""
 
     @property
     def dropped(self) -> bytes:
@@ -403,6 +410,21 @@ class _Document(NamedTuple):
         """Return what belongs to a value: bytes, and what is parsed in a format, keep all of it."""
         is_whole = place.kind is Kind.BYTES or place.form(name) is not None
         return content if is_whole else content.rstrip(self.dropped)
+
+
+def _has_entry(path: Path) -> bool:
+    return any(isinstance(step, Entry) for step in path)
+
+
+def _inner_name(around: str, path: Path, name: str) -> str:
+    """Return a name in a document for messages: without the names of entries, which are data of the user.
+
+    Args:
+        around: The dotted name of the place in which it stands.
+        path: The steps from there.
+        name: The name.
+    """
+    return path[-1].place.dotted.removeprefix(around).removeprefix(".") if _has_entry(path) else name
 
 
 def _search_order(put: tuple[Path, str, Any]) -> list[int]:

@@ -23,7 +23,7 @@ from liveconfig._loading.restart_fields import RestartFields
 from liveconfig._loading.secret_repr import hide
 from liveconfig._loading.sources import Sources
 from liveconfig._record import record
-from liveconfig._traceback import came_by_signal, summarize
+from liveconfig._traceback import raised_by_code, summarize
 from liveconfig._volumes import Revision, Volume
 
 S = TypeVar("S", bound=BaseSettings)
@@ -91,16 +91,28 @@ class Loader(Generic[S]):
         """
         if before is None:
             self.sources.complete(self.of_volumes(feeds))
+        process = os.getpid()
+        try:
+            return self._loaded(feeds, before, overrides)
+        except ValidationError as error:
+            return Invalid(
+                find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
+            )
+        except BaseException as error:
+            if not raised_by_code(error, process):
+                raise
+            return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
+
+    def _loaded(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...]) -> Loaded[S]:
+        """Load; whatever this raises is the fault of the content, or of what validators made of it."""
         data = self.data(feeds, overrides)
-        snapshot = self._build(data, feeds, before)
+        snapshot = self._build(data, before)
         pending: Mapping[str, tuple[str, ...]] = {}
-        if before is None and not isinstance(snapshot, Invalid):
+        if before is None:
             self._restart.start(data, snapshot)
-        elif not isinstance(snapshot, Invalid) and (pending := self._restart.changed(snapshot, _overridden(overrides))):
+        elif pending := self._restart.changed(snapshot, _overridden(overrides)):
             # The content on disk is valid for a restart. Now make the instance that is in use until then.
-            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), feeds, before)
-        if isinstance(snapshot, Invalid):
-            return snapshot
+            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), before)
         self._restart.restore(snapshot, pending)
         self._hide(snapshot, self._masked(feeds))
         return Loaded(snapshot, feeds, overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
@@ -113,21 +125,11 @@ class Loader(Generic[S]):
         """
         return dict(validated_apart(self.plan.fields, self.data(feeds, ())))
 
-    def _build(self, data: Mapping[str, Any], feeds: Feeds, before: S | None) -> S | Invalid:
-        process = os.getpid()
+    def _build(self, data: Mapping[str, Any], before: S | None) -> S:
         pace = _clock.Pace()
-        try:
-            copied = fresh(data)
-            pace.step()
-            snapshot = build(self.cls, copied)
-        except ValidationError as error:
-            return Invalid(
-                find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
-            )
-        except BaseException as error:
-            if came_by_signal(error) or (isinstance(error, SystemExit) and os.getpid() != process):
-                raise  # no validator's; or it ends a process that was forked inside one
-            return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
+        copied = fresh(data)
+        pace.step()
+        snapshot = build(self.cls, copied)
         pace.step()
         if before is not None:
             keep_defaults(snapshot, before)

@@ -34,7 +34,9 @@ def fresh(value: Any) -> Any:
         copied = dict(value)
         copied.update([(name, fresh(value[name])) for name in not_plain(value)])
         return copied
-    return [fresh(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [fresh(inner) for inner in value]
+    return type(value)(map(fresh, value)) if type(value) in (tuple, set) else value  # of `!!pairs` and `!!set` in YAML
 
 
 def serving(dotted: str, names: Mapping[str, str]) -> str | None:

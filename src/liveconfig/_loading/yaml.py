@@ -125,7 +125,7 @@ class _Strict(_AnyLoader):  # type: ignore[misc]
 
     def construct_number(self, node: Any) -> Any:
         """Read a number of sane length: ``1:1:1`` is one to the base of 60, whatever its length."""
-        if len(node.value) > _MAX_DIGITS:
+        if len(self.construct_scalar(node)) > _MAX_DIGITS:
             raise DocumentError(f"a number of more than {_MAX_DIGITS} digits (line {node.start_mark.line + 1})")
         return getattr(self, f"construct_yaml_{node.tag.rpartition(':')[2]}")(node)
 
