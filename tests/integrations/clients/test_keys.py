@@ -276,9 +276,7 @@ def test_a_field_that_becomes_none_drops_its_key(make_pod: Callable[..., Pod], c
 
 
 @pytest.mark.parametrize("keys", [{"note": "empty"}, {"session_key": ""}], ids=["None", "empty"])
-def test_a_key_that_vanishes_after_a_rotation(
-    make_pod: Callable[..., Pod], clock: Clock, keys: dict[str, str]
-) -> None:
+def test_a_key_that_vanishes_after_a_rotation(make_pod: Callable[..., Pod], clock: Clock, keys: dict[str, str]) -> None:
     """Where no key is left on the volume, none signs; the key that was replaced before is still accepted."""
     pod = make_pod("A")
     pod.swap("B")
