@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
-from liveconfig._terminal import folded_table, painter
+from liveconfig._terminal import folded_table, painter, printable, without_commands
 
 HEADER = ("POD", "CONTAINER", "VOLUME", "STATE", "ON DISK SINCE", "PROCESSES", "PROBLEM")
 ROW = (
@@ -43,3 +45,37 @@ def test_only_text_has_a_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     paint = painter(output)
     assert paint("bad  ", "bad") == "\033[1;31mbad  \033[0m"
     assert paint("     ", "bad") == "     "
+
+
+class _Place(NamedTuple):
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    place: _Place
+    names: tuple[str, ...]
+    notes: list[str]
+    by_name: dict[str, str | None]
+
+
+def test_printable_data() -> None:
+    """What is not printable is replaced in every text of a record, however deep, and the types stay."""
+    row = _Row(_Place("a\x1bb", 3), ("c\n", "d"), ["\u202e"], {"\x07": "\udcff", "e": None})
+    assert printable(row) == _Row(_Place("a?b", 3), ("c?", "d"), ["?"], {"?": "?", "e": None})
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("::error file=a::x", "??error file=a::x"),
+        ("  ::add-mask::x", "  ??add-mask::x"),
+        ("a ##[error]x", "a ??[error]x"),
+        ("##vso[task.setvariable variable=PATH]x", "??vso[task.setvariable variable=PATH]x"),
+        ("a::b ## c [d]", "a::b ## c [d]"),
+    ],
+)
+def test_commands_in_a_log(line: str, shown: str) -> None:
+    """What GitHub Actions or Azure Pipelines would obey in a log is marked, and other text stays."""
+    assert list(without_commands([line])) == [shown]

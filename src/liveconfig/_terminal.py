@@ -7,7 +7,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Protocol
 
 Paint = Callable[[str, str], str]
@@ -25,12 +26,29 @@ _COLOURS = {"good": "32", "bad": "1;31", "title": "1"}
 
 
 def printable(value: Any) -> Any:
-    """Return data for JSON with ``?`` for each character that is not printable."""
+    """Return the same data with ``?`` for each character that is not printable, in dataclasses and tuples too."""
     if isinstance(value, str):
-        return "".join(each if each.isprintable() else "?" for each in value)
+        return value if value.isprintable() else "".join(each if each.isprintable() else "?" for each in value)
     if isinstance(value, Mapping):
         return {printable(name): printable(inner) for name, inner in value.items()}
-    return [printable(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, (list, tuple)):
+        inner = [printable(each) for each in value]
+        return inner if isinstance(value, list) else getattr(value, "_make", tuple)(inner)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: printable(getattr(value, each.name)) for each in fields(value)})
+    return value
+
+
+def without_commands(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a page, with ``?`` in what a CI system would obey as a command if it is in a log.
+
+    GitHub Actions obeys a line that begins with ``::`` after white space, and ``##[...]`` anywhere in a line; Azure
+    Pipelines obeys ``##vso[...]``.
+    """
+    return (_COMMAND.sub(lambda found: re.sub("[:#]", "?", found[0]), line) for line in lines)
+
+
+_COMMAND = re.compile(r"^\s*::|##(?=\w*\[)")
 
 
 def painter(output: Terminal | None = None) -> Paint:

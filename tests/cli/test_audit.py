@@ -330,6 +330,14 @@ class TestFormats:
         ]
         assert unquote(uri).removeprefix("./") == name
 
+    def test_sarif_of_a_name_that_is_not_utf_8(self, audit, tmp_path):
+        """The bytes of a file name that is not UTF-8 are in the URI."""
+        (tmp_path / os.fsdecode(b"a\xff.yaml")).write_text(POD)
+        sarif = json.loads(audit(".", "-o", "sarif").stdout)
+        Draft202012Validator(SARIF, format_checker=FormatChecker()).validate(sarif)
+        locations = [each["locations"][0]["physicalLocation"] for each in sarif["runs"][0]["results"]]
+        assert {each["artifactLocation"]["uri"] for each in locations} == {"a%FF.yaml"}
+
     def test_sarif_of_problems(self, audit, manifest):
         """An input that cannot be read is a notification of an unsuccessful run."""
         sarif = json.loads(audit(manifest("kind: [\n"), "-o", "sarif").stdout)
@@ -395,6 +403,32 @@ class TestFormats:
         found = audit(manifest(text), "-o", "markdown").stdout
         assert r"\@team\|\<img\>\`x\`\*b\*" in found
 
+    @pytest.mark.parametrize("key", ["csi | ![](https://evil/p.png) @org/team\n\n### 0 errors", "a | ::b"])
+    def test_markdown_of_a_field(self, audit, manifest, key):
+        """The field of a volume is a text of the manifest: it makes no markup and no line."""
+        volumes = [{"name": "x", key: {"secretRef": {"name": "s"}}}]
+        spec = {"containers": [{"name": "app", "image": "x"}], "volumes": volumes}
+        text = yaml.dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": spec})
+        found = audit(manifest(text), "-o", "markdown").stdout
+        [row] = [line for line in found.splitlines() if line.startswith("| `secret/s`")]
+        assert row.count(" | ") - row.count("\\ | ") == 6
+        assert not {"![", " @", "### 0"} & {word for word in ("![", " @", "### 0") if word in found}
+
+    def test_markdown_of_a_backslash(self, audit, manifest):
+        """A backslash before a bar does not end a cell: the bar stays escaped."""
+        text = POD.replace("- name: app\n", "- name: 'a\\\\| ![](https://evil/p.png)'\n")
+        found = audit(manifest(text), "-o", "markdown").stdout
+        assert r"`a\| ![](https://evil/p.png)`" in found
+
+    @pytest.mark.parametrize("output", ["table", "markdown"])
+    def test_a_field_that_is_no_text(self, audit, manifest, output):
+        """A volume with a field that is no text is read as one of nothing."""
+        spec = "{containers: [{name: app, image: x}], volumes: [{name: x, 5: {secretRef: {name: s}}}]}"
+        done = audit(
+            manifest(CONFIG_MAP % "app" + "---\n" + POD.partition("spec:")[0] + f"spec: {spec}\n"), "-o", output
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_output(self, audit, manifest, tmp_path):
         """--output writes the answer to a file, and a summary to standard error."""
         done = audit(manifest(POD), "-o", "sarif", "--output", "audit.sarif")
@@ -416,6 +450,36 @@ class TestFormats:
         done = audit(manifest(text))
         assert "\x1b" not in done.stdout
         assert "\x07" not in done.stdout
+
+    @pytest.mark.parametrize("options", [(), ("--uses", "configmap/app"), ("--annotate",), ("-o", "markdown")])
+    def test_hostile_names(self, audit, manifest, options):
+        """No name in a manifest, and no name of a file, is a command to a terminal or to a CI system that keeps the log."""
+        bad = "x\n::error file=app.py,line=1::forged\x1b]0;x\x07\u202e##[error]y"
+        metadata = {"namespace": bad, "name": "app"}
+        notes = {f"liveconfig.dev/ignore-{bad}": "why", "used-by-deployments": f"z\r{bad}"}
+        config = {"kind": "ConfigMap", "metadata": {**metadata, "annotations": notes}, "data": {"a": "b"}}
+        env = [{"name": bad, "valueFrom": {"configMapKeyRef": {"name": "app", "key": bad}}}]
+        app = {"name": bad, "image": "x", "env": env}
+        pods = [
+            {"kind": kind, "metadata": {**metadata, "name": f"{number}{bad}"}, "spec": {"containers": [app]}}
+            for number, kind in enumerate(("Pod", "::error file=app.py::forged", bad))
+        ]
+        documents = [yaml.dump({"apiVersion": "v1", **each}) for each in (config, *pods)]
+        manifest("---\n".join(documents), "k8s/::error file=app.py::forged\x1b.yaml")
+        manifest("name: web\n", "k8s/::error::forged\x1b/Chart.yaml")
+        shown = audit("k8s", *options).stdout
+        assert "forged" in shown
+        assert all(line.isprintable() for line in shown.splitlines())
+        assert shown.splitlines() == shown.split("\n")[:-1]
+        assert not [line for line in shown.splitlines() if line.strip().startswith("::")]
+        assert "##[" not in shown or "markdown" in options
+
+    def test_long_names(self, audit, manifest):
+        """Without a terminal nothing is broken into lines, so that no part of a long name begins one."""
+        name = f"liveconfig.dev/ignore-{'x' * 9_990} ::error::forged"
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "annotations": {name: "why"}}}
+        [line] = [line for line in audit(manifest(json.dumps(config))).stdout.splitlines() if "forged" in line]
+        assert line.startswith("Note: ")
 
 
 class TestTerminal:
@@ -649,6 +713,23 @@ class TestUsesOfAny:
         """Each kind is restarted in its own way."""
         text = f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{template: {{spec: {{containers: [{{name: a, envFrom: [{{configMapRef: {{name: app}}}}]}}]}}}}}}\n"
         assert line in words(audit(manifest(text), "--uses", "configmap/app").stdout)
+
+    def test_quoted_commands(self, audit, manifest):
+        """A name that a shell would not take as one word is in quotes."""
+        metadata = {"name": "x; rm -rf ~", "namespace": "$(id)"}
+        app = {"name": "a", "envFrom": [{"configMapRef": {"name": "app"}}]}
+        spec = {"template": {"spec": {"containers": [app]}}}
+        kinds = ("Deployment", "Rollout", "DeploymentConfig")
+        texts = [yaml.dump({"apiVersion": "v1", "kind": each, "metadata": metadata, "spec": spec}) for each in kinds]
+        arguments = (manifest("---\n".join(texts)), "--uses", "configmap/app", "--context", "my context")
+        scope = "-n '$(id)' --context 'my context'"
+        expected = [
+            f"kubectl rollout restart 'deployment/x; rm -rf ~' {scope}",
+            f"oc rollout restart 'dc/x; rm -rf ~' {scope}",
+            f"kubectl argo rollouts restart 'x; rm -rf ~' {scope}",
+        ]
+        assert json.loads(audit(*arguments, "-o", "json").stdout)["restart"] == expected
+        assert [line for line in words(audit(*arguments).stdout) if "--context" in line] == expected
 
     def test_immutable(self, audit, manifest):
         """For an immutable object there is nothing to restart: a change means a new one."""

@@ -208,6 +208,63 @@ def test_binary_data(check: Any) -> None:
     assert row(answer, "level") == (None, "default")
 
 
+def test_a_variable_of_binary_data(check: Any) -> None:
+    """A variable of a key in ``binaryData`` is an error: the kubelet does not look there, and the container waits for ever."""
+    env = [{"name": "SHOP_LEVEL", "valueFrom": {"configMapKeyRef": {"name": "more", "key": "LEVEL"}}}]
+    code, answer, _ = check(pod(env=env) + configmap(GOOD) + configmap({}, "more", binaryData={"LEVEL": "AA=="}))
+    assert (code, [(each["rule"], each["key"]) for each in answer["findings"]]) == (1, [("missing-key", "LEVEL")])
+    assert "in `binaryData` only" in answer["findings"][0]["message"]
+
+
+HOSTILE = "x\n::error file=app.py,line=1::forged\x1b]0;x\x07##[error]y"
+
+
+def test_hostile_names(check: Any, tmp_path: Path) -> None:
+    """No name in a manifest, and no name of a file, is a command to a terminal or to a CI system that keeps the log."""
+    text = (
+        pod()
+        .replace("name: app\n", f"name: {json.dumps(HOSTILE)}\n")
+        .replace("name: shop}", f"name: {json.dumps(HOSTILE)}}}", 1)
+    )
+    (tmp_path / "k8s").mkdir()
+    (tmp_path / "k8s" / "::error::forged\x1b.yaml").write_text(
+        text + configmap({**GOOD, HOSTILE: "x", "database.port": "x"})
+    )
+    code, shown, _ = check("", "k8s", output="table")
+    assert (code, "forged" in shown) == (1, True)
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert not [line for line in shown.splitlines() if line.strip().startswith("::") or "##[" in line]
+
+
+def test_hostile_names_of_fields(tmp_path: Path) -> None:
+    """A field that a document names, in a model that takes any, is no command in the answer of ``--diff`` or the table."""
+    (tmp_path / "shop_app.py").write_text(
+        "from pydantic import BaseModel\n"
+        "from liveconfig import Settings, SettingsConfigDict\n"
+        "class More(BaseModel, extra='allow'):\n"
+        "    level: str = ''\n"
+        "class App(Settings):\n"
+        "    model_config = SettingsConfigDict(volumes=['/etc/config'], documents=['app.json'])\n"
+        "    more: More\n"
+    )
+    for file, value in (("old", "1"), ("new", "2")):
+        document = json.dumps({"more": {HOSTILE: value}})
+        (tmp_path / f"{file}.yaml").write_text(configmap({"app.json": document}))
+    for arguments in (["--diff", "old.yaml", "new.yaml"], ["new.yaml"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "liveconfig", "check", "shop_app:App", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "more.x?::error" in done.stdout or "--diff" not in arguments
+        assert all(line.isprintable() for line in done.stdout.splitlines())
+        assert not [line for line in done.stdout.splitlines() if line.strip().startswith("::") or "##[" in line]
+
+
 @pytest.mark.parametrize("name", ["", "A=B", "A\0B"], ids=["empty", "equals", "nul"])
 def test_names_that_no_variable_has(check: Any, name: str) -> None:
     """A name that no variable can have is left out, and no traceback."""

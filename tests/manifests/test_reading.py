@@ -182,6 +182,15 @@ class TestWorkloads:
         assert use.object == ObjectId("ConfigMap", "shop", "app")
         assert [name for name, _ in use.keys] == ["port"]
 
+    @pytest.mark.parametrize("key", ["5", "null", "true", "1.5"])
+    def test_a_field_that_is_no_text(self, found, key):
+        """A field of a volume whose name is no text is none that Kubernetes knows."""
+        volume = f"{{name: v, {key}: {{secretRef: {{name: s}}}}}}"
+        spec = f"{{containers: [{{name: app}}], volumes: [{volume}]}}"
+        manifests = found(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec: {spec}\n")
+        assert manifests.workloads[0].templates[0].volumes[0].type == "emptyDir"
+        assert manifests.uses == ()
+
     def test_places(self, found):
         """Every use has its file and line."""
         manifests = found(POD)
@@ -222,11 +231,9 @@ class TestWorkloads:
         assert use.field == "template.spec.containers[app].envFrom[secret/app]"
 
     def test_a_loop_of_aliases(self, found):
-        """A manifest that holds itself is read to its end."""
-        manifests = found(
-            "apiVersion: v1\nkind: Widget\nmetadata: {name: x}\nspec: &s\n  again: *s\n  list: [*s, *s]\n"
-        )
-        assert (manifests.count, manifests.workloads) == (1, ())
+        """A manifest that holds itself is a problem with its line."""
+        [problem] = found("apiVersion: v1\nkind: Widget\nmetadata: {name: x}\nspec: &s\n  again: *s\n").problems
+        assert (problem.line, problem.message) == (5, "an alias inside of what it stands for")
 
 
 class TestOwners:
@@ -298,11 +305,22 @@ spec:
             parse_ref_path(text)
 
     def test_lists_of_lists(self, found):
-        """Lists of aliases of lists are not walked through: a small text can hold endlessly many."""
-        lines = ["a0: &a0 [{secretName: x}]"]
-        lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+        """A list in a list in a list is not looked into: a path says how deep it leads."""
         head = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n"
-        assert found(head + "\n".join(lines) + "\nspec: {tls: *a29}\n").uses == ()
+        manifests = found(head + "spec: {tls: [[[{secretName: x}]], {secretName: y}]}\n")
+        assert [use.object.name for use in manifests.uses] == ["y"]
+
+    @pytest.mark.parametrize("part", ["data: *a9", "type: *a9", "metadata: {name: *a9}", "items: [*a9], kind: *a9"])
+    def test_aliases_of_aliases(self, found, part):
+        """A small text of which aliases make an endless one is a problem, wherever the aliases stand."""
+        lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+        lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+        head = "apiVersion: v1\nkind: Secret\nmetadata: {name: x-2456789bcd}\n"
+        manifests = found(head + "\n".join(lines) + f"\n{part}\n")
+        assert [problem.message for problem in manifests.problems] == [
+            "aliases that stand for more than 4,000,000 characters"
+        ]
+        assert manifests.objects == ()
 
     def test_another_namespace(self, found):
         """A reference that names a namespace is one into that namespace."""

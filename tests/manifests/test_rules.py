@@ -78,6 +78,101 @@ class TestMissingKey:
         secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\n"
         assert rules(secret, pod(ENV % "secretKeyRef: {name: app, key: x}")) == [("warning", "frozen-env")]
 
+    def test_a_key_of_binary_data_for_a_variable(self, found):
+        """The kubelet makes no variable of a key in ``binaryData``: the container does not start, so it is missing."""
+        text = config_map(data="{a: b}", more="binaryData: {logo: AA==}\n")
+        manifests = found(text, pod(ENV % "configMapKeyRef: {name: app, key: logo}"))
+        [message] = [finding.message for finding in audit(manifests) if finding.rule == "missing-key"]
+        expected = "has the key logo in `binaryData` only, of which no variable is made"
+        assert message == f"configmap/app, used by pod/app, {expected}"
+
+    @pytest.mark.parametrize("source", ["{name: app}", "{name: app, items: [{key: logo, path: logo}]}"])
+    def test_a_key_of_binary_data_for_a_file(self, rules, source):
+        """A key in ``binaryData`` is a file like any other."""
+        text = config_map(data="{a: b}", more="binaryData: {logo: AA==}\n")
+        mount = MOUNT.replace("mountPath: /v", "mountPath: /v, subPath: logo")
+        assert rules(text, pod(mount % f"configMap: {source}")) == [("error", "frozen-subpath")]
+
+
+PROJECTED = (
+    "projected: {sources: [{configMap: {name: app}}, {serviceAccountToken: {path: token}}, "
+    "{downwardAPI: {items: [{path: pod/labels}]}}]}"
+)
+
+
+class TestSubPath:
+    def uses(self, found, sub_path, volume, text=None):
+        """The ConfigMaps that a mount with a subPath reads, each with its keys."""
+        mount = MOUNT.replace("mountPath: /v", f"mountPath: /v, subPath: {sub_path}")
+        manifests = found(config_map() if text is None else text, pod(mount % volume))
+        rules = {finding.rule for finding in audit(manifests)}
+        uses = [use for use in manifests.uses if use.how == "subPath"]
+        return [(use.object.name, [name for name, _ in use.keys or ()]) for use in uses], rules
+
+    @pytest.mark.parametrize("sub_path", ["token", "./token", "pod/labels", "pod", "pod/"])
+    @pytest.mark.parametrize("text", [None, ""], ids=["a ConfigMap with other keys", "a ConfigMap that is not known"])
+    def test_a_token(self, found, sub_path, text):
+        """A subPath to a token or a field of the pod is none to the ConfigMap beside it, which is used all the same."""
+        uses, rules = self.uses(found, sub_path, PROJECTED, text)
+        assert uses == []
+        assert rules == ({"missing-object"} if text == "" else set())
+
+    def test_a_key_with_the_path_of_a_token(self, found):
+        """A ConfigMap that has a key with the path of a token may be what a subPath mounts."""
+        uses, _ = self.uses(found, "token", PROJECTED, config_map(data="{token: x}"))
+        assert uses == [("app", ["token"])]
+
+    def test_a_source_of_another_kind(self, found):
+        """What a source of an unknown kind makes is not looked for in the ConfigMap beside it."""
+        uses, rules = self.uses(found, "x", "projected: {sources: [{configMap: {name: app}}, {another: {}}]}")
+        assert (uses, rules) == ([], set())
+
+    @pytest.mark.parametrize(
+        ("sub_path", "items"),
+        [
+            ("./a", ""),
+            ("a/", ""),
+            (".//a", ""),
+            ("./conf", ", items: [{key: a, path: conf/app.yaml}]"),
+            ("conf//app.yaml", ", items: [{key: a, path: conf/app.yaml}]"),
+            ("conf", ", items: [{key: a, path: ./conf//app.yaml}]"),
+        ],
+    )
+    def test_paths_that_are_not_in_normal_form(self, found, sub_path, items):
+        """A subPath and the path of an item are compared as the kubelet reads them, without needless dots and slashes."""
+        uses, rules = self.uses(found, sub_path, f"configMap: {{name: app{items}}}")
+        assert (uses, rules) == ([("app", ["a"])], {"frozen-subpath"})
+
+    @pytest.mark.parametrize("sub_path", [".", "./"])
+    def test_the_whole_volume(self, found, sub_path):
+        """A subPath that is the whole volume takes all keys."""
+        uses, rules = self.uses(found, sub_path, "configMap: {name: app}")
+        assert (uses, rules) == ([("app", [])], {"frozen-subpath"})
+
+    def test_a_key_that_no_source_has(self, found):
+        """A subPath that nothing in the volume has is a missing key of the first source."""
+        uses, rules = self.uses(found, "tokne", PROJECTED)
+        assert uses == [("app", ["tokne"])]
+        assert "missing-key" in rules
+
+    def test_a_source_that_is_not_mounted(self, rules):
+        """A source that no subPath mounts is needed for the volume: it is no unused object, and may be missing."""
+        mount = MOUNT.replace("mountPath: /v", "mountPath: /v, subPath: a")
+        volume = "projected: {sources: [{configMap: {name: app}}, {configMap: {name: other}}]}"
+        found = rules(config_map(), config_map("other", "{b: c}"), pod(mount % volume))
+        assert found == [("error", "frozen-subpath")]
+        assert ("warning", "missing-object") in rules(config_map(), pod(mount % volume))
+
+    def test_a_variable_from_a_token(self, found):
+        """A variable from a file of a volume that nobody can write is set from nothing but that volume."""
+        spec = (
+            "{containers: [{name: app, env: [{name: A, valueFrom: {fileKeyRef: {volumeName: v, path: token, key: a}}}],"
+            " volumeMounts: [{name: w, mountPath: /w}, {name: v, mountPath: /v}]}],"
+            " volumes: [{name: w, secret: {secretName: s}}, {name: v, %s}]}"
+        )
+        uses = [use.object for use in found(config_map(), pod(spec % PROJECTED)).uses if use.how == "fileKeyRef"]
+        assert uses == [None]
+
 
 class TestFrozen:
     @pytest.mark.parametrize("section", ["containers", "initContainers", "ephemeralContainers"])

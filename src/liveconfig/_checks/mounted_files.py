@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from liveconfig._manifests import (
     WHY_FROZEN,
@@ -21,6 +22,7 @@ from liveconfig._manifests import (
     Workload,
     cause_in_objects,
     files_of,
+    keys_of_variables,
     missing_items,
     path_below,
     sub_path_of,
@@ -70,6 +72,18 @@ class MountedVolume:
     mounted: bool = True
 
 
+class Absent(NamedTuple):
+    """A key that a container names and does not get, so that it does not start.
+
+    Attributes:
+        place: Where the container names it.
+        is_binary: The object has it in ``binaryData``, of which no variable is made.
+    """
+
+    place: Place | None
+    is_binary: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The files and variables of one container.
@@ -83,7 +97,7 @@ class Surroundings:
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
         refused: The keys that an API server refuses, of the objects that the container uses.
-        absent: The keys that the container names and that are in no object, so that it does not start, with the place.
+        absent: The keys that the container names and does not get, so that it does not start.
         place: Where the workload stands, or the first of the objects that are checked by themselves.
     """
 
@@ -94,7 +108,7 @@ class Surroundings:
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
     refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
-    absent: Mapping[tuple[ObjectId, str], Place | None] = field(default_factory=dict)
+    absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -171,19 +185,21 @@ def _missing(
             yield source.object, source.place
 
 
-def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[ObjectId, str], Place | None]]:
+def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[ObjectId, str], Absent]]:
     sources = (source for mount in container.file_mounts for source in mount.volume.sources)
     for source in sources:
         known = manifests.known(source.object)
         if known and all(data.complete for data in known):
             missing = (set(missing_items(source, data)) for data in known)
             absent = set.intersection(*missing)
-            yield from (((source.object, item.key), item.place) for item in source.items or () if item in absent)
+            yield from (
+                ((source.object, item.key), Absent(item.place)) for item in source.items or () if item in absent
+            )
     for ref in (variable.key_ref for variable in container.env):
         if ref is not None and not ref.optional:
             known = manifests.known(ref.object)
-            if known and all(data.complete and ref.key not in data.keys for data in known):
-                yield (ref.object, ref.key), ref.key_place
+            if known and all(data.complete and ref.key not in keys_of_variables(data) for data in known):
+                yield (ref.object, ref.key), Absent(ref.key_place, any(ref.key in data.keys for data in known))
 
 
 def _refused(manifests: Manifests, objects: Iterable[ObjectId]) -> Mapping[tuple[ObjectId, str], DataKey]:

@@ -281,9 +281,14 @@ class _Trial:
             yield self._finding("invalid-value", text, field=name, of=of, place=key.place, key=name)
 
     def _of_absent(self) -> Iterator[Finding]:
-        for (of, key), place in self._surroundings.absent.items():
+        for (of, key), absent in self._surroundings.absent.items():
             text = f"{_named(of)} has no key {key!r}, and the container does not start without it"
-            yield self._finding("missing-key", text, field=key, of=of, place=place, key=key)
+            if absent.is_binary:
+                text = (
+                    f"{_named(of)} has the key {key!r} in `binaryData` only, of which no variable is made, and the "
+                    "container does not start without it"
+                )
+            yield self._finding("missing-key", text, field=key, of=of, place=absent.place, key=key)
 
     def _of_problems(self) -> Iterator[Finding]:
         for problem in self._problems:

@@ -64,6 +64,12 @@ def missing_items(source: VolumeSource, data: DataObject) -> list[Item]:
     return [] if source.optional else [item for item in source.items or () if item.key not in data.keys]
 
 
+def part_of(sub_path: str) -> str:
+    """The part of a volume that a subPath names, without needless dots and slashes; empty for the whole."""
+    part = posixpath.normpath(sub_path.strip("/") or ".")
+    return "" if part == "." else part
+
+
 def path_below(sub_path: str, name: str) -> str | None:
     """The path of a file below its mount; empty if the mount is this file, None if the file is not in the mount.
 
@@ -71,8 +77,8 @@ def path_below(sub_path: str, name: str) -> str | None:
         sub_path: The part of the volume that is mounted; empty for the whole.
         name: The path of the file in the volume.
     """
-    part = posixpath.normpath(sub_path.strip("/") or ".")
-    if part == ".":
+    part = part_of(sub_path)
+    if not part:
         return name
     if name == part:
         return ""
@@ -118,17 +124,21 @@ def variables_of(container: Container, known: Known) -> dict[str, VariableValue]
 def _from_objects(container: Container, known: Known) -> Iterator[tuple[str, VariableValue]]:
     for source in container.env_from:
         for data in known(source.object):
-            for key in data.keys.values():
-                if not key.binary:
-                    name = source.prefix + key.name
-                    yield name, _from_key(source.place, data, key, is_set=True if _is_portable(name) else None)
+            for key in keys_of_variables(data).values():
+                name = source.prefix + key.name
+                yield name, _from_key(source.place, data, key, is_set=True if _is_portable(name) else None)
+
+
+def keys_of_variables(data: DataObject) -> dict[str, DataKey]:
+    """The keys that can become variables: the kubelet does not look in ``binaryData`` (makeEnvironmentVariables)."""
+    return {name: key for name, key in data.keys.items() if not key.binary}
 
 
 def _from_key_ref(variable: Variable, ref: KeyRef, known: Known) -> VariableValue:
     objects = known(ref.object)
     for data in objects:
-        if ref.key in data.keys and not data.keys[ref.key].binary:
-            return _from_key(variable.place, data, data.keys[ref.key])
+        if key := keys_of_variables(data).get(ref.key):
+            return _from_key(variable.place, data, key)
     left_out = ref.optional and bool(objects) and all(data.complete for data in objects)
     return VariableValue(None, variable.place, ref.object, is_set=not left_out)
 

@@ -39,11 +39,13 @@ class Invalid(ValueError):  # noqa: N818 - caught inside, users see a `Problem`
 class Map(dict[Any, Any]):
     """A mapping, with the line of each of its keys."""
 
-    __slots__ = ("line", "lines", "twice")
+    __slots__ = ("line", "lines", "size", "twice")
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
+        self.size = 0
+        """The characters of its values, with aliases written out; 0 until it is complete, and in JSON."""
         self.lines: dict[Any, int] = {}
         self.twice: list[tuple[Any, int]] = []
         """The keys that occur more than once, with the line of the repetition; the last value is used."""
@@ -56,11 +58,13 @@ class Map(dict[Any, Any]):
 class Seq(list[Any]):
     """A sequence, with the line of each of its items."""
 
-    __slots__ = ("line", "lines")
+    __slots__ = ("line", "lines", "size")
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
+        self.size = 0
+        """As that of a `Map`."""
         self.lines: list[int] = []
 
 
@@ -99,7 +103,10 @@ class _Builder:
     """Builds mappings and sequences from values, from the outside to the inside."""
 
     def __init__(self) -> None:
+        self.written = 0
+        """The characters of all values so far, with aliases written out."""
         self._open: list[Map | Seq] = []
+        self._starts: list[int] = []
         self._keys: list[Any] = []
         self._current: Map | Seq | None = None
         self._key: Any = _NO_KEY
@@ -138,11 +145,13 @@ class _Builder:
         if self._current is not None:
             self._open.append(self._current)
             self._keys.append(self._key)
+        self._starts.append(self.written)
         self._current, self._key = node, _NO_KEY
 
     def end(self) -> Map | Seq | None:
         """Close the mapping or sequence that was opened last. Return a document that is complete, if any."""
         node: Any = self._current
+        node.size = self.written - self._starts.pop()
         if self.in_map:
             _merge(node)
         if not self._open:
@@ -175,8 +184,8 @@ def _merge(node: Map) -> None:
 
 def _with_kind(item: Map, of: Map | Seq) -> Map:
     """The item of a ``ConfigMapList``, whose items do not say that they are ConfigMaps."""
-    kind = str(of.get("kind")) if isinstance(of, Map) else ""
-    if "kind" not in item and kind.removesuffix("List") not in ("", kind):
+    kind = of.get("kind") if isinstance(of, Map) else None
+    if "kind" not in item and isinstance(kind, str) and kind.removesuffix("List") not in ("", kind):
         item.update(kind=kind.removesuffix("List"), apiVersion=of.get("apiVersion"))  # type: ignore[union-attr]
     return item
 
@@ -277,12 +286,12 @@ def _from_yaml(text: str) -> Iterator[Any]:
     if yaml is None:
         sentence = f"YAML needs PyYAML, which is not installed: {install_command('yaml')}"
         raise ModuleNotFoundError(sentence, name="yaml")
-    builder, anchors = _Builder(), dict[str, Any]()
+    builder, anchors = _Builder(), _Anchors()
     events = yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     while (event := _next(events, text)) is not None:
         kind = type(event)
         if kind is yaml.DocumentStartEvent:
-            anchors = {}
+            anchors.clear()
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             if (complete := builder.end()) is not None:
                 yield complete
@@ -309,20 +318,56 @@ def _without_quotes(problem: str) -> str:
     return re.sub(r"""(['"]).*\1""", "...", problem)
 
 
-def _take(event: Any, builder: _Builder, anchors: dict[str, Any]) -> Any:
+class _Anchors:
+    """The nodes of a document that aliases name.
+
+    kubectl limits what the aliases of a text stand for ("document contains excessive aliasing"), and so do we: written
+    out, a few lines of aliases are more than any memory holds. An alias inside of its own anchor never ends.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str | None, tuple[Any, int]] = {}
+        self._left = _MOST_OF_ALIASES
+
+    def clear(self) -> None:
+        """Forget the nodes: aliases end with their document."""
+        self._named.clear()
+
+    def add(self, name: str, node: Any, size: int) -> None:
+        """Remember a node; the size of a mapping or list grows until it is complete."""
+        self._named[name] = node, size
+
+    def of(self, name: str | None, line: int) -> tuple[Any, int]:
+        """Return the node that an alias names, and its size with aliases written out."""
+        if name not in self._named:
+            raise Invalid(line, "not valid YAML: an alias without its anchor")
+        node, size = self._named[name]
+        if isinstance(node, (Map, Seq)):
+            size += node.size
+            if not node.size:
+                raise Invalid(line, "an alias inside of what it stands for")
+        self._left -= size
+        if self._left < 0:
+            raise Invalid(line, f"aliases that stand for more than {_MOST_OF_ALIASES:,} characters")
+        return node, size
+
+
+_MOST_OF_ALIASES = 4_000_000
+
+
+def _take(event: Any, builder: _Builder, anchors: _Anchors) -> Any:
     """Add one node, and return it; an alias is the same node as its anchor."""
     line = event.start_mark.line + 1
     if type(event) is yaml.AliasEvent:
-        if event.anchor not in anchors:
-            raise Invalid(line, "not valid YAML: an alias without its anchor")
-        node = anchors[event.anchor]
+        node, size = anchors.of(event.anchor, line)
     elif event.tag not in _KNOWN_TAGS:
         raise Invalid(line, "a YAML tag that no Kubernetes manifest has")
     else:
-        node = _node(event, line)
+        node, size = _node(event, line), 1 + len(getattr(event, "value", ""))
         if event.anchor is not None:
-            anchors[event.anchor] = node
+            anchors.add(event.anchor, node, size)
     _place(event, node, line, builder)
+    builder.written += size
     return node
 
 

@@ -140,7 +140,7 @@ def _values(node: Any, steps: tuple[str, ...], line: int, field: str) -> Iterato
     elif isinstance(node, Seq):
         rest = steps if steps[0] else steps[1:]
         for index, (item, at) in enumerate(zip(node, node.lines, strict=True)):
-            if isinstance(item, Map) or not steps[0]:  # a list in a list takes `[]` twice: aliases make them endless
+            if isinstance(item, Map) or not steps[0]:  # a list in a list takes `[]` twice
                 yield from _values(item, rest, at, f"{field}[{index}]")
     elif isinstance(node, Map) and steps[0] in node:
         name = f"[{steps[0]}]" if "." in steps[0] else f".{steps[0]}"

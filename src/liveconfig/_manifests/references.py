@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from liveconfig._manifests.kubelet import Known
+from liveconfig._manifests.kubelet import Known, part_of, path_below
 from liveconfig._manifests.objects import DataObject, ObjectId, Place
 from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
 
@@ -86,7 +87,7 @@ def uses_of(workload: Workload, known: Known) -> Iterator[Use]:
         known: The ConfigMaps and Secrets of the input.
     """
     for template in workload.templates:
-        for use in (*_of_the_pod(workload, template), *_of_containers(workload, template, known)):
+        for use in (*_of_the_pod(workload, template, known), *_of_containers(workload, template, known)):
             if use.object is None or use.object.name:
                 yield _with_object_state(use, known)
 
@@ -104,9 +105,9 @@ def cause_in_objects(objects: Sequence[DataObject]) -> str:
     return "hashed-name" if objects and all(each.hashed for each in objects) else ""
 
 
-def _of_the_pod(workload: Workload, template: PodTemplate) -> Iterator[Use]:
-    """Yield what belongs to no container: pull secrets, Secrets of storage drivers, volumes that nothing mounts."""
-    mounted = {mount.volume.name for container in template.containers for mount in container.mounts}
+def _of_the_pod(workload: Workload, template: PodTemplate, known: Known) -> Iterator[Use]:
+    """Yield what belongs to no container: pull secrets, Secrets of storage drivers, sources that nothing mounts."""
+    mounted = set(_mounted_sources(template, known))
     for source in template.pull_secrets:
         why = "the kubelet reads it at each image pull"
         yield _source_use(workload, source, how="imagePullSecrets", why=why)
@@ -114,9 +115,14 @@ def _of_the_pod(workload: Workload, template: PodTemplate) -> Iterator[Use]:
         for source in volume.sources:
             if not volume.holds_files:
                 yield _source_use(workload, source, how=source.type, cause=_DRIVER, why=WHY_FROZEN[_DRIVER])
-            elif volume.name not in mounted:
+            elif source not in mounted:
                 why = "the volume is in the pod, but no container mounts it"
                 yield _source_use(workload, source, how=_how(volume), keys=_keys_of(source), why=why)
+
+
+def _mounted_sources(template: PodTemplate, known: Known) -> Iterator[VolumeSource]:
+    for mount in (mount for container in template.containers for mount in container.mounts):
+        yield from (source for source, _ in _parts(mount.volume, mount.sub_path, known))
 
 
 def _source_use(workload: Workload, source: VolumeSource, **more: Any) -> Use:
@@ -147,8 +153,9 @@ def _variables(use: Any, template: PodTemplate, container: Container, known: Kno
 
 def _from_file(use: Any, ref: FileRef, template: PodTemplate, known: Known) -> Iterator[Use]:
     """Yield what the file is made of: the volume's own sources, or what feeds the containers that can write it."""
-    fed = [(source, keys) for source, keys in _parts(ref.volume, ref.path, known) if ref.volume.holds_files]
-    for container in template.containers if not fed else ():
+    is_written = not ref.volume.holds_files
+    fed = [] if is_written else [*_parts(ref.volume, ref.path, known)]
+    for container in template.containers if is_written else ():
         mounts = container.mounts
         if any(mount.volume.name == ref.volume.name for mount in mounts):
             fed += [(source, _keys_of(source)) for mount in mounts for source in _files_of(mount.volume)]
@@ -182,21 +189,36 @@ def _keys_of(source: VolumeSource) -> tuple[NamedKey, ...] | None:
 
 
 def _parts(volume: Volume, path: str, known: Known) -> Sequence[tuple[VolumeSource, tuple[NamedKey, ...] | None]]:
-    """The sources of a volume, with their keys, that can be what is at a path in it; all for the empty path."""
-    if not path:
+    """The sources of a volume, with their keys, that can be what is at a path in it; all for the empty path.
+
+    Where none can be, and neither can a token or the like, it is a key that the first source lacks.
+    """
+    part = part_of(path)
+    if not part:
         return [(source, _keys_of(source)) for source in volume.sources]
-    parts = [(source, _keys_at(source, path)) for source in volume.sources]
-    held = [(source, keys) for source, keys in parts if keys and (source.items or _may_hold(source, keys, known))]
-    return held or [(source, ((path, source.place),)) for source in volume.sources[:1]]
+    is_beside = volume.beside is not None and any(path_below(part, name) is not None for name in volume.beside)
+    parts = [(source, _keys_at(source, part)) for source in volume.sources]
+    held = [
+        (source, keys)
+        for source, keys in parts
+        if keys and (source.items or _holds(source, keys, known, if_unknown=not is_beside))
+    ]
+    if held or is_beside or volume.beside is None:
+        return held
+    return [(source, ((part, source.place),)) for source in volume.sources[:1]]
 
 
-def _keys_at(source: VolumeSource, path: str) -> tuple[NamedKey, ...]:
+def _keys_at(source: VolumeSource, part: str) -> tuple[NamedKey, ...]:
     """The keys whose files are at a path, or in the folder that it is."""
     if source.items is None:
-        return ((path, source.place),) if "/" not in path else ()  # only items make folders
-    return tuple((item.key, item.place) for item in source.items if f"{item.path}/".startswith(f"{path.rstrip('/')}/"))
+        return ((part, source.place),) if "/" not in part else ()  # only items make folders
+    paths = ((item, posixpath.normpath(item.path)) for item in source.items)
+    return tuple((item.key, item.place) for item, path in paths if path_below(part, path) is not None)
 
 
-def _may_hold(source: VolumeSource, keys: tuple[NamedKey, ...], known: Known) -> bool:
+def _holds(source: VolumeSource, keys: tuple[NamedKey, ...], known: Known, *, if_unknown: bool) -> bool:
+    """Whether the object of a source has one of these keys."""
     objects = known(source.object)
-    return not objects or any(not each.complete or each.keys.keys() & {name for name, _ in keys} for each in objects)
+    if any(each.keys.keys() & {name for name, _ in keys} for each in objects):
+        return True
+    return if_unknown and not (objects and all(each.complete for each in objects))

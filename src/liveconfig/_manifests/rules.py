@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from liveconfig._manifests.annotations import USED_BY, outdated, restarters
+from liveconfig._manifests.kubelet import keys_of_variables
 from liveconfig._manifests.objects import Annotation, DataObject, ObjectId, Place
 from liveconfig._manifests.reading import Manifests
 from liveconfig._manifests.references import Use
@@ -249,15 +250,20 @@ def _missing(manifests: Manifests, *, cluster: bool, unlisted: Collection[str]) 
 
 
 def _missing_keys(use: Use, objects: Iterable[DataObject]) -> Iterator[Finding]:
-    known = {name for each in objects for name in each.keys}
+    known = {name for each in objects for name in (keys_of_variables(each) if use.how == "env" else each.keys)}
     if not all(each.complete for each in objects) or use.how == "subPathExpr":
         return
     for name, place in use.keys or ():
         if name not in known:
-            close = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            message = f"{use.object}, used by {use.workload}, has no key {name}{hint}"
+            message = f"{use.object}, used by {use.workload}, {_no_key(name, known, objects)}"
             yield _of("missing-key", use, message, field=f"{use.field}[{name}]", place=place)
+
+
+def _no_key(name: str, known: Collection[str], objects: Iterable[DataObject]) -> str:
+    if any(name in each.keys for each in objects):
+        return f"has the key {name} in `binaryData` only, of which no variable is made"
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"has no key {name}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 # The rest

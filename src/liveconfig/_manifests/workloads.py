@@ -347,7 +347,7 @@ class _Reader:
     def _volumes(self, spec: Map, path: str) -> Iterator[Volume]:
         for volume in _mappings(spec.get("volumes")):
             name = text(volume.get("name"))
-            kind = next((key for key in volume if key not in _NO_FILES), "emptyDir")
+            kind = next((key for key in volume if isinstance(key, str) and key not in _NO_FILES), "emptyDir")
             sources = tuple(self._sources(mapping(volume.get(kind)), kind, f"{path}.volumes[{name}].{kind}"))
             beside = _files_beside(mapping(volume.get(kind)), kind)
             yield Volume(name, kind, sources, beside, place_of(self._file, volume.line))

@@ -63,7 +63,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], limit: int) -> 
 
 def _row(row: Row) -> list[str]:
     of, workload, container, how, keys, state, why = row.cells()
-    return [code(of), code(workload), code(container), how, code(keys), f"**{state}**", plain(why)]
+    return [code(of), code(workload), code(container), plain(how), code(keys), f"**{state}**", plain(why)]
 
 
 def _finding(finding: Finding) -> list[str]:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 
 from liveconfig._manifests import RULES, ObjectId
-from liveconfig._terminal import Paint, folded_table, printable
+from liveconfig._terminal import Paint, folded_table, printable, without_commands
 from liveconfig.cli._audit_report import LIVE_MEANS, MOUNTED, Report, Row
 
 _HEADER = ["OBJECT", "WORKLOAD", "CONTAINER", "HOW", "KEYS", "STATE", "WHY"]
@@ -16,13 +16,17 @@ _STYLES = {"error": "bad", "warning": "bad", "note": "title"}
 
 
 def page(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
-    """Yield the lines for a terminal or a log.
+    """Yield the lines for a terminal or a log, which takes no name in them for a command.
 
     Args:
         report: The report.
         paint: Colours a text on a terminal.
         width: The columns of the terminal; None for no limit.
     """
+    return without_commands(_lines(printable(report), paint, width))
+
+
+def _lines(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
     if report.subject is not None:
         yield paint(f"{report.subject}{_in(report.subject)}", "title") + f"  {report.about}"
         yield ""
@@ -43,7 +47,7 @@ def _uses(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
             yield paint(f"Namespace {namespace}" if namespace else "No namespace", "title")
         header = _HEADER[one:]
         state = header.index("STATE")
-        cells = [printable(cells[one:]) for cells in _cells(rows)]
+        cells = [cells[one:] for cells in _cells(rows)]
         yield from folded_table(header, cells, partial(_painted, state=state, paint=paint), width)
         yield ""
     if not report.rows:
@@ -75,7 +79,7 @@ def _after(report: Report, paint: Paint) -> Iterator[str]:
     """Yield the steps after a change of the object."""
     for title, lines in report.steps():
         yield paint(f"{title}:", "title")
-        yield from (f"  {printable(line)}" for line in lines)
+        yield from (f"  {line}" for line in lines)
         yield ""
 
 
@@ -84,18 +88,16 @@ def _findings(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
         yield f"{paint(level, _STYLES[level])} {paint(name, 'title')}: {RULES[name].title}"
         for finding in group:
             where = f"{finding.place.file}:{finding.place.line}: " if finding.place else ""
-            yield from _paragraph(printable(where + finding.message), width, "  ", "      ", end=False)
+            yield from _paragraph(where + finding.message, width, "  ", "      ", end=False)
         yield from _paragraph(f"-> {RULES[name].advice}", width, "  ", "     ")
 
 
 def _paragraph(text: str, width: int | None, first: str = "", rest: str = "", *, end: bool = True) -> Iterator[str]:
-    yield from textwrap.wrap(
-        text,
-        width or 10_000,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    if width is None:
+        yield first + text
+    else:
+        yield from textwrap.wrap(
+            text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
     if end:
         yield ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, Use
+from liveconfig.cli._kubectl import command_line
 
 MOUNTED = ("volume", "projected")
 LIVE_MEANS = (
@@ -133,11 +134,11 @@ class AfterChange:
 
 
 _COMMANDS = {
-    "Deployment": "kubectl rollout restart {id}{scope}",
-    "StatefulSet": "kubectl rollout restart {id}{scope}",
-    "DaemonSet": "kubectl rollout restart {id}{scope}",
-    "Rollout": "kubectl argo rollouts restart {id.name}{scope}",
-    "DeploymentConfig": "oc rollout restart dc/{id.name}{scope}",
+    "Deployment": ("kubectl rollout restart", "deployment/{}"),
+    "StatefulSet": ("kubectl rollout restart", "statefulset/{}"),
+    "DaemonSet": ("kubectl rollout restart", "daemonset/{}"),
+    "Rollout": ("kubectl argo rollouts restart", "{}"),
+    "DeploymentConfig": ("oc rollout restart", "dc/{}"),
 }
 _ADVICE = {
     "CronJob": "nothing, its next run takes the new value",
@@ -184,9 +185,9 @@ def _what(workload: ObjectId, rows: list[Row]) -> str:
 
 
 def _line(name: str, workload: ObjectId, label: str, context: str) -> str:
-    scope = f" -n {workload.namespace}" * bool(workload.namespace) + f" --context {context}" * bool(context)
     if name == "restart":
-        return _COMMANDS[workload.kind].format(id=workload, scope=scope)
+        command, named = _COMMANDS[workload.kind]
+        return command_line(command, named.format(workload.name), workload.namespace, context)
     return f"{label}: {_ADVICE.get(workload.kind, _OTHER)}" if name == "by_hand" else label
 
 

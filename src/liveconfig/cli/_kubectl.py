@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -19,6 +20,19 @@ _WARNING = re.compile(r"^(Warning|[EFIW]\d{4} |Defaulted container)")  # [EFIW]:
 _TICK = 0.5  # seconds between two calls of what shows the progress
 _CHUNK = 64 * 1024
 _MOST_ERRORS = 1024 * 1024
+
+
+def command_line(command: str, name: str, namespace: str, context: str) -> str:
+    """A command for a person to copy into a shell: a name from a manifest can hold anything.
+
+    Args:
+        command: The words before the name.
+        name: What it is about.
+        namespace: The namespace; empty for that of the context.
+        context: The context of the kubeconfig; empty for the current one.
+    """
+    scope = ["-n", namespace] if namespace else []
+    return shlex.join([*command.split(), name, *scope, *(["--context", context] if context else [])])
 
 
 class KubectlMissing(Exception):  # noqa: N818 - one clear line for a person

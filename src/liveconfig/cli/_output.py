@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from liveconfig._distribution import __version__
 from liveconfig._manifests import STANDARD_INPUT, Finding, ObjectId, Place, Problem, Rule
+from liveconfig._terminal import printable
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -167,7 +168,7 @@ def _location(file: str, line: int | None) -> dict[str, Any]:
 
 def _uri(file: str) -> str:
     path = os.path.normpath(file)
-    return ("file://" if os.path.isabs(path) else "") + quote(path)
+    return ("file://" if os.path.isabs(path) else "") + quote(os.fsencode(path))
 
 
 def _notification(level: str, text: str, location: dict[str, Any] | None) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iter
 
 def code(text: str) -> str:
     """Return a text as code; empty for an empty one."""
-    inner = _on_one_line(text).replace("`", "").replace("|", "\\|")
+    inner = re.sub(r"\\*\|", r"\\|", _on_one_line(text).replace("`", ""))
     return f"`{inner}`" if inner else ""
 
 
@@ -197,4 +198,4 @@ def plain(text: str) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    return " ".join(text.split())
+    return str(printable(" ".join(text.split())))

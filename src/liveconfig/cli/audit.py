@@ -26,7 +26,7 @@ from liveconfig._manifests import (
     users_of,
     without_ignored,
 )
-from liveconfig._terminal import painter, printable, width_of_output
+from liveconfig._terminal import painter, printable, width_of_output, without_commands
 from liveconfig.cli._audit_input import CannotAudit, Known, Progress, read_input
 from liveconfig.cli._audit_markdown import markdown
 from liveconfig.cli._audit_page import page
@@ -145,7 +145,7 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
         return UNREADABLE
     code = WELL
     if given.annotate:
-        _write(_annotations(known), given.output)
+        _write(without_commands(_annotations(known)), given.output)
     else:
         report = _report(given, known)
         _write(_lines(given, report), given.output)
@@ -270,7 +270,7 @@ def _annotation(data: DataObject, value: str) -> Iterator[str]:
         yield f"  namespace: {json.dumps(data.id.namespace)}"
     yield "  annotations:"
     yield f"    {USED_BY}: {'|' if value else json.dumps('')}"
-    yield from (f"      {printable(line)}" for line in value.splitlines())
+    yield from (f"      {printable(line)}" for line in value.split("\n")[:-1])
 
 
 # Formats

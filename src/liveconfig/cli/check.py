@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import posixpath
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from liveconfig._checks import (
     CHECK_RULES,
@@ -22,7 +23,7 @@ from liveconfig._checks import (
 )
 from liveconfig._json import as_plain
 from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, kind_of, read, read_paths
-from liveconfig._terminal import Paint, folded_table, painter, printable, width_of_output
+from liveconfig._terminal import Paint, folded_table, painter, printable, width_of_output, without_commands
 from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
 
@@ -129,7 +130,7 @@ def _run(given: argparse.Namespace) -> int:
 
 def _warn(manifests: Manifests, target: str) -> None:
     """Name the input that cannot be read, and the parts that are left out."""
-    skipped = (each.advice(f"liveconfig check {target}") for each in manifests.skipped)
+    skipped = (each.advice(shlex.join(["liveconfig", "check", target])) for each in manifests.skipped)
     for each in (*manifests.problems, *skipped):
         print(f"liveconfig check: {printable(str(each))}", file=sys.stderr)
 
@@ -156,38 +157,48 @@ def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId,
 
 
 def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
+    sections = [(_title(trial), _cells(trial)) for trial in trials]
+    verdict = "" if found or base.problems else _accepted(trials)
+    return without_commands(_page(*printable((sections, found, verdict))))
+
+
+def _page(sections: Iterable[tuple[str, list[Cells]]], found: Iterable[Finding], verdict: str) -> Iterable[str]:
     paint = painter()
-    for trial in trials:
-        yield paint(_title(trial), "title")
-        yield from _fields(trial, paint)
+    for title, cells in sections:
+        yield paint(title, "title")
+        yield from _fields(cells, paint)
         yield ""
     for finding in found:
         place = f"{finding.place.file}:{finding.place.line}: " if finding.place else ""
         style = "bad" if finding.level == "error" else "title"
-        yield f"{place}{paint(finding.level, style)}: {printable(finding.message)} [{finding.rule}]"
+        yield f"{place}{paint(finding.level, style)}: {finding.message} [{finding.rule}]"
         yield f"    {CHECK_RULES[finding.rule].advice}"
-    if not found and not base.problems:
-        yield _accepted(trials)
+    if verdict:
+        yield verdict
 
 
 def _accepted(trials: Sequence[Trial]) -> str:
     unknown = sorted(frozenset().union(*(trial.fields_in("unknown") for trial in trials)))
     if not unknown:
         return "Nothing to correct: the application would start with this."
-    return f"Nothing to correct in the input, which does not show the values of: {printable(', '.join(unknown))}."
+    return f"Nothing to correct in the input, which does not show the values of: {', '.join(unknown)}."
 
+
+Cells: TypeAlias = tuple[str, ...]
 
 _HEADER = ("FIELD", "KEY", "OBJECT", "STATE")
 _STYLES = {"live": "good", "frozen": "bad", "invalid": "bad", "missing": "bad"}
 
 
-def _fields(trial: Trial, paint: Paint) -> Iterable[str]:
-    cells = [(row.field, row.key or "-", row.object or "-", row.state) for row in trial.fields]
+def _cells(trial: Trial) -> list[Cells]:
+    return [(row.field, row.key or "-", row.object or "-", row.state) for row in trial.fields]
 
+
+def _fields(cells: list[Cells], paint: Paint) -> Iterable[str]:
     def coloured(cell: str, column: int) -> str:
         return paint(cell, _STYLES.get(cell.strip(), "")) if _HEADER[column] == "STATE" else cell
 
-    return folded_table(_HEADER, [tuple(map(printable, row)) for row in cells], coloured, width_of_output())
+    return folded_table(_HEADER, cells, coloured, width_of_output())
 
 
 def _title(trial: Trial) -> str:
@@ -225,16 +236,20 @@ _FORMATS: dict[str, Format] = {"table": _table, "json": _json, "sarif": _sarif, 
 def _show_changes(found: Changes, output: str) -> int:
     if output == "json":
         print(json.dumps({"schema": 1, **as_plain(found)}))
-        return ACCEPTED
+    else:
+        for line in without_commands(_changes(printable(found))):
+            print(line)
+    return ACCEPTED
+
+
+def _changes(found: Changes) -> Iterable[str]:
     if found.changes:
         rows = [(each.field, _WHEN[each.when]) for each in found.changes]
-        for line in folded_table(("FIELD", "CHANGES"), rows, lambda cell, _: cell, width_of_output()):
-            print(line)
+        yield from folded_table(("FIELD", "CHANGES"), rows, lambda cell, _: cell, width_of_output())
     else:
-        print(f"No {'known ' * bool(found.unknown)}field would change.")
+        yield f"No {'known ' * bool(found.unknown)}field would change."
     if found.unknown:
-        print(f"Not known, because their values are not in the input: {', '.join(found.unknown)}.")
-    return ACCEPTED
+        yield f"Not known, because their values are not in the input: {', '.join(found.unknown)}."
 
 
 _WHEN = {"live": "while the process runs", "restart": "at the next start of the process"}

@@ -170,6 +170,8 @@ def test_frozen(cluster: Any, status: Any) -> None:
     assert all("kubectl rollout restart deploy/web" in row["problem"] for row in frozen)
     frozen = [row for row in status("deploy/web", "--context", "prod")[1] if row["state"] == "FROZEN"]
     assert all("kubectl rollout restart deploy/web --context prod" in row["problem"] for row in frozen)
+    frozen = [row for row in status("deploy/web", "--context", "my $(id)")[1] if row["state"] == "FROZEN"]
+    assert all("kubectl rollout restart deploy/web --context 'my $(id)'" in row["problem"] for row in frozen)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from liveconfig._manifests import Container, kind_of
 from liveconfig._terminal import printable
 from liveconfig.cli._exit_signals import ending_in_order
-from liveconfig.cli._kubectl import Kubectl, KubectlMissing
+from liveconfig.cli._kubectl import Kubectl, KubectlMissing, command_line
 from liveconfig.cli._rollout.container_queries import ask_all
 from liveconfig.cli._rollout.expectations import Expectations, Objects, read_objects
 from liveconfig.cli._rollout.pods import RESTARTABLE, CannotAsk, Pod, Target, pods_of
@@ -129,9 +129,7 @@ class Call:
         workload = self.target.name if is_restartable else pod.workload
         if not workload:
             return "restart it"
-        namespace = f" -n {self.arguments.namespace}" if self.arguments.namespace else ""
-        context = f" --context {self.arguments.context}" if self.arguments.context else ""
-        return f"kubectl rollout restart {workload}{namespace}{context}"
+        return command_line("kubectl rollout restart", workload, self.arguments.namespace, self.arguments.context)
 
 
 def guarded(name: str, body: Callable[[], int]) -> int:
