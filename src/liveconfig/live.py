@@ -122,11 +122,14 @@ class Live(Generic[S]):
     async def areload(self) -> bool:
         """Do the same as ``reload(wait=True)`` without blocking the event loop.
 
-        It also waits for the coroutine subscribers of this loop, except those that have run for over 1 s.
+        It also waits for the coroutine subscribers of this loop, except those that have run for over 1 s. Inside a
+        validator or a verifier it is the same as `reload`.
 
         Raises:
             LiveConfigError: No asyncio event loop runs here.
         """
+        if self._core.engine.is_inside():  # a look on another thread would wait for this one
+            return self._core.reload(wait=True)
         applied = await call_in_thread(lambda: self._core.reload(wait=True))
         await coroutines_finished(self._core.publisher)
         return applied

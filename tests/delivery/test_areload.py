@@ -6,8 +6,9 @@ import asyncio
 import threading
 
 import pytest
+from pydantic import field_validator
 
-from liveconfig import LiveConfigError
+from liveconfig import LiveConfigError, Settings
 from liveconfig._delivery.async_reloads import call_in_thread
 
 PATIENCE = 30.0
@@ -103,6 +104,43 @@ async def test_inside_a_coroutine_subscriber(settings, volume):
     assert await settings.live.areload()
     await asyncio.wait_for(done.wait(), PATIENCE)
     assert results == [True]
+
+
+def test_inside_a_coroutine_verifier(settings, volume):
+    """Called inside a coroutine verifier, it does not wait for that one, and the change is applied."""
+    results = []
+
+    async def check(_):
+        results.append(await settings.live.areload())
+
+    settings.live.add_verifier(check, timeout=5)
+    volume.update({"message": "two"})
+    assert settings.live.reload(), settings.live.status().problems
+    assert results == [False]  # it is not applied yet
+    assert settings.message == "two"
+
+
+def test_inside_a_validator(volume, open_settings):
+    """Called on a loop inside a validator, it does not wait for the look that runs the validator."""
+    live, results = [], []
+
+    class Validated(Settings):
+        message: str
+
+        @field_validator("message")
+        @classmethod
+        def look(cls, value: str) -> str:
+            results.extend(asyncio.run(each.areload()) for each in live)
+            return value
+
+    settings = open_settings(Validated, _watch=False)
+    live.append(settings.live)
+    volume.update({"message": "two"})
+    looking = threading.Thread(target=settings.live.reload, daemon=True)
+    looking.start()
+    looking.join(PATIENCE)
+    assert results
+    assert settings.message == "two"
 
 
 async def test_cancelled(settings, volume):

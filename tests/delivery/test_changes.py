@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -253,3 +256,78 @@ def test_comparison_that_ends_the_interpreter(kubelet_volume):
         for text in "bc":
             kubelet_volume.write({"odd": json.dumps([{"text": text}])})
             assert live.wait(lambda s, text=text: s.odd[0].text == text, 20)
+
+
+class Computing(BaseModel):
+    text: str = ""
+    number: int = 0
+
+    @cached_property
+    def shout(self) -> str:
+        return self.text.upper()
+
+
+class WithComputed(Settings):
+    model_config = SettingsConfigDict(documents=["app.json"])
+    plain: Computing = Computing()
+    mixed: Computing = Computing()
+    items: list[str] = []
+
+    @cached_property
+    def shout(self) -> str:
+        return self.plain.shout + self.mixed.shout
+
+
+def receive(stream):
+    """The event that a stream has already."""
+    waiting = anext(stream)
+    try:
+        waiting.send(None)
+    except StopIteration as end:
+        return end.value
+    waiting.close()
+    raise AssertionError("the stream has no event")
+
+
+def with_step(number, act, call):
+    """What a call returns, and whether it had so many steps in liveconfig: `act` is called before this one."""
+    steps = itertools.count(1)
+    before = sys.gettrace()
+
+    def trace(frame, event, _):
+        if not frame.f_globals["__name__"].startswith("liveconfig."):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and next(steps) == number:
+            act()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        result = call()
+    finally:
+        sys.settrace(before)
+    return result, next(steps) > number
+
+
+async def test_a_value_is_computed_meanwhile(kubelet_volume, load):
+    """A `cached_property` that is computed in the middle of a comparison, at whatever step, loses no change."""
+    kubelet_volume.write({"app.json": "{}"})
+    settings = load(WithComputed, _volumes=kubelet_volume.path, _watch=False)
+    streams = [settings.live.reloads() for _ in range(5000)]
+    before = settings.live.latest()
+    kubelet_volume.write({"app.json": json.dumps({"plain": {"text": "a"}, "mixed": {"number": 1}, "items": ["b"]})})
+    assert settings.live.reload()
+    models = [
+        each for snapshot in (before, settings.live.latest()) for each in (snapshot, snapshot.plain, snapshot.mixed)
+    ]
+
+    for number, stream in enumerate(streams, 1):
+        for model in models:
+            vars(model).pop("shout", None)
+        event, reached = with_step(number, lambda: [model.shout for model in models], lambda: receive(stream))  # noqa: B023
+        assert [each.field for each in event.changes] == ["plain.text", "mixed.number", "items"]
+        if not reached:
+            break
+    else:
+        raise AssertionError("too few streams for all steps")

@@ -404,6 +404,56 @@ class TestFailing:
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two")] * 2
         assert errors[-1] == "CancelledError"
 
+    @pytest.mark.parametrize("retry", [True, False])
+    async def test_cancelled_before_a_restart(self, settings, volume, retry):
+        """One whose call was cancelled gets the changes after a restart at once, on the same loop."""
+
+        async def cancelled(change):
+            if change.new == "two":
+                raise asyncio.CancelledError
+
+        inbox = Inbox(cancelled)
+
+        async with settings.live:
+            settings.live.subscribe("message", inbox, retry=retry)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+            async with asyncio.timeout(PATIENCE):
+                while settings.live.status().subscribers[0].error is None:
+                    await asyncio.sleep(0)
+        volume.update({"message": "three"})
+        async with settings.live:
+            await inbox.wait(2)
+        assert inbox.news[-1] == "three"
+
+    async def test_cancelled_when_closed(self, settings, volume):
+        """One whose call is cancelled while the settings are closed gets the changes after a restart."""
+        gate, over = asyncio.Event(), []
+
+        async def cancelled(change):
+            if change.new == "two":
+                try:
+                    await gate.wait()
+                finally:
+                    over.append(change)
+                raise asyncio.CancelledError
+
+        inbox = Inbox(cancelled)
+
+        async with settings.live:
+            settings.live.on_change("message")(inbox)
+            await aswap(settings, volume, message="two")
+            await inbox.wait(1)
+        gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while settings.live.status().subscribers[0].error is None:
+                await asyncio.sleep(0)
+        assert over
+        volume.update({"message": "three"})
+        async with settings.live:
+            await inbox.wait(2)
+        assert inbox.news[-1] == "three"
+
     async def test_unsubscribed_on_the_loop(self, settings, volume):
         """E63: a coroutine that is cancelled before its loop gets to it is not called."""
         inbox = Inbox()

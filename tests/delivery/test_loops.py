@@ -241,6 +241,19 @@ class TestReturnsAnAwaitable:
         assert heard.news == ["two"]
         assert not recwarn.list
 
+    async def test_only_at_some_changes(self, settings, volume):
+        """A plain callable that returns an awaitable at one change and None at the next has received both."""
+        heard, plain = Heard(), []
+        settings.live.on_change("message")(
+            lambda change: heard(change) if change.new == "two" else plain.append(change.new)
+        )
+        for text in ("two", "three", "two"):
+            volume.update({"message": text})
+            assert await settings.live.areload()
+            assert settings.live.status().subscribers[0].error is None
+        assert (heard.news, plain) == (["two", "two"], ["three"])
+        assert settings.live.status().subscribers[0].version == settings.live.version
+
     def test_a_generator(self, settings, volume, caplog):
         """I02: a callable that returns a generator, whose body nothing would run, is named in the log."""
 

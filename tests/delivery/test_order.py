@@ -490,6 +490,31 @@ class TestWhat:
         settings.live.on_change("message", initial=True)(change)
         assert [(c.old, c.new, c.version) for c in change.events] == [("one", "one", 1)]
 
+    def test_initial_of_a_rejection_that_is_being_published(self, open_settings, volume, recorder, monkeypatch):
+        """A rejection that is published in the middle of an initial delivery is delivered once, and so is the next."""
+        settings, rejected, reject = open_settings(_watch=False), recorder(), Publisher.reject
+
+        def subscribe_first(publisher, event):
+            monkeypatch.undo()
+            settings.live.subscribe(Rejected, rejected, initial=True)
+            reject(publisher, event)
+
+        monkeypatch.setattr(Publisher, "reject", subscribe_first)
+        for content, count in (("many", 1), ("more", 2)):
+            volume.update({"count": content})
+            assert not settings.live.reload()
+            assert len(rejected.events) == count
+
+    def test_initial_of_a_rejection_that_was_tried_again(self, open_settings, volume, recorder):
+        """An initial delivery of a rejection has the present count of attempts."""
+        settings = open_settings(_watch=False)
+        volume.update({"count": "many"})
+        for _ in range(3):
+            assert not settings.live.reload()
+        rejected = recorder()
+        settings.live.subscribe(Rejected, rejected, initial=True)
+        assert [each.attempt for each in rejected.events] == [3]
+
     def test_initial_of_the_whole(self, settings, recorder, caplog):
         """Initial of Reloaded gives the present state with no changes; of Rejected it gives nothing."""
         reloaded, rejected = recorder(), recorder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import decimal
 import uuid
@@ -178,3 +179,21 @@ def test_a_value_that_was_given(load, kubelet_volume):
     kubelet_volume.write({"job.name": "a"})
     assert settings.live.reload()
     assert settings.job.key != "mine"
+
+
+async def test_waiting_for_it(settings, kubelet_volume):
+    """`wait_for` and `wait` see a snapshot that is applied under the same version."""
+
+    def begins_with_b(snapshot):
+        return next(iter(snapshot.rates)) == "b"
+
+    kubelet_volume.update({"rates": '{"a": 1, "b": 2}'})
+    settings.live.reload()
+    waiting = asyncio.create_task(settings.live.wait_for(begins_with_b, PATIENCE))
+    blocked = asyncio.create_task(asyncio.to_thread(settings.live.wait, begins_with_b, PATIENCE))
+    await asyncio.sleep(0)
+    version = settings.live.version
+    kubelet_volume.update({"rates": '{"b": 2, "a": 1}'})
+    settings.live.reload()
+    assert (await waiting) is (await blocked) is settings.live.latest()
+    assert settings.live.version == version

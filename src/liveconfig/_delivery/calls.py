@@ -78,8 +78,7 @@ class Calls:
             self.failed(job, error)
             return
         if result is not None and inspect.isawaitable(result):
-            # A decorator around a coroutine function, or a lambda: treat it as one from now on.
-            subscriber.coroutine, job.awaitable = True, result
+            job.awaitable = result  # of a decorator around a coroutine function, or of a lambda
             self.coroutines.schedule(job)
             return
         if inspect.isasyncgen(result) or inspect.isgenerator(result):

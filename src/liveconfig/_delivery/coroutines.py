@@ -184,10 +184,8 @@ class CoroutineCalls:
                 task.exception()  # asyncio logs an exception that is not retrieved
             return
         if task.cancelled():  # by user code, or because its loop is being closed: the second call finds out
-            self._timers.cancel(subscriber.watch)
             self._outcomes.retry(job, asyncio.CancelledError())
-            # A call that begins at once would be dropped with that loop.
-            self.later(FIRST_RETRY, lambda: self._over(subscriber))
+            self._pause(subscriber)
             return
         try:
             if (error := task.exception() or task.result()) is None:
@@ -196,6 +194,16 @@ class CoroutineCalls:
                 self._outcomes.failed(job, error)
         finally:  # a log filter raised too
             self._over(subscriber)
+
+    def _pause(self, subscriber: Subscriber) -> None:
+        """Call it a little later: a call that begins at once would be dropped with the loop."""
+        subscriber.pauses = True
+        self._end(subscriber)
+        self.later(FIRST_RETRY, lambda: self._unpause(subscriber))
+
+    def _unpause(self, subscriber: Subscriber) -> None:
+        subscriber.pauses = False
+        self._outcomes.again()
 
     def _over(self, subscriber: Subscriber) -> None:
         self._end(subscriber)

@@ -10,7 +10,7 @@ import itertools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -109,7 +109,7 @@ class Publisher:
         with self.lock:
             subscribers = self.all_subscribers()
             for subscriber in subscribers:
-                subscriber.waits = False
+                subscriber.resume()
             if any(subscriber.behind(self.newest) for subscriber in subscribers):
                 self._kick()
         self.deliver()
@@ -171,16 +171,15 @@ class Publisher:
             self._queued.pop(0)()
 
     def _publish(self, version: Version) -> None:
-        if version.number <= self.newest.number:
-            if version.number == self.newest.number:
-                self.newest = version  # no field differs: there is nothing to deliver
+        if version.number < self.newest.number:
             return
-        self._log_queue.put((self.newest, version))
+        if version.number > self.newest.number:  # else no field differs: there is nothing to deliver
+            self._log_queue.put((self.newest, version))
+            self._wanted += 1
         self.newest = version
         for waker in self._wakers:
             waker.wake()
         self.moved.notify_all()
-        self._wanted += 1
 
     def _recover(self, recovered: Recovered) -> None:
         self._recovered.append(recovered)
@@ -196,12 +195,13 @@ class Publisher:
                 subscriber.subject.put(notice)
         self._kick()
 
-    def add(self, subscriber: Subscriber, standing: Callable[[], Iterable[Any]] = tuple) -> None:
+    def add(self, subscriber: Subscriber, standing: Callable[[], Sequence[tuple[Any, Any]]] = tuple) -> None:
         """Add a subscriber.
 
         Args:
             subscriber: The subscriber.
-            standing: Returns the standing events, for a subscriber that asks for an initial delivery of events.
+            standing: Returns the standing events, for a subscriber that asks for an initial delivery of events: each
+                as it is published, and as it is now.
         """
         subscriber.loop = running_loop()  # also for a plain callable, which may return an awaitable
         with self.lock:

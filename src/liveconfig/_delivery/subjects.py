@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -200,11 +200,15 @@ class EventQueue:
         self._standing: tuple[Any, ...] = ()
         self.seen = version.number
 
-    def begin_with(self, standing: Iterable[Any]) -> None:
-        """Queue the standing events at the subscription; one that is being published meanwhile is queued once."""
-        for notice in standing:
-            self.put(notice)
-        self._standing = tuple(self._waiting)
+    def begin_with(self, standing: Sequence[tuple[Any, Any]]) -> None:
+        """Queue the standing events at the subscription; one that is being published meanwhile is queued once.
+
+        Args:
+            standing: Each event as it is published, and as it is now.
+        """
+        for _, present in standing:
+            self.put(present)
+        self._standing = tuple(published for published, _ in standing)
 
     def put(self, notice: Any) -> None:
         """Queue an event, if it is of the type of this queue."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +59,7 @@ class Subscriber:
         error: The type of the exception that it raised last; None once it has succeeded.
         owed: Whether an event is due even if nothing has changed: it raised, or it asked for an initial delivery.
         waits: Whether it waits for its retry.
+        pauses: Whether its call was cancelled just now, maybe because its loop is being closed.
         parked: Whether it waits for an event loop.
         busy: Whether it is inside a call, or about to be.
         on_loop: Whether that call runs on its loop.
@@ -85,10 +86,14 @@ class Subscriber:
     def renew(self) -> None:
         """Reset it: at the start, and in a forked child, where the loop is the parent's."""
         self.loop = None
-        self.parked = self.waits = False
+        self.parked = self.waits = self.pauses = False
         self.reset()
 
-    def begin(self, standing: Callable[[], Iterable[Any]]) -> None:
+    def resume(self) -> None:
+        """Wait no longer: after a restart, the timers for which it waited do not come."""
+        self.waits = self.pauses = False
+
+    def begin(self, standing: Callable[[], Sequence[tuple[Any, Any]]]) -> None:
         """Start with the standing events, if it asked for an initial delivery of events."""
         if self.owed and isinstance(self.subject, EventQueue):
             self.owed = False
@@ -110,7 +115,8 @@ class Subscriber:
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Move it to another loop; a call on the old one is abandoned."""
-        self.loop, self.parked, self.waits = loop, False, False
+        self.loop, self.parked = loop, False
+        self.resume()
         self.reset()
 
     def ran(self) -> float:
@@ -132,7 +138,7 @@ class Subscriber:
 
     def wants(self, target: Version) -> bool:
         """Whether an event is due, even while it is inside a call."""
-        if self.cancelled or self.parked:
+        if self.cancelled or self.parked or (self.pauses and self.has_loop()):
             return False
         return self.subject.has_event(target) or (self.owed and not self.waits)
 

@@ -12,15 +12,17 @@ from liveconfig._delivery.streams import Stream
 
 
 class _Versions:
-    """The subject of `wait_for`: every snapshot, including the current one."""
+    """The subject of `wait_for`: every snapshot, including the current one, and several under one number."""
 
     seen = 0
     several: ClassVar[bool] = False
+    _taken: Any = None
 
     def has_event(self, target: Any) -> bool:
-        return bool(target.number > self.seen)
+        return target is not self._taken
 
     def take(self, target: Any, *, again: bool) -> Any:  # noqa: ARG002
+        self._taken = target
         return target.snapshot
 
     def settle(self, target: Any, event: Any) -> None:

@@ -282,8 +282,12 @@ class Core(Generic[S]):
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a subscriber."""
-        self.publisher.add(subscriber, lambda: (*self.engine.rejections.standing(), *self.monitor.stale()))
+        self.publisher.add(subscriber, self._standing)
         self._update_anchor()
+
+    def _standing(self) -> tuple[tuple[Any, Any], ...]:
+        """Return the standing events, each as it is published and as it is now."""
+        return (*self.engine.rejections.published(), *((stale, stale) for stale in self.monitor.stale()))
 
     def cancel(self, member: Subscriber | Verifier) -> None:
         """Cancel a subscriber or a verifier."""

@@ -214,7 +214,7 @@ class Engine(Generic[S]):
         """Wait until no verifier runs, and each verdict is handled. Called inside a verifier, it does not wait."""
         waited: set[Attempt] = set()
         while attempts := self._running_attempts() - waited:
-            if self.verification.is_inside() or any(each.is_inside() for each in self.verifiers):
+            if self.is_inside():
                 return
             attempt = attempts.pop()
             attempt.wait()
@@ -248,6 +248,14 @@ class Engine(Generic[S]):
     def in_transaction(self) -> bool:
         """Whether the caller runs inside a look, as a validator does, so that it must not wait for one."""
         return self._transactions.is_inside()
+
+    def is_inside(self) -> bool:
+        """Whether the caller is a validator or a verifier, so that it must not wait for what waits for it."""
+        return (
+            self._transactions.is_inside()
+            or self.verification.is_inside()
+            or any(each.is_inside() for each in self.verifiers)
+        )
 
     def _look(self) -> float | None:
         """Read, then run or share a transaction. Return the seconds until the next look, or None."""

@@ -85,6 +85,10 @@ class Rejections:
         """Return the standing rejections, oldest first, each with its present count of attempts."""
         return tuple(each.present() for each in self._state.standing)
 
+    def published(self) -> tuple[tuple[Rejected, Rejected], ...]:
+        """Return the standing rejections, each as it is published and with its present count of attempts."""
+        return tuple((each.event, each.present()) for each in self._state.standing)
+
     def newest(self) -> Rejected | None:
         """Return the newest rejection, standing or not, with its present count of attempts."""
         newest = self._state.newest

@@ -152,7 +152,7 @@ def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
     for name in _made_by_factory(type(instance)):
         if name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
             now[name] = then[name]
-    for name in not_plain(now):
+    for name in not_plain(_fields_only(instance)):  # a copy: other snapshots may share it, if it is a default
         _keep_inside(now[name], then.get(name))
 
 
@@ -265,7 +265,8 @@ def unlike(old: BaseModel, new: BaseModel) -> Iterable[str]:
 
     Where all values are plain, no step of Python is taken for each: of many fields, few change.
     """
-    names, before, after = type(new).__pydantic_fields__, vars(old), vars(new)
+    # Copies: a `cached_property` that another thread computes meanwhile adds its value to the instance.
+    names, before, after = type(new).__pydantic_fields__, vars(old).copy(), vars(new).copy()
     kinds = list(map(type, after.values()))
     if not list(before) == list(after) == list(names) or kinds != list(map(type, before.values())):
         return names
