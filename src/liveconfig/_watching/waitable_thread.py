@@ -33,3 +33,4 @@ class WaitableThread(threading.Thread):
         """Wait until it ends, for some seconds at most."""
         if self._ending.acquire(timeout=seconds):
             self._ending.release()
+            self.join(seconds)  # its work is done: nothing is done twice if this is interrupted
