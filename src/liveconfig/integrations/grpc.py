@@ -79,11 +79,43 @@ def server_credentials(
         ValueError: The first key is encrypted, or the first authorities are missing.
     """
     certificates = _Certificates(settings, [name for name in (cert, key, ca) if name is not None])
-    return grpc.dynamic_ssl_server_credentials(certificates.newest, certificates.fetch, ca is not None)
+    return _ServerCredentials(lambda: _of_a_port(certificates, needs_client=ca is not None))
+
+
+class _ServerCredentials(grpc.ServerCredentials):
+    """Credentials that are made anew for each port that asks for them.
+
+    gRPC asks for the certificate for each port, and does not say for which. An answer that says that nothing has
+    changed is about one port only. And to answer each time with a certificate is no way out: gRPC 1.85 replaces it
+    without a lock while other connections are made, and the process crashes.
+    """
+
+    def __init__(self, make: Callable[[], grpc.ServerCredentials]) -> None:
+        self._make = make
+
+    @property
+    def _credentials(self) -> Any:
+        """The attribute that `grpc` and `grpc.aio` read when a port is added."""
+        made: Any = self._make()
+        return made._credentials  # noqa: SLF001 - of the class that this one extends
+
+
+def _of_a_port(certificates: _Certificates, *, needs_client: bool) -> grpc.ServerCredentials:
+    """The credentials of one port."""
+    known = certificates.newest
+
+    def fetch() -> Any:  # the types of gRPC leave out None
+        """Return the configuration for the next connection; None if that is the one of before."""
+        nonlocal known
+        newest, before = certificates.newest, known
+        known = newest
+        return None if newest is before else newest
+
+    return grpc.dynamic_ssl_server_credentials(known, fetch, needs_client)
 
 
 class _Certificates:
-    """The newest configuration of certificates that can be used. gRPC's credentials refer to it.
+    """The newest configuration of certificates that can be used. The credentials of each port refer to it.
 
     Attributes:
         newest: It.
@@ -97,14 +129,6 @@ class _Certificates:
         self._source: tuple[SecretStr | None, ...] | None = None
         self._use_newest()
         subscribe_for(self, settings, self._select, _Certificates._use_newest, f"gRPC server of {', '.join(fields)}")
-
-    def fetch(self) -> grpc.ServerCertificateConfiguration:
-        """The configuration for the next connection.
-
-        It is never None, which would mean that it has not changed: each port asks for itself and keeps the last answer,
-        and gRPC does not say which port asks.
-        """
-        return self.newest
 
     def _use_newest(self, _change: Change[Any] | None = None) -> None:
         source = self._select(self._live.latest())
