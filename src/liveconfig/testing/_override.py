@@ -20,7 +20,7 @@ def override(settings: Settings, /, **values: Any) -> Iterator[None]:
 
     The override is a source above all others. It is validated, published to subscribers and visible in the whole
     process, and it stays when a volume changes. Overrides are undone in reverse order. If the content of the volumes is
-    then valid only with the override, the settings go back to the last good values.
+    then valid only with the override, the settings go back to the content from before it.
 
     Args:
         settings: A live object.
