@@ -10,7 +10,7 @@ class WaitableThread(threading.Thread):
     """A daemon thread with `wait` in place of `join`.
 
     If a signal handler raises inside `threading.Thread.join`, CPython 3.11 and 3.12 take a running thread for one that
-    has ended (`Thread._wait_for_tstate_lock`). What it does would then be done a second time.
+    has ended (`Thread._wait_for_tstate_lock`). Its work would then be done a second time.
 
     Args:
         work: The function that it calls.

@@ -53,7 +53,10 @@ class TokenAuth(TokenOptions):
         """Add the token and send; aiohttp calls this for each request and for each hop of a redirect."""
         call = _current_call.get(None)
         if call is None:
-            raise LiveConfigError("TokenAuth must be made before the request, and aiohttp.ClientSession must send that")
+            raise LiveConfigError(
+                "TokenAuth does not know the host of this request: send it with aiohttp.ClientSession, and create "
+                "TokenAuth before you send it"
+            )
         return await (self._send(request, handler) if call.may_show_token(request.url) else handler(request))
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -85,9 +85,9 @@ def server_credentials(
 class _ServerCredentials(grpc.ServerCredentials):
     """Credentials that are made anew for each port that asks for them.
 
-    gRPC asks for the certificate for each port, and does not say for which. An answer that says that nothing has
-    changed is about one port only. And to answer each time with a certificate is no way out: gRPC 1.85 replaces it
-    without a lock while other connections are made, and the process crashes.
+    gRPC asks for the certificate of each port, and does not say of which. The answer that nothing has changed is about
+    one port only, so each port needs an object that knows what this port has. An object for all ports would have to
+    answer with a certificate each time: gRPC 1.85 then crashed when eight clients connected at the same time.
     """
 
     def __init__(self, make: Callable[[], grpc.ServerCredentials]) -> None:

@@ -166,6 +166,18 @@ def make_site() -> Iterator[Callable[[], Site]]:
         site.close()
 
 
+@pytest.fixture
+def site(make_site: Callable[[], Site]) -> Site:
+    """The server that a program addresses."""
+    return make_site()
+
+
+@pytest.fixture
+def other(make_site: Callable[[], Site]) -> Site:
+    """A server to which redirects lead."""
+    return make_site()
+
+
 class Pair(NamedTuple):
     """A certificate and its key, both as PEM."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,6 @@ from liveconfig import LiveConfigError, Settings
 from liveconfig.integrations.aiohttp import TokenAuth
 
 HEADERS = [{}, {"header": "X-Api-Key", "scheme": ""}]
-
-
-@pytest.fixture
-def site(make_site: Callable[[], Any]) -> Any:
-    return make_site()
-
-
-@pytest.fixture
-def other(make_site: Callable[[], Any]) -> Any:
-    return make_site()
 
 
 @pytest.fixture(params=HEADERS, ids=["Authorization", "X-Api-Key"])
@@ -207,7 +196,7 @@ async def test_a_request_that_no_session_makes(auth: TokenAuth, site: Any) -> No
         raise AssertionError("sent")
 
     request = ClientRequest("GET", URL(site.url), loop=asyncio.get_running_loop())
-    with pytest.raises(LiveConfigError, match="must be made before the request"):
+    with pytest.raises(LiveConfigError, match="does not know the host of this request"):
         await auth(request, send)
 
 

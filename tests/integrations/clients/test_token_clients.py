@@ -129,16 +129,6 @@ def connect(request: pytest.FixtureRequest, token_settings: Settings) -> Iterato
         client.close()
 
 
-@pytest.fixture
-def site(make_site: Callable[[], Any]) -> Any:
-    return make_site()
-
-
-@pytest.fixture
-def other(make_site: Callable[[], Any]) -> Any:
-    return make_site()
-
-
 # Requests
 
 
