@@ -20,11 +20,20 @@ __all__ = ["kubelet_volume", "make_kubelet_volume"]
 
 @pytest.fixture
 def make_kubelet_volume(tmp_path: Path) -> Callable[..., KubeletVolume]:
-    """Return a function that creates a volume: its name below ``tmp_path``, and the arguments of `KubeletVolume`."""
+    """Return a function that creates a volume: its name below ``tmp_path``, and the arguments of `KubeletVolume`.
+
+    The function raises ValueError for a name that leads out of ``tmp_path``.
+    """
     from liveconfig.testing import KubeletVolume  # noqa: PLC0415 - see above
 
     def make(name: str, *, legacy: bool = False) -> KubeletVolume:
-        return KubeletVolume(tmp_path / name, legacy=legacy)
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(
+                f"the volume {name!r} would not be below tmp_path: give a name such as {path.name or 'config'!r}, and "
+                "the path of the volume to the settings, as in AppSettings.load(_volumes=[volume.path])"
+            )
+        return KubeletVolume(tmp_path / path, legacy=legacy)
 
     return make
 

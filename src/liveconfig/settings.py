@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import pydantic_settings
 from pydantic import SecretStr, ValidationError
@@ -38,7 +38,9 @@ from liveconfig._loading import (
 from liveconfig.exceptions import LiveConfigError
 from liveconfig.live import Live
 
-__all__ = ["Settings", "SettingsConfigDict"]
+__all__ = ["Settings", "SettingsConfigDict", "live_of"]
+
+S = TypeVar("S", bound="Settings")
 
 
 class SettingsConfigDict(pydantic_settings.SettingsConfigDict, total=False):
@@ -137,7 +139,7 @@ class Settings(BaseSettings):
         Raises:
             LiveConfigError: This is a snapshot.
         """
-        live = _live_of(self)
+        live = _kept_live(self)
         if live is None:
             raise LiveConfigError(f"this {type(self).__name__} is a snapshot: only the object it came from is live")
         return cast("Live[Self]", live)
@@ -205,24 +207,24 @@ class Settings(BaseSettings):
     # A live object is equal only to itself; snapshots with the same values are equal.
 
     def __eq__(self, other: object) -> bool:
-        if _live_of(self) is not None or _live_of(other) is not None:
+        if _kept_live(self) is not None or _kept_live(other) is not None:
             return self is other
         return super().__eq__(other)
 
     def __hash__(self) -> int:
-        return object.__hash__(self) if _live_of(self) is not None else field_hash(self)
+        return object.__hash__(self) if _kept_live(self) is not None else field_hash(self)
 
     def __copy__(self) -> Self:
-        return copy_of(self) if _live_of(self) is None else copy_of(self.live.latest())
+        return copy_of(self) if _kept_live(self) is None else copy_of(self.live.latest())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return deep_copy_of(self if _live_of(self) is None else self.live.latest(), memo)
+        return deep_copy_of(self if _kept_live(self) is None else self.live.latest(), memo)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return empty, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> dict[Any, Any]:
-        source = self if _live_of(self) is None else self.live.latest()
+        source = self if _kept_live(self) is None else self.live.latest()
         return {**BaseSettings.__getstate__(source), MASKED: masked(source)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -234,7 +236,7 @@ class Settings(BaseSettings):
         # Fields that a Volume(secret=True) feeds are secrets, whatever their type. pydantic prints everything with this
         # method. The values and the names of the secret ones come from one snapshot. A computed field may be computed
         # from a secret.
-        source = self if _live_of(self) is None else self.live.latest()
+        source = self if _kept_live(self) is None else self.live.latest()
         hidden = masked(source)
         computed = type(self).model_computed_fields if hidden else {}
         for name, value in super(Settings, source).__repr_args__():
@@ -244,14 +246,27 @@ class Settings(BaseSettings):
 _SLOT = "__liveconfig_live__"
 
 
-def _live_of(instance: object) -> Live[Any] | None:
+def _kept_live(instance: object) -> Live[Any] | None:
     live: Live[Any] | None = slot(instance, _SLOT)
     return live
 
 
+def live_of(settings: S) -> Live[S]:
+    """Return the live object of settings.
+
+    Raises:
+        LiveConfigError: They are a snapshot.
+        TypeError: It is a settings class, or something else.
+    """
+    if not isinstance(settings, Settings):
+        found = f"the class {settings.__name__}" if isinstance(settings, type) else type(settings).__name__
+        raise TypeError(f"expected live settings, which `load()` returns, found {found}")
+    return settings.live
+
+
 def _is_made(instance: Settings) -> bool:
     """Whether an object has values already: it is live or a snapshot."""
-    return _live_of(instance) is not None or slot(instance, "__pydantic_fields_set__") is not None
+    return _kept_live(instance) is not None or slot(instance, "__pydantic_fields_set__") is not None
 
 
 def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
@@ -269,7 +284,7 @@ def _load(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
 
 def _load_again(instance: Settings, given: dict[str, Any]) -> LiveConfigError | None:
     """Reload, as a second ``__init__`` does in pydantic-settings. Return the error if that is not possible."""
-    live, name = _live_of(instance), type(instance).__name__
+    live, name = _kept_live(instance), type(instance).__name__
     if live is None:
         return LiveConfigError(f"{name}: this is a snapshot, which never changes: only the object it came from is live")
     if given and not has_arguments(live._core, given):  # noqa: SLF001
@@ -296,7 +311,7 @@ def _advice(instance: Settings, name: str) -> str:
     fields = type(instance).model_fields
     if name not in fields:
         return f"it is not a field{did_you_mean(name, fields)}"
-    if _live_of(instance) is None:
+    if _kept_live(instance) is None:
         return "this is a snapshot, which never changes. To get a copy with another value, use model_copy(update=...)"
     return (
         "the next change on a volume would replace it. Change the key on the volume; in a test, use "

@@ -699,6 +699,13 @@ def test_check_manifests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         check_manifests(App, path)
 
 
+@pytest.mark.parametrize(("given", "found"), [("app:App", "str"), (dict, "the class dict")])
+def test_check_manifests_of_no_class(given: Any, found: str) -> None:
+    """Something else than a settings class is a TypeError that says so."""
+    with pytest.raises(TypeError, match=f"expected a settings class, a subclass of Settings, found {found}"):
+        check_manifests(given, "shop.yaml")
+
+
 def test_volumes_that_are_named_wrongly(check: Any) -> None:
     """``--volume`` of a path that the class does not declare is an error; an object that is not there is a warning."""
     text = manifests(GOOD, deployment="")

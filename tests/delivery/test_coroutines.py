@@ -208,6 +208,18 @@ class TestLoops:
         asyncio.run(second())
         assert [(c.old, c.new) for c in inbox.events] == [("one", "two"), ("one", "three")]
 
+    def test_loop_ends_before_the_task_begins(self, settings, volume):
+        """A coroutine whose task is cancelled with its loop before the first step gives no warning of Python."""
+        inbox = Inbox()
+
+        async def main():
+            settings.live.on_change("message")(inbox)
+            swap(settings, volume, message="two")  # blocks the loop, which ends with the next step
+
+        asyncio.run(main())
+        gc.collect()  # a warning that a coroutine was never awaited would fail the test
+        assert not inbox.events
+
     def test_loop_stops_before_it_starts(self, settings, volume):
         """E58: a change that was scheduled on a loop which ends before the call is delivered on the next loop."""
         inbox = Inbox()

@@ -131,6 +131,15 @@ class TestLayout:
         assert os.listdir(volume.path / "..data") == []
         assert visible(volume) == set()
 
+    def test_relative_path(self, tmp_path, monkeypatch):
+        """A relative path keeps its meaning when the working directory changes, as a path of the settings does."""
+        monkeypatch.chdir(tmp_path)
+        volume = KubeletVolume("config")
+        monkeypatch.chdir("/")
+        volume.write({"message": "hello"})
+        assert volume.path == tmp_path / "config"
+        assert read(tmp_path / "config")["message"] == "hello"
+
 
 class TestOrder:
     def test_events_of_an_update(self, volume, raw_events):
@@ -350,6 +359,12 @@ class TestKeys:
         """A value that is neither text nor bytes is a TypeError that names the key and the type."""
         with pytest.raises(TypeError, match=f"'flag' is of type {type(value).__name__}"):
             volume.update({"flag": value})
+
+    @pytest.mark.parametrize("payload", [None, "abc", ["abc"], {"abc"}])
+    def test_no_mapping(self, volume, payload):
+        """A payload that is no mapping is a TypeError that names its type."""
+        with pytest.raises(TypeError, match=f"expected a mapping .* found {type(payload).__name__}"):
+            volume.write(payload)
 
     def test_no_value_in_an_error(self, volume, canary):
         """F63: no error of a volume, none of its frames, and no repr, holds a value."""

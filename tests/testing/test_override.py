@@ -92,7 +92,7 @@ class TestValues:
             assert settings.made == Database(port=1)
 
     def test_entries_of_a_mapping(self, load, volume):
-        """An override of a mapping goes over its entries, as a constructor's argument does; of another value, over all."""
+        """An override of a mapping goes over the entries of the volume, and replaces a default, as an argument does."""
 
         class Labelled(App):
             labels: dict[str, str] = Field({"a": "default"})
@@ -100,8 +100,14 @@ class TestValues:
 
         settings = load(Labelled, _volumes=[volume.path])
         with override(settings, labels={"b": "mine"}, either="mine"):
-            assert settings.labels == {"a": "default", "b": "mine"}
+            assert settings.labels == load(Labelled, labels={"b": "mine"}).labels == {"b": "mine"}
             assert settings.either == "mine"
+        with override(settings, labels={}):
+            assert settings.labels == {}
+        volume.update({"labels": '{"a": "volume"}'})
+        settings.live.reload()
+        with override(settings, labels={"b": "mine"}):
+            assert settings.labels == {"a": "volume", "b": "mine"}
 
     def test_siblings_of_an_optional_model(self, load, volume):
         """A nested override of a model that is None makes the model."""

@@ -35,6 +35,13 @@ def test_make_kubelet_volume(make_kubelet_volume, tmp_path):
     assert "permit" in set(secrets.steps({"key": "y"}))
 
 
+@pytest.mark.parametrize("name", ["/etc/secrets", "../secrets", "a/../../secrets"])
+def test_a_name_that_leads_out(make_kubelet_volume, name):
+    """A volume is always below tmp_path: the path of a mount in a pod, or one with `..`, is an error."""
+    with pytest.raises(ValueError, match="would not be below tmp_path: give a name such as 'secrets'"):
+        make_kubelet_volume(name)
+
+
 def test_plugin_imports_nothing(tmp_path):
     """The plugin imports nothing of liveconfig, nor what it stands on, until a fixture is used."""
     names = "('liveconfig', 'pydantic', 'watchdog', 'blinker', 'yaml')"

@@ -35,6 +35,16 @@ def test_filled_when_reload_returns(settings, volume):
         assert (event.version, [change.field for change in event.changes]) == (2, ["message"])
 
 
+@pytest.mark.parametrize("context", [override, recorded])
+def test_what_is_not_live(settings, context):
+    """A class, or something else in place of settings, is a TypeError that names it; a snapshot is an error, too."""
+    for wrong, found in ((App, "the class App"), ({}, "dict")):
+        with pytest.raises(TypeError, match=f"expected live settings.* found {found}"), context(wrong):
+            pass
+    with pytest.raises(LiveConfigError, match="snapshot"), context(settings.live.snapshot()):
+        pass
+
+
 def test_filled_by_an_override(settings):
     """The list holds the coming and the going of an override, too."""
     with recorded(settings) as events:

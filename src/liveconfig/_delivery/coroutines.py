@@ -129,8 +129,7 @@ class CoroutineCalls:
 
     def _discard(self, job: Job) -> None:
         """Close a coroutine for which there is no loop; the callable is called again when there is one."""
-        if inspect.iscoroutine(job.awaitable):
-            job.awaitable.close()
+        _close(job.awaitable)
         job.awaitable = None
 
     def _look_later(self, job: Job, delay: float) -> None:
@@ -219,11 +218,19 @@ def _task(callback: Callable[[Any], Any], job: Job) -> asyncio.Task[Any]:
     inner, job.awaitable = (callback(job.event) if job.awaitable is None else job.awaitable), None
     outer = _outcome(inner)
     try:
-        return asyncio.get_running_loop().create_task(outer)
+        task = asyncio.get_running_loop().create_task(outer)
     except BaseException:
         outer.close()  # it never began, so it does not close the awaitable
-        inner.close()
+        _close(inner)
         raise
+    task.add_done_callback(lambda _: _close(inner))  # a task that is cancelled at its start never awaited it
+    return task
+
+
+def _close(awaitable: Any) -> None:
+    """Close a coroutine. One that has ended stays as it is; one that never began gives no warning."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
 
 
 async def _outcome(coroutine: Awaitable[Any]) -> BaseException | None:

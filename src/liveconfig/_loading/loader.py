@@ -186,11 +186,11 @@ def _overridden(overrides: tuple[Overrides, ...]) -> Iterator[str]:
 def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> dict[str, Any]:
     """The data with one field, at any depth, replaced; a model on the way keeps its other fields."""
     node, *rest = nodes
-    below = data.get(node.key, node.field.get_default(call_default_factory=False))
     if rest:
+        below = data.get(node.key, node.field.get_default(call_default_factory=False))
         value = _laid_over(_fields_of(below, node), rest, value)
-    elif isinstance(below, dict) and isinstance(value, dict):
-        value = merge(below, value)
+    elif isinstance(below := data.get(node.key), dict) and isinstance(value, dict):
+        value = merge(below, value)  # as pydantic-settings merges its sources, which a default is not
     return {**data, node.key: value}
 
 

@@ -78,8 +78,10 @@ def checked(payload: Payload) -> dict[str, bytes]:
 
     Raises:
         ValueError: A key that the kubelet rejects, or that is both a file and a folder; text that has no UTF-8 form.
-        TypeError: A value that is neither text nor bytes.
+        TypeError: It is no mapping, or has a value that is neither text nor bytes.
     """
+    if not isinstance(payload, Mapping):
+        raise TypeError(f"expected a mapping from keys to text or bytes, found {type(payload).__name__}")
     for key in payload:
         check_key(key)
     _check_folders(payload)

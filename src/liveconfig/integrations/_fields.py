@@ -1,4 +1,4 @@
-"""The live object of settings, and functions that read from a snapshot: a value, a secret, or a login."""
+"""Functions that read from a snapshot of settings: a value, a secret, or a login."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
-from liveconfig import Live, LiveConfigError, Settings
+from liveconfig import LiveConfigError, Settings
+from liveconfig.settings import live_of
 
-S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
 
 
@@ -25,19 +25,6 @@ class Login:
         """Return the login as plain text, with the client's names of the arguments."""
         given = {user: self.user, password: self.password}
         return {name: value.get_secret_value() for name, value in given.items() if value is not None}
-
-
-def live_of(settings: S) -> Live[S]:
-    """Return the live object of settings.
-
-    Raises:
-        LiveConfigError: They are a snapshot.
-        TypeError: It is a settings class, or something else.
-    """
-    if not isinstance(settings, Settings):
-        found = f"the class {settings.__name__}" if isinstance(settings, type) else type(settings).__name__
-        raise TypeError(f"expected live settings, which `load()` returns, found {found}")
-    return settings.live
 
 
 def login_reader(settings: Settings, user: str | None, password: str | None) -> Callable[[Any], Login]:

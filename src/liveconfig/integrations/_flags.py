@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from liveconfig import LiveConfigError, Reloaded, Settings
-from liveconfig.integrations._fields import if_loaded, live_of
+from liveconfig.integrations._fields import if_loaded
+from liveconfig.settings import live_of
 
 _ABSENT = object()
 

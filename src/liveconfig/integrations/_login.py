@@ -18,9 +18,10 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from liveconfig import Change, LiveConfigError, Settings
-from liveconfig.integrations._fields import Login, live_of, login_reader
+from liveconfig.integrations._fields import Login, login_reader
 from liveconfig.integrations._login_errors import accepted_despite_limits, login_refused, without_secrets
 from liveconfig.integrations._subscription import subscribe_for
+from liveconfig.settings import live_of
 
 T = TypeVar("T")
 

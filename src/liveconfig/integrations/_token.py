@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import SecretStr
 
 from liveconfig import LiveConfigError, Settings
-from liveconfig.integrations._fields import live_of, secret_reader
+from liveconfig.integrations._fields import secret_reader
+from liveconfig.settings import live_of
 
 HEADER_VALUE = re.compile(r"([!-~]+([ \t]+[!-~]+)*)?")  # RFC 9110 5.5, of which the clients send ASCII
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2

@@ -12,9 +12,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
 from liveconfig import Settings
-from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import readiness
+from liveconfig.settings import live_of
 
 __all__ = ["PinnedMiddleware", "lifespan", "status_app"]
 

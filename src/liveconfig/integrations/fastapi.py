@@ -23,10 +23,10 @@ from pydantic.dataclasses import dataclass
 
 from liveconfig import ProcessReport, Settings, Status
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import Readiness, readiness
 from liveconfig.integrations.asgi import PinnedMiddleware, lifespan
+from liveconfig.settings import live_of
 
 with extra_of(__name__):
     from fastapi import APIRouter, Request, Response

@@ -26,12 +26,13 @@ from weakref import WeakKeyDictionary, finalize, ref
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import if_loaded, live_of, value_reader
+from liveconfig.integrations._fields import if_loaded, value_reader
 from liveconfig.integrations._mirror import FALLBACKS, SECRET_KEY, plain, ring_of
 from liveconfig.integrations._pages import answer
 from liveconfig.integrations._status_page import explained, readiness
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations.keys import KeyRing
+from liveconfig.settings import live_of
 
 with extra_of(__name__):
     import click

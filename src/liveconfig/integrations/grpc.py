@@ -11,9 +11,10 @@ from pydantic import SecretStr
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._certificates import load_pair, trust
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import live_of, secret_reader
+from liveconfig.integrations._fields import secret_reader
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations._token import TokenOptions
+from liveconfig.settings import live_of
 
 with extra_of(__name__):
     import grpc

@@ -19,8 +19,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
-from liveconfig.integrations._fields import if_loaded, live_of, value_reader
+from liveconfig.integrations._fields import if_loaded, value_reader
 from liveconfig.integrations._subscription import subscribe_for
+from liveconfig.settings import live_of
 
 __all__ = ["KeyRing"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from liveconfig import Recovered, Rejected, Reloaded, Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import live_of
 from liveconfig.integrations._flags import Flags, MissingFlagError
+from liveconfig.settings import live_of
 
 with extra_of(__name__):
     from openfeature.client import OpenFeatureClient

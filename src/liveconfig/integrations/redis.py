@@ -13,9 +13,10 @@ from typing import Any
 
 from liveconfig import Settings
 from liveconfig.integrations._extras import extra_of
-from liveconfig.integrations._fields import Login, live_of, login_reader
+from liveconfig.integrations._fields import Login, login_reader
 from liveconfig.integrations._login import Logins
 from liveconfig.integrations._pool_renewal import AsyncRenewal, Renewal
+from liveconfig.settings import live_of
 
 with extra_of(__name__):
     from redis import BlockingConnectionPool, Redis

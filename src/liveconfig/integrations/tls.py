@@ -10,9 +10,10 @@ from pydantic import SecretStr
 
 from liveconfig import Change, LiveConfigError, Settings
 from liveconfig.integrations._certificates import load_pair, trust
-from liveconfig.integrations._fields import live_of, secret_reader
+from liveconfig.integrations._fields import secret_reader
 from liveconfig.integrations._subscription import subscribe_for
 from liveconfig.integrations._tls_context import FollowingContext
+from liveconfig.settings import live_of
 
 __all__ = ["client_context", "server_context"]
 

@@ -38,8 +38,8 @@ class KubeletVolume:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, legacy: bool = False) -> None:
-        self._path = Path(path)
-        self._root = os.fspath(path)
+        self._root = os.path.abspath(path)  # as the settings do, so that a later `chdir` moves neither
+        self._path = Path(self._root)
         self._legacy = legacy
         self._path.mkdir(parents=True, exist_ok=True)
 

@@ -22,7 +22,11 @@ def check_manifests(
 
     Raises:
         AssertionError: There are findings of level error; each with file and line, and no value.
+        TypeError: It is no settings class.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Settings)):
+        found = f"the class {cls.__name__}" if isinstance(cls, type) else type(cls).__name__
+        raise TypeError(f"expected a settings class, a subclass of Settings, found {found}")
     manifests = read(read_paths([os.fspath(path) for path in paths]), values=True)
     lines = [f"{each.file}:{each.line or 1}: {each.message}" for each in manifests.problems]
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from liveconfig._engine import Core
 from liveconfig._loading import Node, Overrides, leaves, nearest
 from liveconfig.exceptions import InvalidSettingsError, LiveConfigError
-from liveconfig.settings import Settings
+from liveconfig.settings import Settings, live_of
 
 __all__ = ["override"]
 
@@ -20,17 +20,21 @@ def override(settings: Settings, /, **values: Any) -> Iterator[None]:
 
     The override is a source above all others. It is validated, published to subscribers and visible in the whole
     process, and it stays when a volume changes. Overrides are undone in reverse order. If the content of the volumes is
-    then valid only with the override, the settings go back to the content from before it.
+    then valid only with the override, the settings go back to the content from before it. Plain subscribers have been
+    called when the ``with`` begins and when it has ended; coroutine subscribers are called later: ``await
+    settings.live.areload()`` waits for them.
 
     Args:
         settings: A live object.
-        values: By the name of the field; ``__`` reaches into nested models (``db__password="x"``).
+        values: By the name of the field; ``__`` reaches into nested models (``db__password="x"``). A mapping is merged
+            with the mapping that the volumes give, as pydantic-settings merges its sources, and replaces a default.
 
     Raises:
         InvalidSettingsError: The values are not valid. The message says why, and contains none of them.
-        LiveConfigError: There is no such field. The message suggests the nearest name.
+        LiveConfigError: There is no such field (the message suggests the nearest name), or this is a snapshot.
+        TypeError: It is a settings class, or something else.
     """
-    core = settings.live._core  # noqa: SLF001 - the only place that needs more than the public methods
+    core = live_of(settings)._core  # noqa: SLF001 - the only place that needs more than the public methods
     layer = _Overrides(core)
     error = layer.set(values)
     if error is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from liveconfig.events import Recovered, Rejected, Reloaded, Stale
-from liveconfig.settings import Settings
+from liveconfig.settings import Settings, live_of
 
 __all__ = ["recorded"]
 
@@ -20,13 +20,18 @@ def recorded(settings: Settings) -> Iterator[list[Event]]:
 
     The events are those of any subscriber: in order for each kind, and changes that happen while a subscriber is busy
     are merged.
+
+    Raises:
+        LiveConfigError: This is a snapshot.
+        TypeError: It is a settings class, or something else.
     """
+    live = live_of(settings)
     events: list[Event] = []
 
     def record(event: Event) -> None:
         events.append(event)
 
-    subscriptions = [settings.live.subscribe(what, record) for what in (Reloaded, Rejected, Recovered, Stale)]
+    subscriptions = [live.subscribe(what, record) for what in (Reloaded, Rejected, Recovered, Stale)]
     try:
         yield events
     finally:
