@@ -209,10 +209,8 @@ class _Trial:
             for name, file in volume.files.items():
                 if file.content is None:
                     found |= self._fed_by(name)
-        by_variable = {self._sources.variable_for(name): name for name, _ in self._leaves()}
         missing = (name for name, value in self._surroundings.variables.items() if value.text is None)
-        found |= {by_variable[name.upper()] for name in missing if name.upper() in by_variable}
-        return frozenset(found)
+        return frozenset(found.union(*map(self._sources.fields_of, missing)))
 
     def _fed_by(self, key: str) -> frozenset[str]:
         steps = (step for path in self._loader.plan.resolve(key) for step in path)
