@@ -96,3 +96,32 @@ def test_a_variable_that_feeds_no_field(cls: type[Settings], variable: str) -> N
     found = trial(cls, **{variable: None})
     assert set(states(found).values()) == {"missing"}
     assert [each.rule for each in found.findings] == ["missing-field"]
+
+
+class Limits(BaseModel):
+    size: int = 1
+    count: int = 1
+
+
+class Grouped(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    limits: Limits = Limits()
+
+
+def test_a_variable_that_holds_a_whole_model() -> None:
+    """A variable with a model as JSON is named at each field that it holds a value for."""
+    found = trial(Grouped, LIMITS='{"size": 2}')
+    assert [(row.field, row.key, row.state) for row in found.fields] == [
+        ("limits.size", "LIMITS", "environment"),
+        ("limits.count", None, "default"),
+    ]
+    [finding] = found.findings
+    assert (finding.rule, finding.field, finding.key) == ("frozen-field", "limits.size", "LIMITS")
+
+
+def test_a_model_in_a_variable_that_lacks_a_field() -> None:
+    """A required field that a variable with its model does not hold is missing; a wrong one there is invalid."""
+    found = trial(Nested, DB='{"host": []}')
+    assert states(found) == {"db.host": "invalid", "db.password": "missing"}
+    rules = {each.field: (each.rule, each.key) for each in found.findings if each.level == "error"}
+    assert rules == {"db.host": ("invalid-value", "DB"), "db.password": ("missing-field", "")}

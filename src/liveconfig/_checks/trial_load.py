@@ -245,10 +245,9 @@ class _Trial:
         return None
 
     def _variable(self, name: str) -> str | None:
-        for layer in self._sources.layers:
-            if name in layer.variables:
-                return layer.variables[name]
-        return None
+        nodes = self._loader.plan.path(name)
+        found = (layer.variable(name, nodes) for layer in self._sources.layers)
+        return next((variable for variable in found if variable is not None), None)
 
     def _set(self, variable: str | None) -> VariableValue:
         """The variable of the container, whatever its case."""

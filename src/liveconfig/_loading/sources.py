@@ -24,6 +24,7 @@ from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fields import Node, field_of, value_in
 from liveconfig._loading.inputs import Rules
+from liveconfig._loading.merging import serving
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.redaction import unparsable_field
@@ -70,6 +71,10 @@ class Layer:
     def value(self, nodes: Sequence[Node]) -> Any:
         """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
         return value_in(self.values, nodes) if self.values else ABSENT
+
+    def variable(self, dotted: str, nodes: Sequence[Node]) -> str | None:
+        """The variable that holds a value for a field, or for a model around it; None if there is none."""
+        return serving(dotted, self.variables) if nodes and self.value(nodes) is not ABSENT else None
 
 
 class _State:
