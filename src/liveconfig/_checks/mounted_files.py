@@ -111,19 +111,34 @@ class Surroundings:
     absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
 
+    @property
+    def mounted(self) -> frozenset[int]:
+        """The volumes at which something is mounted, by their index."""
+        return frozenset(index for index, volume in enumerate(self.volumes) if volume.mounted)
 
-def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroundings]:
+
+def of_workload(
+    manifests: Manifests, workload: Workload, paths: Sequence[str], container: str = ""
+) -> Iterator[Surroundings]:
     """Each container that mounts something at one of the paths, or below one.
+
+    A container is left out if it mounts something at fewer of the paths than another one of its pod does: it is an init
+    container or a sidecar of the application.
 
     Args:
         manifests: The input, read with values.
+        workload: One of its workloads.
         paths: The volumes of the settings class.
+        container: The name of the only container to look at; no other leaves it out.
     """
-    paths = tuple(paths)
-    for workload in manifests.workloads:
-        for container in workload.containers:
-            if any(_is_at(mount, path) for mount in container.mounts for path in paths):
-                yield _of_container(manifests, workload, container, paths)
+    for template in workload.templates:
+        named = (each for each in template.containers if container in ("", each.name))
+        found = [
+            _of_container(manifests, workload, each, paths)
+            for each in named
+            if any(_is_at(mount, path) for mount in each.mounts for path in paths)
+        ]
+        yield from (each for each in found if not any(each.mounted < other.mounted for other in found))
 
 
 def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], paths: Iterable[str]) -> Surroundings:
@@ -155,9 +170,9 @@ def _is_at(mount: Mount, path: str) -> bool:
     return place == path or place.startswith(path + "/")
 
 
-def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Iterable[str]) -> Surroundings:
+def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Sequence[str]) -> Surroundings:
     variables = variables_of(container, manifests.known)
-    missing = dict(_missing(manifests, container, tuple(paths)))
+    missing = dict(_missing(manifests, container, paths))
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
     open_ended = tuple(_open_ended(manifests, container))
     for source in open_ended:
