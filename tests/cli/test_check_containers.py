@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from liveconfig import Settings, SettingsConfigDict
+import pytest
+
+from liveconfig import Settings, SettingsConfigDict, Volume
 from liveconfig._checks import Selection, Trial, check, findings
 from liveconfig._manifests import Source, read
 
@@ -31,11 +34,16 @@ def spec(*containers: dict[str, Any], init: tuple[dict[str, Any], ...] = ()) -> 
     return {"containers": list(containers), "initContainers": list(init), "volumes": volumes}
 
 
-def trials(pod: dict[str, Any], selection: Selection | None = None, cls: type[Settings] = App) -> tuple[Trial, ...]:
+def trials(
+    pod: dict[str, Any],
+    selection: Selection | None = None,
+    cls: type[Settings] = App,
+    more: Sequence[dict[str, Any]] = (),
+) -> tuple[Trial, ...]:
     """Check a class in a workload with these pod templates."""
     data = {"config": {"endpoint": "x"}, "secrets": {"password": "x"}}
     documents = [{"kind": "ConfigMap", "metadata": {"name": name}, "data": data[name]} for name in data]
-    documents.append({"kind": "Pod", "metadata": {"name": "web"}, "spec": pod})
+    documents += [{"kind": "Pod", "metadata": {"name": "web"}, "spec": pod}, *more]
     text = "\n---\n".join(json.dumps(each | {"apiVersion": "v1"}) for each in documents)
     return check(cls, read([Source("web.yaml", text)], values=True), selection or Selection())
 
@@ -85,3 +93,43 @@ def test_containers_of_other_pods() -> None:
     """A container of another pod template is no sidecar, and is not left out."""
     pods = {"driver": {"spec": spec(APP)}, "worker": {"spec": spec(container("worker", CONFIG))}}
     assert tried(trials({"pods": pods})) == ["app", "worker"]
+
+
+@pytest.mark.parametrize("value", ["/etc/config=/config:/etc/secrets=/secrets", "/config:/secrets/"])
+def test_volumes_in_the_variable(value: str) -> None:
+    """`LIVECONFIG_VOLUMES` in the environment of a container says which volumes the class reads there."""
+    pod = spec(container("app", "/config", "/secrets", LIVECONFIG_VOLUMES=value), container("reload", CONFIG))
+    found = trials(pod)
+    assert (tried(found), findings(found)) == (["app"], ())
+    assert {row.state for row in found[0].fields} == {"live"}
+
+
+def test_a_required_volume_in_the_variable() -> None:
+    """A volume that `LIVECONFIG_VOLUMES` puts in the place of a required one is required too."""
+
+    class Required(Settings):
+        model_config = SettingsConfigDict(volumes=[CONFIG, Volume(SECRETS, required=True)])
+
+    pod = spec(container("app", CONFIG, LIVECONFIG_VOLUMES="/etc/secrets=/run/secrets"))
+    [finding] = [each for each in findings(trials(pod, cls=Required)) if each.level == "error"]
+    assert finding.rule == "missing-volume"
+    assert "nothing is mounted at /run/secrets" in finding.message
+
+
+def test_a_wrong_value_of_the_variable() -> None:
+    """A value of `LIVECONFIG_VOLUMES` that does not parse is an error: the application does not start with it."""
+    found = trials(spec(container("app", CONFIG, SECRETS, LIVECONFIG_VOLUMES="/etc/config=/config:/more")))
+    [finding] = findings(found)
+    assert (finding.rule, finding.level, finding.key) == ("invalid-value", "error", "LIVECONFIG_VOLUMES")
+    assert finding.message.startswith("LIVECONFIG_VOLUMES contains both pairs")
+    assert {row.state for row in found[0].fields} == {"live"}
+
+
+def test_the_variable_of_a_secret(canary: str) -> None:
+    """A value of `LIVECONFIG_VOLUMES` that a Secret holds is not used: findings would name paths of it."""
+    app = container("app", CONFIG, SECRETS)
+    app["env"] = [{"name": "LIVECONFIG_VOLUMES", "valueFrom": {"secretKeyRef": {"name": "paths", "key": "volumes"}}}]
+    secret = {"kind": "Secret", "metadata": {"name": "paths"}, "stringData": {"volumes": f"/{canary}"}}
+    [found] = trials(spec(app), more=[secret])
+    assert {row.state for row in found.fields} == {"live"}
+    assert canary not in repr(found.findings)

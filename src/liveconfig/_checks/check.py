@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import Surroundings, of_objects, of_workload
+from liveconfig._checks.mounted_files import Surroundings, Variables, of_objects, of_workload
 from liveconfig._checks.trial_load import CannotCheck, Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
 from liveconfig._manifests import Finding, Manifests, ObjectId, is_kind
@@ -76,7 +76,10 @@ def must_hold_something(manifests: Manifests, selection: Selection) -> None:
 
 
 def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> Iterator[Surroundings]:
-    paths = [volume.path for volume in volumes_of(cls)]
+    def paths_of(variables: Variables) -> Sequence[str]:
+        return [volume.path for volume in volumes_of(cls, variables)]
+
+    paths = paths_of({})
     if not paths:
         raise CannotCheck(f"{cls.__name__} declares no volumes, so no manifest feeds it")
     if others := [each for each in selection.volumes if each not in paths]:
@@ -85,7 +88,7 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
         yield of_objects(manifests, selection.volumes, paths)
         return
     chosen = (each for each in manifests.workloads if _is_chosen(each.id, selection.workload))
-    found = [each for workload in chosen for each in of_workload(manifests, workload, paths, selection.container)]
+    found = [each for workload in chosen for each in of_workload(manifests, workload, paths_of, selection.container)]
     if not found and (selection.workload or selection.container or manifests.workloads):
         raise CannotCheck(_nothing(manifests, selection, paths))
     if not found:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from liveconfig._manifests import (
     WHY_FROZEN,
@@ -31,6 +31,10 @@ from liveconfig._manifests import (
 
 MOST_OF_AN_OBJECT = 1024 * 1024
 """The largest number of bytes of a ConfigMap or Secret (kubernetes.io, "ConfigMap")."""
+
+Variables: TypeAlias = Mapping[str, VariableValue]
+PathsOf: TypeAlias = Callable[[Variables], Sequence[str]]
+"""Gives the volumes that a settings class reads in a container with these variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Surroundings:
     workload: ObjectId | None
     container: str
     volumes: tuple[MountedVolume, ...]
-    variables: Mapping[str, VariableValue] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
     refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
@@ -118,26 +122,26 @@ class Surroundings:
 
 
 def of_workload(
-    manifests: Manifests, workload: Workload, paths: Sequence[str], container: str = ""
+    manifests: Manifests,
+    workload: Workload,
+    paths_of: PathsOf,
+    container: str = "",
 ) -> Iterator[Surroundings]:
-    """Each container that mounts something at one of the paths, or below one.
+    """Each container that mounts something at a volume of the settings class, or below one.
 
-    A container is left out if it mounts something at fewer of the paths than another one of its pod does: it is an init
-    container or a sidecar of the application.
+    A container is left out if it mounts something at fewer of the volumes than another one of its pod does: it is an
+    init container or a sidecar of the application.
 
     Args:
         manifests: The input, read with values.
         workload: One of its workloads.
-        paths: The volumes of the settings class.
+        paths_of: Gives the volumes of the settings class.
         container: The name of the only container to look at; no other leaves it out.
     """
     for template in workload.templates:
         named = (each for each in template.containers if container in ("", each.name))
-        found = [
-            _of_container(manifests, workload, each, paths)
-            for each in named
-            if any(_is_at(mount, path) for mount in each.mounts for path in paths)
-        ]
+        tried = (_of_container(manifests, workload, each, paths_of) for each in named)
+        found = [each for each in tried if each is not None]
         yield from (each for each in found if not any(each.mounted < other.mounted for other in found))
 
 
@@ -170,8 +174,17 @@ def _is_at(mount: Mount, path: str) -> bool:
     return place == path or place.startswith(path + "/")
 
 
-def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Sequence[str]) -> Surroundings:
+def _of_container(
+    manifests: Manifests,
+    workload: Workload,
+    container: Container,
+    paths_of: PathsOf,
+) -> Surroundings | None:
+    """The files and variables of a container; None if it mounts nothing at a volume of the class."""
     variables = variables_of(container, manifests.known)
+    paths = paths_of(variables)
+    if not any(_is_at(mount, path) for mount in container.mounts for path in paths):
+        return None
     missing = dict(_missing(manifests, container, paths))
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
     open_ended = tuple(_open_ended(manifests, container))
@@ -229,9 +242,7 @@ def _open_ended(manifests: Manifests, container: Container) -> Iterator[Variable
             yield source
 
 
-def _volume(
-    manifests: Manifests, container: Container, path: str, variables: Mapping[str, VariableValue]
-) -> MountedVolume:
+def _volume(manifests: Manifests, container: Container, path: str, variables: Variables) -> MountedVolume:
     files: dict[str, File] = {}
     mounts = [mount for mount in container.mounts if _is_at(mount, path)]
     for mount in mounts:
@@ -251,7 +262,7 @@ def _can_hold(mount: Mount, path: str) -> bool:
     return mount.volume.beside is None and path.startswith(posixpath.normpath(mount.path).rstrip("/") + "/")
 
 
-def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Mapping[str, VariableValue]) -> bool:
+def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Variables) -> bool:
     if mount.volume.beside is None:  # an emptyDir or a storage driver
         return posixpath.normpath(mount.path) == path or not mount.whole
     if sub_path_of(mount, variables) is None:

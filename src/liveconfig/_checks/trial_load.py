@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings
+from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, Variables
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
+    VOLUMES_VARIABLE,
     Arguments,
     DecodeError,
     Feed,
@@ -31,8 +33,11 @@ from liveconfig._loading import (
 from liveconfig._manifests import Finding, ObjectId, Place, VariableValue
 from liveconfig._traceback import summarize
 from liveconfig._volumes import Revision, Volume
+from liveconfig.exceptions import LiveConfigError
 
 MOST_OF_A_VOLUME = 16 * 1024 * 1024
+
+_NO_VARIABLES: Variables = MappingProxyType({})
 
 FieldState = Literal["live", "frozen", "environment", "default", "unknown", "invalid", "missing"]
 
@@ -87,9 +92,28 @@ class Trial:
         return any(_is_about(each, name) for each in self.restart)
 
 
-def volumes_of(cls: type[BaseSettings]) -> tuple[Volume, ...]:
-    """Return the volumes that a class declares, with absolute paths."""
-    return choose_volumes(cls.model_config.get("volumes", ()), None, "").volumes
+def volumes_of(cls: type[BaseSettings], variables: Variables = _NO_VARIABLES) -> tuple[Volume, ...]:
+    """Return the volumes that a class reads in a container, with absolute paths.
+
+    Args:
+        cls: The settings class.
+        variables: The environment of the container, of which `LIVECONFIG_VOLUMES` replaces declared volumes.
+    """
+    return _chosen_volumes(cls, variables)[0]
+
+
+def _chosen_volumes(cls: type[BaseSettings], variables: Variables) -> tuple[tuple[Volume, ...], str]:
+    """The volumes of a class, and what is wrong with `LIVECONFIG_VOLUMES`, which replaces none of them then."""
+    declared = cls.model_config.get("volumes", ())
+    given = variables.get(VOLUMES_VARIABLE)
+    is_secret = given is not None and given.object is not None and given.object.kind == "Secret"
+    text = given.text if given is not None and not is_secret else None  # findings name the paths that are in it
+    problem = ""
+    try:
+        return choose_volumes(declared, None, text or "").volumes, ""
+    except LiveConfigError as error:
+        problem = str(error)
+    return choose_volumes(declared, None, "").volumes, problem
 
 
 def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
@@ -147,7 +171,8 @@ class _Trial:
         self._snapshot: BaseSettings | None = None
         with _environment({name: each.text for name, each in surroundings.variables.items()}):
             self._sources = _sources_of(cls)
-            self._loader = Loader(cls, volumes_of(cls), self._sources)
+            volumes, self._problem_of_volumes = _chosen_volumes(cls, surroundings.variables)
+            self._loader = Loader(cls, volumes, self._sources)
             self._load()
         self._unknown = self._unknown_fields()
         self._refused = self._refused_fields()
@@ -319,6 +344,8 @@ class _Trial:
         return close or (replace(only, place=only.object_place) if only else None)
 
     def _of_volumes(self) -> Iterator[Finding]:
+        if text := self._problem_of_volumes:
+            yield self._finding("invalid-value", text, source=self._set(VOLUMES_VARIABLE), key=VOLUMES_VARIABLE)
         for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
