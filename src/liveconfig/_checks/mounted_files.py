@@ -169,9 +169,50 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
     return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, place=place)
 
 
-def _is_at(mount: Mount, path: str) -> bool:
-    place = posixpath.normpath(mount.path)
-    return place == path or place.startswith(path + "/")
+def _folder(mount: Mount) -> str:
+    return posixpath.normpath(mount.path).rstrip("/") + "/"
+
+
+def _around(container: Container, path: str) -> Mount | None:
+    """The mount that a directory is, or lies in: the deepest one, which hides the others."""
+    found = [mount for mount in container.mounts if f"{path}/".startswith(_folder(mount))]
+    return max(found, key=lambda mount: len(_folder(mount)), default=None)
+
+
+def _mounts_at(container: Container, path: str, variables: Variables) -> list[Mount]:
+    """The mounts whose files are in a directory: the one that it is or lies in, and those below it."""
+    around = _around(container, path)
+    below = [mount for mount in container.mounts if _folder(mount).startswith(f"{path}/") and mount is not around]
+    return [around, *below] if around is not None and _makes(around, path, variables) else below
+
+
+def _makes(mount: Mount, path: str, variables: Variables) -> bool:
+    """Whether a directory is the mount, or one that the kubelet makes in it for the paths of its files."""
+    if _folder(mount) == f"{path}/":
+        return True
+    part = sub_path_of(mount, variables)
+    if part is None or not mount.volume.holds_files:
+        return False
+    items = (posixpath.normpath(item.path) for source in mount.volume.sources for item in source.items or ())
+    return any(_path_at(mount, path, part, name) for name in chain(items, mount.volume.beside or ()))
+
+
+def _path_at(mount: Mount, path: str, part: str, name: str) -> str | None:
+    """The path of a file of a mount below a directory; empty if the mount is that file, None if it is not there.
+
+    Args:
+        mount: The mount.
+        path: The directory.
+        part: The part of the volume that is mounted.
+        name: The path of the file in the volume.
+    """
+    inner = path_below(part, name)
+    if inner is None:
+        return None
+    place = (_folder(mount) + inner).rstrip("/")
+    if place == path and not inner:
+        return ""
+    return place[len(path) + 1 :] if place.startswith(f"{path}/") else None
 
 
 def _of_container(
@@ -183,9 +224,9 @@ def _of_container(
     """The files and variables of a container; None if it mounts nothing at a volume of the class."""
     variables = variables_of(container, manifests.known)
     paths = paths_of(variables)
-    if not any(_is_at(mount, path) for mount in container.mounts for path in paths):
+    if not any(_mounts_at(container, path, variables) for path in paths):
         return None
-    missing = dict(_missing(manifests, container, paths))
+    missing = dict(_missing(manifests, container, paths, variables))
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
     open_ended = tuple(_open_ended(manifests, container))
     for source in open_ended:
@@ -205,9 +246,10 @@ def _of_container(
 
 
 def _missing(
-    manifests: Manifests, container: Container, paths: Sequence[str]
+    manifests: Manifests, container: Container, paths: Sequence[str], variables: Variables
 ) -> Iterator[tuple[ObjectId, Place | None]]:
-    mounts = (mount for path in paths for mount in container.file_mounts if _is_at(mount, path))
+    file_mounts = list(container.file_mounts)
+    mounts = (mount for path in paths for mount in _mounts_at(container, path, variables) if mount in file_mounts)
     for source in (source for mount in mounts for source in mount.volume.sources):
         if not source.optional and not manifests.known(source.object):
             yield source.object, source.place
@@ -244,27 +286,27 @@ def _open_ended(manifests: Manifests, container: Container) -> Iterator[Variable
 
 def _volume(manifests: Manifests, container: Container, path: str, variables: Variables) -> MountedVolume:
     files: dict[str, File] = {}
-    mounts = [mount for mount in container.mounts if _is_at(mount, path)]
+    mounts = _mounts_at(container, path, variables)
     for mount in mounts:
-        below = posixpath.normpath(mount.path)[len(path) + 1 :]
         part = sub_path_of(mount, variables)
         for name, file in _files(manifests, mount) if part is not None else ():
-            inner = path_below(part or "", name)
+            inner = _path_at(mount, path, part or "", name)
             if inner is not None:
-                files[posixpath.join(below, inner).rstrip("/") or name] = file
-    around = any(_can_hold(mount, path) for mount in container.mounts)
-    incomplete = around or any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
-    return MountedVolume(path, files, incomplete, around or bool(mounts))
+                files[inner or name] = file
+    around = _around(container, path)
+    can_hold = around is not None and _can_hold(around, path)
+    incomplete = can_hold or any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
+    return MountedVolume(path, files, incomplete, can_hold or bool(mounts))
 
 
 def _can_hold(mount: Mount, path: str) -> bool:
     """Whether something that writes to a volume, as git-sync does, can make this directory in it."""
-    return mount.volume.beside is None and path.startswith(posixpath.normpath(mount.path).rstrip("/") + "/")
+    return mount.volume.beside is None and path.startswith(_folder(mount))
 
 
 def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Variables) -> bool:
     if mount.volume.beside is None:  # an emptyDir or a storage driver
-        return posixpath.normpath(mount.path) == path or not mount.whole
+        return _folder(mount) == f"{path}/" or not mount.whole
     if sub_path_of(mount, variables) is None:
         return True
     known = [(source.optional, manifests.known(source.object)) for source in mount.volume.sources]
