@@ -231,3 +231,26 @@ def test_a_volume_below_another_one(around: dict[str, Any]) -> None:
     inner = {"configMap": {"name": "login", "items": [{"key": "a", "path": "level"}]}}
     [found] = mounted(("/etc/login", around), ("/etc/login/deep/config", inner))
     assert (states(found), rules(found)) == ({"token": "missing", "level": "live"}, ["missing-field"])
+
+
+LARGE = {"a": "x", "large": "x" * 1_100_000}
+SOME_KEYS = {"configMap": {"name": "login", "items": [{"key": "a", "path": "token"}]}}
+OF_KEY = [{"name": "TOKEN", "valueFrom": {"configMapKeyRef": {"name": "login", "key": "a"}}}]
+
+
+@pytest.mark.parametrize(("source", "env"), [(SOME_KEYS, []), ({"emptyDir": {}}, OF_KEY)], ids=["items", "env"])
+def test_an_object_that_is_too_large(source: dict[str, Any], env: list[dict[str, Any]]) -> None:
+    """An object is too large by the sum of all its keys, whichever of them the container uses."""
+    [finding] = [each for each in trial(source, LARGE, env).findings if each.level == "error"]
+    assert (finding.rule, str(finding.object)) == ("too-large", "configmap/login")
+    assert finding.message == "configmap/login holds 1,100,001 bytes, more than 1 MiB"
+
+
+def test_data_that_is_no_mapping() -> None:
+    """An object whose data is a list is an error: the API server refuses it."""
+    data: Any = [{"name": "token", "value": "x"}]
+    finding, _ = trial({"configMap": {"name": "login"}}, data).findings
+    assert (finding.rule, str(finding.object), finding.key) == ("invalid-value", "configmap/login", "")
+    assert finding.message == (
+        "configmap/login: `data` is of type list, not a mapping of keys to values; the API server refuses the object"
+    )

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from liveconfig._manifests import (
     WHY_FROZEN,
     Container,
-    DataKey,
+    DataObject,
     FileOrigin,
     Manifests,
     Mount,
@@ -76,6 +76,30 @@ class MountedVolume:
     mounted: bool = True
 
 
+class Refused(NamedTuple):
+    """A key, or the data of an object as a whole, that an API server refuses.
+
+    Attributes:
+        problem: Why.
+        place: Where it stands.
+    """
+
+    problem: str
+    place: Place | None
+
+
+class TooLarge(NamedTuple):
+    """An object that is larger than an API server takes.
+
+    Attributes:
+        size: The bytes of all its keys.
+        place: The place of the largest of them.
+    """
+
+    size: int
+    place: Place | None
+
+
 class Absent(NamedTuple):
     """A key that a container names and does not get, so that it does not start.
 
@@ -100,7 +124,9 @@ class Surroundings:
         missing: Objects that are mounted or set variables and are not in the input, and where the workload names them.
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
-        refused: The keys that an API server refuses, of the objects that the container uses.
+        refused: What an API server refuses of the objects that the container uses, by object and key; the key is empty
+            for the data as a whole.
+        too_large: The objects that the container uses and that are too large for an API server.
         absent: The keys that the container names and does not get, so that it does not start.
         place: Where the workload stands, or the first of the objects that are checked by themselves.
     """
@@ -111,7 +137,8 @@ class Surroundings:
     variables: Variables = field(default_factory=dict)
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
-    refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
+    refused: Mapping[tuple[ObjectId, str], Refused] = field(default_factory=dict)
+    too_large: Mapping[ObjectId, TooLarge] = field(default_factory=dict)
     absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
 
@@ -163,10 +190,10 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
         for data in chain.from_iterable(found.values()):
             files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
         volumes.append(MountedVolume(path, files, incomplete, path in chosen))
-    refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
-    every = chain.from_iterable(manifests.known(each) for objects in chosen.values() for each in objects)
-    place = next((data.place for data in every), None)
-    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, place=place)
+    used = _used(manifests, chain.from_iterable(chosen.values()))
+    place = next((data.place for data in used), None)
+    refused, too_large = _refused(used), _too_large(used)
+    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, too_large=too_large, place=place)
 
 
 def _folder(mount: Mount) -> str:
@@ -228,7 +255,7 @@ def _of_container(
         return None
     missing = dict(_missing(manifests, container, paths, variables))
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
-    open_ended = tuple(_open_ended(manifests, container))
+    open_ended, used = tuple(_open_ended(manifests, container)), _used(manifests, container.objects)
     for source in open_ended:
         if not manifests.known(source.object):
             missing.setdefault(source.object, source.place)
@@ -239,7 +266,8 @@ def _of_container(
         {name: value for name, value in variables.items() if value.is_set is not False},
         missing,
         tuple(source.object for source in open_ended),
-        _refused(manifests, container.objects),
+        _refused(used),
+        _too_large(used),
         dict(_absent(manifests, container)),
         workload.place,
     )
@@ -272,9 +300,28 @@ def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[
                 yield (ref.object, ref.key), Absent(ref.key_place, any(ref.key in data.keys for data in known))
 
 
-def _refused(manifests: Manifests, objects: Iterable[ObjectId]) -> Mapping[tuple[ObjectId, str], DataKey]:
-    known = (data for each in dict.fromkeys(objects) for data in manifests.known(each))
-    return {(data.id, key.name): key for data in known for key in data.keys.values() if key.problem}
+def _used(manifests: Manifests, objects: Iterable[ObjectId]) -> list[DataObject]:
+    return [data for each in dict.fromkeys(objects) for data in manifests.known(each)]
+
+
+def _refused(used: Iterable[DataObject]) -> dict[tuple[ObjectId, str], Refused]:
+    found: dict[tuple[ObjectId, str], Refused] = {}
+    for data in used:
+        if data.problem:
+            found[data.id, ""] = Refused(data.problem, data.place)
+        wrong = (key for key in data.keys.values() if key.problem)
+        found.update(((data.id, key.name), Refused(key.problem, key.place)) for key in wrong)
+    return found
+
+
+def _too_large(used: Iterable[DataObject]) -> dict[ObjectId, TooLarge]:
+    found: dict[ObjectId, TooLarge] = {}
+    for data in used:
+        sizes = {key: len(data.keys[key].value or b"") for key in data.keys}
+        if (size := sum(sizes.values())) > MOST_OF_AN_OBJECT:
+            largest = max(sizes, key=sizes.__getitem__)
+            found[data.id] = TooLarge(size, data.keys[largest].place)
+    return found
 
 
 def _open_ended(manifests: Manifests, container: Container) -> Iterator[VariableSource]:

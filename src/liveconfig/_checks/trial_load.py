@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings, Variables
+from liveconfig._checks.mounted_files import File, MountedVolume, Surroundings, Variables
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
     VOLUMES_VARIABLE,
@@ -298,9 +298,9 @@ class _Trial:
     # Findings
 
     def _of_refused(self) -> Iterator[Finding]:
-        for (of, name), key in self._surroundings.refused.items():
-            text = f"{_named(of)}: {key.problem}; the API server refuses the object"
-            yield self._finding("invalid-value", text, field=name, of=of, place=key.place, key=name)
+        for (of, name), refused in self._surroundings.refused.items():
+            text = f"{_named(of)}: {refused.problem}; the API server refuses the object"
+            yield self._finding("invalid-value", text, field=name, of=of, place=refused.place, key=name)
 
     def _of_absent(self) -> Iterator[Finding]:
         for (of, key), absent in self._surroundings.absent.items():
@@ -349,8 +349,7 @@ class _Trial:
         for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
-        for volume in self._volumes:
-            yield from self._of_sizes(volume)
+        yield from self._of_sizes()
         yield from self._of_mounts()
         yield from self._of_unused()
 
@@ -381,18 +380,15 @@ class _Trial:
             files = {name: b"" for name in unknown if name not in documents and not self._fed_by(name)}
             yield self._loader.feed(index, _revision(volume, files), None)
 
-    def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
-        sizes: dict[ObjectId, int] = {}
-        largest = sorted(volume.files.values(), key=lambda file: -len(file.content or b""))
-        for file in largest:
-            if file.object is not None:
-                sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
-        for each, size in sizes.items():
-            if size > MOST_OF_AN_OBJECT:
-                text = f"{_named(each)} holds {size:,} bytes, more than 1 MiB"
-                yield self._finding("too-large", text, source=next(file for file in largest if file.object == each))
-        if sum(sizes.values()) > MOST_OF_A_VOLUME:
-            yield self._finding("too-large", f"{volume.path} holds {sum(sizes.values()):,} bytes, more than 16 MiB")
+    def _of_sizes(self) -> Iterator[Finding]:
+        for each, (size, place) in self._surroundings.too_large.items():
+            yield self._finding(
+                "too-large", f"{_named(each)} holds {size:,} bytes, more than 1 MiB", of=each, place=place
+            )
+        for volume in self._volumes:
+            size = sum(len(file.content or b"") for file in volume.files.values())
+            if size > MOST_OF_A_VOLUME:
+                yield self._finding("too-large", f"{volume.path} holds {size:,} bytes, more than 16 MiB")
 
     def _of_rows(self, rows: Sequence[FieldRow]) -> Iterator[Finding]:
         config: Mapping[str, Any] = self._cls.model_config
