@@ -156,6 +156,11 @@ MISTAKES = {
     ),
     "a name that no key has": (manifests({**GOOD, "check out": "1"}), "invalid-value", "check out"),
     "more than 1 MiB": (manifests({**GOOD, "big": "x" * 1_100_000}), "too-large", "big"),
+    "a key in both sections": (
+        manifests({**GOOD, "port": "5"}).replace("\ndata:", "\nbinaryData: {port: NQ==}\ndata:", 1),
+        "invalid-value",
+        "port: ",
+    ),
 }
 
 

@@ -662,6 +662,21 @@ def test_the_schema_of_a_required_mapping(data: dict[str, str], valid: bool) -> 
     assert jsonschema.Draft202012Validator(schema_of(Labelled)).is_valid(data) is valid
 
 
+class Regional(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"], from_environment=["region"])
+    endpoint: str
+    region: str
+
+
+REGIONAL = [({"endpoint": "x"}, True), ({"endpoint": "x", "region": "eu"}, True), ({"region": "eu"}, False)]
+
+
+@pytest.mark.parametrize(("data", "valid"), REGIONAL)
+def test_the_schema_of_a_field_of_the_environment(data: dict[str, str], valid: bool) -> None:
+    """A required field that comes from the environment on purpose may be in the data, and does not have to."""
+    assert jsonschema.Draft202012Validator(schema_of(Regional)).is_valid(data) is valid
+
+
 ACCEPTED = [(cls, data) for cls, cases in ((Nested, NESTED), (Pathed, PATHS)) for data, valid in cases if valid]
 
 

@@ -169,3 +169,88 @@ def test_a_volume_that_nothing_mounts(required: bool | None, expected: list[str]
 def test_a_volume_that_another_container_writes() -> None:
     """A directory inside an emptyDir, as git-sync makes it, can be there at the start."""
     assert trial({"emptyDir": {}}, {}, cls=with_second("/etc/login/current", True)).findings == ()
+
+
+class Below(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/login/deep/config"])
+
+    token: str
+    level: int = 1
+
+
+def test_a_directory_in_a_mounted_volume() -> None:
+    """A volume of the class may be a directory that the paths of ``items`` make in a mounted volume."""
+    items = [{"key": "a", "path": "deep/config/token"}, {"key": "b", "path": "level"}, {"key": "c", "path": "deep/x"}]
+    found = trial({"configMap": {"name": "login", "items": items}}, dict.fromkeys("abc", "x"), cls=Below)
+    assert (states(found), found.findings) == ({"token": "live", "level": "default"}, ())
+
+
+def test_a_directory_in_a_part_of_a_volume() -> None:
+    """With a subPath around it, a directory holds the files whose paths are below both."""
+    items = [{"key": "a", "path": "part/deep/config/token"}, {"key": "b", "path": "deep/config/level"}]
+    source = {"configMap": {"name": "login", "items": items}}
+    found = trial(source, {"a": "x", "b": "2"}, cls=Below, subPath="part")
+    assert states(found) == {"token": "frozen", "level": "default"}
+
+
+def test_a_directory_in_a_volume_that_is_not_in_the_input() -> None:
+    """A directory in a volume whose object is not in the input is there, and what it feeds is unknown."""
+    items = [{"key": "a", "path": "deep/config/token"}]
+    found = trial({"secret": {"secretName": "none", "items": items}}, {}, cls=Below)
+    assert (set(states(found).values()), rules(found)) == ({"unknown"}, ["missing-object"])
+
+
+@pytest.mark.parametrize("path", ["config/token", "deep/config", "deep/configs/token"])
+def test_a_directory_that_no_path_makes(path: str) -> None:
+    """A mounted volume without a file below the volume of the class does not count."""
+    items = [{"key": "a", "path": path}]
+    with pytest.raises(CannotCheck, match="that mounts /etc/login/deep/config is not in the input"):
+        trial({"configMap": {"name": "login", "items": items}}, {"a": "x"}, cls=Below)
+
+
+def mounted(*paths: tuple[str, dict[str, Any]]) -> list[Trial]:
+    """Check a class with a volume at ``/etc/login/deep/config`` in a pod with these volumes."""
+    volumes = [{"name": f"v{index}", **source} for index, (_, source) in enumerate(paths)]
+    mounts = [{"name": f"v{index}", "mountPath": path} for index, (path, _) in enumerate(paths)]
+    spec = {"containers": [{"name": "app", "image": "app", "volumeMounts": mounts}], "volumes": volumes}
+    config = {"kind": "ConfigMap", "data": {"a": "2"}}
+    documents = [
+        each | {"apiVersion": "v1", "metadata": {"name": "login"}} for each in ({"kind": "Pod", "spec": spec}, config)
+    ]
+    text = "\n---\n".join(map(json.dumps, documents))
+    return list(check(Below, read([Source("pod.yaml", text)], values=True), Selection()))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [{"emptyDir": {}}, {"configMap": {"name": "login", "items": [{"key": "a", "path": "deep/config/token"}]}}],
+    ids=["emptyDir", "configMap"],
+)
+def test_a_volume_below_another_one(around: dict[str, Any]) -> None:
+    """A mount at the volume of the class hides what a volume around it holds there."""
+    inner = {"configMap": {"name": "login", "items": [{"key": "a", "path": "level"}]}}
+    [found] = mounted(("/etc/login", around), ("/etc/login/deep/config", inner))
+    assert (states(found), rules(found)) == ({"token": "missing", "level": "live"}, ["missing-field"])
+
+
+LARGE = {"a": "x", "large": "x" * 1_100_000}
+SOME_KEYS = {"configMap": {"name": "login", "items": [{"key": "a", "path": "token"}]}}
+OF_KEY = [{"name": "TOKEN", "valueFrom": {"configMapKeyRef": {"name": "login", "key": "a"}}}]
+
+
+@pytest.mark.parametrize(("source", "env"), [(SOME_KEYS, []), ({"emptyDir": {}}, OF_KEY)], ids=["items", "env"])
+def test_an_object_that_is_too_large(source: dict[str, Any], env: list[dict[str, Any]]) -> None:
+    """An object is too large by the sum of all its keys, whichever of them the container uses."""
+    [finding] = [each for each in trial(source, LARGE, env).findings if each.level == "error"]
+    assert (finding.rule, str(finding.object)) == ("too-large", "configmap/login")
+    assert finding.message == "configmap/login holds 1,100,001 bytes, more than 1 MiB"
+
+
+def test_data_that_is_no_mapping() -> None:
+    """An object whose data is a list is an error: the API server refuses it."""
+    data: Any = [{"name": "token", "value": "x"}]
+    finding, _ = trial({"configMap": {"name": "login"}}, data).findings
+    assert (finding.rule, str(finding.object), finding.key) == ("invalid-value", "configmap/login", "")
+    assert finding.message == (
+        "configmap/login: `data` is of type list, not a mapping of keys to values; the API server refuses the object"
+    )

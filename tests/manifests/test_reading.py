@@ -134,6 +134,24 @@ class TestObjects:
         [data] = found(text).objects
         assert f"the key {name!r} is no name of a key" in data.keys[name].problem
 
+    def test_a_key_in_both_sections(self, found):
+        """A key in ``data`` and in ``binaryData`` has a problem: an API server refuses it; in a Secret, stringData wins."""
+        both = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: x}\nbinaryData: {a: eA==, b: eA==}\n"
+        [data] = found(both, values=True).objects
+        assert data.keys["a"].problem == "the key 'a' is in `data` and in `binaryData`"
+        assert (data.keys["a"].value, data.keys["a"].binary) == (None, False)
+        assert (data.keys["b"].problem, data.keys["b"].value) == ("", b"x")
+        [login] = found(OBJECTS, values=True).known(ObjectId("Secret", "", "login"))
+        assert not any(key.problem for key in login.keys.values())
+
+    @pytest.mark.parametrize(("value", "type_"), [("[{name: a, value: x}]", "list"), ("a=x", "str"), ("7", "int")])
+    def test_data_that_is_no_mapping(self, found, value, type_):
+        """Data that is no mapping is a problem of the object, and data without a value is none."""
+        text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: "
+        [data] = found(text + value + "\n").objects
+        assert data.problem == f"`data` is of type {type_}, not a mapping of keys to values"
+        assert [each.problem for each in found(text + "\nbinaryData: {}\n").objects] == [""]
+
 
 class TestWorkloads:
     def test_a_container_without_a_name(self, found):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import Surroundings, of_objects, of_workloads
+from liveconfig._checks.mounted_files import Surroundings, Variables, of_objects, of_workload
 from liveconfig._checks.trial_load import CannotCheck, Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
 from liveconfig._manifests import Finding, Manifests, ObjectId, is_kind
@@ -20,7 +20,7 @@ class Selection:
 
     Attributes:
         workload: ``KIND/NAME``, or empty for every workload that mounts a volume of the class.
-        container: The name of a container, or empty for all.
+        container: The name of a container, or empty for all that mount no fewer volumes than another one of their pod.
         volumes: The objects by mount path, for input without a workload.
     """
 
@@ -76,7 +76,10 @@ def must_hold_something(manifests: Manifests, selection: Selection) -> None:
 
 
 def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> Iterator[Surroundings]:
-    paths = [volume.path for volume in volumes_of(cls)]
+    def paths_of(variables: Variables) -> Sequence[str]:
+        return [volume.path for volume in volumes_of(cls, variables)]
+
+    paths = paths_of({})
     if not paths:
         raise CannotCheck(f"{cls.__name__} declares no volumes, so no manifest feeds it")
     if others := [each for each in selection.volumes if each not in paths]:
@@ -84,7 +87,8 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
     if selection.volumes:
         yield of_objects(manifests, selection.volumes, paths)
         return
-    found = [each for each in of_workloads(manifests, paths) if _is_chosen(each, selection)]
+    chosen = (each for each in manifests.workloads if _is_chosen(each.id, selection.workload))
+    found = [each for workload in chosen for each in of_workload(manifests, workload, paths_of, selection.container)]
     if not found and (selection.workload or selection.container or manifests.workloads):
         raise CannotCheck(_nothing(manifests, selection, paths))
     if not found:
@@ -93,11 +97,9 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
     yield from found
 
 
-def _is_chosen(each: Surroundings, selection: Selection) -> bool:
-    kind, _, name = selection.workload.partition("/")
-    if each.workload is None or selection.container not in ("", each.container):
-        return False
-    return not selection.workload or (is_kind(each.workload.kind, kind) and each.workload.name == name)
+def _is_chosen(each: ObjectId, workload: str) -> bool:
+    kind, _, name = workload.partition("/")
+    return not workload or (is_kind(each.kind, kind) and each.name == name)
 
 
 def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -> str:
@@ -168,5 +170,20 @@ def _change(name: str, after: Trial) -> FieldChange:
 
 
 def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:
-    """Return the findings of all containers, each once."""
-    return tuple(dict.fromkeys(finding for trial in trials for finding in trial.findings))
+    """Return the findings of all containers, each once; of a workload with several, it names those that have it."""
+    containers: dict[ObjectId | None, dict[str, None]] = {}
+    found: dict[Finding, dict[str, None]] = {}
+    for trial in trials:
+        container = trial.surroundings.container
+        containers.setdefault(trial.surroundings.workload, {})[container] = None
+        for finding in trial.findings:
+            found.setdefault(finding, {})[container] = None
+    return tuple(
+        _naming(names, finding) if len(containers[finding.workload]) > 1 else finding
+        for finding, names in found.items()
+    )
+
+
+def _naming(containers: Collection[str], finding: Finding) -> Finding:
+    text = f"container{'s' * (len(containers) > 1)} {', '.join(containers)}: {finding.message}"
+    return replace(finding, message=text)

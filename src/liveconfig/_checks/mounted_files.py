@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from liveconfig._manifests import (
     WHY_FROZEN,
     Container,
-    DataKey,
+    DataObject,
     FileOrigin,
     Manifests,
     Mount,
@@ -31,6 +31,10 @@ from liveconfig._manifests import (
 
 MOST_OF_AN_OBJECT = 1024 * 1024
 """The largest number of bytes of a ConfigMap or Secret (kubernetes.io, "ConfigMap")."""
+
+Variables: TypeAlias = Mapping[str, VariableValue]
+PathsOf: TypeAlias = Callable[[Variables], Sequence[str]]
+"""Gives the volumes that a settings class reads in a container with these variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,30 @@ class MountedVolume:
     mounted: bool = True
 
 
+class Refused(NamedTuple):
+    """A key, or the data of an object as a whole, that an API server refuses.
+
+    Attributes:
+        problem: Why.
+        place: Where it stands.
+    """
+
+    problem: str
+    place: Place | None
+
+
+class TooLarge(NamedTuple):
+    """An object that is larger than an API server takes.
+
+    Attributes:
+        size: The bytes of all its keys.
+        place: The place of the largest of them.
+    """
+
+    size: int
+    place: Place | None
+
+
 class Absent(NamedTuple):
     """A key that a container names and does not get, so that it does not start.
 
@@ -96,7 +124,9 @@ class Surroundings:
         missing: Objects that are mounted or set variables and are not in the input, and where the workload names them.
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
-        refused: The keys that an API server refuses, of the objects that the container uses.
+        refused: What an API server refuses of the objects that the container uses, by object and key; the key is empty
+            for the data as a whole.
+        too_large: The objects that the container uses and that are too large for an API server.
         absent: The keys that the container names and does not get, so that it does not start.
         place: Where the workload stands, or the first of the objects that are checked by themselves.
     """
@@ -104,26 +134,42 @@ class Surroundings:
     workload: ObjectId | None
     container: str
     volumes: tuple[MountedVolume, ...]
-    variables: Mapping[str, VariableValue] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
-    refused: Mapping[tuple[ObjectId, str], DataKey] = field(default_factory=dict)
+    refused: Mapping[tuple[ObjectId, str], Refused] = field(default_factory=dict)
+    too_large: Mapping[ObjectId, TooLarge] = field(default_factory=dict)
     absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
 
+    @property
+    def mounted(self) -> frozenset[int]:
+        """The volumes at which something is mounted, by their index."""
+        return frozenset(index for index, volume in enumerate(self.volumes) if volume.mounted)
 
-def of_workloads(manifests: Manifests, paths: Iterable[str]) -> Iterator[Surroundings]:
-    """Each container that mounts something at one of the paths, or below one.
+
+def of_workload(
+    manifests: Manifests,
+    workload: Workload,
+    paths_of: PathsOf,
+    container: str = "",
+) -> Iterator[Surroundings]:
+    """Each container that mounts something at a volume of the settings class, or below one.
+
+    A container is left out if it mounts something at fewer of the volumes than another one of its pod does: it is an
+    init container or a sidecar of the application.
 
     Args:
         manifests: The input, read with values.
-        paths: The volumes of the settings class.
+        workload: One of its workloads.
+        paths_of: Gives the volumes of the settings class.
+        container: The name of the only container to look at; no other leaves it out.
     """
-    paths = tuple(paths)
-    for workload in manifests.workloads:
-        for container in workload.containers:
-            if any(_is_at(mount, path) for mount in container.mounts for path in paths):
-                yield _of_container(manifests, workload, container, paths)
+    for template in workload.templates:
+        named = (each for each in template.containers if container in ("", each.name))
+        tried = (_of_container(manifests, workload, each, paths_of) for each in named)
+        found = [each for each in tried if each is not None]
+        yield from (each for each in found if not any(each.mounted < other.mounted for other in found))
 
 
 def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], paths: Iterable[str]) -> Surroundings:
@@ -144,22 +190,72 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
         for data in chain.from_iterable(found.values()):
             files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
         volumes.append(MountedVolume(path, files, incomplete, path in chosen))
-    refused = _refused(manifests, (each for objects in chosen.values() for each in objects))
-    every = chain.from_iterable(manifests.known(each) for objects in chosen.values() for each in objects)
-    place = next((data.place for data in every), None)
-    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, place=place)
+    used = _used(manifests, chain.from_iterable(chosen.values()))
+    place = next((data.place for data in used), None)
+    refused, too_large = _refused(used), _too_large(used)
+    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, too_large=too_large, place=place)
 
 
-def _is_at(mount: Mount, path: str) -> bool:
-    place = posixpath.normpath(mount.path)
-    return place == path or place.startswith(path + "/")
+def _folder(mount: Mount) -> str:
+    return posixpath.normpath(mount.path).rstrip("/") + "/"
 
 
-def _of_container(manifests: Manifests, workload: Workload, container: Container, paths: Iterable[str]) -> Surroundings:
+def _around(container: Container, path: str) -> Mount | None:
+    """The mount that a directory is, or lies in: the deepest one, which hides the others."""
+    found = [mount for mount in container.mounts if f"{path}/".startswith(_folder(mount))]
+    return max(found, key=lambda mount: len(_folder(mount)), default=None)
+
+
+def _mounts_at(container: Container, path: str, variables: Variables) -> list[Mount]:
+    """The mounts whose files are in a directory: the one that it is or lies in, and those below it."""
+    around = _around(container, path)
+    below = [mount for mount in container.mounts if _folder(mount).startswith(f"{path}/") and mount is not around]
+    return [around, *below] if around is not None and _makes(around, path, variables) else below
+
+
+def _makes(mount: Mount, path: str, variables: Variables) -> bool:
+    """Whether a directory is the mount, or one that the kubelet makes in it for the paths of its files."""
+    if _folder(mount) == f"{path}/":
+        return True
+    part = sub_path_of(mount, variables)
+    if part is None or not mount.volume.holds_files:
+        return False
+    items = (posixpath.normpath(item.path) for source in mount.volume.sources for item in source.items or ())
+    return any(_path_at(mount, path, part, name) for name in chain(items, mount.volume.beside or ()))
+
+
+def _path_at(mount: Mount, path: str, part: str, name: str) -> str | None:
+    """The path of a file of a mount below a directory; empty if the mount is that file, None if it is not there.
+
+    Args:
+        mount: The mount.
+        path: The directory.
+        part: The part of the volume that is mounted.
+        name: The path of the file in the volume.
+    """
+    inner = path_below(part, name)
+    if inner is None:
+        return None
+    place = (_folder(mount) + inner).rstrip("/")
+    if place == path and not inner:
+        return ""
+    return place[len(path) + 1 :] if place.startswith(f"{path}/") else None
+
+
+def _of_container(
+    manifests: Manifests,
+    workload: Workload,
+    container: Container,
+    paths_of: PathsOf,
+) -> Surroundings | None:
+    """The files and variables of a container; None if it mounts nothing at a volume of the class."""
     variables = variables_of(container, manifests.known)
-    missing = dict(_missing(manifests, container, tuple(paths)))
+    paths = paths_of(variables)
+    if not any(_mounts_at(container, path, variables) for path in paths):
+        return None
+    missing = dict(_missing(manifests, container, paths, variables))
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
-    open_ended = tuple(_open_ended(manifests, container))
+    open_ended, used = tuple(_open_ended(manifests, container)), _used(manifests, container.objects)
     for source in open_ended:
         if not manifests.known(source.object):
             missing.setdefault(source.object, source.place)
@@ -170,16 +266,18 @@ def _of_container(manifests: Manifests, workload: Workload, container: Container
         {name: value for name, value in variables.items() if value.is_set is not False},
         missing,
         tuple(source.object for source in open_ended),
-        _refused(manifests, container.objects),
+        _refused(used),
+        _too_large(used),
         dict(_absent(manifests, container)),
         workload.place,
     )
 
 
 def _missing(
-    manifests: Manifests, container: Container, paths: Sequence[str]
+    manifests: Manifests, container: Container, paths: Sequence[str], variables: Variables
 ) -> Iterator[tuple[ObjectId, Place | None]]:
-    mounts = (mount for path in paths for mount in container.file_mounts if _is_at(mount, path))
+    file_mounts = list(container.file_mounts)
+    mounts = (mount for path in paths for mount in _mounts_at(container, path, variables) if mount in file_mounts)
     for source in (source for mount in mounts for source in mount.volume.sources):
         if not source.optional and not manifests.known(source.object):
             yield source.object, source.place
@@ -202,9 +300,28 @@ def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[
                 yield (ref.object, ref.key), Absent(ref.key_place, any(ref.key in data.keys for data in known))
 
 
-def _refused(manifests: Manifests, objects: Iterable[ObjectId]) -> Mapping[tuple[ObjectId, str], DataKey]:
-    known = (data for each in dict.fromkeys(objects) for data in manifests.known(each))
-    return {(data.id, key.name): key for data in known for key in data.keys.values() if key.problem}
+def _used(manifests: Manifests, objects: Iterable[ObjectId]) -> list[DataObject]:
+    return [data for each in dict.fromkeys(objects) for data in manifests.known(each)]
+
+
+def _refused(used: Iterable[DataObject]) -> dict[tuple[ObjectId, str], Refused]:
+    found: dict[tuple[ObjectId, str], Refused] = {}
+    for data in used:
+        if data.problem:
+            found[data.id, ""] = Refused(data.problem, data.place)
+        wrong = (key for key in data.keys.values() if key.problem)
+        found.update(((data.id, key.name), Refused(key.problem, key.place)) for key in wrong)
+    return found
+
+
+def _too_large(used: Iterable[DataObject]) -> dict[ObjectId, TooLarge]:
+    found: dict[ObjectId, TooLarge] = {}
+    for data in used:
+        sizes = {key: len(data.keys[key].value or b"") for key in data.keys}
+        if (size := sum(sizes.values())) > MOST_OF_AN_OBJECT:
+            largest = max(sizes, key=sizes.__getitem__)
+            found[data.id] = TooLarge(size, data.keys[largest].place)
+    return found
 
 
 def _open_ended(manifests: Manifests, container: Container) -> Iterator[VariableSource]:
@@ -214,31 +331,29 @@ def _open_ended(manifests: Manifests, container: Container) -> Iterator[Variable
             yield source
 
 
-def _volume(
-    manifests: Manifests, container: Container, path: str, variables: Mapping[str, VariableValue]
-) -> MountedVolume:
+def _volume(manifests: Manifests, container: Container, path: str, variables: Variables) -> MountedVolume:
     files: dict[str, File] = {}
-    mounts = [mount for mount in container.mounts if _is_at(mount, path)]
+    mounts = _mounts_at(container, path, variables)
     for mount in mounts:
-        below = posixpath.normpath(mount.path)[len(path) + 1 :]
         part = sub_path_of(mount, variables)
         for name, file in _files(manifests, mount) if part is not None else ():
-            inner = path_below(part or "", name)
+            inner = _path_at(mount, path, part or "", name)
             if inner is not None:
-                files[posixpath.join(below, inner).rstrip("/") or name] = file
-    around = any(_can_hold(mount, path) for mount in container.mounts)
-    incomplete = around or any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
-    return MountedVolume(path, files, incomplete, around or bool(mounts))
+                files[inner or name] = file
+    around = _around(container, path)
+    can_hold = around is not None and _can_hold(around, path)
+    incomplete = can_hold or any(_is_incomplete(manifests, mount, path, variables) for mount in mounts)
+    return MountedVolume(path, files, incomplete, can_hold or bool(mounts))
 
 
 def _can_hold(mount: Mount, path: str) -> bool:
     """Whether something that writes to a volume, as git-sync does, can make this directory in it."""
-    return mount.volume.beside is None and path.startswith(posixpath.normpath(mount.path).rstrip("/") + "/")
+    return mount.volume.beside is None and path.startswith(_folder(mount))
 
 
-def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Mapping[str, VariableValue]) -> bool:
+def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Variables) -> bool:
     if mount.volume.beside is None:  # an emptyDir or a storage driver
-        return posixpath.normpath(mount.path) == path or not mount.whole
+        return _folder(mount) == f"{path}/" or not mount.whole
     if sub_path_of(mount, variables) is None:
         return True
     known = [(source.optional, manifests.known(source.object)) for source in mount.volume.sources]

@@ -64,7 +64,7 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
         if keys and node.entry is not None:
             inside = {"type": "string", "description": f"Feeds an entry of {name}."}
             patterns[spelling.of(keys, inside=True)] = inside
-        if node.field.is_required() and "." not in name and not node.children:
+        if _is_required(cls, name, node):
             inner = [spelling.of(keys, inside=True)] * (bool(keys) and node.entry is not None)
             required.append("|".join([spelling.of([*keys, *plan.outer_keys(name)]), *inner]))
     patterns = _outer(plan, spelling) | patterns
@@ -81,6 +81,13 @@ def schema_of(cls: type[BaseSettings]) -> dict[str, Any]:
     if required and not documents_of(cls):
         schema["allOf"] = [_some_name(pattern) for pattern in required]
     return schema
+
+
+def _is_required(cls: type[BaseSettings], name: str, node: Node) -> bool:
+    """Whether some key must feed a field: the class needs it, and does not say that the environment gives it."""
+    config: Mapping[str, Any] = cls.model_config
+    is_needed = node.field.is_required() and name not in config.get("from_environment", ())
+    return is_needed and "." not in name and not node.children
 
 
 def _outer(plan: Plan, spelling: _Spelling) -> dict[str, Any]:

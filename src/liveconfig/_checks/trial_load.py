@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic_settings import BaseSettings
 
-from liveconfig._checks.mounted_files import MOST_OF_AN_OBJECT, File, MountedVolume, Surroundings
+from liveconfig._checks.mounted_files import File, MountedVolume, Surroundings, Variables
 from liveconfig._checks.rules import CHECK_RULES
 from liveconfig._loading import (
+    VOLUMES_VARIABLE,
     Arguments,
     DecodeError,
     Feed,
@@ -31,8 +33,11 @@ from liveconfig._loading import (
 from liveconfig._manifests import Finding, ObjectId, Place, VariableValue
 from liveconfig._traceback import summarize
 from liveconfig._volumes import Revision, Volume
+from liveconfig.exceptions import LiveConfigError
 
 MOST_OF_A_VOLUME = 16 * 1024 * 1024
+
+_NO_VARIABLES: Variables = MappingProxyType({})
 
 FieldState = Literal["live", "frozen", "environment", "default", "unknown", "invalid", "missing"]
 
@@ -87,9 +92,28 @@ class Trial:
         return any(_is_about(each, name) for each in self.restart)
 
 
-def volumes_of(cls: type[BaseSettings]) -> tuple[Volume, ...]:
-    """Return the volumes that a class declares, with absolute paths."""
-    return choose_volumes(cls.model_config.get("volumes", ()), None, "").volumes
+def volumes_of(cls: type[BaseSettings], variables: Variables = _NO_VARIABLES) -> tuple[Volume, ...]:
+    """Return the volumes that a class reads in a container, with absolute paths.
+
+    Args:
+        cls: The settings class.
+        variables: The environment of the container, of which `LIVECONFIG_VOLUMES` replaces declared volumes.
+    """
+    return _chosen_volumes(cls, variables)[0]
+
+
+def _chosen_volumes(cls: type[BaseSettings], variables: Variables) -> tuple[tuple[Volume, ...], str]:
+    """The volumes of a class, and what is wrong with `LIVECONFIG_VOLUMES`, which replaces none of them then."""
+    declared = cls.model_config.get("volumes", ())
+    given = variables.get(VOLUMES_VARIABLE)
+    is_secret = given is not None and given.object is not None and given.object.kind == "Secret"
+    text = given.text if given is not None and not is_secret else None  # findings name the paths that are in it
+    problem = ""
+    try:
+        return choose_volumes(declared, None, text or "").volumes, ""
+    except LiveConfigError as error:
+        problem = str(error)
+    return choose_volumes(declared, None, "").volumes, problem
 
 
 def try_out(cls: type[BaseSettings], surroundings: Surroundings) -> Trial:
@@ -147,7 +171,8 @@ class _Trial:
         self._snapshot: BaseSettings | None = None
         with _environment({name: each.text for name, each in surroundings.variables.items()}):
             self._sources = _sources_of(cls)
-            self._loader = Loader(cls, volumes_of(cls), self._sources)
+            volumes, self._problem_of_volumes = _chosen_volumes(cls, surroundings.variables)
+            self._loader = Loader(cls, volumes, self._sources)
             self._load()
         self._unknown = self._unknown_fields()
         self._refused = self._refused_fields()
@@ -209,10 +234,8 @@ class _Trial:
             for name, file in volume.files.items():
                 if file.content is None:
                     found |= self._fed_by(name)
-        by_variable = {self._sources.variable_for(name): name for name, _ in self._leaves()}
         missing = (name for name, value in self._surroundings.variables.items() if value.text is None)
-        found |= {by_variable[name.upper()] for name in missing if name.upper() in by_variable}
-        return frozenset(found)
+        return frozenset(found.union(*map(self._sources.fields_of, missing)))
 
     def _fed_by(self, key: str) -> frozenset[str]:
         steps = (step for path in self._loader.plan.resolve(key) for step in path)
@@ -247,10 +270,9 @@ class _Trial:
         return None
 
     def _variable(self, name: str) -> str | None:
-        for layer in self._sources.layers:
-            if name in layer.variables:
-                return layer.variables[name]
-        return None
+        nodes = self._loader.plan.path(name)
+        found = (layer.variable(name, nodes) for layer in self._sources.layers)
+        return next((variable for variable in found if variable is not None), None)
 
     def _set(self, variable: str | None) -> VariableValue:
         """The variable of the container, whatever its case."""
@@ -276,9 +298,9 @@ class _Trial:
     # Findings
 
     def _of_refused(self) -> Iterator[Finding]:
-        for (of, name), key in self._surroundings.refused.items():
-            text = f"{_named(of)}: {key.problem}; the API server refuses the object"
-            yield self._finding("invalid-value", text, field=name, of=of, place=key.place, key=name)
+        for (of, name), refused in self._surroundings.refused.items():
+            text = f"{_named(of)}: {refused.problem}; the API server refuses the object"
+            yield self._finding("invalid-value", text, field=name, of=of, place=refused.place, key=name)
 
     def _of_absent(self) -> Iterator[Finding]:
         for (of, key), absent in self._surroundings.absent.items():
@@ -322,11 +344,12 @@ class _Trial:
         return close or (replace(only, place=only.object_place) if only else None)
 
     def _of_volumes(self) -> Iterator[Finding]:
+        if text := self._problem_of_volumes:
+            yield self._finding("invalid-value", text, source=self._set(VOLUMES_VARIABLE), key=VOLUMES_VARIABLE)
         for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
-        for volume in self._volumes:
-            yield from self._of_sizes(volume)
+        yield from self._of_sizes()
         yield from self._of_mounts()
         yield from self._of_unused()
 
@@ -357,18 +380,15 @@ class _Trial:
             files = {name: b"" for name in unknown if name not in documents and not self._fed_by(name)}
             yield self._loader.feed(index, _revision(volume, files), None)
 
-    def _of_sizes(self, volume: MountedVolume) -> Iterator[Finding]:
-        sizes: dict[ObjectId, int] = {}
-        largest = sorted(volume.files.values(), key=lambda file: -len(file.content or b""))
-        for file in largest:
-            if file.object is not None:
-                sizes[file.object] = sizes.get(file.object, 0) + len(file.content or b"")
-        for each, size in sizes.items():
-            if size > MOST_OF_AN_OBJECT:
-                text = f"{_named(each)} holds {size:,} bytes, more than 1 MiB"
-                yield self._finding("too-large", text, source=next(file for file in largest if file.object == each))
-        if sum(sizes.values()) > MOST_OF_A_VOLUME:
-            yield self._finding("too-large", f"{volume.path} holds {sum(sizes.values()):,} bytes, more than 16 MiB")
+    def _of_sizes(self) -> Iterator[Finding]:
+        for each, (size, place) in self._surroundings.too_large.items():
+            yield self._finding(
+                "too-large", f"{_named(each)} holds {size:,} bytes, more than 1 MiB", of=each, place=place
+            )
+        for volume in self._volumes:
+            size = sum(len(file.content or b"") for file in volume.files.values())
+            if size > MOST_OF_A_VOLUME:
+                yield self._finding("too-large", f"{volume.path} holds {size:,} bytes, more than 16 MiB")
 
     def _of_rows(self, rows: Sequence[FieldRow]) -> Iterator[Finding]:
         config: Mapping[str, Any] = self._cls.model_config

@@ -24,6 +24,7 @@ from liveconfig._loading.arguments import Arguments
 from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.fields import Node, field_of, value_in
 from liveconfig._loading.inputs import Rules
+from liveconfig._loading.merging import serving
 from liveconfig._loading.names import Plan, plan_of, value_at
 from liveconfig._loading.pydantic_internals import leaves
 from liveconfig._loading.redaction import unparsable_field
@@ -70,6 +71,10 @@ class Layer:
     def value(self, nodes: Sequence[Node]) -> Any:
         """The data for a field; a value in place of a model around it counts. `ABSENT` if there is none."""
         return value_in(self.values, nodes) if self.values else ABSENT
+
+    def variable(self, dotted: str, nodes: Sequence[Node]) -> str | None:
+        """The variable that holds a value for a field, or for a model around it; None if there is none."""
+        return serving(dotted, self.variables) if nodes and self.value(nodes) is not ABSENT else None
 
 
 class _State:
@@ -198,13 +203,26 @@ class Sources:
         """The variable by dotted field, as it is spelled where it stands; a source may hold it in lower case."""
         found: dict[str, str] = {}
         for variable in source.env_vars:
-            for path in self._variable_plan.resolve_name(variable):
-                root = cast("Node", path[0])
-                if _answers(source, root, variable):
-                    sharers = root.sharers if root.nested_path else (field_of(path),)
-                    found.update((each.dotted, variable) for each in sharers if each.dotted not in found)
+            for dotted in self._reached(source, variable):
+                found.setdefault(dotted, variable)
         spelled = {name if source.case_sensitive else name.lower(): name for name in _names_in(source)} if found else {}
         return {dotted: spelled.get(name, name) for dotted, name in found.items()}
+
+    def _reached(self, source: EnvSettingsSource, variable: str) -> Iterator[str]:
+        """The fields that a variable can feed, as the source spells it, by dotted name."""
+        for path in self._variable_plan.resolve_name(variable):
+            root = cast("Node", path[0])
+            if _answers(source, root, variable):
+                yield from (each.dotted for each in (root.sharers if root.nested_path else (field_of(path),)))
+
+    def fields_of(self, variable: str) -> frozenset[str]:
+        """The fields, models and mappings that a variable of the environment can feed, by dotted name.
+
+        Args:
+            variable: Its name; case counts where the class says so.
+        """
+        spelled = variable if self.variable_rules.case_sensitive else variable.lower()
+        return frozenset(self._reached(self.environment, spelled))
 
     def variables(self, snapshot: BaseModel) -> tuple[str, ...]:
         """The leaves of a snapshot that a variable of the environment or of ``.env`` holds."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from liveconfig._manifests.kustomize import ends_in_hash
 from liveconfig._manifests.parser import Map
-from liveconfig._manifests.payload import SECTIONS, content_of, problem_of_key
+from liveconfig._manifests.payload import SECTIONS, content_of, problem_of_key, type_of
 
 ANY_NAMESPACE = "*"
 DATA_KINDS = ("ConfigMap", "Secret")
@@ -93,6 +93,7 @@ class DataObject:
         hashed: The name ends in kustomize's hash of the content.
         annotations: Those that `liveconfig audit` looks at.
         place: Where it begins; None if it was read from a cluster.
+        problem: Why an API server refuses its data as a whole; empty where it does not.
     """
 
     id: ObjectId
@@ -104,6 +105,7 @@ class DataObject:
     hashed: bool = False
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
     place: Place | None = None
+    problem: str = ""
 
 
 def place_of(file: str, line: int) -> Place | None:
@@ -166,9 +168,12 @@ def data_object(manifest: Map, object_id: ObjectId, file: str, *, values: bool) 
         values: Keep the values. Without it none is in the result.
     """
     found: dict[str, DataKey] = {}
+    is_secret = object_id.kind == "Secret"
     for section, encoded in SECTIONS[object_id.kind]:
-        for key in _keys(manifest, section, file, encoded=encoded, secret=object_id.kind == "Secret", values=values):
-            found[key.name] = key
+        before = dict(found)
+        for key in _keys(manifest, section, file, encoded=encoded, secret=is_secret, values=values):
+            of_both = None if is_secret else before.get(key.name)
+            found[key.name] = key if of_both is None else _twice(of_both)
     return DataObject(
         object_id,
         found,
@@ -178,7 +183,20 @@ def data_object(manifest: Map, object_id: ObjectId, file: str, *, values: bool) 
         hashed=ends_in_hash(manifest, object_id.name),
         annotations=annotations_of(manifest.get("metadata"), file),
         place=place_of(file, manifest.line),
+        problem=_problem_of_sections(manifest, object_id.kind),
     )
+
+
+def _problem_of_sections(manifest: Map, kind: str) -> str:
+    for section, value in ((section, manifest.get(section)) for section, _ in SECTIONS[kind]):
+        if not (value is None or isinstance(value, Map)):
+            return f"`{section}` is of type {type_of(value)}, not a mapping of keys to values"
+    return ""
+
+
+def _twice(key: DataKey) -> DataKey:
+    """A key of a ConfigMap that stands in both of its sections (kubernetes, ValidateConfigMap)."""
+    return replace(key, value=None, problem=f"the key {key.name!r} is in `data` and in `binaryData`")
 
 
 def _keys(manifest: Map, section: str, file: str, *, encoded: bool, secret: bool, values: bool) -> Iterator[DataKey]:

@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND/NAME",
         help="look at this workload alone (default: every workload that mounts a volume of the class)",
     )
-    parser.add_argument("--container", default="", metavar="NAME", help="look at this container alone")
+    parser.add_argument(
+        "--container",
+        default="",
+        metavar="NAME",
+        help="look at this container alone (default: all that mount no fewer volumes than another one of their pod)",
+    )
     parser.add_argument(
         "--volume",
         action="append",

@@ -18,7 +18,8 @@ def check_manifests(
         cls: The settings class.
         paths: Manifests: files and directories.
         workload: ``KIND/NAME``; empty for every workload that mounts a volume of the class.
-        container: The name of a container; empty for all.
+        container: The name of a container; empty for all but those that mount fewer volumes of the class than another
+            one of their pod, as an init container does.
 
     Raises:
         AssertionError: There are findings of level error; each with file and line, and no value.
