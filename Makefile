@@ -96,7 +96,7 @@ differential: $(VENV)/.developer
 
 coverage: $(VENV)/.developer
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q $(ARGS)
+	$(BIN)/python -m coverage run -m pytest -q $(PARALLEL) $(ARGS)
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered
 
