@@ -75,6 +75,14 @@ class TestObjects:
         assert "type int, not text: put it in quotes" in app.keys["port"].problem
         assert "base64" in app.keys["broken"].problem
 
+    @pytest.mark.parametrize(
+        ("key", "name"), [("on", "true"), ("N", "false"), ("012", "10"), ("08", "8"), ("1.10", "1.1"), ("1e6", "1e+06")]
+    )
+    def test_keys_that_are_no_text(self, found, key, name):
+        """A key without quotes that is a number or a truth value has the name that kubectl makes of it."""
+        [app] = found(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {{{key}: x}}\n").objects
+        assert list(app.keys) == [name]
+
     def test_secret(self, found):
         """The data of a Secret is decoded, and stringData wins."""
         [login] = found(OBJECTS, values=True).known(ObjectId("Secret", "", "login"))
@@ -307,8 +315,8 @@ spec:
     def test_lists_of_lists(self, found):
         """A list in a list in a list is not looked into: a path says how deep it leads."""
         head = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n"
-        manifests = found(head + "spec: {tls: [[[{secretName: x}]], {secretName: y}]}\n")
-        assert [use.object.name for use in manifests.uses] == ["y"]
+        manifests = found(head + "spec: {tls: [[[{secretName: x}]], {secretName: z}]}\n")
+        assert [use.object.name for use in manifests.uses] == ["z"]
 
     @pytest.mark.parametrize("part", ["data: *a9", "type: *a9", "metadata: {name: *a9}", "items: [*a9], kind: *a9"])
     def test_aliases_of_aliases(self, found, part):
