@@ -206,11 +206,26 @@ class TestExitCode:
         assert done.returncode == 0
         assert "helm template all/web | liveconfig audit -" in done.stdout
 
+    @pytest.mark.parametrize("text", ["a: 1\n", "kind: ConfigMap\nmetadata: {name: x}\n", "", None])
+    def test_nothing_read(self, audit, manifest, tmp_path, text):
+        """2: files or a directory without a Kubernetes object, with what such an object has."""
+        (tmp_path / "k8s").mkdir()
+        name = "k8s" if text is None else manifest(text)
+        done = audit(name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"liveconfig audit: nothing was read: expected objects with `apiVersion` and `kind`, found none in {name}\n"
+        )
+
     def test_files_without_objects(self, audit, manifest):
-        """0: a file without Kubernetes objects is counted, as a hook of pre-commit may give any."""
-        done = audit(manifest("a: 1\n"))
+        """0: a file without Kubernetes objects beside others is counted."""
+        done = audit(manifest("a: 1\n", "values.yaml"), manifest(CONFIG_MAP % "app"))
         assert done.returncode == 0
-        assert "0 objects read, 1 file without any." in done.stdout
+        assert "1 object read, 1 file without any." in done.stdout
+
+    def test_an_empty_cluster(self, audit, tmp_path):
+        """0: a cluster without objects."""
+        assert audit("--cluster", KUBECTL=script(tmp_path, "echo '{}'")).returncode == 0
 
     def test_yaml_without_pyyaml(self, audit, manifest, tmp_path):
         """2: YAML without PyYAML, with what to install; JSON works without."""

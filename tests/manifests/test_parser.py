@@ -211,6 +211,36 @@ class TestList:
         text = '{"kind": "ConfigMapList", "apiVersion": "v1", "items": [{"data": {}}]}'
         assert next(parse(text)) == {"kind": "ConfigMap", "apiVersion": "v1", "data": {}}
 
+    def test_items_before_the_kind(self):
+        """The items of a ConfigMapList with sorted keys, whose kind stands behind them, are ConfigMaps."""
+        text = "apiVersion: v1\nitems:\n- {data: {}}\n- {kind: Pod}\nkind: ConfigMapList\n"
+        pod, config, rest = parse(text)
+        assert (pod, config) == ({"kind": "Pod"}, {"kind": "ConfigMap", "apiVersion": "v1", "data": {}})
+        assert (config.line, rest["kind"], rest["items"]) == (3, "ConfigMapList", [])
+
+    def test_a_list_in_a_list(self):
+        """The items of a list in a list are yielded before it, each with the kind that its list gives it."""
+        inner = {"kind": "ConfigMapList", "apiVersion": "v1", "items": [{"data": {}}]}
+        outer = {"kind": "List", "items": [{"kind": "List", "items": [inner, {"kind": "Pod"}]}, {"kind": "Secret"}]}
+        found = [each["kind"] for each in parse(json.dumps(outer))]
+        assert found == ["ConfigMap", "ConfigMapList", "Pod", "List", "Secret", "List"]
+
+    def test_an_alias_as_an_item(self):
+        """An item that is an alias is an item as well."""
+        text = "pod: &pod {kind: Pod}\nkind: List\nitems: [*pod, {kind: Secret}]\n"
+        assert [each["kind"] for each in parse(text)] == ["Secret", "Pod", "List"]
+
+    def test_items_are_handed_on_at_once(self):
+        """An item that says what it is, or whose list does, is yielded before the rest of the text is read."""
+        for text in ("items:\n- {kind: Pod}\n- [", "kind: PodList\napiVersion: v1\nitems:\n- {}\n- ["):
+            assert next(parse(text))["kind"] == "Pod"
+
+    def test_many_lists_in_lists(self):
+        """Lists that aliases put into each other many hundred times are read."""
+        lists = [f"a{n}: &a{n} {{items: [*a{n - 1}]}}" for n in range(1, 901)]
+        text = "\n".join(["a0: &a0 {kind: Pod}", *lists, "items: [*a900]\n"])
+        assert {"kind": "Pod"} in list(parse(text))
+
     def test_inner_items(self):
         """The items of a volume are left where they are."""
         assert one("spec:\n  items:\n  - key: a\n") == {"spec": {"items": [{"key": "a"}]}}

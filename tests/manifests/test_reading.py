@@ -338,6 +338,20 @@ spec:
 
 
 class TestInput:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "items:\n- metadata: {name: a}\nkind: ConfigMapList\napiVersion: v1\n",
+            "kind: List\napiVersion: v1\nitems:\n- kind: ConfigMapList\n  apiVersion: v1\n  items: [{metadata: {name: a}}]\n",
+        ],
+        ids=["items before kind", "a list in a list"],
+    )
+    def test_lists(self, found, text):
+        """The objects of a list are read wherever its kind stands, and the list itself is not counted as one."""
+        manifests = found(text)
+        assert [str(each.id) for each in manifests.objects] == ["configmap/a"]
+        assert manifests.count == 1
+
     def test_skipped_and_counted(self, tmp_path):
         """Files that hold no Kubernetes objects are skipped and counted."""
         (tmp_path / "values.yaml").write_text("image: {tag: 1}\n")

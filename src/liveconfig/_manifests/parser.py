@@ -89,12 +89,13 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
         try:
             for found in _from_json(text):
                 handed_over = True
-                yield found
+                yield from _opened(found)
             return
         except Invalid:
             if json_only or handed_over:
                 raise
-    yield from _from_yaml(text)
+    for found in _from_yaml(text):
+        yield from _opened(found)
 
 
 _SEPARATOR = re.compile(r"^---", re.MULTILINE)
@@ -160,7 +161,7 @@ class _Builder:
             self._current = None
             return node  # type: ignore[no-any-return]
         self._current, self._key = self._open.pop(), self._keys.pop()
-        if self._is_item_of_a_list(node):
+        if self._is_item_of_a_list(node) and ("kind" in node or _says_what_items_are(self._open[0])):
             return _with_kind(node, self._open[0])
         self.value(node, node.line)
         return None
@@ -182,6 +183,30 @@ def _merge(node: Map) -> None:
             for key in part.keys() - node.keys():
                 node[key] = part[key]
                 node.lines[key] = part.line_of(key)
+
+
+def _opened(document: Any) -> Iterator[Any]:
+    """Yield the items that a document still holds, and those of lists in lists; then the rest of it."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if items := _take_items(node):
+            waiting += [node, *reversed(items)]
+        else:
+            yield node
+
+
+def _take_items(document: Any) -> list[Map]:
+    """Take the mappings out of the items of a list, whose kind can stand behind them."""
+    items = document.get("items") if isinstance(document, Map) else None
+    if not isinstance(items, Seq) or not any(isinstance(item, Map) for item in items):
+        return []
+    document["items"] = Seq(items.line)  # an alias of the items keeps them
+    return [_with_kind(item, document) for item in items if isinstance(item, Map)]
+
+
+def _says_what_items_are(of: Map | Seq) -> bool:
+    return isinstance(of, Map) and "kind" in of and "apiVersion" in of
 
 
 def _with_kind(item: Map, of: Map | Seq) -> Map:

@@ -181,7 +181,7 @@ class _Collector:
     def _document(self, document: object, file: str) -> None:
         manifest = mapping(document)
         object_id = id_of(manifest, self._namespace)
-        if object_id is None or object_id.kind == "List" or (not file and object_id in self._met):
+        if object_id is None or _is_list(manifest, object_id.kind) or (not file and object_id in self._met):
             return
         if "{{" in object_id.name:
             raise Invalid(manifest.line, "the name of this object is not rendered")
@@ -211,6 +211,11 @@ class _Collector:
                 references = list(_references(manifest, object_id, file, path))
                 self._references += references
                 self._named_by |= {path} if references else set()
+
+
+def _is_list(manifest: Map, kind: str) -> bool:
+    """Whether it is what is left of a list; its items are documents of their own."""
+    return kind == "List" or (kind.endswith("List") and "items" in manifest)
 
 
 def _references(manifest: Map, object_id: ObjectId, file: str, path: RefPath) -> Iterator[Use]:
