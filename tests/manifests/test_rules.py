@@ -155,6 +155,33 @@ class TestSubPath:
         assert uses == [("app", ["tokne"])]
         assert "missing-key" in rules
 
+    @pytest.mark.parametrize(
+        ("sub_path", "volume", "message"),
+        [
+            ("a", "configMap: {name: app, items: [{key: a, path: app.yaml}]}", "a; did you mean app.yaml?"),
+            ("a", "configMap: {name: app, optional: true, items: [{key: a, path: b}]}", "a; did you mean b?"),
+            (
+                "conf/a",
+                "configMap: {name: app, items: [{key: a, path: conf/b}, {key: c, path: d}]}",
+                "conf/a; did you mean conf/b?",
+            ),
+            (
+                "a",
+                "projected: {sources: [{secret: {name: x}}, {configMap: {name: app, items: [{key: a, path: b}]}}]}",
+                "a; did you mean b?",
+            ),
+            ("zzz", "configMap: {name: app, items: [{key: a, path: b}, {key: c, path: d}]}", "zzz"),
+        ],
+    )
+    def test_a_path_that_no_item_has(self, found, sub_path, volume, message):
+        """A subPath is the path of an entry of ``items``, not its key: any other is missing, for optional objects too."""
+        mount = MOUNT.replace("mountPath: /v", f"mountPath: /v, subPath: {sub_path}")
+        secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {b: eA==}\n"
+        manifests = found(config_map(data="{a: x, c: y}"), secret, pod(mount % volume))
+        [finding] = [finding for finding in audit(manifests) if finding.rule == "missing-key"]
+        assert finding.message == f"configmap/app, used by pod/app: no entry of `items` has the path {message}"
+        assert (str(finding.object), finding.place.line) == ("configmap/app", 4)
+
     def test_a_source_that_is_not_mounted(self, rules):
         """A source that no subPath mounts is needed for the volume: it is no unused object, and may be missing."""
         mount = MOUNT.replace("mountPath: /v", "mountPath: /v, subPath: a")
