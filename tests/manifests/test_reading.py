@@ -261,6 +261,23 @@ class TestOwners:
         """A pod whose owner is not in the input is kept, because nothing else shows its uses."""
         assert len(found(self.pods("StrimziPodSet")).workloads) == 1
 
+    @pytest.mark.parametrize(
+        ("maker", "owner", "name", "kinds"),
+        [
+            ("Deployment", "ReplicaSet", "web", ["Deployment"]),
+            ("Rollout", "ReplicaSet", "web", ["Rollout"]),
+            ("CronJob", "Job", "web", ["CronJob"]),
+            ("DeploymentConfig", "ReplicationController", "web", ["DeploymentConfig"]),
+            ("Deployment", "ReplicaSet", "we", ["Pod", "Deployment"]),
+            ("StatefulSet", "ReplicaSet", "web", ["Pod", "StatefulSet"]),
+        ],
+    )
+    def test_owner_of_an_unknown_owner(self, found, maker, owner, name, kinds):
+        """A pod of an unknown ReplicaSet is left out if the input has the Deployment whose name the ReplicaSet has."""
+        pod = self.pods(owner).replace("name: x,", "name: web-5d8f,")
+        made = self.pods("Nothing").replace("kind: Pod", f"kind: {maker}").replace("name: x\n", f"name: {name}\n")
+        assert [each.id.kind for each in found(pod, made).workloads] == kinds
+
     def test_listed_kind(self, found):
         """A pod of a kind of which the cluster listed all is left out."""
         assert found(self.pods("ReplicaSet"), listed=["ReplicaSet"]).workloads == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -229,9 +229,24 @@ def _not_controlled(workloads: list[Workload], listed: frozenset[str]) -> Iterat
     """Leave out pods of ReplicaSets, ReplicaSets of Deployments, Jobs of CronJobs, where those are known."""
     known = {workload.id for workload in workloads}
     for workload in workloads:
-        kind, name = workload.owner or ("", "")
-        if kind not in listed and ObjectId(kind, workload.id.namespace, name) not in known:
+        if not _has_known_owner(workload, known) and (workload.owner or ("",))[0] not in listed:
             yield workload
+
+
+_MAKERS = {
+    "ReplicaSet": ("Deployment", "Rollout"),
+    "ReplicationController": ("DeploymentConfig",),
+    "Job": ("CronJob",),
+}
+"""What makes the owners of pods, and gives them its name with a part behind it: ``web-5d8f``."""
+
+
+def _has_known_owner(workload: Workload, known: Collection[ObjectId]) -> bool:
+    kind, name = workload.owner or ("", "")
+    owners = [(kind, name)]
+    if workload.id.kind == "Pod":
+        owners += [(maker, name.rpartition("-")[0]) for maker in _MAKERS.get(kind, ())]
+    return any(ObjectId(each, workload.id.namespace, its_name) in known for each, its_name in owners)
 
 
 def _advice(text: str) -> str:
