@@ -729,6 +729,31 @@ class TestUsesOfAny:
         text = f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{template: {{spec: {{containers: [{{name: a, envFrom: [{{configMapRef: {{name: app}}}}]}}]}}}}}}\n"
         assert line in words(audit(manifest(text), "--uses", "configmap/app").stdout)
 
+    def test_a_pod_of_an_owner_outside_of_the_input(self, audit, manifest):
+        """A pod that something controls is deleted only: its owner makes a new one."""
+        owner = "ownerReferences: [{kind: ReplicaSet, name: web-5d8f, controller: true}]"
+        text = POD.replace("{name: app}", f"{{name: app, {owner}}}", 1)
+        lines = words(audit(manifest(text), "--uses", "configmap/app").stdout)
+        assert "pod/app: delete it; its ReplicaSet makes a new one" in lines
+
+    def test_a_volume_that_nothing_mounts(self, audit, manifest):
+        """A workload with a volume that no container mounts has nothing to do, and no file changes in it."""
+        spec = "{containers: [{name: app}], volumes: [{name: v, configMap: {name: app}}]}"
+        name = manifest(POD.partition("spec:")[0] + f"spec: {spec}\n")
+        for output in ("table", "markdown"):
+            text = audit(name, "--uses", "configmap/app", "-o", output).stdout
+            assert "No container of these mounts it, so there is nothing to do" in text
+            assert "change in place" not in text
+
+    def test_a_custom_resource(self, audit, manifest):
+        """What a change does for a custom resource is for its controller to decide, not for Kubernetes."""
+        text = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {configMapName: app}\n"
+        done = audit(manifest(text), "--uses", "configmap/app", "--ref-path", "Widget.example.com:spec.configMapName")
+        lines = words(done.stdout)
+        at = lines.index("The controller of these decides what a change does; see its documentation:")
+        assert lines[at + 1] == "widget/w"
+        assert "Kubernetes reads it again" not in done.stdout
+
     def test_quoted_commands(self, audit, manifest):
         """A name that a shell would not take as one word is in quotes."""
         metadata = {"name": "x; rm -rf ~", "namespace": "$(id)"}

@@ -231,7 +231,7 @@ def _about(given: argparse.Namespace, manifests: Manifests, report: Report) -> R
     subject = named[0] if len(named) == 1 else named[0]._replace(namespace="")
     defined = [_where(data) for each in named for data in manifests.known(each)]
     about = ", ".join(defined) or "not in the input, only named there"
-    after = after_change(rows, given.context)
+    after = after_change(rows, manifests, given.context)
     return replace(report, rows=rows, findings=findings, silenced=0, subject=subject, about=about, after=after)
 
 
