@@ -206,11 +206,26 @@ class TestExitCode:
         assert done.returncode == 0
         assert "helm template all/web | liveconfig audit -" in done.stdout
 
+    @pytest.mark.parametrize("text", ["a: 1\n", "kind: ConfigMap\nmetadata: {name: x}\n", "", None])
+    def test_nothing_read(self, audit, manifest, tmp_path, text):
+        """2: files or a directory without a Kubernetes object, with what such an object has."""
+        (tmp_path / "k8s").mkdir()
+        name = "k8s" if text is None else manifest(text)
+        done = audit(name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"liveconfig audit: nothing was read: expected objects with `apiVersion` and `kind`, found none in {name}\n"
+        )
+
     def test_files_without_objects(self, audit, manifest):
-        """0: a file without Kubernetes objects is counted, as a hook of pre-commit may give any."""
-        done = audit(manifest("a: 1\n"))
+        """0: a file without Kubernetes objects beside others is counted."""
+        done = audit(manifest("a: 1\n", "values.yaml"), manifest(CONFIG_MAP % "app"))
         assert done.returncode == 0
-        assert "0 objects read, 1 file without any." in done.stdout
+        assert "1 object read, 1 file without any." in done.stdout
+
+    def test_an_empty_cluster(self, audit, tmp_path):
+        """0: a cluster without objects."""
+        assert audit("--cluster", KUBECTL=script(tmp_path, "echo '{}'")).returncode == 0
 
     def test_yaml_without_pyyaml(self, audit, manifest, tmp_path):
         """2: YAML without PyYAML, with what to install; JSON works without."""
@@ -713,6 +728,31 @@ class TestUsesOfAny:
         """Each kind is restarted in its own way."""
         text = f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{template: {{spec: {{containers: [{{name: a, envFrom: [{{configMapRef: {{name: app}}}}]}}]}}}}}}\n"
         assert line in words(audit(manifest(text), "--uses", "configmap/app").stdout)
+
+    def test_a_pod_of_an_owner_outside_of_the_input(self, audit, manifest):
+        """A pod that something controls is deleted only: its owner makes a new one."""
+        owner = "ownerReferences: [{kind: ReplicaSet, name: web-5d8f, controller: true}]"
+        text = POD.replace("{name: app}", f"{{name: app, {owner}}}", 1)
+        lines = words(audit(manifest(text), "--uses", "configmap/app").stdout)
+        assert "pod/app: delete it; its ReplicaSet makes a new one" in lines
+
+    def test_a_volume_that_nothing_mounts(self, audit, manifest):
+        """A workload with a volume that no container mounts has nothing to do, and no file changes in it."""
+        spec = "{containers: [{name: app}], volumes: [{name: v, configMap: {name: app}}]}"
+        name = manifest(POD.partition("spec:")[0] + f"spec: {spec}\n")
+        for output in ("table", "markdown"):
+            text = audit(name, "--uses", "configmap/app", "-o", output).stdout
+            assert "No container of these mounts it, so there is nothing to do" in text
+            assert "change in place" not in text
+
+    def test_a_custom_resource(self, audit, manifest):
+        """What a change does for a custom resource is for its controller to decide, not for Kubernetes."""
+        text = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {configMapName: app}\n"
+        done = audit(manifest(text), "--uses", "configmap/app", "--ref-path", "Widget.example.com:spec.configMapName")
+        lines = words(done.stdout)
+        at = lines.index("The controller of these decides what a change does; see its documentation:")
+        assert lines[at + 1] == "widget/w"
+        assert "Kubernetes reads it again" not in done.stdout
 
     def test_quoted_commands(self, audit, manifest):
         """A name that a shell would not take as one word is in quotes."""

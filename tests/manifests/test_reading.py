@@ -75,6 +75,14 @@ class TestObjects:
         assert "type int, not text: put it in quotes" in app.keys["port"].problem
         assert "base64" in app.keys["broken"].problem
 
+    @pytest.mark.parametrize(
+        ("key", "name"), [("on", "true"), ("N", "false"), ("012", "10"), ("08", "8"), ("1.10", "1.1"), ("1e6", "1e+06")]
+    )
+    def test_keys_that_are_no_text(self, found, key, name):
+        """A key without quotes that is a number or a truth value has the name that kubectl makes of it."""
+        [app] = found(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {{{key}: x}}\n").objects
+        assert list(app.keys) == [name]
+
     def test_secret(self, found):
         """The data of a Secret is decoded, and stringData wins."""
         [login] = found(OBJECTS, values=True).known(ObjectId("Secret", "", "login"))
@@ -271,6 +279,23 @@ class TestOwners:
         """A pod whose owner is not in the input is kept, because nothing else shows its uses."""
         assert len(found(self.pods("StrimziPodSet")).workloads) == 1
 
+    @pytest.mark.parametrize(
+        ("maker", "owner", "name", "kinds"),
+        [
+            ("Deployment", "ReplicaSet", "web", ["Deployment"]),
+            ("Rollout", "ReplicaSet", "web", ["Rollout"]),
+            ("CronJob", "Job", "web", ["CronJob"]),
+            ("DeploymentConfig", "ReplicationController", "web", ["DeploymentConfig"]),
+            ("Deployment", "ReplicaSet", "we", ["Pod", "Deployment"]),
+            ("StatefulSet", "ReplicaSet", "web", ["Pod", "StatefulSet"]),
+        ],
+    )
+    def test_owner_of_an_unknown_owner(self, found, maker, owner, name, kinds):
+        """A pod of an unknown ReplicaSet is left out if the input has the Deployment whose name the ReplicaSet has."""
+        pod = self.pods(owner).replace("name: x,", "name: web-5d8f,")
+        made = self.pods("Nothing").replace("kind: Pod", f"kind: {maker}").replace("name: x\n", f"name: {name}\n")
+        assert [each.id.kind for each in found(pod, made).workloads] == kinds
+
     def test_listed_kind(self, found):
         """A pod of a kind of which the cluster listed all is left out."""
         assert found(self.pods("ReplicaSet"), listed=["ReplicaSet"]).workloads == ()
@@ -325,8 +350,8 @@ spec:
     def test_lists_of_lists(self, found):
         """A list in a list in a list is not looked into: a path says how deep it leads."""
         head = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n"
-        manifests = found(head + "spec: {tls: [[[{secretName: x}]], {secretName: y}]}\n")
-        assert [use.object.name for use in manifests.uses] == ["y"]
+        manifests = found(head + "spec: {tls: [[[{secretName: x}]], {secretName: z}]}\n")
+        assert [use.object.name for use in manifests.uses] == ["z"]
 
     @pytest.mark.parametrize("part", ["data: *a9", "type: *a9", "metadata: {name: *a9}", "items: [*a9], kind: *a9"])
     def test_aliases_of_aliases(self, found, part):
@@ -348,6 +373,20 @@ spec:
 
 
 class TestInput:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "items:\n- metadata: {name: a}\nkind: ConfigMapList\napiVersion: v1\n",
+            "kind: List\napiVersion: v1\nitems:\n- kind: ConfigMapList\n  apiVersion: v1\n  items: [{metadata: {name: a}}]\n",
+        ],
+        ids=["items before kind", "a list in a list"],
+    )
+    def test_lists(self, found, text):
+        """The objects of a list are read wherever its kind stands, and the list itself is not counted as one."""
+        manifests = found(text)
+        assert [str(each.id) for each in manifests.objects] == ["configmap/a"]
+        assert manifests.count == 1
+
     def test_skipped_and_counted(self, tmp_path):
         """Files that hold no Kubernetes objects are skipped and counted."""
         (tmp_path / "values.yaml").write_text("image: {tag: 1}\n")

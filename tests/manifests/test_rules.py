@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from liveconfig._manifests import LEVELS, RULES, audit, unknown_ignores, without_ignored
+from liveconfig._manifests import LEVELS, RULES, audit, unknown_ignores, used_by, users_of, without_ignored
 
 
 def pod(spec, *, name="app", kind="Pod"):
@@ -155,6 +157,33 @@ class TestSubPath:
         assert uses == [("app", ["tokne"])]
         assert "missing-key" in rules
 
+    @pytest.mark.parametrize(
+        ("sub_path", "volume", "message"),
+        [
+            ("a", "configMap: {name: app, items: [{key: a, path: app.yaml}]}", "a; did you mean app.yaml?"),
+            ("a", "configMap: {name: app, optional: true, items: [{key: a, path: b}]}", "a; did you mean b?"),
+            (
+                "conf/a",
+                "configMap: {name: app, items: [{key: a, path: conf/b}, {key: c, path: d}]}",
+                "conf/a; did you mean conf/b?",
+            ),
+            (
+                "a",
+                "projected: {sources: [{secret: {name: x}}, {configMap: {name: app, items: [{key: a, path: b}]}}]}",
+                "a; did you mean b?",
+            ),
+            ("zzz", "configMap: {name: app, items: [{key: a, path: b}, {key: c, path: d}]}", "zzz"),
+        ],
+    )
+    def test_a_path_that_no_item_has(self, found, sub_path, volume, message):
+        """A subPath is the path of an entry of ``items``, not its key: any other is missing, for optional objects too."""
+        mount = MOUNT.replace("mountPath: /v", f"mountPath: /v, subPath: {sub_path}")
+        secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {b: eA==}\n"
+        manifests = found(config_map(data="{a: x, c: y}"), secret, pod(mount % volume))
+        [finding] = [finding for finding in audit(manifests) if finding.rule == "missing-key"]
+        assert finding.message == f"configmap/app, used by pod/app: no entry of `items` has the path {message}"
+        assert (str(finding.object), finding.place.line) == ("configmap/app", 4)
+
     def test_a_source_that_is_not_mounted(self, rules):
         """A source that no subPath mounts is needed for the volume: it is no unused object, and may be missing."""
         mount = MOUNT.replace("mountPath: /v", "mountPath: /v, subPath: a")
@@ -273,6 +302,60 @@ class TestUsedBy:
         manifests = found(text, pod(MOUNT % "configMap: {name: app}"))
         assert "used-by-deployments" in text
         assert audit(manifests) == ()
+
+    def annotated(self, found, value, *workloads):
+        """What is wrong with an annotation, and what it should be, where these workloads use the object."""
+        spec = {"containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "app"}}]}]}
+        texts = [
+            json.dumps(
+                {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": spec}}}
+            )
+            for kind, name in (each.split("/") for each in workloads)
+        ]
+        metadata = {"name": "app", "annotations": {"used-by-deployments": value}}
+        config = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}})
+        manifests = found(config, *texts)
+        [data] = manifests.objects
+        faults = [each.message for each in audit(manifests, cluster=True) if each.rule == "used-by-outdated"]
+        return [each.partition("configmap/app ")[2] for each in faults], used_by(data, users_of(manifests)[data.id], [])
+
+    @pytest.mark.parametrize(
+        ("value", "entries"),
+        [
+            ("- web (v1.0+, owner: payments)\n- api (v2)", ["web (v1.0+, owner: payments)", "api (v2)"]),
+            ("web (a, b), api", ["web (a, b)", "api"]),
+            ("web api", ["web", "api"]),
+            ("web (v1, old)  api (v2)", ["web (v1, old)", "api (v2)"]),
+            ("- web: at the start, once\n- api: later", ["web: at the start, once", "api: later"]),
+            ("- web [v1]\n- api", ["web [v1]", "api"]),
+            ('["web", "api"]', ["web", "api"]),
+            ("[\n  'web',\n  'api'\n]", ["web", "api"]),
+            ("* web\n* api", ["web", "api"]),
+            ("deployment/web, deployment/api (a", ["deployment/web", "deployment/api (a"]),
+        ],
+    )
+    def test_entries(self, found, value, entries):
+        """Entries stand on lines, or in one line with commas or spaces; a note stays whole, and is kept."""
+        faults, should_be = self.annotated(found, value, "Deployment/web", "Deployment/api")
+        assert (faults, should_be) == ([], "".join(f"- {each}\n" for each in entries))
+
+    @pytest.mark.parametrize(
+        ("value", "faults", "should_be"),
+        [
+            ("web", ["does not name web (CronJob)"], "- web\n- web (CronJob)\n"),
+            ("- web (CronJob)\n", ["does not name web (Deployment)"], "- web (CronJob)\n- web\n"),
+            ("cronjob/web, web", [], "- cronjob/web\n- web\n"),
+        ],
+    )
+    def test_two_kinds_of_one_name(self, found, value, faults, should_be):
+        """Workloads of two kinds with one name take an entry each."""
+        assert self.annotated(found, value, "Deployment/web", "CronJob/web") == (faults, should_be)
+
+    def test_a_long_line(self, found):
+        """An annotation with very many commas, spaces and parentheses is read in no time."""
+        for text in (", " * 200_000, "(," * 200_000, "a  " * 200_000):
+            faults, _ = self.annotated(found, "web, " + text, "Deployment/web")
+            assert not [fault for fault in faults if "does not name" in fault]
 
 
 class TestIgnored:

@@ -14,6 +14,7 @@
 - `reading`: The reader of manifests: ConfigMaps, Secrets, workloads, and the uses of one by the other.
 - `references`: The uses of ConfigMaps and Secrets by a workload, each live or frozen.
 - `rules`: The rules of ``liveconfig audit``, which make findings from manifests.
+- `scalars`: Values without quotes in YAML, with the types that kubectl gives them.
 - `workloads`: Pod templates: the mounts and variables of each container.
 """
 

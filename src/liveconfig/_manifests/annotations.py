@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from liveconfig._manifests.objects import Annotation, DataObject, ObjectId
 from liveconfig._manifests.references import Use
@@ -12,7 +14,11 @@ from liveconfig._manifests.workloads import Workload
 USED_BY = "used-by-deployments"
 
 _RELOADER = "reloader.stakater.com"
-_ENTRY = re.compile(r"[^\s(:]+")
+_NAME = re.compile(r"[^\s(:]+")
+_BETWEEN_COMMAS = re.compile(r"(?:\([^()]*\)|[^,])+")
+_BETWEEN_SPACES = re.compile(r"(?:\([^()]*\)| (?=\()|[^ ])+")
+_NOTED = re.compile(r"\s*- [^,]*: ")
+"""An item of a list whose note stands behind a colon, with any commas."""
 
 
 def restarters(workload: Workload, uses: Iterable[Use], objects: Iterable[DataObject]) -> dict[ObjectId, list[str]]:
@@ -77,14 +83,45 @@ def _is_checksum_of(name: str, object_id: ObjectId, uses: Mapping[ObjectId, list
     return object_id in covered and covered <= live
 
 
-def named_in(value: str) -> dict[str, str]:
-    """Return the entries of a ``used-by-deployments`` annotation, by the name of the workload.
+class Entry(NamedTuple):
+    """An entry of a ``used-by-deployments`` annotation.
 
-    Args:
-        value: A list, as YAML, JSON, or with commas; notes may follow a name: ``- payment-api (v1.0+)``, ``- web: x``.
+    Attributes:
+        name: The name of the workload.
+        text: The name with its notes, as ``payment-api (v1.0+)``.
+        words: The words of the notes, which can tell the kind: ``report (CronJob)``, ``cronjob/report``.
     """
-    entries = (entry.strip(" \t\r\"'[]*").removeprefix("- ").strip(" \"'") for entry in re.split(r"[\n,]", value))
-    return {match[0].rpartition("/")[2]: entry for entry in entries if (match := _ENTRY.match(entry))}
+
+    name: str
+    text: str
+    words: frozenset[str]
+
+
+def entries_of(data: DataObject) -> list[Entry]:
+    """Return the entries of the annotation of a ConfigMap or Secret, each once."""
+    value = data.annotations[USED_BY].value.strip() if USED_BY in data.annotations else ""
+    if value.startswith("[") and value.endswith("]"):
+        value = value[1:-1]
+    return list(dict.fromkeys(entry for text in _split(value) if (entry := _entry(text))))
+
+
+def _split(value: str) -> list[str]:
+    """Split a list: YAML, JSON, or names with commas or spaces between them; a note in parentheses stays whole."""
+    lines = value.split("\n")
+    found = [text for line in lines for text in ([line] if _NOTED.match(line) else _BETWEEN_COMMAS.findall(line))]
+    is_line_of_names = len(lines) == len(found) == 1 and not value.startswith(("-", "*")) and ":" not in value
+    return _BETWEEN_SPACES.findall(" ".join(value.split())) if is_line_of_names else found
+
+
+def _entry(text: str) -> Entry | None:
+    text = text.strip(" \t\r*").removeprefix("- ").strip()
+    if text[:1] in ("'", '"') and text.endswith(text[0]):
+        text = text[1:-1]
+    match = _NAME.match(text)
+    if match is None:
+        return None
+    kind, _, name = match[0].rpartition("/")
+    return Entry(name, text, frozenset(re.findall("[a-z]+", f"{kind} {text[match.end() :]}".lower())))
 
 
 def used_by(data: DataObject, users: Iterable[ObjectId], others: Iterable[ObjectId] | None) -> str:
@@ -95,22 +132,49 @@ def used_by(data: DataObject, users: Iterable[ObjectId], others: Iterable[Object
         users: The workloads that use it.
         others: The workloads of the input that do not use it; None if the input has all workloads.
     """
-    kinds = {user.name: user.kind for user in sorted(users)}
-    now = named_in(data.annotations[USED_BY].value) if USED_BY in data.annotations else {}
-    stay = {name: entry for name, entry in now.items() if name in kinds or not _is_stale(name, others)}
-    new = (name if kind == "Deployment" else f"{name} ({kind})" for name, kind in kinds.items() if name not in stay)
-    return "".join(f"- {entry}\n" for entry in (*stay.values(), *new))
+    users, entries = sorted(users), entries_of(data)
+    named = _named(users, entries)
+    kept, names = set(named.values()), {user.name for user in users}
+    stay = [
+        entry.text for entry in entries if entry in kept or not (entry.name in names or _is_stale(entry.name, others))
+    ]
+    new = (each.name if each.kind == "Deployment" else _with_kind(each) for each in users if each not in named)
+    return "".join(f"- {text}\n" for text in (*stay, *new))
 
 
 def outdated(data: DataObject, users: Iterable[ObjectId], others: Iterable[ObjectId] | None) -> Iterator[str]:
     """Yield what is wrong with the annotation of a ConfigMap or Secret; nothing without the annotation."""
     if USED_BY not in data.annotations:
         return
-    named, names = named_in(data.annotations[USED_BY].value), {user.name for user in users}
-    if missing := sorted(names - named.keys()):
-        yield f"does not name {', '.join(missing)}"
-    if stale := sorted(name for name in named.keys() - names if _is_stale(name, others)):
+    users, entries = sorted(users), entries_of(data)
+    named = _named(users, entries)
+    names = Counter(user.name for user in users)
+    missing = [each.name if names[each.name] == 1 else _with_kind(each) for each in users if each not in named]
+    if missing:
+        yield f"does not name {', '.join(sorted(missing))}"
+    if stale := sorted({entry.name for entry in entries if entry.name not in names and _is_stale(entry.name, others)}):
         yield f"names {', '.join(stale)}, which {'does' if len(stale) == 1 else 'do'} not use it"
+
+
+def _named(users: Iterable[ObjectId], entries: Iterable[Entry]) -> dict[ObjectId, Entry]:
+    """Return the entry of each user that has one. Of users with one name, those whose kind an entry has come first."""
+    left: dict[str, list[Entry]] = {}
+    for entry in entries:
+        left.setdefault(entry.name, []).append(entry)
+    named: dict[ObjectId, Entry] = {}
+    deployments_first = sorted(users, key=lambda user: (user.kind != "Deployment", user))
+    for user in deployments_first:
+        if found := next((each for each in left.get(user.name, ()) if user.kind.lower() in each.words), None):
+            named[user] = found
+            left[user.name].remove(found)
+    for user in deployments_first:
+        if user not in named and left.get(user.name):
+            named[user] = left[user.name].pop(0)
+    return named
+
+
+def _with_kind(workload: ObjectId) -> str:
+    return f"{workload.name} ({workload.kind})"
 
 
 def _is_stale(name: str, others: Iterable[ObjectId] | None) -> bool:

@@ -144,8 +144,12 @@ def items(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """The value as text; empty for None, mappings and lists."""
-    return "" if value is None or isinstance(value, (Map, list)) else str(value)
+    """The value as text, as kubectl writes a key that is a number or a truth value; empty for what has no text."""
+    if value is None or isinstance(value, (Map, list)):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def annotations_of(metadata: Any, file: str) -> dict[str, Annotation]:

@@ -15,6 +15,8 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from liveconfig._distribution import install_command
+from liveconfig._manifests.payload import content_of
+from liveconfig._manifests.scalars import NOT_TEXT_STARTS, resolve
 
 try:
     import yaml
@@ -87,12 +89,13 @@ def parse(text: str, *, json_only: bool = False) -> Iterator[Any]:
         try:
             for found in _from_json(text):
                 handed_over = True
-                yield found
+                yield from _opened(found)
             return
         except Invalid:
             if json_only or handed_over:
                 raise
-    yield from _from_yaml(text)
+    for found in _from_yaml(text):
+        yield from _opened(found)
 
 
 _SEPARATOR = re.compile(r"^---", re.MULTILINE)
@@ -158,7 +161,7 @@ class _Builder:
             self._current = None
             return node  # type: ignore[no-any-return]
         self._current, self._key = self._open.pop(), self._keys.pop()
-        if self._is_item_of_a_list(node):
+        if self._is_item_of_a_list(node) and ("kind" in node or _says_what_items_are(self._open[0])):
             return _with_kind(node, self._open[0])
         self.value(node, node.line)
         return None
@@ -180,6 +183,30 @@ def _merge(node: Map) -> None:
             for key in part.keys() - node.keys():
                 node[key] = part[key]
                 node.lines[key] = part.line_of(key)
+
+
+def _opened(document: Any) -> Iterator[Any]:
+    """Yield the items that a document still holds, and those of lists in lists; then the rest of it."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if items := _take_items(node):
+            waiting += [node, *reversed(items)]
+        else:
+            yield node
+
+
+def _take_items(document: Any) -> list[Map]:
+    """Take the mappings out of the items of a list, whose kind can stand behind them."""
+    items = document.get("items") if isinstance(document, Map) else None
+    if not isinstance(items, Seq) or not any(isinstance(item, Map) for item in items):
+        return []
+    document["items"] = Seq(items.line)  # an alias of the items keeps them
+    return [_with_kind(item, document) for item in items if isinstance(item, Map)]
+
+
+def _says_what_items_are(of: Map | Seq) -> bool:
+    return isinstance(of, Map) and "kind" in of and "apiVersion" in of
 
 
 def _with_kind(item: Map, of: Map | Seq) -> Map:
@@ -277,9 +304,11 @@ def _number(text: str, *, whole: bool) -> int | float:
 
 # YAML
 
-_TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
-_KNOWN_TAGS = {None, "!"} | {f"tag:yaml.org,2002:{name}" for name in _TAGS}
-_NOT_TEXT = frozenset("-+.0123456789~nNtTfFyYoO")  # how a plain value begins that may be something else than text
+_TYPES: dict[str, type] = {"null": type(None), "bool": bool, "int": int, "float": float}
+_PREFIX = "tag:yaml.org,2002:"
+_MERGE_TAG = f"{_PREFIX}merge"
+_TAGS = (*_TYPES, "str", "binary", "merge", "map", "seq")
+_KNOWN_TAGS = {None, "!"} | {f"{_PREFIX}{name}" for name in _TAGS}
 
 
 def _from_yaml(text: str) -> Iterator[Any]:
@@ -375,15 +404,15 @@ def _place(event: Any, node: Any, line: int, builder: _Builder) -> None:
     if builder.wants_key:
         if isinstance(node, (Map, Seq)):
             raise Invalid(line, "a mapping or a list where the name of a key belongs")
-        builder.key(_MERGE if node == "<<" and _is_plain(event) else node, line)
+        builder.key(_MERGE if node == "<<" and _can_merge(event) else node, line)
     elif isinstance(event, yaml.CollectionStartEvent):
         builder.start(node)
     else:
         builder.value(node, line)
 
 
-def _is_plain(event: Any) -> bool:
-    return type(event) is yaml.ScalarEvent and bool(event.implicit[0])
+def _can_merge(event: Any) -> bool:
+    return type(event) is yaml.ScalarEvent and (event.implicit[0] or event.tag == _MERGE_TAG)
 
 
 def _node(event: Any, line: int) -> Any:
@@ -392,27 +421,24 @@ def _node(event: Any, line: int) -> Any:
     if type(event) is yaml.SequenceStartEvent:
         return Seq(line)
     text: str = event.value
-    if event.tag is None and (not _is_plain(event) or (text and text[0] not in _NOT_TEXT)):
+    if event.tag is not None:
+        return _tagged(text, event.tag.removeprefix(_PREFIX), line)
+    if not event.implicit[0] or (text and text[0] not in NOT_TEXT_STARTS):
         return text
-    return _scalar(text, event.tag or _implied_tag(text), line)
+    return resolve(text)
 
 
-def _implied_tag(text: str) -> str:
-    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
-    return next((tag for tag, pattern in resolvers if pattern.match(text)), "tag:yaml.org,2002:str")
-
-
-def _scalar(text: str, tag: str, line: int) -> Any:
-    """The value; a date without quotes is text, as it is to Kubernetes."""
-    kind = tag.rpartition(":")[2]
-    if kind not in ("null", "bool", "int", "float"):
+def _tagged(text: str, tag: str, line: int) -> Any:
+    if tag == "binary":
+        content, _ = content_of(text, encoded=True)
+        if content is None:
+            raise Invalid(line, "a value with the tag !!binary that is not base64")
+        return content.decode("utf-8", "replace")
+    if tag not in _TYPES:
         return text
-    if len(text) <= _MAX_DIGITS:
-        try:
-            return getattr(_CONSTRUCTOR, f"construct_yaml_{kind}")(yaml.ScalarNode(tag, text))
-        except (ValueError, LookupError):
-            pass  # it cites the text
-    raise Invalid(line, f"a value that is no {kind}")
-
-
-_CONSTRUCTOR: Any = None if yaml is None else yaml.constructor.SafeConstructor()
+    value = resolve(text)
+    if tag == "float" and type(value) is int:
+        return float(value)
+    if type(value) is not _TYPES[tag]:
+        raise Invalid(line, f"a value that is no {tag}")
+    return value

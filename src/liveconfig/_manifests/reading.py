@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -181,7 +181,7 @@ class _Collector:
     def _document(self, document: object, file: str) -> None:
         manifest = mapping(document)
         object_id = id_of(manifest, self._namespace)
-        if object_id is None or object_id.kind == "List" or (not file and object_id in self._met):
+        if object_id is None or _is_list(manifest, object_id.kind) or (not file and object_id in self._met):
             return
         if "{{" in object_id.name:
             raise Invalid(manifest.line, "the name of this object is not rendered")
@@ -213,6 +213,11 @@ class _Collector:
                 self._named_by |= {path} if references else set()
 
 
+def _is_list(manifest: Map, kind: str) -> bool:
+    """Whether it is what is left of a list; its items are documents of their own."""
+    return kind == "List" or (kind.endswith("List") and "items" in manifest)
+
+
 def _references(manifest: Map, object_id: ObjectId, file: str, path: RefPath) -> Iterator[Use]:
     for named in named_at(manifest, path):
         to = ObjectId(named.kind, named.namespace or object_id.namespace, named.name)
@@ -224,9 +229,24 @@ def _not_controlled(workloads: list[Workload], listed: frozenset[str]) -> Iterat
     """Leave out pods of ReplicaSets, ReplicaSets of Deployments, Jobs of CronJobs, where those are known."""
     known = {workload.id for workload in workloads}
     for workload in workloads:
-        kind, name = workload.owner or ("", "")
-        if kind not in listed and ObjectId(kind, workload.id.namespace, name) not in known:
+        if not _has_known_owner(workload, known) and (workload.owner or ("",))[0] not in listed:
             yield workload
+
+
+_MAKERS = {
+    "ReplicaSet": ("Deployment", "Rollout"),
+    "ReplicationController": ("DeploymentConfig",),
+    "Job": ("CronJob",),
+}
+"""What makes the owners of pods, and gives them its name with a part behind it: ``web-5d8f``."""
+
+
+def _has_known_owner(workload: Workload, known: Collection[ObjectId]) -> bool:
+    kind, name = workload.owner or ("", "")
+    owners = [(kind, name)]
+    if workload.id.kind == "Pod":
+        owners += [(maker, name.rpartition("-")[0]) for maker in _MAKERS.get(kind, ())]
+    return any(ObjectId(each, workload.id.namespace, its_name) in known for each, its_name in owners)
 
 
 def _advice(text: str) -> str:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from liveconfig._manifests.kubelet import Known, part_of, path_below
 from liveconfig._manifests.objects import DataObject, ObjectId, Place
@@ -30,6 +30,7 @@ class Use:
         keys: The keys that it names, with the place of each; None: all keys.
         target: The path of the mount, or the name of the variable.
         optional: Nothing is wrong where object or key is missing.
+        other_paths: If no entry of ``items`` has the path that it names: the paths that it can mean; otherwise empty.
         cause: Why it is frozen, as the rule ``frozen-CAUSE`` has it; empty if it is live.
         why: The same, or why it is live, as a sentence.
         field: The path in the manifest.
@@ -45,6 +46,7 @@ class Use:
     keys: tuple[NamedKey, ...] | None = None
     target: str = ""
     optional: bool = False
+    other_paths: tuple[str, ...] = ()
     cause: str = ""
     why: str = "files change in place"
     field: str = ""
@@ -55,6 +57,14 @@ class Use:
     def live(self) -> bool:
         """True if what it reads changes while the container runs."""
         return not self.cause
+
+
+class _Part(NamedTuple):
+    """What a source has at a path in a volume: its keys there, or a missing key and the paths that it has instead."""
+
+    source: VolumeSource
+    keys: tuple[NamedKey, ...] | None
+    other_paths: tuple[str, ...] = ()
 
 
 _DRIVER = "driver"
@@ -122,7 +132,7 @@ def _of_the_pod(workload: Workload, template: PodTemplate, known: Known) -> Iter
 
 def _mounted_sources(template: PodTemplate, known: Known) -> Iterator[VolumeSource]:
     for mount in (mount for container in template.containers for mount in container.mounts):
-        yield from (source for source, _ in _parts(mount.volume, mount.sub_path, known))
+        yield from (part.source for part in _parts(mount.volume, mount.sub_path, known))
 
 
 def _source_use(workload: Workload, source: VolumeSource, **more: Any) -> Use:
@@ -158,10 +168,11 @@ def _from_file(use: Any, ref: FileRef, template: PodTemplate, known: Known) -> I
     for container in template.containers if is_written else ():
         mounts = container.mounts
         if any(mount.volume.name == ref.volume.name for mount in mounts):
-            fed += [(source, _keys_of(source)) for mount in mounts for source in _files_of(mount.volume)]
-    for source, keys in fed:
+            fed += [_Part(source, _keys_of(source)) for mount in mounts for source in _files_of(mount.volume)]
+    for source, keys, other_paths in fed:
         optional = ref.optional or source.optional
-        yield use(source.object, keys=keys, optional=optional, why=WHY_FROZEN["env-file"], named_at=source.place)
+        of = partial(use, keys=keys, other_paths=() if ref.optional else other_paths, optional=optional)
+        yield of(source.object, why=WHY_FROZEN["env-file"], named_at=source.place)
     if not fed:
         yield use(None, why=WHY_FROZEN["env-file"])
 
@@ -174,8 +185,8 @@ def _mounted(use: Any, mount: Mount, known: Known) -> Iterator[Use]:
     volume = mount.volume
     how = _how(volume) if mount.whole else "subPath" if mount.sub_path else "subPathExpr"
     of = partial(use, how=how, target=mount.path, field=mount.field, place=mount.place)
-    for source, keys in _parts(volume, mount.sub_path, known) if volume.holds_files else ():
-        made = of(source.object, keys=keys, optional=source.optional, named_at=source.place)
+    for source, keys, other_paths in _parts(volume, mount.sub_path, known) if volume.holds_files else ():
+        made = of(source.object, keys=keys, optional=source.optional, other_paths=other_paths, named_at=source.place)
         cause = "init-only" if made.run_once else _CAUSE_OF[how]
         yield replace(made, cause=cause, why=WHY_FROZEN[cause]) if cause else made
 
@@ -188,24 +199,34 @@ def _keys_of(source: VolumeSource) -> tuple[NamedKey, ...] | None:
     return None if source.items is None else tuple((item.key, item.place) for item in source.items)
 
 
-def _parts(volume: Volume, path: str, known: Known) -> Sequence[tuple[VolumeSource, tuple[NamedKey, ...] | None]]:
+def _parts(volume: Volume, path: str, known: Known) -> Sequence[_Part]:
     """The sources of a volume, with their keys, that can be what is at a path in it; all for the empty path.
 
-    Where none can be, and neither can a token or the like, it is a key that the first source lacks.
+    Where none can be, and neither can a token or the like, it is missing from the source whose `items` have that key
+    under another path, or else from the first source.
     """
-    part = part_of(path)
-    if not part:
-        return [(source, _keys_of(source)) for source in volume.sources]
-    is_beside = volume.beside is not None and any(path_below(part, name) is not None for name in volume.beside)
-    parts = [(source, _keys_at(source, part)) for source in volume.sources]
+    at = part_of(path)
+    if not at:
+        return [_Part(source, _keys_of(source)) for source in volume.sources]
+    is_beside = volume.beside is not None and any(path_below(at, name) is not None for name in volume.beside)
+    parts = [_Part(source, _keys_at(source, at)) for source in volume.sources]
     held = [
-        (source, keys)
-        for source, keys in parts
-        if keys and (source.items or _holds(source, keys, known, if_unknown=not is_beside))
+        part
+        for part in parts
+        if part.keys and (part.source.items or _holds(part.source, part.keys, known, if_unknown=not is_beside))
     ]
     if held or is_beside or volume.beside is None:
         return held
-    return [(source, ((part, source.place),)) for source in volume.sources[:1]]
+    return [_missing(source, at) for source in sorted(volume.sources, key=lambda each: not _paths_of(each, at))[:1]]
+
+
+def _missing(source: VolumeSource, at: str) -> _Part:
+    paths = _paths_of(source, at) or tuple(item.path for item in source.items or ())
+    return _Part(source, ((at, source.place),), paths)
+
+
+def _paths_of(source: VolumeSource, key: str) -> tuple[str, ...]:
+    return tuple(item.path for item in source.items or () if item.key == key)
 
 
 def _keys_at(source: VolumeSource, part: str) -> tuple[NamedKey, ...]:

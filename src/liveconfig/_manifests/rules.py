@@ -74,7 +74,7 @@ RULES: Mapping[str, Rule] = {
             "missing-key",
             "error",
             "a key that the object does not have",
-            "Correct the key, add it to the object, or set `optional: true`.",
+            "Correct the key or path, or add the key. If it is not for a `subPath`, `optional: true` also helps.",
         ),
         Rule(
             "missing-object",
@@ -236,6 +236,8 @@ def _keys(use: Use) -> str:
 def _missing(manifests: Manifests, *, cluster: bool, unlisted: Collection[str]) -> Iterator[Finding]:
     reported: set[tuple[object, ...]] = set()
     for use in manifests.uses:
+        if use.object is not None and use.other_paths:
+            yield _no_path(use)
         if use.object is None or use.optional or use.object.name in ("", _EVERYWHERE):
             continue
         objects = manifests.known(use.object)
@@ -251,7 +253,7 @@ def _missing(manifests: Manifests, *, cluster: bool, unlisted: Collection[str]) 
 
 def _missing_keys(use: Use, objects: Iterable[DataObject]) -> Iterator[Finding]:
     known = {name for each in objects for name in (keys_of_variables(each) if use.how == "env" else each.keys)}
-    if not all(each.complete for each in objects) or use.how == "subPathExpr":
+    if not all(each.complete for each in objects) or use.how == "subPathExpr" or use.other_paths:
         return
     for name, place in use.keys or ():
         if name not in known:
@@ -259,11 +261,23 @@ def _missing_keys(use: Use, objects: Iterable[DataObject]) -> Iterator[Finding]:
             yield _of("missing-key", use, message, field=f"{use.field}[{name}]", place=place)
 
 
+def _no_path(use: Use) -> Finding:
+    """The finding about a path that no file of a volume has, whatever keys the object has."""
+    path = ", ".join(name for name, _ in use.keys or ())
+    hint = f"; did you mean {use.other_paths[0]}?" if len(use.other_paths) == 1 else _hint(path, use.other_paths)
+    message = f"{use.object}, used by {use.workload}: no entry of `items` has the path {path}{hint}"
+    return _of("missing-key", use, message, field=f"{use.field}[{path}]")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def _no_key(name: str, known: Collection[str], objects: Iterable[DataObject]) -> str:
     if any(name in each.keys for each in objects):
         return f"has the key {name} in `binaryData` only, of which no variable is made"
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"has no key {name}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"has no key {name}{_hint(name, known)}"
 
 
 # The rest

@@ -36,8 +36,8 @@ def markdown(report: Report) -> Iterator[str]:
 def _uses(report: Report) -> Iterator[str]:
     header = ("Object", "Workload", "Container", "How", "Keys", "State", "Why")
     yield from _table(header, map(_row, report.rows), _USES_LIMIT)
-    yield LIVE_MEANS
-    yield ""
+    if any(row.changes_in_place for row in report.rows):
+        yield from (LIVE_MEANS, "")
 
 
 def _steps(report: Report) -> Iterator[str]:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from liveconfig._manifests import RULES, ObjectId
 from liveconfig._terminal import Paint, folded_table, printable, without_commands
-from liveconfig.cli._audit_report import LIVE_MEANS, MOUNTED, Report, Row
+from liveconfig.cli._audit_report import LIVE_MEANS, Report, Row
 
 _HEADER = ["OBJECT", "WORKLOAD", "CONTAINER", "HOW", "KEYS", "STATE", "WHY"]
 _STYLES = {"error": "bad", "warning": "bad", "note": "title"}
@@ -53,7 +53,7 @@ def _uses(report: Report, paint: Paint, width: int | None) -> Iterator[str]:
     if not report.rows:
         yield f"Nothing in the input uses {report.subject or 'a ConfigMap or Secret'}."
         yield ""
-    elif any(row.live and row.how in MOUNTED for row in report.rows):
+    elif any(row.changes_in_place for row in report.rows):
         yield from _paragraph(LIVE_MEANS, width)
 
 

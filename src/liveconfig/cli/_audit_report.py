@@ -50,6 +50,11 @@ class Row:
         return not self.cause
 
     @property
+    def changes_in_place(self) -> bool:
+        """True if a container has its keys as files that change."""
+        return self.live and self.how in MOUNTED and bool(self.container)
+
+    @property
     def is_mount(self) -> bool:
         """True if it has a path in the container."""
         return bool(self.targets) and self.how in (*MOUNTED, "subPath", "subPathExpr")
@@ -122,7 +127,9 @@ class AfterChange:
         by_hand: Advice for workloads that no command restarts.
         replaced: Workloads of an immutable object: a change means a new object.
         rolled_out: Workloads of an object with a hash in its name: the new object rolls them out.
-        nothing: Workloads that read it again by themselves.
+        nothing: Workloads for which Kubernetes reads it again.
+        not_mounted: Workloads with a volume of it that no container mounts.
+        by_controller: Custom resources, whose controller decides what a change does.
     """
 
     follow: tuple[str, ...] = ()
@@ -131,6 +138,8 @@ class AfterChange:
     replaced: tuple[str, ...] = ()
     rolled_out: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ()
+    not_mounted: tuple[str, ...] = ()
+    by_controller: tuple[str, ...] = ()
 
 
 _COMMANDS = {
@@ -151,44 +160,59 @@ _ADVICE = {
 _OTHER = "restart its pods, in the way that its controller documents"
 
 
-def after_change(rows: Iterable[Row], context: str = "") -> AfterChange:
+def after_change(rows: Iterable[Row], manifests: Manifests, context: str = "") -> AfterChange:
     """Return the steps after a change of the object of the rows.
 
     Args:
         rows: Its uses.
+        manifests: The input, which says what controls a pod.
         context: The context that commands name; empty for the current one.
     """
     by_workload: dict[ObjectId, list[Row]] = {}
     for row in rows:
         by_workload.setdefault(row.workload, []).append(row)
+    owners = {workload.id: workload.owner[0] for workload in manifests.workloads if workload.owner}
     several = len({workload.namespace for workload in by_workload}) > 1
     lists: dict[str, list[str]] = {}
     for workload, its in by_workload.items():
-        name = _what(workload, its)
+        name = _what(its)
         label = f"{workload}{f' in namespace {workload.namespace}' * several}"
-        lists.setdefault(name, []).append(_line(name, workload, label, context))
+        if name == "by_hand":
+            label = f"{label}: {_advice(workload, owners.get(workload, ''))}"
+        elif name == "restart":
+            label = _restart(workload, context)
+        lists.setdefault(name, []).append(label)
     return AfterChange(**{name: tuple(lines) for name, lines in lists.items()})
 
 
 _OF_THE_OBJECT = {"hashed-name": "rolled_out", "immutable": "replaced"}
 
 
-def _what(workload: ObjectId, rows: list[Row]) -> str:
+def _what(rows: list[Row]) -> str:
     """The list that a workload belongs to; an init container counts only where no other container mounts the object."""
-    mounted = any(row.live and row.how in MOUNTED for row in rows)
+    workload = rows[0].workload
+    mounted = any(row.changes_in_place for row in rows)
     causes = {row.cause for row in rows if row.cause != "init-only" or not mounted}
     if causes & _OF_THE_OBJECT.keys():
         return next(_OF_THE_OBJECT[cause] for cause in _OF_THE_OBJECT if cause in causes)
     if causes != {""}:
         return "restart" if workload.kind in _COMMANDS else "by_hand"
-    return "follow" if mounted else "nothing"
+    if mounted:
+        return "follow"
+    if any(row.how == "ref-path" for row in rows):
+        return "by_controller"
+    return "not_mounted" if all(row.how in MOUNTED for row in rows) else "nothing"
 
 
-def _line(name: str, workload: ObjectId, label: str, context: str) -> str:
-    if name == "restart":
-        command, named = _COMMANDS[workload.kind]
-        return command_line(command, named.format(workload.name), workload.namespace, context)
-    return f"{label}: {_ADVICE.get(workload.kind, _OTHER)}" if name == "by_hand" else label
+def _restart(workload: ObjectId, context: str) -> str:
+    command, named = _COMMANDS[workload.kind]
+    return command_line(command, named.format(workload.name), workload.namespace, context)
+
+
+def _advice(workload: ObjectId, owner: str) -> str:
+    if owner and workload.kind == "Pod":
+        return f"delete it; its {owner} makes a new one"
+    return _ADVICE.get(workload.kind, _OTHER)
 
 
 # The report
@@ -201,6 +225,8 @@ _STEPS = {
     "replaced": "A change means a new object under a new name; let these name it",
     "rolled_out": "kustomize gives the changed object a new name; applying its output rolls these out",
     "nothing": "Kubernetes reads it again for these",
+    "not_mounted": "No container of these mounts it, so there is nothing to do",
+    "by_controller": "The controller of these decides what a change does; see its documentation",
 }
 
 
