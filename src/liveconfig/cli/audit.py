@@ -38,8 +38,8 @@ WELL, FOUND, UNREADABLE = range(3)
 
 _EPILOG = (
     "Exit code: 0 nothing at or above --fail-on, and always with --uses and --annotate; 1 findings; 2 input that "
-    "cannot be read, input without objects, or no object of the name that --uses asks for. Silence one rule with the "
-    'annotation liveconfig.dev/ignore-RULE: "reason", on the workload or on the ConfigMap or Secret. '
+    "cannot be read, or no object of the name that --uses asks for. Silence one rule with the annotation "
+    'liveconfig.dev/ignore-RULE: "reason", on the workload or on the ConfigMap or Secret. '
     f"Rules: {', '.join(RULES)}."
 )
 
@@ -139,11 +139,13 @@ def run(given: argparse.Namespace) -> int:
 def _answer(given: argparse.Namespace, known: Known) -> int:
     for problem in known.manifests.problems:
         print(f"liveconfig audit: {printable(str(problem))}", file=sys.stderr)
-    nothing_read = _nothing_read(known, given.paths)
-    if nothing_read:
-        print(f"liveconfig audit: {printable('; '.join((nothing_read, *known.notes)))}", file=sys.stderr)
-    if nothing_read and given.format == "table":
-        return UNREADABLE
+    if _nothing_read(known):
+        print(f"liveconfig audit: {printable('; '.join(('nothing was read', *known.notes)))}", file=sys.stderr)
+        if given.format == "table":
+            return UNREADABLE
+    elif not known.manifests.count and given.paths:
+        where = printable(", ".join(given.paths))
+        print(f"liveconfig audit: no object with `apiVersion` and `kind` is in {where}", file=sys.stderr)
     code = WELL
     if given.annotate:
         _write(without_commands(_annotations(known)), given.output)
@@ -154,20 +156,13 @@ def _answer(given: argparse.Namespace, known: Known) -> int:
             print(f"liveconfig audit: {report.summary}. Written to {given.output}.", file=sys.stderr)
         if given.uses is None and _fails(report.findings, given.fail_on):
             code = FOUND
-    return UNREADABLE if known.manifests.problems or nothing_read else code
+    return UNREADABLE if known.manifests.problems or _nothing_read(known) else code
 
 
-def _nothing_read(known: Known, paths: Iterable[str]) -> str:
-    """Why there is nothing to audit: no input can be read or holds objects, or all of it is a chart or kustomization.
-
-    A cluster without objects can be audited: the text is empty.
-    """
-    if known.manifests.count:
-        return ""
-    if known.manifests.problems or any(each.render for each in known.manifests.skipped):
-        return "nothing was read"
-    where = ", ".join(paths)
-    return f"nothing was read: expected objects with `apiVersion` and `kind`, found none in {where}" if where else ""
+def _nothing_read(known: Known) -> bool:
+    """Whether no input could be read, or all of it is a chart or kustomization."""
+    left_out = known.manifests.problems or any(each.render for each in known.manifests.skipped)
+    return not known.manifests.count and bool(left_out)
 
 
 def _fails(findings: Iterable[Finding], fail_on: str) -> bool:
