@@ -40,32 +40,35 @@ class Reporting(Protocol):
 
 
 class _Part:
-    """The last entry of one source, as JSON."""
+    """The last entry of one source, as JSON.
+
+    Attributes:
+        text: The entry.
+        shown: The text that the published report has.
+    """
 
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
-        self.text = ""
+        self.text = self.shown = ""
         self.is_healthy = True
         self.key: object | None = None
         self._report: Mapping[str, Any] = {}
 
     def update(self, source: Reporting) -> bool:
-        """Bring the text up to date. Return whether anything has changed."""
+        """Bring the text up to date. Return whether it is another one than the published report has."""
         key = source.report_key()  # first: what changes from now on is found by the next update
-        if key is not None and key == self.key:
-            return False
-        changed = self._take(source.report())
-        self.key = key
-        return changed
+        if key is None or key != self.key:
+            self._take(source.report())
+            self.key = key
+        return self.text is not self.shown
 
-    def _take(self, report: Mapping[str, Any]) -> bool:
+    def _take(self, report: Mapping[str, Any]) -> None:
         if report == self._report:
-            return False
-        self._report = report
-        self.is_healthy = report["healthy"]
+            return
         head = _dumps({name: value for name, value in report.items() if name != "history"})
         self.text = f'{head[:-1]},"history":[{",".join(report["history"])}]}}'
-        return True
+        self.is_healthy = report["healthy"]
+        self._report = report  # last: a signal handler may raise before, or another thread may fork
 
 
 def entry_as_json(entry: HistoryEntry) -> str:
@@ -140,6 +143,8 @@ class ReportPublisher:
         self._shown_by = None
         with contextlib.suppress(OSError):  # no descriptor is left, or a sandbox forbids it: the next call tries again
             self._file.replace(self._document())
+            for part in self._parts.values():
+                part.shown = part.text
             self._shown_by = os.getpid()
 
     def _document(self) -> bytes:
