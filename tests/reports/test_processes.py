@@ -345,3 +345,14 @@ def test_collected_objects(load, kubelet_volume):
     kubelet_volume.write({"message": "two"})
     kept.live.reload()
     assert len(own_reports(kubelet_volume.path)) == 1
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_collected_object_that_was_watched(program, kubelet_volume, others):
+    """Watched settings that were collected leave the report without a change; a process without others is not listed."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do(f"import gc; others = [App.load() for _ in range({others})]; del settings; gc.collect()")
+    until(lambda: [len(each.settings) for each in processes(running.pid)] == [others] * bool(others))
+    kubelet_volume.write({"message": "two"})
+    until(lambda: all(each.version == 2 for process in processes(running.pid) for each in process.settings))

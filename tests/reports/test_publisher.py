@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -147,3 +148,30 @@ def test_an_interrupted_update(publisher: ReportPublisher, has_key: bool) -> Non
         if not raised:
             break
     assert at > 1, "no call was interrupted"
+
+
+def test_a_collected_source(publisher: ReportPublisher) -> None:
+    """An object that was collected leaves the report at the next update of any other, even of an unchanged one."""
+    before = set(shown())
+    kept, gone = Source("kept"), Source("gone")
+    publisher.update(kept)
+    publisher.update(gone)
+    del gone
+    gc.collect()
+    publisher.update(kept)
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert [each["name"] for each in json.loads(content)["settings"]] == ["kept"]
+
+
+def test_dropping_collected_sources(publisher: ReportPublisher) -> None:
+    """Nothing is published where nothing was collected, and the last object leaves an empty report."""
+    before = set(shown())
+    publisher.drop_collected()
+    assert set(shown()) == before
+    gone = Source("gone")
+    publisher.update(gone)
+    del gone
+    gc.collect()
+    publisher.drop_collected()
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert json.loads(content)["settings"] == []

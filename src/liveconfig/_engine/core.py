@@ -33,6 +33,13 @@ from liveconfig.status import HistoryEntry, Status
 S = TypeVar("S", bound=BaseSettings)
 
 
+def _collected() -> None:
+    # Called by the garbage collector, on any thread and under any lock: only `note` is safe here. If the scheduler does
+    # not run, the call would wait for its next start; the next update of the report does the same.
+    if process_watcher.scheduler.is_alive():
+        process_watcher.scheduler.note(process_report.drop_collected)
+
+
 class Core(Generic[S]):
     """The implementation of one live object.
 
@@ -124,6 +131,7 @@ class Core(Generic[S]):
         self._instance_ref = self.engine.in_use.instance = weakref.ref(instance)
         renew_in_child(process_watcher, first=True)  # its scheduler also runs timers of settings that are not watched
         renew_in_child(self)
+        weakref.finalize(self, _collected).atexit = False
 
     def _instance(self) -> S | None:
         return self._instance_ref()

@@ -101,14 +101,23 @@ class ReportPublisher:
     def renew(self) -> None:
         """Create the lock: at the start, and in a forked child, which still has the report of its parent."""
         self._lock = threading.RLock()
-        self._changed: deque[Reporting] = deque()
+        self._changed: deque[Reporting | None] = deque()
 
     def update(self, source: Reporting) -> None:
         """Update the entry of ``source``, and publish the report if it has changed.
 
+        Entries of objects that were collected leave it.
+
         One thread updates at a time. It also updates what other threads, and signal handlers inside it, ask for
         meanwhile: they wait for `PATIENCE` seconds at most, because a signal handler may hold it up.
         """
+        self._update(source)
+
+    def drop_collected(self) -> None:
+        """Publish the report without the objects that were collected, if there are any."""
+        self._update(None)
+
+    def _update(self, source: Reporting | None) -> None:
         if sys.is_finalizing() or os.environ.get(VARIABLE) == "0" or not is_supported():
             return  # in an interpreter that is finalizing, CPython 3.13 crashes when a time is formatted
         self._changed.append(source)
@@ -126,7 +135,8 @@ class ReportPublisher:
     def _update_changed(self) -> None:
         while self._changed:
             source = self._changed.popleft()
-            if self._part_of(source).update(source) or not self._is_shown():
+            is_new = source is not None and (self._part_of(source).update(source) or not self._is_shown())
+            if is_new or any(part.source() is None for part in self._parts.values()):
                 self._show()
 
     def _part_of(self, source: Reporting) -> _Part:
