@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from liveconfig._diagnostics.present_state import PresentState
-from liveconfig._diagnostics.status import Observation, delay_of, full_name
+from liveconfig._diagnostics.status import Observation, full_name
 from liveconfig._processes import fingerprint_of
 from liveconfig._volumes import Revision
 from liveconfig.events import Stale
@@ -31,8 +31,7 @@ def report_of(
         stale: The standing `Stale` records.
         history: The newest outcomes as JSON, newest first.
     """
-    version = seen.version
-    delay = delay_of(version)
+    version, delay = seen.version, seen.apply_delay
     return {
         "name": full_name(present.loader.cls),
         "version": version.number,

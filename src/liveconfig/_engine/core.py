@@ -400,11 +400,12 @@ class Core(Generic[S]):
         return self.monitor.history.entries(self.engine.rejections.standing())
 
     def _observe(self) -> Observation:
-        applied, version = self.engine.in_use.state
+        applied, version, apply_delay = self.engine.in_use.state
         mode = self._mode()
         return Observation(
             applied=applied,
             version=version,
+            apply_delay=apply_delay,
             loaded_at=self.engine.in_use.loaded_at,
             faults=self.engine.unreadable(),
             rejections=self.engine.rejections.standing(),

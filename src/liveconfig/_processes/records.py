@@ -59,7 +59,8 @@ class SettingsReport:
         volumes: Each volume.
         applied_at: When the version in use was applied.
         apply_delay: From the kubelet's write to the applying of the newest change that arrived while the process
-            ran; None before the first, and for plain volumes.
+            ran; where several volumes changed together, of the one that was written first. None before the first
+            change, and for plain volumes.
         frozen: Fields that cannot change while the process runs.
         restart_pending: Fields whose new value takes effect at the next start of the process.
         stale: Fields that stand as stale.
