@@ -65,4 +65,14 @@ def _volume(revision: Revision, seen: Observation, index: int) -> Mapping[str, A
         "written_at": revision.written_at and revision.written_at.isoformat(),
         "fault": fault and fault.reason,
         "fingerprint": fingerprint_of(revision.token) if revision.mode == "plain" else None,
+        "rejected": _rejected(revision.path, seen, index),
     }
+
+
+def _rejected(path: str, seen: Observation, index: int) -> str | None:
+    """Return what identifies the rejected content of a volume; None if none is rejected, or if it is not known."""
+    names = (each.generations[path] for each in seen.rejections if path in each.generations)
+    name, found = next(names, None), seen.found[index]
+    if name is None or found is None or found.mode != "plain":
+        return name
+    return fingerprint_of(found.token) if found.generation == name else None

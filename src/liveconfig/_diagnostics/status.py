@@ -37,6 +37,7 @@ class Observation(NamedTuple):
         version: Its version.
         apply_delay: The time from the kubelet's write to the applying of the newest change of the volumes.
         loaded_at: When the first version was loaded.
+        found: The newest revision of each volume; None for one that cannot be read, or is being written.
         faults: The fault of each volume that cannot be read or parsed, by index.
         rejections: The standing rejections, oldest first, with their present counts of attempts.
         last_rejected: The newest rejection, standing or not, with its present count of attempts.
@@ -56,6 +57,7 @@ class Observation(NamedTuple):
     version: Version
     apply_delay: timedelta | None
     loaded_at: datetime
+    found: Sequence[Revision | None]
     faults: Mapping[int, Fault]
     rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None

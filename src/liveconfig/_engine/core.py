@@ -347,6 +347,8 @@ class Core(Generic[S]):
         same = version.number == self.publisher.newest.number
         if version is not self.publisher.newest:
             self.publisher.publish(version)
+        if self.engine.rejections.stand() and self.registration is not None:
+            self._report_soon()  # the same content may be in a new generation now, for which there is no event
         if same and applied is not before:  # the content differs but no field does: no event, but perhaps a log line
             self.publisher.log((version, version))
 
@@ -407,6 +409,7 @@ class Core(Generic[S]):
             version=version,
             apply_delay=apply_delay,
             loaded_at=self.engine.in_use.loaded_at,
+            found=self.engine.reader.found(),
             faults=self.engine.unreadable(),
             rejections=self.engine.rejections.standing(),
             last_rejected=self.engine.rejections.newest(),
