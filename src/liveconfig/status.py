@@ -118,8 +118,9 @@ class Status:
         documents_missing: Documents of the class that are on no volume, each with the nearest key or None.
         history: The newest outcomes, newest first, as `Live.history` returns them.
         since_apply: How long ago the newest version was applied.
-        written_to_applied: The time from the kubelet's write of the newest generation until it was applied; None if the
-            time of the write is unknown, or if nothing was applied since the start.
+        written_to_applied: The time from the kubelet's write of the newest change until it was applied. Where several
+            volumes changed together, the one that was written first counts. None if nothing that was written since the
+            start (or since the fork) was applied, and for plain volumes.
     """
 
     settings: str

@@ -113,6 +113,19 @@ def test_half_a_surrogate_pair(show):
     assert process.settings[0].name == "app.\\ud800"
 
 
+@pytest.mark.parametrize(("rejected", "state"), [(None, "rejected"), ("..0", "behind")])
+def test_a_report_of_an_older_version(show, kubelet_volume, rejected, state):
+    """A rejection in a report that does not name the rejected content, as older versions wrote it, stays one."""
+    volume = {**VOLUME, "path": str(kubelet_volume.path), **({"rejected": rejected} if rejected else {})}
+    place = kubelet_volume.path / "..data"
+    deadline = time.monotonic() + 60
+    while time.time() - place.lstat().st_ctime <= disk_check.GRACE:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    [settings] = show({"state": "rejected", "healthy": False, "volumes": [volume]}).settings
+    assert settings.state == state
+
+
 @pytest.mark.parametrize("options", [("-c",), ("-uc",), ("-Ic",), ("-W", "ignore", "-Bc"), ("-uXdev", "-c")], ids=str)
 def test_a_program_as_text(canary, options):
     """The text of a program after -c is not shown, whichever options are joined with it."""

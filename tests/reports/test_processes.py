@@ -83,6 +83,47 @@ def test_a_process_that_rejects(program, kubelet_volume):
     assert in_state(pid, "current")[0].is_current
 
 
+@pytest.mark.parametrize("mode", ["atomic", "plain"])
+def test_a_process_that_hangs_after_a_rejection(program, kubelet_volume, stopped, mode):
+    """A process is rejected only as long as what it rejected is on disk; then it is behind."""
+
+    def write(port):
+        if mode == "atomic":
+            kubelet_volume.write({"port": port})
+        else:
+            kubelet_volume.path.mkdir(exist_ok=True)
+            (kubelet_volume.path / "port").write_text(port)
+
+    write("1")
+    pid = program().pid
+    write("wrong")
+    [volume] = in_state(pid, "rejected")[1].volumes
+    assert volume.mode == mode
+    assert volume.rejected == volume.on_disk
+    with stopped(pid):
+        write("23")
+        process, settings = in_state(pid, "behind")
+        assert not process.is_current
+        assert settings.volumes[0].rejected != settings.volumes[0].on_disk
+    assert in_state(pid, "current")[1].volumes[0].rejected is None
+
+
+def test_rejected_content_in_a_new_generation(program, kubelet_volume, stopped):
+    """A process that finds content that it has rejected in a new generation says so, without a re-check."""
+    kubelet_volume.write({"port": "1"})
+    running = program()
+    running.do("class Rare(App): model_config = SettingsConfigDict(resync=3600.0)")
+    running.do("import gc; settings = Rare.load(); gc.collect()")
+    pid = running.pid
+    until(lambda: [each.name for each in processes(pid)[0].settings] == ["__main__.Rare"])
+    kubelet_volume.write({"port": "x"})
+    first = in_state(pid, "rejected")[1].volumes[0].rejected
+    with stopped(pid):
+        for port in ("2", "x"):
+            kubelet_volume.write({"port": port})
+    until(lambda: report_of(pid)[1].volumes[0].rejected == kubelet_volume.generation != first)
+
+
 ENDED = """
 import ctypes, os, sys
 from liveconfig import Settings, SettingsConfigDict, processes
@@ -345,3 +386,14 @@ def test_collected_objects(load, kubelet_volume):
     kubelet_volume.write({"message": "two"})
     kept.live.reload()
     assert len(own_reports(kubelet_volume.path)) == 1
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_collected_object_that_was_watched(program, kubelet_volume, others):
+    """Watched settings that were collected leave the report without a change; a process without others is not listed."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do(f"import gc; others = [App.load() for _ in range({others})]; del settings; gc.collect()")
+    until(lambda: [len(each.settings) for each in processes(running.pid)] == [others] * bool(others))
+    kubelet_volume.write({"message": "two"})
+    until(lambda: all(each.version == 2 for process in processes(running.pid) for each in process.settings))

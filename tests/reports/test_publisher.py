@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import itertools
+import json
 import os
+import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+import liveconfig
 from liveconfig._processes.memory_file import LINK
 from liveconfig._processes.publisher import ReportPublisher
 
 PATIENCE = 60.0
+OURS = os.path.dirname(liveconfig.__file__) + os.sep, contextlib.__file__
 
 
 class Source:
@@ -58,6 +67,28 @@ def shown() -> dict[int, bytes]:
     return {number: os.pread(number, 100_000, 0) for number in numbers}
 
 
+def interrupted(at: int, call: Callable[[], object]) -> bool:
+    """Call something in which a signal handler raises at the n-th place. Returns whether it came so far."""
+    left = [at]
+
+    def profile(frame: Any, event: str, called: Any) -> None:
+        # Python gives no way to keep the number of a descriptor that a call has just returned.
+        if event == "c_call" or called is os.memfd_create or not frame.f_code.co_filename.startswith(OURS):
+            return
+        left[0] -= 1
+        if left[0] == 0:
+            sys.setprofile(None)
+            raise TimeoutError
+
+    with contextlib.suppress(TimeoutError):  # which is an OSError, too
+        try:
+            sys.setprofile(profile)
+            call()
+        finally:
+            sys.setprofile(None)
+    return left[0] <= 0
+
+
 def test_nobody_waits_for_an_update_that_takes_long(publisher: ReportPublisher) -> None:
     """A thread that updates the report waits only briefly for another one, which then updates for both."""
     before = set(shown())
@@ -100,3 +131,47 @@ def test_an_update_inside_an_update(publisher: ReportPublisher) -> None:
     [content] = [text for number, text in shown().items() if number not in before]
     assert b'"name":"interrupted"' in content
     assert b'"name":"other"' in content
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_an_interrupted_update(publisher: ReportPublisher, has_key: bool) -> None:
+    """G08: an update of the report in which a handler raises, at any place, is completed by the next one, in one file."""
+    before = set(shown())
+    source = Source("first")
+    publisher.update(source)
+    for at in itertools.count(1):
+        source.name, source.key = f"name {at}", at if has_key else None
+        raised = interrupted(at, partial(publisher.update, source))
+        publisher.update(source)
+        [content] = [text for number, text in shown().items() if number not in before]
+        assert [each["name"] for each in json.loads(content)["settings"]] == [source.name]
+        if not raised:
+            break
+    assert at > 1, "no call was interrupted"
+
+
+def test_a_collected_source(publisher: ReportPublisher) -> None:
+    """An object that was collected leaves the report at the next update of any other, even of an unchanged one."""
+    before = set(shown())
+    kept, gone = Source("kept"), Source("gone")
+    publisher.update(kept)
+    publisher.update(gone)
+    del gone
+    gc.collect()
+    publisher.update(kept)
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert [each["name"] for each in json.loads(content)["settings"]] == ["kept"]
+
+
+def test_dropping_collected_sources(publisher: ReportPublisher) -> None:
+    """Nothing is published where nothing was collected, and the last object leaves an empty report."""
+    before = set(shown())
+    publisher.drop_collected()
+    assert set(shown()) == before
+    gone = Source("gone")
+    publisher.update(gone)
+    del gone
+    gc.collect()
+    publisher.drop_collected()
+    [content] = [text for number, text in shown().items() if number not in before]
+    assert json.loads(content)["settings"] == []

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from liveconfig._diagnostics.present_state import PresentState
-from liveconfig._diagnostics.status import Observation, delay_of, full_name
+from liveconfig._diagnostics.status import Observation, full_name
 from liveconfig._processes import fingerprint_of
 from liveconfig._volumes import Revision
 from liveconfig.events import Stale
@@ -31,8 +31,7 @@ def report_of(
         stale: The standing `Stale` records.
         history: The newest outcomes as JSON, newest first.
     """
-    version = seen.version
-    delay = delay_of(version)
+    version, delay = seen.version, seen.apply_delay
     return {
         "name": full_name(present.loader.cls),
         "version": version.number,
@@ -66,4 +65,14 @@ def _volume(revision: Revision, seen: Observation, index: int) -> Mapping[str, A
         "written_at": revision.written_at and revision.written_at.isoformat(),
         "fault": fault and fault.reason,
         "fingerprint": fingerprint_of(revision.token) if revision.mode == "plain" else None,
+        "rejected": _rejected(revision.path, seen, index),
     }
+
+
+def _rejected(path: str, seen: Observation, index: int) -> str | None:
+    """Return what identifies the rejected content of a volume; None if none is rejected, or if it is not known."""
+    names = (each.generations[path] for each in seen.rejections if path in each.generations)
+    name, found = next(names, None), seen.found[index]
+    if name is None or found is None or found.mode != "plain":
+        return name
+    return fingerprint_of(found.token) if found.generation == name else None

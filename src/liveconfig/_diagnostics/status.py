@@ -35,7 +35,9 @@ class Observation(NamedTuple):
     Attributes:
         applied: The configuration in use.
         version: Its version.
+        apply_delay: The time from the kubelet's write to the applying of the newest change of the volumes.
         loaded_at: When the first version was loaded.
+        found: The newest revision of each volume; None for one that cannot be read, or is being written.
         faults: The fault of each volume that cannot be read or parsed, by index.
         rejections: The standing rejections, oldest first, with their present counts of attempts.
         last_rejected: The newest rejection, standing or not, with its present count of attempts.
@@ -53,7 +55,9 @@ class Observation(NamedTuple):
 
     applied: Loaded[Any]
     version: Version
+    apply_delay: timedelta | None
     loaded_at: datetime
+    found: Sequence[Revision | None]
     faults: Mapping[int, Fault]
     rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None
@@ -136,18 +140,13 @@ def status_of(
         documents_missing=dict(content.documents_missing),
         history=history,
         since_apply=_clock.now() - version.applied_at,
-        written_to_applied=delay_of(version),
+        written_to_applied=seen.apply_delay,
     )
 
 
 def full_name(cls: type) -> str:
     """Return the module and qualified name of a settings class, for the status and the report."""
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def delay_of(version: Version) -> timedelta | None:
-    """Return the time from the kubelet's write to the apply; None for the first load."""
-    return None if version.written_at is None or version.number == 1 else version.applied_at - version.written_at
 
 
 def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:

@@ -33,6 +33,13 @@ from liveconfig.status import HistoryEntry, Status
 S = TypeVar("S", bound=BaseSettings)
 
 
+def _collected() -> None:
+    # Called by the garbage collector, on any thread and under any lock: only `note` is safe here. If the scheduler does
+    # not run, the call would wait for its next start; the next update of the report does the same.
+    if process_watcher.scheduler.is_alive():
+        process_watcher.scheduler.note(process_report.drop_collected)
+
+
 class Core(Generic[S]):
     """The implementation of one live object.
 
@@ -124,6 +131,7 @@ class Core(Generic[S]):
         self._instance_ref = self.engine.in_use.instance = weakref.ref(instance)
         renew_in_child(process_watcher, first=True)  # its scheduler also runs timers of settings that are not watched
         renew_in_child(self)
+        weakref.finalize(self, _collected).atexit = False
 
     def _instance(self) -> S | None:
         return self._instance_ref()
@@ -339,6 +347,8 @@ class Core(Generic[S]):
         same = version.number == self.publisher.newest.number
         if version is not self.publisher.newest:
             self.publisher.publish(version)
+        if self.engine.rejections.stand() and self.registration is not None:
+            self._report_soon()  # the same content may be in a new generation now, for which there is no event
         if same and applied is not before:  # the content differs but no field does: no event, but perhaps a log line
             self.publisher.log((version, version))
 
@@ -392,12 +402,14 @@ class Core(Generic[S]):
         return self.monitor.history.entries(self.engine.rejections.standing())
 
     def _observe(self) -> Observation:
-        applied, version = self.engine.in_use.state
+        applied, version, apply_delay = self.engine.in_use.state
         mode = self._mode()
         return Observation(
             applied=applied,
             version=version,
+            apply_delay=apply_delay,
             loaded_at=self.engine.in_use.loaded_at,
+            found=self.engine.reader.found(),
             faults=self.engine.unreadable(),
             rejections=self.engine.rejections.standing(),
             last_rejected=self.engine.rejections.newest(),

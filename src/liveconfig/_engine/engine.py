@@ -104,6 +104,7 @@ class Engine(Generic[S]):
             self._forks += 1
             self._inherited = self._newest
         self.reader.renew()
+        self.in_use.renew()
         self._again.forget()
         self._retry.forget()
         self._out_of_time.forget()

@@ -90,6 +90,10 @@ class VolumesReader(Generic[S]):
         for reader, feed in zip(self.readers, known, strict=True):
             reader.refresh(feed.revision)
 
+    def found(self) -> list[Revision | None]:
+        """Return the newest revision of each volume; None for one that cannot be read, or is being written."""
+        return [reader.found() for reader in self.readers]
+
     def look(self, known: Feeds) -> ReadResult:
         """Return the result of the newest `refresh` of any thread."""
         feeds, rejections, delays = list(known), [], {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from pydantic_settings import BaseSettings
@@ -21,13 +21,16 @@ class AppliedState(Generic[S]):
     """The configuration in use. It is changed in a transaction only, and read by any thread.
 
     Attributes:
-        state: The configuration and its version, stored together, so that a reader gets a consistent pair.
+        state: The configuration, its version, and the apply delay, stored together, so that a reader gets what belongs
+            together. The delay is the time from the kubelet's write to the applying of the newest change of the
+            volumes; None before the first one that was written while this process ran, and for plain volumes.
         instance: Returns the live object; None after it was collected.
         loaded_at: When the first version was applied.
     """
 
     def __init__(self, loaded: Loaded[S], began: float) -> None:
-        self.state = (loaded, _version(loaded, 1, began))
+        self.state: tuple[Loaded[S], Version, timedelta | None] = (loaded, _version(loaded, 1, began), None)
+        self._forked_at: datetime | None = None
         self.instance: Callable[[], S | None] = lambda: None
         self._shown: S | None = None
         self.loaded_at = self.version.applied_at
@@ -42,15 +45,33 @@ class AppliedState(Generic[S]):
         """The version that is published for it."""
         return self.state[1]
 
+    def renew(self) -> None:
+        """In a forked child: forget the apply delay, which is the parent's."""
+        self._forked_at = _clock.now()
+        self.state = (*self.state[:2], None)
+
     def matches(self, places: Sequence[Fingerprint | None]) -> bool:
         """Whether the fingerprints of all volumes are those of the configuration in use."""
         return [place and place.token for place in places] == [each.revision.token for each in self.loaded.feeds]
 
     def replace(self, loaded: Loaded[S], began: float) -> None:
         """Apply another configuration: store the version and the snapshot first, then update the live object."""
-        self.state = (loaded, _version(loaded, self.version.number + 1, began))
+        version = _version(loaded, self.version.number + 1, began)
+        self.state = (loaded, version, self._delay(loaded, version.applied_at))
         if self.show():
             _clock.give_way()
+
+    def _delay(self, loaded: Loaded[S], applied_at: datetime) -> timedelta | None:
+        """Return the apply delay of the volumes that change, by the one that was written first."""
+        pairs = zip(loaded.feeds, self.loaded.feeds, strict=True)
+        changed = [now.revision for now, before in pairs if now.revision.token != before.revision.token]
+        if not changed:  # an override
+            return self.state[2]
+        written = [each.written_at for each in changed if each.written_at is not None]
+        since = self._forked_at
+        if since is not None:
+            written = [each for each in written if each >= since]
+        return applied_at - min(written) if written else None
 
     def adopt(self, loaded: Loaded[S]) -> None:
         """Apply a configuration in which no field differs, under the same version.
@@ -59,9 +80,9 @@ class AppliedState(Generic[S]):
         not change.
         """
         if loaded.snapshot is self.loaded.snapshot:
-            self.state = (loaded, self.version)
+            self.state = (loaded, *self.state[1:])
         else:
-            self.state = (loaded, replace(self.version, snapshot=loaded.snapshot))
+            self.state = (loaded, replace(self.version, snapshot=loaded.snapshot), self.state[2])
             self.show()
 
     def show(self) -> bool:

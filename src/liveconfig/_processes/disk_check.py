@@ -27,7 +27,7 @@ GRACE = 2.0
 
 
 CHANGED = "changed"
-"""The generation on disk of a plain volume whose files are not those in use."""
+"""The generation on disk of a plain volume whose files are neither those in use nor those that were rejected."""
 
 
 def compare(reported: Sequence[tuple[SettingsReport, str]]) -> list[SettingsReport]:
@@ -105,11 +105,18 @@ def _compared(settings: SettingsReport, root: str) -> SettingsReport:
     volumes = tuple(volume for volume, _ in seen)
     behind = [volume for volume, differs in seen if differs]
     known = replace(settings, volumes=volumes)
-    if settings.state == "rejected" or not behind:
+    if not behind or _rejects(known):
         return known
     problems = (*settings.problems, *(_moved_on(each) for each in behind))
     state: State = "closed" if settings.state == "closed" else "behind"
     return replace(known, state=state, healthy=False, problems=tuple(dict.fromkeys(problems)))
+
+
+def _rejects(settings: SettingsReport) -> bool:
+    """Whether a process rejects what is on disk, and not only older content."""
+    rejected = [each for each in settings.volumes if each.rejected is not None]
+    is_on_disk = not rejected or any(each.rejected == each.on_disk for each in rejected)
+    return settings.state == "rejected" and is_on_disk
 
 
 def _seen(volume: VolumeReport, root: str) -> tuple[VolumeReport, bool]:
@@ -123,6 +130,8 @@ def _moved_on(volume: VolumeReport) -> str:
     in_use = f"the process uses {volume.generation or 'nothing'}"
     if volume.on_disk == CHANGED:
         return f"{volume.path} has other content now; {in_use}"
+    if volume.rejected is not None:
+        in_use += f" and has rejected {volume.rejected}"
     return f"{volume.path} has moved on to {volume.on_disk}; {in_use}"
 
 
@@ -131,10 +140,12 @@ def _on_disk(volume: VolumeReport, place: str) -> str | None:
     if link is not None or volume.mode == "atomic":
         return link
     try:
-        unchanged = fingerprint_of(signature(place)) == volume.fingerprint
+        fingerprint = fingerprint_of(signature(place))
     except Exception:  # noqa: BLE001 - it is not there, may not be read, or lies too deep
         return None
-    return volume.generation if unchanged else CHANGED
+    if fingerprint == volume.fingerprint:
+        return volume.generation
+    return fingerprint if fingerprint == volume.rejected else CHANGED
 
 
 def _differs(volume: VolumeReport, place: str) -> bool:

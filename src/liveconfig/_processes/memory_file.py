@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class MemoryFile:
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identities: tuple[tuple[int, int], ...] = ()  # several if a signal handler raised in `replace`
 
     def replace(self, content: bytes) -> None:
         """Show other content. A reader sees the old or the new one, at every moment.
@@ -44,10 +45,12 @@ class MemoryFile:
             identity = _identity(new)
             if self.is_there():
                 assert self._descriptor is not None
+                self._identities = (*self._identities, identity)  # first: a handler may raise right after the next call
                 os.dup2(new, self._descriptor, inheritable=False)
             else:  # the first one, or other code has closed it: the old number may be another file by now
+                self._identities = (*self._identities, identity)
                 self._descriptor, new = new, -1
-            self._identity = identity
+            self._identities = (identity,)
         finally:
             if new >= 0:
                 os.close(new)
@@ -57,9 +60,11 @@ class MemoryFile:
         if self._descriptor is None:
             return False
         try:
-            return _identity(self._descriptor) == self._identity
-        except OSError:
-            return False
+            return _identity(self._descriptor) in self._identities
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return False
+            raise  # a signal handler raised it
 
 
 def is_complete(descriptor: int) -> bool:

@@ -40,32 +40,35 @@ class Reporting(Protocol):
 
 
 class _Part:
-    """The last entry of one source, as JSON."""
+    """The last entry of one source, as JSON.
+
+    Attributes:
+        text: The entry.
+        shown: The text that the published report has.
+    """
 
     def __init__(self, source: Reporting) -> None:
         self.source = weakref.ref(source)
-        self.text = ""
+        self.text = self.shown = ""
         self.is_healthy = True
         self.key: object | None = None
         self._report: Mapping[str, Any] = {}
 
     def update(self, source: Reporting) -> bool:
-        """Bring the text up to date. Return whether anything has changed."""
+        """Bring the text up to date. Return whether it is another one than the published report has."""
         key = source.report_key()  # first: what changes from now on is found by the next update
-        if key is not None and key == self.key:
-            return False
-        changed = self._take(source.report())
-        self.key = key
-        return changed
+        if key is None or key != self.key:
+            self._take(source.report())
+            self.key = key
+        return self.text is not self.shown
 
-    def _take(self, report: Mapping[str, Any]) -> bool:
+    def _take(self, report: Mapping[str, Any]) -> None:
         if report == self._report:
-            return False
-        self._report = report
-        self.is_healthy = report["healthy"]
+            return
         head = _dumps({name: value for name, value in report.items() if name != "history"})
         self.text = f'{head[:-1]},"history":[{",".join(report["history"])}]}}'
-        return True
+        self.is_healthy = report["healthy"]
+        self._report = report  # last: a signal handler may raise before, or another thread may fork
 
 
 def entry_as_json(entry: HistoryEntry) -> str:
@@ -98,14 +101,23 @@ class ReportPublisher:
     def renew(self) -> None:
         """Create the lock: at the start, and in a forked child, which still has the report of its parent."""
         self._lock = threading.RLock()
-        self._changed: deque[Reporting] = deque()
+        self._changed: deque[Reporting | None] = deque()
 
     def update(self, source: Reporting) -> None:
         """Update the entry of ``source``, and publish the report if it has changed.
 
+        Entries of objects that were collected leave it.
+
         One thread updates at a time. It also updates what other threads, and signal handlers inside it, ask for
         meanwhile: they wait for `PATIENCE` seconds at most, because a signal handler may hold it up.
         """
+        self._update(source)
+
+    def drop_collected(self) -> None:
+        """Publish the report without the objects that were collected, if there are any."""
+        self._update(None)
+
+    def _update(self, source: Reporting | None) -> None:
         if sys.is_finalizing() or os.environ.get(VARIABLE) == "0" or not is_supported():
             return  # in an interpreter that is finalizing, CPython 3.13 crashes when a time is formatted
         self._changed.append(source)
@@ -123,7 +135,8 @@ class ReportPublisher:
     def _update_changed(self) -> None:
         while self._changed:
             source = self._changed.popleft()
-            if self._part_of(source).update(source) or not self._is_shown():
+            is_new = source is not None and (self._part_of(source).update(source) or not self._is_shown())
+            if is_new or any(part.source() is None for part in self._parts.values()):
                 self._show()
 
     def _part_of(self, source: Reporting) -> _Part:
@@ -140,6 +153,8 @@ class ReportPublisher:
         self._shown_by = None
         with contextlib.suppress(OSError):  # no descriptor is left, or a sandbox forbids it: the next call tries again
             self._file.replace(self._document())
+            for part in self._parts.values():
+                part.shown = part.text
             self._shown_by = os.getpid()
 
     def _document(self) -> bytes:

@@ -29,8 +29,10 @@ class VolumeReport:
         written_at: When the kubelet wrote it; None for a plain or missing volume.
         fault: Why the volume cannot be read, or why its newest content is not applied; None if it is.
         fingerprint: Of names, sizes, inodes and times of the files of a plain volume; None for others.
-        on_disk: The generation on disk now, ``"changed"`` for a plain volume whose files are others; None where
-            there is none, or where it could not be looked at.
+        rejected: The generation that the process has rejected, for a plain volume the fingerprint of its files; None
+            if it rejects none of this volume, or does not know which one.
+        on_disk: The generation on disk now. For a plain volume whose files are others: `rejected` if they are those,
+            else ``"changed"``. None where there is none, or where it could not be looked at.
         expected: With ``liveconfig ps --expect``: whether the files on disk are the expected ones. Else None.
     """
 
@@ -40,6 +42,7 @@ class VolumeReport:
     written_at: datetime | None
     fault: str | None = None
     fingerprint: str | None = None
+    rejected: str | None = None
     on_disk: str | None = None
     expected: Expected | None = None
 
@@ -52,14 +55,15 @@ class SettingsReport:
         name: Module and qualified name of the class, as `Status.settings`.
         version: The version in use.
         state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on more than 2 s ago.
-            ``"rejected"``: the newest content is not applied. ``"closed"``: nothing follows the volumes any more.
+            ``"rejected"``: it has rejected what is on disk. ``"closed"``: nothing follows the volumes any more.
             ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in 1 s.
         healthy: Whether the process says that it is healthy, and what is on disk is in use.
         problems: Why it is not, in sentences.
         volumes: Each volume.
         applied_at: When the version in use was applied.
         apply_delay: From the kubelet's write to the applying of the newest change that arrived while the process
-            ran; None before the first, and for plain volumes.
+            ran; where several volumes changed together, of the one that was written first. None before the first
+            change, and for plain volumes.
         frozen: Fields that cannot change while the process runs.
         restart_pending: Fields whose new value takes effect at the next start of the process.
         stale: Fields that stand as stale.
@@ -168,6 +172,7 @@ def _volume(data: Mapping[str, Any]) -> VolumeReport:
         written_at=_time(data["written_at"]),
         fault=_optional(data["fault"]),
         fingerprint=_optional(data["fingerprint"]),
+        rejected=_optional(data.get("rejected")),  # older versions do not write it
     )
 
 

@@ -70,7 +70,9 @@ def scan(pid: int | None = None, *, own_root: bool = False) -> Scan:
     _compare_all(found)
     hidden = [pid for pid in closed if _descends(pid, running, found)]
     found.update({pid: _hidden(running[pid], _OTHER_USER) for pid in hidden})
-    return Scan(tuple(found[number] for number in sorted(found)), len(closed) - len(hidden))
+    listed = (found[number] for number in sorted(found))
+    # Without those whose settings objects were all collected.
+    return Scan(tuple(each for each in listed if each.settings), len(closed) - len(hidden))
 
 
 def _compare_all(found: dict[int, ProcessReport]) -> None:

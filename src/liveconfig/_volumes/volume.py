@@ -173,6 +173,11 @@ class VolumeReader:
             except RuntimeError:  # it was not acquired
                 pass
 
+    def found(self) -> Revision | None:
+        """Return the revision that the newest `refresh` read; None if the volume could not be read."""
+        latest = self._latest
+        return latest if isinstance(latest, Revision) else None
+
     def latest(self, known: Revision | None) -> Revision | None:
         """Return the result of the newest `refresh`; None if it is the known revision.
 

@@ -95,6 +95,36 @@ def test_rejected(cluster: Any, status: Any) -> None:
     assert row["problem"].endswith("; the last good configuration stays in use")
 
 
+@pytest.mark.parametrize(
+    ("rejected", "states"),
+    [
+        ({}, ["REJECTED", "REJECTED"]),
+        ({"a": "..2"}, ["REJECTED", "BEHIND"]),
+        ({"b": "..2"}, ["BEHIND", "REJECTED"]),
+        ({"a": "..2", "b": "..2"}, ["REJECTED", "REJECTED"]),
+        ({"a": "..1"}, ["BEHIND", "BEHIND"]),
+    ],
+    ids=str,
+)
+def test_rejected_volumes(cluster: Any, status: Any, rejected: dict[str, str], states: list[str]) -> None:
+    """Only the volumes that hold the rejected content are REJECTED; all where a report does not name it."""
+    volumes: list[dict[str, str]] = []
+    for name in ("a", "b"):
+        named = {"rejected": rejected[name]} if name in rejected else {}
+        volumes.append({"path": f"/{name}", "generation": "..0", "on_disk": "..2", **named})
+    cluster.pod("a", processes=0)
+    spec = cluster.state["pods"][0]["spec"]
+    spec["containers"][0]["volumeMounts"] = [{"name": "flags", "mountPath": each["path"]} for each in volumes]
+    settings = {"state": "rejected", "problems": ["the reason"], "volumes": volumes}
+    answer = {"processes": [{"pid": 7, "settings": [settings]}], "disk": []}
+    cluster.state["containers"]["a/app"] = {"output": json.dumps(answer)}
+    cluster.save()
+    _, rows, _ = status("deploy/web")
+    assert [row["state"] for row in rows] == states
+    for row in rows:
+        assert ("the reason" in row["problem"]) is (row["state"] == "REJECTED")
+
+
 def test_may_not_be_read(cluster: Any, status: Any) -> None:
     """Where the caller may not read the object the row is UNKNOWN, never SYNCED."""
     cluster.pod("a")

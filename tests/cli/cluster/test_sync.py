@@ -49,6 +49,36 @@ def test_a_rejection_ends_early(cluster: Any, sync: Any, when_annotated: Any) ->
     assert "port" in rows[0]["problem"]
 
 
+VERIFYING = """
+import threading
+decide = threading.Event()
+
+@settings.live.verify(on="message", timeout=60.0)
+def verify(candidate):
+    return candidate.message != "bad" and decide.wait(60.0)
+"""
+
+
+def test_a_rejection_of_older_content(cluster: Any, sync: Any, when_annotated: Any) -> None:
+    """Content that a process rejected before does not end the wait for the content that corrects it."""
+    cluster.pod("a")
+    process = cluster.running[0]
+    process.do(f"exec({VERIFYING!r})")
+    cluster.swap_all({"message": "bad"})
+    process.do("import time\nwhile not settings.live.status().rejections: time.sleep(0.01)")
+    cluster.configmap("flags", {"message": "good"})
+
+    def correct() -> None:
+        cluster.swap_all({"message": "good"})
+        until_asked(cluster, "a", times_asked(cluster, "a") + 4)
+        process.do("decide.set()")
+
+    when_annotated(correct)
+    code, rows, said = sync("deploy/web", "--timeout", "100")
+    assert (code, [row["state"] for row in rows]) == (0, ["SYNCED"])
+    assert "BEHIND" in said
+
+
 def test_a_pod_that_never_swaps(cluster: Any, sync: Any, when_annotated: Any) -> None:
     """A pod that never swaps makes exit code 1 when the time is up; the others are SYNCED."""
     for name in ("a", "b"):

@@ -48,6 +48,7 @@ def _volume(data: Any) -> dict[str, Any]:
         "path": _text(data["path"]),
         "generation": _optional(data["generation"]),
         "on_disk": _optional(data["on_disk"]),
+        "rejected": _optional(data.get("rejected")),
     }
 
 

@@ -161,12 +161,24 @@ _REFUSED = "the kubelet does not write this volume: {}"
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """A settings object of a process that follows a volume, or may do so."""
+    """A settings object of a process that follows a volume, or may do so.
+
+    Attributes:
+        pid: The process.
+        state: The state of the settings object.
+        in_use: The generation that it uses.
+        on_disk: The one on disk.
+        rejected: The one of this volume that it has rejected; None if there is none, or if it is not known.
+        names_rejected: Whether it names a generation of any of its volumes that it has rejected.
+        problems: Why it is not healthy.
+    """
 
     pid: int
     state: str
     in_use: str | None
     on_disk: str | None
+    rejected: str | None
+    names_rejected: bool
     problems: Sequence[str]
 
     @property
@@ -183,9 +195,12 @@ class _User:
 
     @property
     def rejects(self) -> bool:
-        return self.is_behind and self.state == "rejected"
+        is_on_disk = self.rejected == self.on_disk or not self.names_rejected
+        return self.is_behind and self.state == "rejected" and is_on_disk
 
     def problem_of(self) -> str:
+        if self.is_behind and self.state == "rejected" and not self.rejects:  # the problems are those of other content
+            return f"process {self.pid}: has neither applied nor rejected {self.on_disk or 'what is on disk'} yet"
         problems = [*self.problems, *[STAYS_IN_USE] * self.rejects]
         return f"process {self.pid}: {'; '.join(problems) or self.state}"
 
@@ -194,7 +209,8 @@ def _users(data: Mapping[str, Any], paths: AbstractSet[str]) -> Iterator[_User]:
     for process in data["processes"]:
         for settings in process["settings"]:
             if settings["state"] == "hidden":
-                yield _User(process["pid"], "hidden", None, None, settings["problems"])
+                yield _User(process["pid"], "hidden", None, None, None, False, settings["problems"])
+            names_rejected = any(volume["rejected"] is not None for volume in settings["volumes"])
             for volume in settings["volumes"]:
                 if posixpath.normpath(volume["path"]) in paths:
                     yield _User(
@@ -202,6 +218,8 @@ def _users(data: Mapping[str, Any], paths: AbstractSet[str]) -> Iterator[_User]:
                         settings["state"],
                         volume["generation"],
                         volume["on_disk"],
+                        volume["rejected"],
+                        names_rejected,
                         settings["problems"],
                     )
 
