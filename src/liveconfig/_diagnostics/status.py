@@ -190,7 +190,7 @@ def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
         if sighting.fault is not None:
             if f"{path}: {sighting.fault}" not in reasons:
                 yield f"volume {path}: {sighting.fault}", True
-        elif not sighting.same and sighting.generation != _waiting(seen).get(path):
+        elif not sighting.same and (sighting.generation is None or sighting.generation != _waiting(seen).get(path)):
             yield _moved_on(path, sighting, seen), True
 
 
