@@ -51,9 +51,10 @@ class SettingsReport:
     Attributes:
         name: Module and qualified name of the class, as `Status.settings`.
         version: The version in use.
-        state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on more than 2 s ago.
-            ``"rejected"``: the newest content is not applied. ``"closed"``: nothing follows the volumes any more.
-            ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in 1 s.
+        state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on, or disappeared, more
+            than 2 s ago. ``"rejected"``: the newest content is not applied. ``"closed"``: nothing follows the volumes
+            any more. ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in
+            1 s, or cannot be looked at.
         healthy: Whether the process says that it is healthy, and what is on disk is in use.
         problems: Why it is not, in sentences.
         volumes: Each volume.

@@ -49,8 +49,9 @@ Row = tuple[str, ...]
 _HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
 _EPILOG = (
     "States: current (uses what is on disk), behind (has not applied it yet), rejected (what is on disk is not valid), "
-    "closed (close() was called), unhealthy (see PROBLEM), hidden (its report cannot be read), unknown (no answer in "
-    "1 s). Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
+    "closed (close() was called), unhealthy (see PROBLEM), hidden (its report cannot be read), unknown (a volume "
+    "gave no answer in 1 s, or cannot be looked at). Exit code 0: every process is current and healthy. 1: one is not. "
+    "2: no process with liveconfig is visible."
 )
 
 
