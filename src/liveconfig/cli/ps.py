@@ -40,7 +40,10 @@ PAUSE = 0.2
 """Seconds between two checks while waiting."""
 
 LONGEST = 8.0
-"""Seconds that one look may take: with --expect, the volumes may take 5 s, and then those of the processes 1 s."""
+"""Seconds that one look may take.
+
+With --expect, the volumes may take 5 s, those of the processes 1 s, and the links to the volumes 1 s.
+"""
 
 Disk = tuple[Compared, ...] | None
 Look = tuple[Scan, Disk]
@@ -100,13 +103,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _waited(look: Callable[[], Look], seconds: float) -> Look:
-    """Check until every process is current, or until the timeout. Each check runs in a separate child process."""
+    """Check until every process is current, or until the timeout. Each check runs in a separate child process.
+
+    Raises:
+        NoAnswer: The last check gave none.
+    """
     calls, deadline = ChildCalls(LONGEST), _clock.monotonic() + seconds
-    seen = calls.run(look)
-    while _code(*seen) != CURRENT and _clock.monotonic() < deadline:
+    while True:
+        try:
+            seen = calls.run(look)
+            if _code(*seen) == CURRENT or _clock.monotonic() >= deadline:
+                return seen
+        except NoAnswer:
+            if _clock.monotonic() >= deadline:
+                raise
         time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
-        seen = calls.run(look)
-    return seen
 
 
 def _look_for(expect: str | None) -> Callable[[], Look]:
