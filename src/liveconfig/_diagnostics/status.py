@@ -218,6 +218,14 @@ def _about_subscribers(subscribers: Sequence[Subscriber]) -> Iterator[tuple[str,
             yield f"subscriber {subscriber.name} is a coroutine function and waits for an event loop", False
         if subscriber.error is not None:
             yield f"subscriber {subscriber.name} raised {subscriber.error} and has not taken the newest version", True
+        if subscriber.hangs():
+            yield _HANGS.format(subscriber.name, _clock.in_words(timedelta(seconds=subscriber.ran()))), True
+
+
+_HANGS = (
+    "subscriber {} has been running for {}: it receives newer changes only when its call returns. If it hangs, give "
+    "the call a time limit and restart the process"
+)
 
 
 def _about_logger() -> Iterator[tuple[str, bool]]:

@@ -64,7 +64,8 @@ class SettingsReport:
         frozen: Fields that cannot change while the process runs.
         restart_pending: Fields whose new value takes effect at the next start of the process.
         stale: Fields that stand as stale.
-        failing_subscribers: Names of subscribers that raised and have not received the newest version.
+        failing_subscribers: Names of subscribers that raised and have not received the newest version, or whose call
+            has been running for 30 s.
         watcher: ``"inotify"``, ``"polling"`` or ``"off"``.
         history: The newest outcomes, newest first. No values.
     """

@@ -23,7 +23,9 @@ METRICS = {
     ),
     "liveconfig_frozen_fields": "Fields that cannot change while the process runs.",
     "liveconfig_restart_pending_fields": "Fields whose new value takes effect at the next start of the process.",
-    "liveconfig_failing_subscribers": "Subscribers that raised and have not received the newest version.",
+    "liveconfig_failing_subscribers": (
+        "Subscribers that raised and have not received the newest version, or whose call has been running for 30 s."
+    ),
     "liveconfig_watching": (
         "1 if every process follows its volumes, by events or by polling, or has none; 0 if one does not."
     ),
