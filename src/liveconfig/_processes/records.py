@@ -27,7 +27,8 @@ class VolumeReport:
         mode: ``"atomic"`` (with the kubelet's ``..data``), ``"plain"`` or ``"missing"``.
         generation: The generation in use; None for a missing volume.
         written_at: When the kubelet wrote it; None for a plain or missing volume.
-        fault: Why the volume cannot be read, or why its newest content is not applied; None if it is.
+        fault: Why the volume cannot be read or parsed; None if it can. Of content that is read and is not valid, the
+            problems of the settings say why it is not applied.
         fingerprint: Of names, sizes, inodes and times of the files of a plain volume; None for others.
         on_disk: The generation on disk now, ``"changed"`` for a plain volume whose files are others; None where
             there is none, or where it could not be looked at.
