@@ -98,8 +98,9 @@ class Status:
         pid: The process.
         process_started_at: When it started. Its environment is as old; that of a forked child is as old as its parent.
         version: Of the settings.
-        healthy: Whether the content of the volumes is in use, the watcher works, and no subscriber fails. Settings that
-            nothing watches, because they are closed or have ``watch=False``, are healthy until a volume changes.
+        healthy: Whether the content of the volumes is in use, the watcher works, and no subscriber fails or has been
+            running for 30 s. Settings that nothing watches, because they are closed or have ``watch=False``, are
+            healthy until a volume changes.
         problems: Why the settings are not healthy, in sentences.
         notes: Other sentences for a person. They do not make the settings unhealthy.
         volumes: Each volume.

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from liveconfig._processes import ProcessReport, Scan, SettingsReport, VolumeReport
+from liveconfig._processes import ProcessReport, Scan, SettingsReport, VolumeReport, scan
 from liveconfig.cli import main
 from liveconfig.cli.ps import lines
 
@@ -283,6 +284,32 @@ def test_expected_through_a_link(capsys, running, kubelet_volume, tmp_path):
     assert process["settings"][0]["volumes"][0]["expected"] == "equal"
 
 
+def test_expected_beside_a_mount_that_hangs(capsys, running, kubelet_volume, tmp_path, monkeypatch):
+    """A mount that hangs is unknown, and costs neither the comparison of the others nor the answer as a whole."""
+    path, hung = str(kubelet_volume.path), str(tmp_path / "hung")
+    text = document(tmp_path, volumes={path: {"message": digest("one")}, hung: {}})
+    monkeypatch.setattr("liveconfig.cli.ps.LONGEST", 4.0)
+    monkeypatch.setattr("liveconfig._processes.expected_content.LONGEST", 2.2)
+    for module, name in ((os, "readlink"), (os.path, "realpath")):
+        monkeypatch.setattr(module, name, hangs_at(hung, getattr(module, name)))
+    _, output = ps(capsys, "--json", "--expect", text)
+    data = json.loads(output)
+    assert [(each["path"], each["expected"]) for each in data["disk"]] == [(path, "equal"), (hung, "unknown")]
+    [process] = [each for each in data["processes"] if each["pid"] == running]
+    assert process["settings"][0]["volumes"][0]["expected"] == "equal"
+
+
+def hangs_at(place, call):
+    """The call, which does not return for a place and for what is below it."""
+
+    def called(path, *more, **options):
+        if str(path).startswith(place):
+            time.sleep(60)
+        return call(path, *more, **options)
+
+    return called
+
+
 def test_standard_input_is_closed(capsys, monkeypatch):
     """``--expect -`` without standard input is one line on standard error and exit code 2."""
     monkeypatch.setattr("sys.stdin", None)
@@ -332,3 +359,21 @@ def test_no_answer(capsys, monkeypatch):
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err == "liveconfig ps: /proc or a volume did not answer within 0.3 s\n"
+
+
+def test_no_answer_while_waiting(capsys, running, tmp_path, monkeypatch):
+    """``--wait`` goes on after a check without an answer, and returns what a later check finds."""
+    first = tmp_path / "first"
+    first.touch()
+
+    def stops_once(**options):
+        if first.exists():
+            first.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        found = scan(**options)
+        return replace(found, processes=tuple(each for each in found.processes if each.pid == running))
+
+    monkeypatch.setattr("liveconfig.cli.ps.LONGEST", 2.0)
+    monkeypatch.setattr("liveconfig.cli.ps.scan", stops_once)
+    assert ps(capsys, "--wait", "60")[0] == 0
+    assert not first.exists()

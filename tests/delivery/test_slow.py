@@ -252,6 +252,22 @@ class TestHung:
         assert len(self.named(caplog)) == 1
         assert "hold.<locals>.call" in self.named(caplog)[0]
 
+    def test_is_a_problem(self, settings, volume, gate, hold, later):
+        """One that has run for 30 s has not received the newest version: the settings are unhealthy until it returns."""
+        settings.live.on_change("message")(hold)
+        assert swap(settings, volume, wait=True, message="two")
+        later(20)
+        assert settings.live.healthy
+        later(15)
+        settings.live.reload()  # a look would be due
+        (text,) = settings.live.status().problems
+        assert "hold.<locals>.call has been running for 3" in text
+        gate.set()
+        deadline = time.monotonic() + PATIENCE
+        while not settings.live.healthy and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert settings.live.healthy
+
     @pytest.fixture
     def slow(self, settings, recorder):
         """Two semaphores, of one that is inside each of its calls until it may go; there is another one behind it."""

@@ -7,6 +7,7 @@ import logging
 import logging.config
 import os
 import threading
+import time
 
 import pytest
 from pydantic import SecretStr
@@ -96,6 +97,52 @@ def test_unwatched_and_gone(kubelet_volume, load):
     settings = load(Unwatched, _volumes=kubelet_volume.path)
     os.rename(kubelet_volume.path, f"{kubelet_volume.path}-away")
     assert str(kubelet_volume.path) in problem(settings)
+
+
+def test_gone_at_the_first_look(kubelet_volume, load):
+    """The first status after the volume of a closed object disappeared says so, and `reload()` adds no other text."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    settings.live.close()
+    os.rename(kubelet_volume.path, f"{kubelet_volume.path}-away")
+    text = f"volume {kubelet_volume.path}: the volume has disappeared"
+    assert problem(settings) == text
+    assert problem(settings) == text
+    assert not settings.live.reload()
+    assert "the volume has disappeared" in problem(settings)
+
+
+def test_a_generation_that_cannot_be_read(kubelet_volume, load):
+    """The status of an unwatched object names the generation on disk, also while it cannot be read."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(Unwatched, _volumes=kubelet_volume.path)
+    os.symlink("..not-there", kubelet_volume.path / "..data_new")
+    os.rename(kubelet_volume.path / "..data_new", kubelet_volume.path / "..data")
+    assert "'..data' or what it leads to is gone" in problem(settings)
+    assert settings.live.status().volumes[0].generation_on_disk == "..not-there"
+
+
+def test_written_all_the_time(tmp_path, load):
+    """A plain volume that is being written has other content; nothing says that it does not answer."""
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "message").write_text("one")
+    settings = load(Unwatched, _volumes=plain)
+    begun, ended = threading.Event(), threading.Event()
+
+    def write():
+        while not ended.wait(0.005):
+            (plain / "message").write_text(str(time.monotonic()))
+            begun.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(PATIENCE)
+    try:
+        assert "other content is on the volume" in problem(settings)
+    finally:
+        ended.set()
+        writer.join()
 
 
 def test_a_rejection_is_one_problem(kubelet_volume, load):

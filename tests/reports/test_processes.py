@@ -193,6 +193,43 @@ SUBSCRIBING = {
 }
 
 
+HANGING = """
+import threading
+from liveconfig._delivery import calls, coroutines, subscribers
+subscribers.HUNG = calls.HUNG = coroutines.HUNG = 1.5
+gate = threading.Event()
+if KIND == "function":
+    settings.live.on_change("message")(lambda _: gate.wait())
+else:
+    import asyncio
+    async def call(_):
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
+    async def main():
+        settings.live.on_change("message")(call)
+        await asyncio.Event().wait()
+    threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+    while not settings.live.status().subscribers:
+        pass
+"""
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine function"])
+def test_a_subscriber_that_hangs(program, kubelet_volume, kind):
+    """A subscriber that does not return makes the report unhealthy, not only at the next re-check, until it returns."""
+    kubelet_volume.write({"message": "one"})
+    running = program()
+    running.do(f"KIND = {kind!r}; exec({HANGING!r})")
+    kubelet_volume.write({"message": "two"})
+    began = time.monotonic()
+    settings = until(lambda: (now := report_of(running.pid)[1]).failing_subscribers and now)
+    assert not settings.healthy
+    assert "has been running for" in settings.problems[0]
+    running.do("gate.set()")
+    until(lambda: (now := report_of(running.pid)[1]).healthy and not now.failing_subscribers)
+    assert time.monotonic() - began < 20  # a re-check is due after 30 s
+
+
 def test_a_failing_subscriber_that_is_cancelled(program, kubelet_volume):
     """A failing subscriber that is cancelled leaves the report at once."""
     kubelet_volume.write({"message": "one"})

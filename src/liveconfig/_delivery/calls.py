@@ -25,7 +25,7 @@ class Calls:
         timers: For retries, and for calls that do not return.
         again: Called when a subscriber may be due.
         another_loop: Returns a running loop that has entered the settings, for coroutines without one; or None.
-        changed: Called when a subscriber fails that did not, or the other way round.
+        changed: Called when a subscriber raises or hangs that did not, or the other way round.
     """
 
     def __init__(
@@ -111,12 +111,14 @@ class Calls:
             subscriber.name,
             HUNG,
         )
+        self._changed()
 
     def succeeded(self, job: Job) -> None:
         """Record that a call returned normally."""
-        failing = job.subscriber.error is not None
-        job.subscriber.succeeded(job.target, job.event)
-        if failing:
+        subscriber = job.subscriber
+        hung, before = subscriber.returns(), subscriber.error
+        subscriber.succeeded(job.target, job.event)
+        if hung or before is not None:
             self._changed()
 
     def failed(self, job: Job, error: BaseException) -> None:
@@ -128,9 +130,10 @@ class Calls:
 
     def retry(self, job: Job, error: BaseException) -> float | None:
         """Schedule a retry, unless the subscriber has ``retry=False``. Return the delay; None for no retry."""
-        subscriber, before = job.subscriber, job.subscriber.error
+        subscriber = job.subscriber
+        hung, before = subscriber.returns(), subscriber.error
         delay = subscriber.failed(job.target, job.event, error)
-        if subscriber.error != before:
+        if hung or subscriber.error != before:
             self._changed()
         return None if delay is None else self._put_off(subscriber, delay)
 

@@ -46,7 +46,8 @@ class Publisher:
         log_event: Writes log lines. Called before all subscribers, with each version and its predecessor, and with each
             rejection and its end.
         receivers: Returns the signal receivers, which are called after the subscribers.
-        changed: Called when a subscriber fails that did not, or the other way round: on its thread, or on its loop.
+        changed: Called when a subscriber raises or hangs that did not, or the other way round: on its thread, on its
+            loop, or on the scheduler thread.
         is_silent: Whether ``log_event`` writes no line about an event, and calls no user code.
     """
 
@@ -223,8 +224,8 @@ class Publisher:
                 self.lock.release()
 
     def is_failing(self) -> bool:
-        """Whether a subscriber or a receiver raised and has not received the newest version."""
-        return any(subscriber.error is not None for subscriber in self.all_subscribers())
+        """Whether a subscriber or a receiver raised or hangs, so that it has not received the newest version."""
+        return any(subscriber.fails() for subscriber in self.all_subscribers())
 
     def has_subscribers(self) -> bool:
         """Whether there are subscribers; receivers of signals do not count."""

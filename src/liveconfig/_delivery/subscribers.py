@@ -21,7 +21,7 @@ SLOW = 1.0
 """Seconds after which a subscriber gets a thread of its own."""
 
 HUNG = 30.0
-"""Seconds after which a running subscriber is logged."""
+"""Seconds after which a call of a subscriber counts as one that does not return."""
 
 
 def is_coroutine(callback: Callable[..., Any]) -> bool:
@@ -123,6 +123,21 @@ class Subscriber:
         """Return the seconds since its call began; 0 if it is in no call."""
         started = self.started
         return 0.0 if started is None else _clock.monotonic() - started
+
+    def hangs(self) -> bool:
+        """Whether its call has not returned for long; on a loop that does not run, no call is running."""
+        return self.ran() >= HUNG and (not self.on_loop or self.has_loop())
+
+    def fails(self) -> bool:
+        """Whether it raised or hangs, so that it has not received the newest version."""
+        return self.error is not None or self.hangs()
+
+    def returns(self) -> bool:
+        """Record that its call returns, or raises. Return whether it was hanging."""
+        hung = self.hangs()
+        if hung:
+            self.started = _clock.monotonic()  # of the next call, if there is one at once
+        return hung
 
     def running_since(self) -> datetime | None:
         """Return when its call began; None if it is in no call."""

@@ -44,7 +44,7 @@ def report_of(
         "frozen": list(frozen),
         "restart_pending": list(seen.applied.restart_pending),
         "stale": list(dict.fromkeys(each.field for each in stale)),
-        "failing_subscribers": [each.name for each in seen.subscribers if each.error is not None],
+        "failing_subscribers": [each.name for each in seen.subscribers if each.fails()],
         "watcher": present.watcher,
         "history": history,
     }

@@ -189,7 +189,7 @@ def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
         if sighting.fault is not None:
             if f"{path}: {sighting.fault}" not in reasons:
                 yield f"volume {path}: {sighting.fault}", True
-        elif not sighting.same and sighting.generation != _waiting(seen).get(path):
+        elif not sighting.same and (sighting.generation is None or sighting.generation != _waiting(seen).get(path)):
             yield _moved_on(path, sighting, seen), True
 
 
@@ -217,6 +217,14 @@ def _about_subscribers(subscribers: Sequence[Subscriber]) -> Iterator[tuple[str,
             yield f"subscriber {subscriber.name} is a coroutine function and waits for an event loop", False
         if subscriber.error is not None:
             yield f"subscriber {subscriber.name} raised {subscriber.error} and has not taken the newest version", True
+        if subscriber.hangs():
+            yield _HANGS.format(subscriber.name, _clock.in_words(timedelta(seconds=subscriber.ran()))), True
+
+
+_HANGS = (
+    "subscriber {} has been running for {}: it receives newer changes only when its call returns. If it hangs, give "
+    "the call a time limit and restart the process"
+)
 
 
 def _about_logger() -> Iterator[tuple[str, bool]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from liveconfig._processes.plain_fingerprint import fingerprint_of
 from liveconfig._processes.records import SettingsReport, State, VolumeReport
-from liveconfig._volumes import file_calls, follow_links, generation_at, signature
+from liveconfig._volumes import TreeError, file_calls, follow_links, generation_at, newest_change, signature
 
 PATIENCE = 1.0
 """Seconds that all volumes of all processes may take to answer."""
@@ -100,15 +101,29 @@ def _unanswered(settings: SettingsReport, why: str) -> SettingsReport:
     return replace(settings, state="unknown", healthy=False, problems=(*settings.problems, problem))
 
 
+class _Seen(NamedTuple):
+    """One volume as it is on disk.
+
+    Attributes:
+        volume: With the generation on disk.
+        is_behind: Whether the process is behind it, for longer than a swap takes.
+        why_unknown: Why it cannot be looked at, for longer than a swap takes; None if it can.
+    """
+
+    volume: VolumeReport
+    is_behind: bool
+    why_unknown: str | None = None
+
+
 def _compared(settings: SettingsReport, root: str) -> SettingsReport:
     seen = [file_calls.run(root + each.path, partial(_seen, each, root)) for each in settings.volumes]
-    volumes = tuple(volume for volume, _ in seen)
-    behind = [volume for volume, differs in seen if differs]
-    known = replace(settings, volumes=volumes)
-    if not behind or _rejects(known):
+    known = replace(settings, volumes=tuple(each.volume for each in seen))
+    behind = [_moved_on(each.volume) for each in seen if each.is_behind]
+    unknown = [f"{each.volume.path} cannot be looked at: {each.why_unknown}" for each in seen if each.why_unknown]
+    if _rejects(known) or not (behind or unknown):
         return known
-    problems = (*settings.problems, *(_moved_on(each) for each in behind))
-    state: State = "closed" if settings.state == "closed" else "behind"
+    problems = (*settings.problems, *behind, *unknown)
+    state: State = "unknown" if not behind else "closed" if settings.state == "closed" else "behind"
     return replace(known, state=state, healthy=False, problems=tuple(dict.fromkeys(problems)))
 
 
@@ -119,15 +134,30 @@ def _rejects(settings: SettingsReport) -> bool:
     return settings.state == "rejected" and is_on_disk
 
 
-def _seen(volume: VolumeReport, root: str) -> tuple[VolumeReport, bool]:
-    """The volume as it is on disk, and whether the process is behind it."""
-    place, _ = follow_links(volume.path, root)
-    known = replace(volume, on_disk=_on_disk(volume, place))
-    return known, _differs(known, place)
+def _seen(volume: VolumeReport, root: str) -> _Seen:
+    place, links = follow_links(volume.path, root)
+    on_disk, error = None, None
+    try:
+        on_disk = _on_disk(volume, place)
+    except (OSError, TreeError) as why:
+        error = why
+    known = replace(volume, on_disk=on_disk)
+    # Without a root directory, the process has ended meanwhile.
+    if on_disk == volume.generation or _is_recent(place, links, on_disk) or (error and not os.path.exists(root)):
+        return _Seen(known, is_behind=False)
+    if error is None or (isinstance(error, OSError) and error.errno in _GONE):
+        return _Seen(known, is_behind=True)
+    return _Seen(known, False, error.reason if isinstance(error, TreeError) else error.strerror or "")
+
+
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)
+"""Errors for a volume that is not there any more, or whose ``..data`` is no link."""
 
 
 def _moved_on(volume: VolumeReport) -> str:
     in_use = f"the process uses {volume.generation or 'nothing'}"
+    if volume.on_disk is None:
+        return f"{volume.path} has disappeared; {in_use}"
     if volume.on_disk == CHANGED:
         return f"{volume.path} has other content now; {in_use}"
     if volume.rejected is not None:
@@ -136,32 +166,38 @@ def _moved_on(volume: VolumeReport) -> str:
 
 
 def _on_disk(volume: VolumeReport, place: str) -> str | None:
+    """Return the generation on disk; None for a missing volume.
+
+    Raises:
+        TreeError: Folders of a plain volume lie too deep.
+        OSError: It is not there, or may not be read.
+    """
     link = generation_at(place)
-    if link is not None or volume.mode == "atomic":
+    if link is not None:
         return link
+    if volume.mode == "atomic":
+        return os.readlink(f"{place}/..data")  # it tells why there is none
     try:
         fingerprint = fingerprint_of(signature(place))
-    except Exception:  # noqa: BLE001 - it is not there, may not be read, or lies too deep
-        return None
+    except FileNotFoundError:
+        os.stat(place)
+        return CHANGED  # a folder in it disappeared meanwhile
     if fingerprint == volume.fingerprint:
         return volume.generation
     return fingerprint if fingerprint == volume.rejected else CHANGED
 
 
-def _differs(volume: VolumeReport, place: str) -> bool:
-    """Whether the volume has moved on, for longer than a swap takes."""
-    if volume.on_disk is None or volume.on_disk == volume.generation:
-        return False
-    changed = _changed_at(place, volume.on_disk)
-    return changed is None or (datetime.now(UTC) - changed).total_seconds() > GRACE
-
-
-def _changed_at(place: str, on_disk: str) -> datetime | None:
-    """Return when the present content appeared: the creation of the link, or the newest change of a plain file."""
+def _is_recent(place: str, links: Sequence[str], on_disk: str | None) -> bool:
+    """Whether the present content appeared, or the last content disappeared, no longer ago than a swap takes."""
     try:
-        if on_disk != CHANGED:
-            return datetime.fromtimestamp(os.lstat(f"{place}/..data").st_ctime, UTC)
-        times = [os.stat(place).st_ctime, *(os.stat(f"{place}/{name}").st_ctime for name in os.listdir(place))]
-        return datetime.fromtimestamp(max(times), UTC)
-    except (OSError, ValueError, OverflowError):
-        return None
+        if on_disk is None:
+            changed = os.stat(place if os.path.exists(place) else os.path.dirname(place)).st_ctime
+        elif generation_at(place) is None:
+            changed = newest_change(place)
+        else:
+            changed = os.lstat(f"{place}/..data").st_ctime
+        return time.time() - max([changed, *(os.lstat(link).st_ctime for link in links)]) <= GRACE
+    except FileNotFoundError:  # of a part of it: it is being changed
+        return os.path.exists(place)
+    except (OSError, TreeError):
+        return False

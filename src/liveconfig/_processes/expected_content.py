@@ -36,6 +36,9 @@ PATIENCE = 2.0
 LONGEST = 5.0
 """Seconds that all volumes and files may take together."""
 
+LONGEST_LINKS = 1.0
+"""Seconds that the links of all paths to the volumes may take together."""
+
 
 class BadExpectation(Exception):  # noqa: N818 - shown to the user as one line
     """This version cannot read the document."""
@@ -71,6 +74,7 @@ class Expectation:
 
     def __init__(self, document: bytes) -> None:
         data = _loaded(document)
+        self._silent: frozenset[str] = frozenset()  # the volumes that did not answer
         try:
             self._key = bytes.fromhex(data["key"])
             self._volumes = _digests_by_path(data["volumes"])
@@ -96,27 +100,31 @@ class Expectation:
             (Compared(path, "file", "unknown"), partial(self._file, path, digest))
             for path, digest in self._files.items()
         ]
-        compared = _in_time(look() for _, look in looks)
-        unanswered = (unknown for unknown, _ in looks[len(compared) :])
+        compared = _in_time((look() for _, look in looks), LONGEST)
+        unanswered = [unknown for unknown, _ in looks[len(compared) :]]
+        self._silent = frozenset(each.path for each in unanswered if each.kind == "volume")
         variables = (self._variable(name, digest) for name, digest in self._variables.items())
         return (*compared, *unanswered, *variables)
 
     def mounts_of(self, paths: Iterable[str]) -> dict[str, str]:
         """The mount point of the document that each path leads to, through symbolic links too.
 
+        Volumes that did not answer `compare` are left out: they would not answer again.
+
         Args:
             paths: Volumes, as processes name them.
         """
-        real = dict(_in_time((os.path.realpath(path), path) for path in self._volumes))
 
         def found() -> Iterator[tuple[str, str]]:
+            real = {os.path.realpath(path): path for path in self._volumes if path not in self._silent}
             for path in paths:
-                place = os.path.realpath(path)
-                around = [mount for mount in real if place == mount or place.startswith(f"{mount.rstrip('/')}/")]
+                if _around(path, self._silent):
+                    continue
+                around = _around(os.path.realpath(path), real)
                 if around:
                     yield path, real[max(around, key=len)]
 
-        return dict(_in_time(found()))
+        return dict(_in_time(found(), LONGEST_LINKS))
 
     def _volume(self, path: str, digests: Mapping[str, str] | None) -> Compared:
         revision = _read(path)
@@ -163,13 +171,18 @@ class Expectation:
 T = TypeVar("T")
 
 
-def _in_time(looks: Iterable[T]) -> tuple[T, ...]:
-    """Collect the results of looks at the disk, for `LONGEST` seconds at most, because a mount can hang."""
+def _in_time(looks: Iterable[T], seconds: float) -> tuple[T, ...]:
+    """Collect the results of looks at the disk, for so many seconds at most, because a mount can hang."""
     found: list[T] = []
     thread = threading.Thread(target=lambda: found.extend(looks), daemon=True)
     thread.start()
-    thread.join(LONGEST)
+    thread.join(seconds)
     return tuple(found)
+
+
+def _around(path: str, mounts: Iterable[str]) -> list[str]:
+    """Return the mount points that are the path, or directories around it."""
+    return [mount for mount in mounts if path == mount or path.startswith(f"{mount.rstrip('/')}/")]
 
 
 ABSENT = ""

@@ -27,7 +27,8 @@ class VolumeReport:
         mode: ``"atomic"`` (with the kubelet's ``..data``), ``"plain"`` or ``"missing"``.
         generation: The generation in use; None for a missing volume.
         written_at: When the kubelet wrote it; None for a plain or missing volume.
-        fault: Why the volume cannot be read, or why its newest content is not applied; None if it is.
+        fault: Why the volume cannot be read or parsed; None if it can. Of content that is read and is not valid, the
+            problems of the settings say why it is not applied.
         fingerprint: Of names, sizes, inodes and times of the files of a plain volume; None for others.
         rejected: The generation that the process has rejected, for a plain volume the fingerprint of its files; None
             if it rejects none of this volume, or does not know which one.
@@ -54,9 +55,10 @@ class SettingsReport:
     Attributes:
         name: Module and qualified name of the class, as `Status.settings`.
         version: The version in use.
-        state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on more than 2 s ago.
-            ``"rejected"``: it has rejected what is on disk. ``"closed"``: nothing follows the volumes any more.
-            ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in 1 s.
+        state: ``"current"``: what is on disk is in use. ``"behind"``: the volume moved on, or disappeared, more
+            than 2 s ago. ``"rejected"``: it has rejected what is on disk. ``"closed"``: nothing follows the volumes
+            any more. ``"hidden"``: the report may not be read, or cannot be. ``"unknown"``: a volume did not answer in
+            1 s, or cannot be looked at.
         healthy: Whether the process says that it is healthy, and what is on disk is in use.
         problems: Why it is not, in sentences.
         volumes: Each volume.
@@ -67,7 +69,8 @@ class SettingsReport:
         frozen: Fields that cannot change while the process runs.
         restart_pending: Fields whose new value takes effect at the next start of the process.
         stale: Fields that stand as stale.
-        failing_subscribers: Names of subscribers that raised and have not received the newest version.
+        failing_subscribers: Names of subscribers that raised and have not received the newest version, or whose call
+            has been running for 30 s.
         watcher: ``"inotify"``, ``"polling"`` or ``"off"``.
         history: The newest outcomes, newest first. No values.
     """

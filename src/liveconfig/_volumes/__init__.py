@@ -14,7 +14,7 @@ from liveconfig._volumes.file_calls import Unresponsive, file_calls
 from liveconfig._volumes.fingerprint import Fingerprint, follow_links, generation_at, take_fingerprint
 from liveconfig._volumes.limits import TreeError
 from liveconfig._volumes.mounts import Frozen, Mount, VolumeMounts, frozen_parts, read_mounts
-from liveconfig._volumes.tree import folders, signature
+from liveconfig._volumes.tree import folders, newest_change, signature
 from liveconfig._volumes.unfinished_updates import Updates
 from liveconfig._volumes.volume import Revision, Volume, VolumeBusy, VolumeReader, VolumeUnreadable
 
@@ -36,6 +36,7 @@ __all__ = [
     "follow_links",
     "frozen_parts",
     "generation_at",
+    "newest_change",
     "read_mounts",
     "signature",
     "take_fingerprint",

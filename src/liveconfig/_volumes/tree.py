@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -228,6 +229,21 @@ def signature(root: str) -> tuple[tuple[object, ...], ...]:
         OSError: It may not be read.
     """
     return tuple(sorted(_state(key, entry) for key, entry, is_folder in _walk(root) if not is_folder))
+
+
+def newest_change(root: str) -> float:
+    """Return when a file or folder of a plain directory was last changed, or removed, in seconds since 1970.
+
+    Raises:
+        TreeError: Folders lie too deep.
+        OSError: It may not be read.
+    """
+    newest = os.stat(root).st_ctime
+    for _, entry, _ in _walk(root):
+        newest = max(newest, entry.stat(follow_symlinks=False).st_ctime)
+        with contextlib.suppress(OSError):  # a link that dangles, or turns in a circle
+            newest = max(newest, entry.stat().st_ctime)
+    return newest
 
 
 def folders(root: str) -> Iterator[str]:

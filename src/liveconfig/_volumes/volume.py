@@ -103,11 +103,16 @@ class VolumeUnreadable(Exception):  # noqa: N818 - caught inside, never seen by 
 
 
 class VolumeBusy(Exception):  # noqa: N818 - caught inside, never seen by users
-    """A volume is being written at this moment: look again after ``delay`` seconds."""
+    """A volume is being written at this moment: look again after ``delay`` seconds.
 
-    def __init__(self, delay: float) -> None:
+    Attributes:
+        fault: What is wrong with the volume if this does not end; None if only more time is needed.
+    """
+
+    def __init__(self, delay: float, fault: VolumeUnreadable | None = None) -> None:
         super().__init__(delay)
         self.delay = delay
+        self.fault = fault
 
 
 class VolumeReader:
@@ -229,9 +234,10 @@ class VolumeReader:
         generation = generation_at(self.path)
         if self._failing is None or self._failing[0] != generation:  # a new state has its own time limit
             self._failing = (generation, _clock.monotonic())
+        fault = VolumeUnreadable(_explain(error, self.path), _key_of(error, self.path), generation)
         if _clock.monotonic() - self._failing[1] < PATIENCE:
-            raise VolumeBusy(_RETRY) from None
-        return VolumeUnreadable(_explain(error, self.path), _key_of(error, self.path), generation)
+            raise VolumeBusy(_RETRY, fault) from None
+        return fault
 
     def _read(self, known: Revision | None) -> Revision | None:
         try:

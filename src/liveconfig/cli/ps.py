@@ -40,7 +40,10 @@ PAUSE = 0.2
 """Seconds between two checks while waiting."""
 
 LONGEST = 8.0
-"""Seconds that one look may take: with --expect, the volumes may take 5 s, and then those of the processes 1 s."""
+"""Seconds that one look may take.
+
+With --expect, the volumes may take 5 s, those of the processes 1 s, and the links to the volumes 1 s.
+"""
 
 Disk = tuple[Compared, ...] | None
 Look = tuple[Scan, Disk]
@@ -49,8 +52,9 @@ Row = tuple[str, ...]
 _HEADER = ("PID", "COMMAND", "SETTINGS", "STATE", "GENERATION", "APPLIED", "PROBLEM")
 _EPILOG = (
     "States: current (uses what is on disk), behind (has not applied it yet), rejected (what is on disk is not valid), "
-    "closed (close() was called), unhealthy (see PROBLEM), hidden (its report cannot be read), unknown (no answer in "
-    "1 s). Exit code 0: every process is current and healthy. 1: one is not. 2: no process with liveconfig is visible."
+    "closed (close() was called), unhealthy (see PROBLEM), hidden (its report cannot be read), unknown (a volume "
+    "gave no answer in 1 s, or cannot be looked at). Exit code 0: every process is current and healthy. 1: one is not. "
+    "2: no process with liveconfig is visible."
 )
 
 
@@ -99,13 +103,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _waited(look: Callable[[], Look], seconds: float) -> Look:
-    """Check until every process is current, or until the timeout. Each check runs in a separate child process."""
+    """Check until every process is current, or until the timeout. Each check runs in a separate child process.
+
+    Raises:
+        NoAnswer: The last check gave none.
+    """
     calls, deadline = ChildCalls(LONGEST), _clock.monotonic() + seconds
-    seen = calls.run(look)
-    while _code(*seen) != CURRENT and _clock.monotonic() < deadline:
+    while True:
+        try:
+            seen = calls.run(look)
+            if _code(*seen) == CURRENT or _clock.monotonic() >= deadline:
+                return seen
+        except NoAnswer:
+            if _clock.monotonic() >= deadline:
+                raise
         time.sleep(min(PAUSE, max(0.0, deadline - _clock.monotonic())))
-        seen = calls.run(look)
-    return seen
 
 
 def _look_for(expect: str | None) -> Callable[[], Look]:

@@ -23,8 +23,12 @@ METRICS = {
     ),
     "liveconfig_frozen_fields": "Fields that cannot change while the process runs.",
     "liveconfig_restart_pending_fields": "Fields whose new value takes effect at the next start of the process.",
-    "liveconfig_failing_subscribers": "Subscribers that raised and have not received the newest version.",
-    "liveconfig_watching": "1 if every process follows its volumes, by events or by polling; 0 if one does not.",
+    "liveconfig_failing_subscribers": (
+        "Subscribers that raised and have not received the newest version, or whose call has been running for 30 s."
+    ),
+    "liveconfig_watching": (
+        "1 if every process follows its volumes, by events or by polling, or has none; 0 if one does not."
+    ),
 }
 """The help text of each metric, by name. ``liveconfig_info`` carries the version beside them."""
 
@@ -74,7 +78,7 @@ def _of_class(name: str, settings: Sequence[SettingsReport]) -> Iterator[Sample]
         "frozen_fields": max(len(each.frozen) for each in settings),
         "restart_pending_fields": max(len(each.restart_pending) for each in settings),
         "failing_subscribers": sum(len(each.failing_subscribers) for each in settings),
-        "watching": min(each.watcher != "off" for each in settings),
+        "watching": min(each.watcher != "off" or not each.volumes for each in settings),
     }
     for metric, value in values.items():
         if value is not None:

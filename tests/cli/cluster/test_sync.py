@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
+
+import pytest
 
 PATIENCE = 60.0
 
@@ -99,6 +102,34 @@ def test_what_cannot_change_is_not_waited_for(cluster: Any, sync: Any) -> None:
     code, [row], _ = sync("deploy/web", "--timeout", "60")
     assert (code, row["state"]) == (1, "NO REPORT")
     assert time.monotonic() - began < 50
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("unknown", "equal"), ("current", "unknown")], ids=["no answer", "being written"]
+)
+def test_a_volume_that_does_not_answer_for_a_moment(
+    cluster: Any, sync: Any, when_annotated: Any, state: str, expected: str
+) -> None:
+    """A volume that did not answer, or was being written, is asked again."""
+    cluster.pod("a")
+    path = str(cluster.volumes["a"].path)
+    volume = {"path": path, "generation": "..1", "on_disk": "..1"}
+    settings = {"state": state, "problems": [], "volumes": [volume]}
+    answer = {
+        "processes": [{"pid": 1, "settings": [settings]}],
+        "disk": [{"path": path, "kind": "volume", "expected": expected, "since": None}],
+    }
+    cluster.state["containers"]["a/app"] = {"output": json.dumps(answer)}
+    cluster.save()
+
+    def answers_again() -> None:
+        until_asked(cluster, "a", 2)
+        cluster.state["containers"]["a/app"] = {}
+        cluster.save()
+
+    when_annotated(answers_again)
+    code, [row], _ = sync("deploy/web", "--timeout", "60")
+    assert (code, row["state"]) == (0, "SYNCED")
 
 
 def test_annotating_is_forbidden(cluster: Any, sync: Any) -> None:

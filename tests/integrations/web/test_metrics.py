@@ -76,6 +76,19 @@ def test_a_rejection_is_a_metric(settings: MeteredSettings, kubelet_volume: Any)
     assert own(generate_latest(registry).decode())["liveconfig_config_last_reload_successful"] == 1
 
 
+@pytest.mark.parametrize(("volumes", "watching"), [("one", 0), ("none", 1)])
+def test_settings_that_nothing_follows(kubelet_volume: Any, load: Any, volumes: str, watching: int) -> None:
+    """Settings that nothing follows are a metric, but not those without volumes: they have nothing to follow."""
+    gc.collect()
+    registry = CollectorRegistry()
+    LiveConfigCollector(registry)
+    kubelet_volume.write({"message": "one"})
+    paths = [kubelet_volume.path] if volumes == "one" else []
+    settings = load(MeteredSettings, _volumes=paths, _watch=volumes == "none")
+    assert settings.live.status().watcher == "off"
+    assert own(generate_latest(registry).decode())["liveconfig_watching"] == watching
+
+
 def test_a_second_collector() -> None:
     """A registry refuses a second collector: it would count everything twice."""
     registry = CollectorRegistry()

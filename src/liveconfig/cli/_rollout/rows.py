@@ -26,7 +26,7 @@ State = Literal[
     "UNREACHABLE",
 ]
 WAITED_FOR = ("PENDING", "BEHIND", "UNREACHABLE")
-"""The states that can become SYNCED by themselves."""
+"""The states that can become SYNCED by themselves; `_can_change` says when UNKNOWN can."""
 
 SAME_VALUE = "same value"
 
@@ -124,8 +124,8 @@ def _by_process(users: Iterable[_User]) -> dict[int, bool]:
 
 def _row(seen: Seen, volume: str, objects: Sequence[ObjectId], state: State, **more: Any) -> Row:
     name = ", ".join(dict.fromkeys(named(each) for each in objects))
-    waits = more.pop("waits", True) and state in WAITED_FOR
-    return Row(seen.pod.namespace, seen.pod.name, seen.container.name, volume, name, state, waits=waits, **more)
+    more.setdefault("waits", state in WAITED_FOR)
+    return Row(seen.pod.namespace, seen.pod.name, seen.container.name, volume, name, state, **more)
 
 
 def _sources(mount: Mount) -> list[ObjectId]:
@@ -137,7 +137,8 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
     refused = _REFUSED.format(content.reason) if isinstance(content, Refused) else ""
     if seen.report.data is None:
         problem = "; ".join(filter(None, (seen.report.problem, refused)))
-        return _row(seen, path, _sources(mount), seen.report.failure, problem=problem, waits=not refused)
+        waits = _can_change(seen.report.failure, content, ())
+        return _row(seen, path, _sources(mount), seen.report.failure, problem=problem, waits=waits)
     disk = seen.disk("volume").get(path, {})
     users = _followers(seen, mount)
     processes = _by_process(users)
@@ -152,8 +153,15 @@ def _of_volume(seen: Seen, mount: Mount) -> Row:
         current=sum(processes.values()),
         problem=problem,
         counts=state != "NOT FOLLOWED",
-        waits=not refused,
+        waits=_can_change(state, content, users),
     )
+
+
+def _can_change(state: State, content: Content | Unreadable | Refused, users: Sequence[_User]) -> bool:
+    """Whether waiting can help: also where a volume does not answer or is being written, unlike for missing rights."""
+    if state == "UNKNOWN":
+        return isinstance(content, Mapping) and not any(each.state == "hidden" for each in users)
+    return state in WAITED_FOR and not isinstance(content, Refused)
 
 
 _REFUSED = "the kubelet does not write this volume: {}"
