@@ -147,7 +147,7 @@ def _seen(volume: VolumeReport, root: str) -> _Seen:
         return _Seen(known, is_behind=False)
     if error is None or (isinstance(error, OSError) and error.errno in _GONE):
         return _Seen(known, is_behind=True)
-    return _Seen(known, False, error.reason if isinstance(error, TreeError) else error.strerror or "")
+    return _Seen(known, False, error.reason if isinstance(error, TreeError) else str(error.strerror))
 
 
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)

@@ -59,7 +59,7 @@ def test_pending(cluster: Any, status: Any) -> None:
     cluster.pod("a")
     cluster.configmap("flags", {"message": "two"})
     code, [row], _ = status("deploy/web")
-    assert (code, row["state"], row["current"], row["processes"]) == (1, "PENDING", 1, 1)
+    assert (code, row["state"], row["current"], row["processes"]) == (1, "PENDING", 1, 1), row
 
 
 def test_a_key_that_the_pod_lacks(cluster: Any, status: Any) -> None:
