@@ -634,7 +634,7 @@ class Ours:
         if isinstance(loaded, Invalid):
             return REFUSED
         assert isinstance(loaded, Loaded)
-        self._before = loaded.snapshot
+        self._before = loaded
         return values_of(loaded.snapshot)
 
     @property

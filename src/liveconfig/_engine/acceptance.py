@@ -66,8 +66,8 @@ class Trials(Generic[S]):
     def _make(self, tried: Composition) -> Loaded[S] | Invalid:
         applied = self.applied
         if tried.has_values_of(applied):
-            return Loaded(applied.snapshot, tried.feeds, applied.overrides, applied.restart_pending)
-        return call_user_code(self._loader.load, tried.feeds, applied.snapshot, tried.overrides)
+            return Loaded(applied.snapshot, tried.feeds, applied.overrides, applied.restart_pending, applied.given)
+        return call_user_code(self._loader.load, tried.feeds, applied, tried.overrides)
 
     def problems(self, tried: Composition) -> tuple[Finding, ...]:
         """Return the reasons why a composition is not valid; none if it is valid."""

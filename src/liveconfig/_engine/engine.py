@@ -458,7 +458,7 @@ class Engine(Generic[S]):
 
     def _revert(self, feeds: Feeds) -> None:
         began = _clock.monotonic()
-        loaded = self.loader.load(feeds, self.applied.snapshot, self._overrides)
+        loaded = self.loader.load(feeds, self.applied, self._overrides)
         if isinstance(loaded, Loaded):
             self.in_use.replace(loaded, began)
             self._plan(began)

@@ -5,6 +5,7 @@
 - `class_checks`: Checks of a settings class: unknown keys of the configuration, wrong values, fields that cannot work.
 - `comparison`: The differences between two readings of the same volumes: generations, fields and keys.
 - `configuration`: The configuration of a class: its keyword arguments, and the merged lists of its bases.
+- `dataclass_defaults`: Defaults that factories of dataclasses made: they stay as long as nothing is given for them.
 - `decoder`: The decoder of one key: from its bytes to the input for pydantic, as pydantic-settings decodes variables.
 - `document_limits`: Limits that hold for a document of any format: size, depth, duplicate names.
 - `documents`: The parsers of documents, by format.

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from liveconfig import _clock
 from liveconfig._loading.configuration import documents_of
+from liveconfig._loading.dataclass_defaults import DataclassDefaults, Given
 from liveconfig._loading.decoder import Decoder
 from liveconfig._loading.feed import Feed, feed
 from liveconfig._loading.field_validation import validated_apart
@@ -42,12 +43,14 @@ class Loaded(Generic[S]):
         feeds: What each volume gives.
         overrides: The layers of `override` that were in force.
         restart_pending: The leaves of restart fields whose value on disk is not in use.
+        given: The data of the fields in which a factory of a dataclass may have made a default.
     """
 
     snapshot: S
     feeds: Feeds
     overrides: tuple[Overrides, ...] = field(repr=False)
     restart_pending: tuple[str, ...] = ()
+    given: Given | None = field(default=None, repr=False)
 
 
 class Invalid(NamedTuple):
@@ -71,6 +74,7 @@ class Loader(Generic[S]):
         self.sources = sources
         self.plan = sources.plan
         self._restart = RestartFields(self.plan)
+        self._made = DataclassDefaults(self.plan, cls)
         self._decoder = Decoder(sources.environment)
         self._documents = documents_of(cls)
 
@@ -82,12 +86,14 @@ class Loader(Generic[S]):
         """
         return feed(self.plan, self._decoder, revision, self._documents, self.volumes[index].secret, before)
 
-    def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S] | Invalid:
+    def load(
+        self, feeds: Feeds, before: Loaded[S] | None, overrides: tuple[Overrides, ...] = ()
+    ) -> Loaded[S] | Invalid:
         """Validate the values of the volumes and all other sources together.
 
         Args:
             feeds: What each volume gives.
-            before: The snapshot in use, which keeps its defaults; None at the first load.
+            before: What is in use, which keeps its defaults; None at the first load.
             overrides: The layers of `override`, the strongest last.
         """
         if before is None:
@@ -104,7 +110,7 @@ class Loader(Generic[S]):
                 raise
             return Invalid((Problem("", f"a validator raised {summarize(error)}"),))
 
-    def _loaded(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...]) -> Loaded[S]:
+    def _loaded(self, feeds: Feeds, before: Loaded[S] | None, overrides: tuple[Overrides, ...]) -> Loaded[S]:
         """Load; whatever this raises is the fault of the content, or of what validators made of it."""
         data = self.data(feeds, overrides)
         snapshot = self._build(data, before)
@@ -113,10 +119,12 @@ class Loader(Generic[S]):
             self._restart.start(data, snapshot)
         elif pending := self._restart.changed(snapshot, _overridden(overrides)):
             # The content on disk is valid for a restart. Now make the instance that is in use until then.
-            snapshot = self._build(self._restart.with_start_values(data, pending, _laid_over), before)
+            data = self._restart.with_start_values(data, pending, _laid_over)
+            snapshot = self._build(data, before)
         self._restart.restore(snapshot, pending)
         self._hide(snapshot, self._masked(feeds))
-        return Loaded(snapshot, feeds, overrides, tuple(leaf for leaves in pending.values() for leaf in leaves))
+        differing = tuple(leaf for leaves in pending.values() for leaf in leaves)
+        return Loaded(snapshot, feeds, overrides, differing, self._made.given(data))
 
     def known_values(self, feeds: Feeds) -> Mapping[str, Any]:
         """The value of each field that something gives, by dotted name, where others keep an instance from being made.
@@ -126,14 +134,15 @@ class Loader(Generic[S]):
         """
         return dict(validated_apart(self.plan.fields, self.data(feeds, ())))
 
-    def _build(self, data: Mapping[str, Any], before: S | None) -> S:
+    def _build(self, data: Mapping[str, Any], before: Loaded[S] | None) -> S:
         pace = _clock.Pace()
         copied = fresh(data)
         pace.step()
         snapshot = build(self.cls, copied)
         pace.step()
         if before is not None:
-            keep_defaults(snapshot, before)
+            keep_defaults(snapshot, before.snapshot)
+            self._made.keep(snapshot, self._made.given(data), before.snapshot, before.given or {})
             pace.step()
         return snapshot
 

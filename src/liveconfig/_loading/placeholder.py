@@ -51,7 +51,12 @@ class PlaceholderLoader(Loader[S]):
 
     failure: LiveConfigError
 
-    def load(self, feeds: Feeds, before: S | None, overrides: tuple[Overrides, ...] = ()) -> Loaded[S]:  # noqa: ARG002
+    def load(
+        self,
+        feeds: Feeds,
+        before: Loaded[S] | None,  # noqa: ARG002
+        overrides: tuple[Overrides, ...] = (),
+    ) -> Loaded[S]:
         """Return the placeholder, whatever the content of the volumes."""
         snapshot = build_without_values(self.cls)
         object.__setattr__(snapshot, FAILURE, self.failure)

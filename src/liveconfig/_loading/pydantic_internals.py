@@ -7,9 +7,11 @@ snapshot: one pointer store, so readers take no lock and pay for a plain attribu
 from __future__ import annotations
 
 import copy
+import dataclasses
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import compress
+from itertools import compress, takewhile
 from operator import ne
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -52,6 +54,16 @@ def accepts_any_argument(cls: type[BaseModel]) -> bool:
     """Whether a validator sees the input as a whole, and may use what names no field."""
     validators = cls.__pydantic_decorators__.model_validators.values()
     return any(each.info.mode in ("before", "wrap") for each in validators)
+
+
+def changes_values(cls: type[Any]) -> bool:
+    """Whether a model or a dataclass has a method that may set any of its fields while an instance is made."""
+    decorators: Any = getattr(cls, "__pydantic_decorators__", None)
+    post_init: Any = getattr(cls, "model_post_init", None) or getattr(cls, "__post_init__", None)
+    is_plain = post_init is None or getattr(post_init, "__name__", "") == "init_private_attributes"
+    if not is_plain and post_init is not BaseModel.model_post_init:
+        return True
+    return decorators is not None and bool(decorators.model_validators)
 
 
 def empty(cls: type[M]) -> M:
@@ -150,23 +162,38 @@ def masked(instance: BaseModel) -> frozenset[str]:
 def keep_defaults(instance: BaseModel, before: BaseModel) -> None:
     """Let a default that a factory made (an id, a time) be what it was, at any depth: nothing has changed there."""
     now, then = vars(instance), vars(before)
-    for name in _made_by_factory(type(instance)):
-        if name not in instance.__pydantic_fields_set__ and name not in before.__pydantic_fields_set__:
+    made = _made_by_factory(type(instance))
+    for name, uses_others in made:
+        if not uses_others and _is_default(name, instance, before):
             now[name] = then[name]
     for name in not_plain(_fields_only(instance)):  # a copy: other snapshots may share it, if it is a default
         _keep_inside(now[name], then.get(name))
+    if instance.__pydantic_extra__:
+        _keep_inside(instance.__pydantic_extra__, before.__pydantic_extra__)
+    for name, uses_others in made:
+        if uses_others and _is_default(name, instance, before) and _same_until(name, now, then):
+            now[name] = then[name]
 
 
-_factories: WeakKeyDictionary[type[BaseModel], list[str]] = WeakKeyDictionary()
+def _is_default(name: str, *instances: BaseModel) -> bool:
+    return all(name not in each.__pydantic_fields_set__ for each in instances)
 
 
-def _made_by_factory(cls: type[BaseModel]) -> list[str]:
-    """Return the fields whose default a factory makes without the values of others."""
+def _same_until(name: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Whether the fields before one, whose values its factory takes, have the same values."""
+    return all(same(now[each], then.get(each)) for each in takewhile(name.__ne__, now))
+
+
+_factories: WeakKeyDictionary[type[BaseModel], list[tuple[str, bool]]] = WeakKeyDictionary()
+
+
+def _made_by_factory(cls: type[BaseModel]) -> list[tuple[str, bool]]:
+    """Return the fields whose default a factory makes, each with whether it takes the values of the fields before."""
     names = _factories.get(cls)
     if names is None:
         fields = cls.__pydantic_fields__.items()
         names = _factories[cls] = [
-            name for name, field in fields if field.default_factory and not field.default_factory_takes_validated_data
+            (name, bool(field.default_factory_takes_validated_data)) for name, field in fields if field.default_factory
         ]
     return names
 
@@ -179,10 +206,20 @@ def _keep_inside(now: Any, then: Any) -> None:
     elif isinstance(now, dict):
         for key in now.keys() & then.keys():
             _keep_inside(now[key], then[key])
-    elif isinstance(now, (list, tuple)) and len(now) == len(then):
+    elif dataclasses.is_dataclass(now):
+        for name in _names_in(now):
+            _keep_inside(part_of(now, name), part_of(then, name))
+    elif isinstance(now, (list, tuple, deque)) and len(now) == len(then):
         for one, other in zip(now, then, strict=True):
-            if not isinstance(one, BaseModel) or _is_given_alike(one, other):
+            has_names = isinstance(one, BaseModel) or dataclasses.is_dataclass(one)
+            if not has_names or _is_given_alike(one, other):
                 _keep_inside(one, other)
+
+
+def _names_in(value: Any) -> Iterable[str]:
+    """The fields of a dataclass."""
+    names: Iterable[str] = type(value).__dataclass_fields__
+    return names
 
 
 def _is_given_alike(one: Any, other: Any) -> bool:
@@ -193,9 +230,11 @@ def _is_given_alike(one: Any, other: Any) -> bool:
         given = one.__pydantic_fields_set__
         alike = (_is_given_alike(vars(one).get(name), vars(other).get(name)) for name in given)
         return given == other.__pydantic_fields_set__ and all(alike)
+    if dataclasses.is_dataclass(one):
+        return all(_is_given_alike(part_of(one, name), part_of(other, name)) for name in _names_in(one))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_is_given_alike(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
+    if isinstance(one, (list, tuple, deque)):
         return len(one) == len(other) and all(map(_is_given_alike, one, other))
     return same(one, other)
 
