@@ -299,6 +299,7 @@ class Live(Generic[S]):
         It checks the newest snapshot each time when the loop has time, so it can miss a state that lasts only briefly.
 
         Raises:
+            LiveConfigError: ``timeout`` is not a number.
             TimeoutError: There was none within ``timeout`` seconds.
         """
         snapshot: S = await waits.wait_for(self._core.publisher, predicate, timeout)
@@ -308,6 +309,7 @@ class Live(Generic[S]):
         """Do the same as `wait_for` in plain code: block until the predicate is true.
 
         Raises:
+            LiveConfigError: ``timeout`` is not a number.
             TimeoutError: There was none within ``timeout`` seconds.
         """
         snapshot: S = waits.wait(self._core.publisher, predicate, timeout, _clock.monotonic)
