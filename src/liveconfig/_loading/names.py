@@ -337,8 +337,18 @@ def _value_at(dotted: str, data: Any) -> Any:
 def value_at(data: Any, dotted: str) -> Any:
     """The value of a dotted field in an instance; None where a model on the way is None, or another of a union."""
     for label in dotted.split("."):
-        fields = getattr(type(data), "__pydantic_fields__", ())
-        if label not in fields:
+        if isinstance(data, Mapping):  # a `TypedDict`
+            data = data.get(label)
+        elif _has_field(type(data), label):
+            data = field_value(data, label)
+        else:
             return (getattr(data, "__pydantic_extra__", None) or {}).get(label)
-        data = field_value(data, label)
     return data
+
+
+_FIELDS = ("__pydantic_fields__", "__dataclass_fields__", "_fields")
+"""Where a model, a dataclass, and a `NamedTuple` have the names of their fields."""
+
+
+def _has_field(cls: type, label: str) -> bool:
+    return any(label in getattr(cls, fields, ()) for fields in _FIELDS)
