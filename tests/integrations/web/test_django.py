@@ -260,20 +260,18 @@ class TestPages:
             assert "CANARY" not in answer.text
             assert "no-store" in answer["Cache-Control"]
 
-    def test_the_probe_needs_no_database(self, live: ShopSettings) -> None:
-        """A database with ``ATOMIC_REQUESTS`` that is down does not fail the probe."""
-        down = ConnectionHandler(
-            {
-                "default": {
-                    "ENGINE": "django.db.backends.postgresql",
-                    "NAME": "x",
-                    "HOST": "/nowhere",
-                    "ATOMIC_REQUESTS": True,
-                }
-            }
-        )
-        with project(), patch("django.core.handlers.base.connections", down):
-            assert Client().get("/liveconfig/ready").status_code == 200
+    @pytest.mark.parametrize("page", ["ready", "status"])
+    def test_the_pages_need_no_database(self, live: ShopSettings, page: str) -> None:
+        """No database with ``ATOMIC_REQUESTS`` that is down, ``default`` or another, fails the probe or the status."""
+        down = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "x",
+            "HOST": "/nowhere",
+            "ATOMIC_REQUESTS": True,
+        }
+        databases = ConnectionHandler({"default": down, "reports": down})
+        with project(STATUS=True), patch("django.core.handlers.base.connections", databases):
+            assert Client().get(f"/liveconfig/{page}").status_code == 200
 
 
 class TestChecks:
