@@ -27,6 +27,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
+from liveconfig.integrations.keys import KeyRing
 from liveconfig.testing import KubeletVolume, override
 
 pymysql.install_as_MySQLdb()
@@ -202,6 +203,13 @@ class TestSecretKey:
             assert live.live.reload()
             with pytest.raises(signing.BadSignature):
                 signing.loads(signed)
+
+    def test_old_keys_beside_a_ring_are_an_error(self, live: ShopSettings) -> None:
+        """A field behind ``SECRET_KEY_FALLBACKS`` beside a `KeyRing` is the error E003, as the ring would not use it."""
+        ring = KeyRing(live, "session_key", sign_after=60)
+        with project(MIRROR={"SECRET_KEY": ring, "SECRET_KEY_FALLBACKS": "old_session_keys"}):
+            (error,) = found_by_check()
+        assert (error.id, "previous='old_session_keys'" in error.msg) == ("liveconfig.E003", True)
 
     def test_an_empty_key_is_an_error(self, live: ShopSettings) -> None:
         """An empty key is Django's own error, as it is in a settings module: nothing is signed with it."""
