@@ -52,6 +52,51 @@ def test_steps_that_the_caller_runs(logins: Logins, login_server: Any) -> None:
     assert "Wait" in steps
 
 
+class Checked:
+    """A verifier of the settings that tries the login, and counts the attempts."""
+
+    def __init__(self, logins: Logins, login_server: Any) -> None:
+        self.calls = 0
+        self._server = login_server
+        logins.live.add_verifier(self._log_in, on="db")
+
+    def _log_in(self, candidate: Any) -> None:
+        self.calls += 1
+        self._server.log_in(candidate.db.user, candidate.db.password.get_secret_value())
+
+
+@pytest.mark.usefixtures("long_pauses")
+def test_refused_connections_do_not_call_the_verifiers_each_time(
+    logins: Logins, volume: KubeletVolume, login_server: Any
+) -> None:
+    """While a server refuses all logins, only the first connection has the verifiers called for a rejected login."""
+    checked = Checked(logins, login_server)
+    logins.connect(lambda login: login_server.log_in(**login.arguments()))
+    login_server.takes = set()
+    volume.write({"db.user": "app", "db.password": "two"})
+    assert not logins.live.reload()
+    checked.calls = 0
+    for _ in range(3):
+        with pytest.raises(Exception, match="login refused"):
+            logins.connect(lambda login: login_server.log_in(**login.arguments()))
+    logins.live.reload(retry=False)  # waits for a verifier that runs
+    assert checked.calls == 1
+
+
+@pytest.mark.usefixtures("long_pauses")
+def test_a_rejected_login_that_the_server_accepts_at_last(
+    waiting: Logins, volume: KubeletVolume, login_server: Any
+) -> None:
+    """A server that begins to refuse the login in use has changed: a login that was rejected before is tried at once."""
+    Checked(waiting, login_server)
+    waiting.connect(lambda login: login_server.log_in(**login.arguments()))
+    volume.write({"db.user": "app", "db.password": "two"})
+    assert not waiting.live.reload()
+    login_server.takes = {("app", "two")}
+    waiting.connect(lambda login: login_server.log_in(**login.arguments()))
+    assert login_server.tried[-1] == ("app", "two")
+
+
 @pytest.fixture
 def waiting(settings: Any) -> Logins:
     """Logins whose connections wait for longer than a test lasts."""
