@@ -265,6 +265,11 @@ class Logins:
         elif newest in refused:
             self.warn(newest)
 
+    def forget(self, login: Login) -> None:
+        """Record that the server refuses a login: it no longer counts as accepted."""
+        if login == self._accepted:
+            self._accepted = None
+
     def without_secrets(self, error: Exception) -> Exception:
         """The error without the password."""
         if _cannot_be_sent(error):  # its message shows a letter of the password, its attributes the rest
@@ -313,6 +318,7 @@ class _Attempts:
             if not self._logins.refuses(error):
                 self._failure = clean
                 return
+            self._logins.forget(login)
             self._refused.add(login)
             if self.refusal is None or login == self._logins.newest():
                 self.refusal = clean

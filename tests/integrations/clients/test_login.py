@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import traceback
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from liveconfig.integrations._extras import extra_of
 from liveconfig.integrations._login import Login, Logins, Wait
-from liveconfig.integrations._pool_renewal import Renewal
+from liveconfig.integrations._pool_renewal import AsyncRenewal, Renewal
 from liveconfig.testing import KubeletVolume
 
 
@@ -198,6 +201,76 @@ def test_a_change_while_a_renewal_subscribes_again(settings: Any, logins: Logins
     renewal.ended(first, None)  # the subscription before this one has not been told of the change
     go_on.set()
     assert dropped.wait(10)
+
+
+class Pool:
+    """A pool without connections."""
+
+
+class Connection:
+    """A connection that can be closed as a sync and as an async one."""
+
+    def close(self) -> Connection:
+        return self
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+class Connect:
+    """Opens connections of a renewal, sync or async."""
+
+    def __init__(self, kind: type[Any], logins: Logins, login_server: Any) -> None:
+        self.pool = Pool()
+        self._renewal = kind(self.pool, logins, lambda _: None, lambda _: False)  # without rounds
+        self._server = login_server
+        self._run = asyncio.run if kind is AsyncRenewal else lambda result: result
+
+    def __call__(self) -> None:
+        make = self._amake if isinstance(self._renewal, AsyncRenewal) else self._make
+        self._run(self._renewal.connect(make))
+
+    def _make(self, login: Login) -> Connection:
+        assert len(self._server.tried) < 50, "it logs in again and again"
+        self._server.log_in(**login.arguments())
+        return Connection()
+
+    async def _amake(self, login: Login) -> Connection:
+        return self._make(login)
+
+
+@pytest.fixture(params=[Renewal, AsyncRenewal], ids=["sync", "async"])
+def connect(request: pytest.FixtureRequest, logins: Logins, login_server: Any) -> Connect:
+    return Connect(request.param, logins, login_server)
+
+
+def test_a_login_that_is_refused_after_it_was_accepted(
+    connect: Connect, logins: Logins, volume: KubeletVolume, login_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection with the login before is kept if the server refuses the newest one, which it accepted once."""
+    login_server.takes = {("app", "one")}
+    connect()
+    volume.write({"db.user": "app", "db.password": "two"})
+    logins.live.reload()
+    volume.write({"db.user": "app", "db.password": "one"})
+    logins.live.reload()
+    login_server.takes = {("app", "two")}
+    login_server.tried.clear()
+    connect()
+    assert login_server.tried == [("app", "one"), ("app", "two")]
+    assert caplog.text.count("the server refuses the newest login") == 1
+    assert not logins.outdated(Login("app", SecretStr("two")), lambda login: login_server.log_in(**login.arguments()))
+
+
+def test_a_server_that_changes_its_mind(connect: Connect, logins: Logins, login_server: Any) -> None:
+    """A connection is replaced a few times at most if the server accepts a newer login after each."""
+    login_server.takes = {(None, None)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logins, "superseded", lambda _: True)
+        patch.setattr(logins, "newest", lambda: Login(None, None))
+        patch.setattr(login_server, "log_in", lambda **_: login_server.tried.append(None))
+        connect()
+    assert 1 < len(login_server.tried) < 10
 
 
 def test_a_change_during_an_attempt_is_no_refusal(
