@@ -142,6 +142,9 @@ class Logins:
         except Exception as error:  # noqa: BLE001 - the caller has a connection that works
             if self.refuses(error):
                 self.warn(newest)
+        except BaseException as interruption:
+            without_secrets(interruption)
+            raise
         else:
             self.accepted(newest)
 
@@ -189,8 +192,12 @@ class Logins:
         attempts = _Attempts(self)
         for step in steps:
             if isinstance(step, Login):
-                with attempts.of(step):
-                    return attempt(step)
+                try:
+                    with attempts.of(step):
+                        return attempt(step)
+                except BaseException as interruption:  # a Ctrl-C or a cancellation
+                    without_secrets(interruption)
+                    raise
                 attempts.stop_at_failure()
             elif perform is None:
                 step.plain(self.live)
@@ -203,8 +210,12 @@ class Logins:
         attempts = _Attempts(self)
         for step in steps:
             if isinstance(step, Login):
-                with attempts.of(step):
-                    return await attempt(step)
+                try:
+                    with attempts.of(step):
+                        return await attempt(step)
+                except BaseException as interruption:
+                    without_secrets(interruption)
+                    raise
                 attempts.stop_at_failure()
             else:
                 await step.awaitable(self.live)

@@ -321,3 +321,57 @@ def test_any_error_of_the_client_is_without_the_password(logins: Logins, canary:
         logins.connect(attempt)
     assert "attempt" not in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert vars(caught.value.pgconn) == {"password": b"", "info": []}
+
+
+def frames_of(error: BaseException | None) -> Iterator[str]:
+    """The functions in the tracebacks of an error and of what came before it."""
+    if error is not None:
+        yield from (frame.name for frame in traceback.extract_tb(error.__traceback__))
+        yield from frames_of(error.__cause__ or error.__context__)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit])
+def test_an_attempt_that_is_interrupted(logins: Logins, canary: str, kind: type[BaseException]) -> None:
+    """What interrupts a login is raised as it is, without the driver's frames, which hold the password."""
+    interruption = kind()
+
+    def driver(login: Login) -> None:
+        password = canary
+        try:
+            raise OSError(f"{len(password)} letters")
+        except OSError:
+            raise interruption from None
+
+    async def async_driver(login: Login) -> None:
+        driver(login)
+
+    async def connect() -> None:
+        await logins.aconnect(async_driver)
+
+    def probe() -> None:
+        logins.outdated(Login(None, None), driver)
+
+    for call in (lambda: logins.connect(driver), lambda: connect().send(None), probe):
+        with pytest.raises(kind) as caught:
+            call()
+        assert caught.value is interruption
+        assert not {"driver", "async_driver"}.intersection(frames_of(caught.value))
+
+
+async def test_an_attempt_that_is_cancelled_by_a_timeout(logins: Logins, canary: str) -> None:
+    """The error of a timeout has no frames of the driver either, and the timeout ends the attempt."""
+    cancelled = []
+
+    async def driver(login: Login) -> None:
+        password = canary
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(len(password))
+
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.01):
+            await logins.aconnect(driver)
+    assert len(cancelled) == 1
+    assert "aconnect" in frames_of(caught.value)
+    assert "driver" not in frames_of(caught.value)
