@@ -26,8 +26,8 @@ from liveconfig.integrations._login_errors import accepted_despite_limits, witho
 # A connection that logged in just before the server accepted the newest login is in the pool after this time.
 SETTLE = Wait(0.5, lambda _: False)
 
-# So often a new connection is replaced because the server has accepted a newer login; a server that accepts and refuses
-# by turns would have it replaced for ever.
+# A new connection is replaced if the server has accepted a newer login meanwhile. The limit ends this for a server that
+# accepts and refuses the same login alternately.
 REPLACED_AT_MOST = 3
 
 P = TypeVar("P")
