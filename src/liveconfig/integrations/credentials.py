@@ -2,7 +2,7 @@
 
 ::
 
-    pool = await asyncpg.create_pool(password=credential(settings, "db.password"))
+    pool = await asyncpg.create_pool(password=credential(settings, "db.password").awaitable)
 """
 
 from __future__ import annotations
