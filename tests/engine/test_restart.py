@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import pydantic.dataclasses
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from typing_extensions import TypedDict
 
 from liveconfig import Key, Reloaded, Settings, SettingsConfigDict, Stale
 from liveconfig.testing import override, recorded
@@ -253,3 +256,79 @@ def test_reported_at_once_where_it_is_watched(kubelet_volume, load):
         kubelet_volume.write({"port": "9000"})
         assert told.wait(PATIENCE)
     assert [(each.field, each.reason) for each in found] == [("port", "restart")]
+
+
+Size = Annotated[int, Key(restart=True)]
+
+
+@dataclasses.dataclass
+class Standard:
+    size: Size = 1
+    name: str = "n"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    size: Size = 1
+    name: str = "n"
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class Validated:
+    size: Size = 1
+    name: str = "n"
+
+
+class Typed(TypedDict):
+    size: Size
+    name: str
+
+
+class Named(NamedTuple):
+    size: Size = 1
+    name: str = "n"
+
+
+@pytest.mark.parametrize("cls", [Standard, Slotted, Validated, Typed, Named, Standard | None])
+def test_dataclasses_and_the_like(kubelet_volume, load, cls):
+    """A restart field of a dataclass, a typed dictionary or a named tuple keeps its value, and is pending."""
+
+    class Nested(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        pool: cls
+
+    def held():
+        pool = settings.pool
+        return tuple(pool.values()) if isinstance(pool, dict) else (pool.size, pool.name)
+
+    kubelet_volume.write({"pool.size": "4", "pool.name": "a"})
+    settings = load(Nested, _volumes=kubelet_volume.path)
+    with recorded(settings) as events:
+        kubelet_volume.write({"pool.size": "8", "pool.name": "a"})
+        assert settings.live.reload()
+    assert (held(), settings.live.version) == ((4, "a"), 1)
+    assert [type(event) for event in events] == [Stale]
+    assert settings.live.status().restart_pending == ("pool.size",)
+    kubelet_volume.write({"pool": '{"size": 8, "name": "b"}'})
+    assert settings.live.reload()
+    assert held() == (4, "b")
+    kubelet_volume.write({"pool.size": "4", "pool.name": "b"})
+    assert settings.live.reload()
+    assert settings.live.status().restart_pending == ()
+
+
+def test_a_default_with_slots(kubelet_volume, load):
+    """The other fields of a default stay where a restart field of a dataclass keeps its value, or is overridden."""
+
+    class Nested(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        pool: Slotted = Slotted(name="default")
+
+    kubelet_volume.write({"other": "x"})
+    settings = load(Nested, _volumes=kubelet_volume.path)
+    with override(settings, pool__size=7):
+        assert settings.pool == Slotted(7, "default")
+    kubelet_volume.write({"pool.size": "8", "pool.name": "a"})
+    assert settings.live.reload()
+    assert settings.pool == Slotted(1, "a")
+    assert Nested.model_fields["pool"].default == Slotted(1, "default")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 
-from liveconfig._loading.types import ABSENT, is_text, members, nested_fields
+from liveconfig._loading.types import ABSENT, class_of, is_text, members, nested_fields
 
 
 class Rules(NamedTuple):
@@ -126,7 +126,7 @@ def any_looks_inside(fields: Mapping[str, FieldInfo], seen: frozenset[Any] = fro
         return True
     for annotation in (field.annotation for field in fields.values() if not is_text(field.annotation)):
         inside = nested_fields(annotation)
-        models = frozenset(members(annotation)) - seen if inside else frozenset()
+        models = frozenset(map(class_of, members(annotation))) - seen if inside else frozenset()
         if models and any_looks_inside(inside, seen | models):
             return True
     return False

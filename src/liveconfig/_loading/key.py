@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from liveconfig._loading.suggestions import did_you_mean
-from liveconfig._loading.types import classes_in, is_bare, members, nested_fields
+from liveconfig._loading.types import class_of, classes_in, is_bare, members, nested_fields
 from liveconfig._record import record
 from liveconfig.exceptions import LiveConfigError
 
@@ -125,26 +125,28 @@ def misplaced(fields: Fields, prefix: str = "", seen: Seen = frozenset()) -> Ite
         dotted, models = prefix + label, _models(field)
         if _in_arguments(field.annotation):
             yield f"the Key inside the type of {dotted!r} has no effect: write Annotated[..., Key(...)] around it"
-        for model in set(classes_in(field.annotation)) - models - seen:
+        apart = {cls: each for each in classes_in(field.annotation) if (cls := class_of(each)) not in models | seen}
+        for model in apart.values():
             yield from _without_effect(model, dotted)
         if models and seen.isdisjoint(models):
             yield from misplaced(nested_fields(field.annotation), f"{dotted}.", seen | models)
 
 
 def _models(field: FieldInfo) -> Seen:
-    return frozenset(each for each in members(field.annotation) if nested_fields(each))
+    return frozenset(class_of(each) for each in members(field.annotation) if nested_fields(each))
 
 
-def _without_effect(model: type, dotted: str) -> Iterator[str]:
+def _without_effect(model: Any, dotted: str) -> Iterator[str]:
     for name, key in keys_within(nested_fields(model)).items():
         for argument in ("name", "restart"):
             if getattr(key, argument):
-                place = f"{model.__name__}.{name}"
+                place = f"{class_of(model).__name__}.{name}"
                 yield f"Key({argument}=...) of {place} has no effect in {dotted!r}, which is a list or a mapping"
 
 
 def _in_arguments(annotation: Any) -> bool:
     """Whether the arguments of a list, a mapping or another generic type contain a `Key`."""
-    generic = (member for member in members(annotation) if get_origin(member) is not Literal)
+    others = (member for member in members(annotation) if not nested_fields(member))
+    generic = (member for member in others if get_origin(member) is not Literal)
     arguments = [argument for member in generic for argument in get_args(member)]
     return any(next(_in_annotation(each), None) is not None or _in_arguments(each) for each in arguments)

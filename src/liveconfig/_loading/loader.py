@@ -18,10 +18,11 @@ from liveconfig._loading.field_validation import validated_apart
 from liveconfig._loading.fields import Node
 from liveconfig._loading.merging import fresh, merge
 from liveconfig._loading.problems import Problem, find_problems
-from liveconfig._loading.pydantic_internals import build, keep_defaults, mask
+from liveconfig._loading.pydantic_internals import build, keep_defaults, mask, part_of
 from liveconfig._loading.restart_fields import RestartFields
 from liveconfig._loading.secret_repr import hide
 from liveconfig._loading.sources import Sources
+from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 from liveconfig._traceback import raised_by_code, summarize
 from liveconfig._volumes import Revision, Volume
@@ -197,5 +198,5 @@ def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> di
 def _fields_of(model: Any, node: Node) -> Mapping[str, Any]:
     if isinstance(model, Mapping):
         return model
-    held = vars(model) if hasattr(model, "__dict__") else {}
-    return {child.key: held[child.label] for child in node.children.values() if child.label in held}
+    held = {child.key: part_of(model, child.label) for child in node.children.values()}
+    return {key: value for key, value in held.items() if value is not ABSENT}

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel, RootModel
 
 from liveconfig._loading.merging import PLAIN, not_plain
+from liveconfig._loading.types import ABSENT
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -305,6 +306,29 @@ def field_value(instance: Any, name: str) -> Any:
     """The value of a field of a model or a dataclass; reading the attribute of a deprecated field would warn."""
     held: Mapping[str, Any] = getattr(instance, "__dict__", {})
     return held[name] if name in held else getattr(instance, name)
+
+
+_LISTS_OF_FIELDS = ("__pydantic_fields__", "__dataclass_fields__", "_fields")
+"""The attributes with the fields of a model or dataclass of pydantic, a dataclass, and a named tuple."""
+
+
+def part_of(value: Any, label: str) -> Any:
+    """The value of a field of a model, a dataclass, a typed dictionary or a named tuple; `ABSENT` if it has none."""
+    if isinstance(value, dict):
+        return value.get(label, ABSENT)
+    fields = next((fields for each in _LISTS_OF_FIELDS if (fields := getattr(type(value), each, None)) is not None), ())
+    try:
+        return field_value(value, label) if label in fields else ABSENT
+    except AttributeError:  # of a dataclass with slots, or a model that a placeholder holds
+        return ABSENT
+
+
+def put_part(value: Any, label: str, part: Any) -> None:
+    """Set a field of such a value, also of a frozen one; a named tuple stays as it is."""
+    if isinstance(value, dict):
+        value[label] = part
+    elif not isinstance(value, tuple):
+        object.__setattr__(value, label, part)
 
 
 def has_place(instance: BaseModel, dotted: str) -> bool:

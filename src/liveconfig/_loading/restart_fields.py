@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from liveconfig._loading.fields import Node
 from liveconfig._loading.names import Plan
-from liveconfig._loading.pydantic_internals import is_branch, leaves, same
+from liveconfig._loading.pydantic_internals import is_branch, leaves, part_of, put_part, same
 from liveconfig._loading.types import ABSENT
 from liveconfig._record import record
 
@@ -70,17 +70,15 @@ class RestartFields:
         """Set these fields of a validated snapshot to the same objects as at the start."""
         for name in names:
             outer, _, label = name.rpartition(".")
-            model = _held(snapshot, outer) if outer else snapshot
-            if isinstance(model, BaseModel):
-                vars(model)[label] = self._start[name].value
+            around = _held(snapshot, outer) if outer else snapshot
+            if part_of(around, label) is not ABSENT:
+                put_part(around, label, self._start[name].value)
 
 
 def _held(snapshot: Any, dotted: str) -> Any:
     """The value of a field; `ABSENT` if a model on the way is None, or another member of a union."""
     for label in dotted.split("."):
-        if not isinstance(snapshot, BaseModel) or label not in type(snapshot).__pydantic_fields__:
-            return ABSENT
-        snapshot = snapshot.__dict__[label]
+        snapshot = part_of(snapshot, label)
     return snapshot
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime as dt
 import decimal
@@ -21,6 +22,7 @@ from typing import (
     Literal,
     NotRequired,
     Required,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -69,30 +71,38 @@ def members(annotation: Any) -> Iterator[Any]:
     elif origin is Annotated:
         yield from members(get_args(annotation)[0])
     elif hasattr(annotation, "__value__"):
-        yield from members(annotation.__value__)
+        yield from members(_filled(annotation.__value__, _arguments(annotation)))
     elif hasattr(annotation, "__supertype__"):
         yield from members(annotation.__supertype__)
     elif annotation is not type(None):
         yield annotation
 
 
-def classes_in(annotation: Any) -> Iterator[type]:
-    """The classes that an annotation names, those inside lists, dictionaries and other generics too."""
+def classes_in(annotation: Any) -> Iterator[Any]:
+    """The classes that an annotation names, those inside lists, dictionaries and other generics too.
+
+    A generic dataclass with its arguments counts as a class: it is `Pair[int]`, not `Pair` and `int`.
+    """
     for member in members(annotation):
-        if inspect.isclass(member):
+        if inspect.isclass(member) or _fields_of(member):
             yield member
-        if get_origin(member) is not Literal:
+        elif get_origin(member) is not Literal:
             for argument in get_args(member):
                 yield from classes_in(argument)
 
 
-def classes_within(annotation: Any, seen: frozenset[type] = frozenset()) -> Iterator[type]:
-    """The same, and those that the fields of these classes name, at any depth."""
+def class_of(member: Any) -> Any:
+    """The class itself of a generic class with its arguments; any other type is what it is."""
+    return get_origin(member) or member
+
+
+def classes_within(annotation: Any, seen: frozenset[Any] = frozenset()) -> Iterator[type]:
+    """The same without arguments, and those that the fields of these classes name, at any depth."""
     for member in classes_in(annotation):
-        yield member
-        if member not in seen:
+        yield (cls := class_of(member))
+        if cls not in seen:
             for inner in _fields_of(member).values():
-                yield from classes_within(inner.annotation, seen | {member})
+                yield from classes_within(inner.annotation, seen | {cls})
 
 
 def is_text(annotation: Any) -> bool:
@@ -136,16 +146,48 @@ _MARKS = ("__dataclass_fields__", "__required_keys__", "_field_defaults")
 
 
 def _fields_of(member: Any) -> Mapping[str, FieldInfo]:
-    """The fields of a class that has such: a model, a dataclass of either kind, a `TypedDict`, a `NamedTuple`."""
-    known: Mapping[str, FieldInfo] | None = getattr(member, "__pydantic_fields__", None)
-    if _is(member, (RootModel,)):
+    """The fields of a class that has such: a model, a dataclass of either kind, a `TypedDict`, a `NamedTuple`.
+
+    Those of a generic class with its arguments (`Pair[int]`) have the arguments in their types.
+    """
+    cls, arguments = class_of(member), _arguments(member)
+    known: Mapping[str, FieldInfo] | None = getattr(cls, "__pydantic_fields__", None)
+    if _is(cls, (RootModel,)) or not inspect.isclass(cls):
         return {}
-    if known is not None or not inspect.isclass(member):
-        return known or {}
-    if any(hasattr(member, name) for name in _MARKS):
+    if known is not None:
+        return {name: _with_arguments(field, arguments) for name, field in known.items()} if arguments else known
+    if any(hasattr(cls, name) for name in _MARKS):
         with suppress(NameError):  # of a class that is not there yet
-            return {name: _described(member, name, hint) for name, hint in _hints(member)}
+            return {name: _described(cls, name, _filled(hint, arguments)) for name, hint in _hints(cls)}
     return {}
+
+
+def _arguments(generic: Any) -> Mapping[Any, Any]:
+    """The arguments of a generic type by its type variables; empty where it has none."""
+    origin = get_origin(generic)
+    return {} if origin is None else dict(zip(getattr(origin, "__parameters__", ()), get_args(generic), strict=False))
+
+
+def _filled(hint: Any, arguments: Mapping[Any, Any]) -> Any:
+    """The hint with the arguments in place of their type variables."""
+    if isinstance(hint, TypeVar):
+        return arguments.get(hint, hint)
+    parameters = _parameters(hint)
+    if arguments.keys().isdisjoint(parameters):
+        return hint
+    return hint[tuple(arguments.get(each, each) for each in parameters)]
+
+
+def _parameters(hint: Any) -> tuple[Any, ...]:
+    model = getattr(hint, "__pydantic_generic_metadata__", None)
+    other = () if inspect.isclass(hint) else getattr(hint, "__parameters__", ())
+    return tuple(model["parameters"] if model else other)
+
+
+def _with_arguments(field: FieldInfo, arguments: Mapping[Any, Any]) -> FieldInfo:
+    filled = copy.copy(field)
+    filled.annotation = _filled(field.annotation, arguments)
+    return filled
 
 
 def _hints(member: Any) -> Iterator[tuple[str, Any]]:
@@ -179,14 +221,15 @@ def by_name_of(model: Any) -> bool:
     return config.get("validate_by_alias") is False
 
 
-def _config_of(model: Any) -> Mapping[str, Any]:
+def _config_of(member: Any) -> Mapping[str, Any]:
+    model = class_of(member)
     return getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", None) or {}
 
 
 def entry_of(annotation: Any) -> Any:
     """The type of the entries of a mapping of this type; `ABSENT` where it is none."""
     mappings = (member for member in _with_roots(annotation) if _is(get_origin(member) or member, (Mapping,)))
-    return _one_of([get_args(member)[-1] if len(get_args(member)) == 2 else Any for member in mappings])
+    return _one_of([each[-1] if len(each := _contents(member)) == 2 else Any for member in mappings])
 
 
 def takes_extra_fields(annotation: Any) -> bool:
@@ -200,8 +243,13 @@ def item_of(annotation: Any) -> Any:
     for member in _with_roots(annotation):
         origin = get_origin(member)
         if _is(origin, (Sequence, AbstractSet, deque)) or origin in (Iterable, Generator):
-            found += [argument for argument in get_args(member) if argument is not ...]
+            found += [argument for argument in _contents(member) if argument is not ...]
     return _one_of(found)
+
+
+def _contents(member: Any) -> tuple[Any, ...]:
+    """The arguments of a container; those of a generic class with fields are in the types of the fields."""
+    return () if _fields_of(member) else get_args(member)
 
 
 def _one_of(annotations: list[Any]) -> Any:
@@ -243,8 +291,8 @@ def is_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
             return True
         if any(is_secret(argument, seen) for argument in get_args(member) if get_origin(member) is not Literal):
             return True
-        if inspect.isclass(member) and member not in seen:
-            inside = seen | {member}
+        if (cls := class_of(member)) not in seen:
+            inside = seen | {cls}
             if any(is_secret(field.annotation, inside) for field in _fields_of(member).values()):
                 return True
     return False
