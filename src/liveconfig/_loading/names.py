@@ -12,8 +12,8 @@ from liveconfig._loading.fields import Entry, Level, Node, Path, Place, field_of
 from liveconfig._loading.inputs import Input, Rules, any_looks_inside, with_underscores
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.merging import merge
-from liveconfig._loading.pydantic_internals import field_value
-from liveconfig._loading.types import Kind, by_alias_of, by_name_of
+from liveconfig._loading.pydantic_internals import part_of
+from liveconfig._loading.types import ABSENT, Kind, by_alias_of, by_name_of
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
@@ -337,18 +337,8 @@ def _value_at(dotted: str, data: Any) -> Any:
 def value_at(data: Any, dotted: str) -> Any:
     """The value of a dotted field in an instance; None where a model on the way is None, or another of a union."""
     for label in dotted.split("."):
-        if isinstance(data, Mapping):  # a `TypedDict`
-            data = data.get(label)
-        elif _has_field(type(data), label):
-            data = field_value(data, label)
-        else:
+        part = part_of(data, label)
+        if part is ABSENT:
             return (getattr(data, "__pydantic_extra__", None) or {}).get(label)
+        data = part
     return data
-
-
-_FIELDS = ("__pydantic_fields__", "__dataclass_fields__", "_fields")
-"""Where a model, a dataclass, and a `NamedTuple` have the names of their fields."""
-
-
-def _has_field(cls: type, label: str) -> bool:
-    return any(label in getattr(cls, fields, ()) for fields in _FIELDS)
