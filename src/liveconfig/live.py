@@ -105,7 +105,7 @@ class Live(Generic[S]):
 
     # Reloading, starting and closing
 
-    def reload(self, wait: bool = True) -> bool:
+    def reload(self, wait: bool = True, *, retry: bool = True) -> bool:
         """Read the volumes now.
 
         Args:
@@ -113,14 +113,16 @@ class Live(Generic[S]):
                 the version that is newest at the call. It does not wait for coroutines, for a subscriber that has run
                 for over 1 s, and, inside a subscriber, for those that are called later. Inside a validator it does not
                 wait at all.
+            retry: Check rejected content again now. If False, only new content is checked. Rejected content waits for
+                its next attempt, so that frequent reloads do not call its verifiers too often.
 
         Returns:
             True if the content of the volumes is applied, now or before; False if it is rejected (`status` says why).
         """
-        return self._core.reload(wait)
+        return self._core.reload(wait, retry)
 
-    async def areload(self) -> bool:
-        """Do the same as ``reload(wait=True)`` without blocking the event loop.
+    async def areload(self, *, retry: bool = True) -> bool:
+        """Do the same as ``reload(wait=True, retry=retry)`` without blocking the event loop.
 
         It also waits for the coroutine subscribers of this loop, except those that have run for over 1 s. Inside a
         validator or a verifier it is the same as `reload`.
@@ -129,8 +131,8 @@ class Live(Generic[S]):
             LiveConfigError: No asyncio event loop runs here.
         """
         if self._core.engine.is_inside():  # a look on another thread would wait for this one
-            return self._core.reload(wait=True)
-        applied = await call_in_thread(lambda: self._core.reload(wait=True))
+            return self._core.reload(wait=True, retry=retry)
+        applied = await call_in_thread(lambda: self._core.reload(wait=True, retry=retry))
         await coroutines_finished(self._core.publisher)
         return applied
 
@@ -299,6 +301,7 @@ class Live(Generic[S]):
         It checks the newest snapshot each time when the loop has time, so it can miss a state that lasts only briefly.
 
         Raises:
+            LiveConfigError: ``timeout`` is not a number.
             TimeoutError: There was none within ``timeout`` seconds.
         """
         snapshot: S = await waits.wait_for(self._core.publisher, predicate, timeout)
@@ -308,6 +311,7 @@ class Live(Generic[S]):
         """Do the same as `wait_for` in plain code: block until the predicate is true.
 
         Raises:
+            LiveConfigError: ``timeout`` is not a number.
             TimeoutError: There was none within ``timeout`` seconds.
         """
         snapshot: S = waits.wait(self._core.publisher, predicate, timeout, _clock.monotonic)

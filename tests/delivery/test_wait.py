@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from liveconfig import LiveConfigError
+
 PATIENCE = 60.0
 
 
@@ -55,6 +57,13 @@ class TestWait:
         swap(settings, volume, count=2)
         waiting.join(PATIENCE)
         assert found[0].count == 2
+
+    async def test_a_time_out_that_is_no_number(self, settings):
+        """NaN is an error: a wait with it would never be over, and never rest."""
+        with pytest.raises(LiveConfigError, match="`timeout` must be a number of seconds, or None"):
+            settings.live.wait(lambda s: s.count == 2, float("nan"))
+        with pytest.raises(LiveConfigError, match="`timeout` must be a number of seconds, or None"):
+            await settings.live.wait_for(lambda s: s.count == 2, float("nan"))
 
     def test_predicate_raises(self, settings):
         """An exception of the predicate is raised."""

@@ -44,6 +44,20 @@ def test_equal_values_are_not_said_to_differ(kubelet_volume, monkeypatch, caplog
     assert "differ" not in caplog.text
 
 
+def test_no_advice_to_remove_the_variable_in_use(kubelet_volume, monkeypatch, caplog):
+    """When a key is removed and its field takes the value of a variable, the log does not say to remove the variable."""
+    monkeypatch.setenv("A", "from the environment")
+    kubelet_volume.write({"a": "from the volume", "b": "x"})
+    settings = Plain(_volumes=kubelet_volume.path)
+    caplog.clear()
+    kubelet_volume.remove("a")
+    assert settings.live.reload()
+    assert settings.a == "from the environment"
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(lines) == 1
+    assert "`a` now comes from the environment variable A" in lines[0]
+
+
 def test_entries_of_the_environment_are_said(kubelet_volume, monkeypatch):
     """A mapping to which the environment adds entries is said to be stale, though the volume feeds it too."""
 

@@ -12,11 +12,12 @@ import time
 import weakref
 from contextlib import ExitStack
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from pydantic import (
     AfterValidator,
+    AliasPath,
     BaseModel,
     Field,
     SecretStr,
@@ -56,6 +57,27 @@ class App(Settings):
     tokens: dict[str, str] = {}
     routes: list[int] = []
     pool: Pool = Pool()
+
+
+class ByUser(BaseModel):
+    kind: Literal["user"] = "user"
+    user: str = ""
+
+
+class ByPort(BaseModel):
+    kind: Literal["port"] = "port"
+    port: int = 1
+    weight: int = 1
+
+
+class Tagged(App):
+    way: Annotated[ByUser | ByPort, Field(discriminator="kind")] = ByUser()
+
+
+class Parts(App):
+    a: int = Field(0, validation_alias=AliasPath("blob", "a"))
+    b: int = Field(0, validation_alias=AliasPath("blob", "b"))
+    c: int = Field(0, validation_alias=AliasPath("blob", "c"))
 
 
 class Coupled(App):
@@ -431,6 +453,24 @@ class TestHeld:
         assert not settings.live.reload()
         [rejected] = settings.live.status().rejections
         assert (rejected.fields, rejected.held) == (("number",), ("other",))
+
+    def test_a_member_of_a_union_with_the_name_of_a_field(self, open_settings):
+        """K24: a fault in a tagged union names its own field, where the tag is the name of another; that one is applied."""
+        settings, one, other = open_settings({"way.kind": "port", "way.port": "1"}, {"way.weight": "1"}, cls=Tagged)
+        one.update({"way.port": "2"})
+        other.update({"way.weight": "many"})
+        assert not settings.live.reload()
+        [rejected] = settings.live.status().rejections
+        assert (rejected.fields, rejected.held) == (("way.weight",), ())
+        assert (settings.way.port, settings.way.weight) == (2, 1)
+
+    def test_parts_of_one_key(self, open_settings):
+        """P3: of fields that look inside one key, only those whose part changed are held."""
+        settings, one = open_settings({"blob": json.dumps({"a": 1, "b": 1, "c": 1})}, cls=Parts)
+        one.write({"blob": json.dumps({"a": "x", "b": 1, "c": 2})})
+        assert not settings.live.reload()
+        [rejected] = settings.live.status().rejections
+        assert (rejected.fields, rejected.held) == (("a",), ("c",))
 
     def test_inside_a_list(self, open_settings):
         """K09: a fault inside a list is never listed as held."""

@@ -311,6 +311,26 @@ def test_bases_are_merged(make_kubelet_volume, load):
     assert [each.path for each in settings.live.status().volumes] == [str(other.path), str(one.path)]
 
 
+def test_a_volume_of_two_bases_stays_secret_and_required():
+    """K27: a volume that one base declares secret or required is that in a class of both, in either order."""
+    path = "/etc/shared"
+
+    class Strict(Settings):
+        model_config = SettingsConfigDict(volumes=[Volume(path, secret=True, required=True)])
+
+    class Loose(Settings):
+        model_config = SettingsConfigDict(volumes=[f"{path}/"])
+
+    class Absent(Settings):
+        model_config = SettingsConfigDict(volumes=[Volume(path, required=False)])
+
+    for bases in ((Strict, Loose), (Loose, Strict)):
+        [volume] = type("App", bases, {"__module__": __name__}).model_config["volumes"]
+        assert (volume.secret, volume.required) == (True, True)
+    [volume] = type("App", (Absent, Strict), {"__module__": __name__}).model_config["volumes"]
+    assert (volume.secret, volume.required) == (True, False)
+
+
 def test_documents_and_names_of_bases_are_merged():
     """K27: documents and from_environment of bases are merged as volumes are; a base without any changes nothing."""
 

@@ -516,3 +516,23 @@ def test_a_name_in_a_document(kubelet_volume, load, caplog):
     assert settings.live.reload()
     assert plain(settings.tokens) == {"OTHER": "3"}
     assert any("an entry of `tokens` was removed from" in record.getMessage() for record in caplog.records)
+
+
+@dataclass
+class Server:
+    host: str = "none"
+    password: SecretStr | None = None
+
+
+def test_an_optional_secret_of_a_dataclass(kubelet_volume, load, monkeypatch):
+    """K12: an optional secret of a dataclass does not fall back to the environment."""
+
+    class Shop(App):
+        server: Server
+
+    monkeypatch.setenv("SERVER__PASSWORD", "from the environment")
+    kubelet_volume.write({"server.host": "one", "server.password": "one"})
+    settings = load(Shop, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("server.password")
+    assert not settings.live.reload()
+    assert settings.server.password == SecretStr("one")

@@ -94,12 +94,13 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
     """G06: settings that the garbage collector finds on a thread of watchdog are released, and all threads end."""
     threads = set(threading.enumerate())
     kubelet_volume.write({"message": "one"})
-    settings, done = Still.load(_volumes=kubelet_volume.path), threading.Event()
+    settings, begun, done = Still.load(_volumes=kubelet_volume.path), threading.Event(), threading.Event()
     settings.__dict__["me"] = settings  # only the garbage collector finds it
     gone = weakref.ref(settings)
     del settings
 
     def collect():
+        begun.set()
         deadline = time.monotonic() + PATIENCE
         while gone() is not None and time.monotonic() < deadline:  # a check that is running holds it
             gc.collect()
@@ -107,7 +108,9 @@ def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchd
 
     on_a_thread_of_watchdog(collect)
     kubelet_volume.write({"message": "two"})
-    assert done.wait(PATIENCE)
+    assert begun.wait(PATIENCE)
+    assert done.wait(2 * PATIENCE)
+    assert gone() is None, gc.get_referrers(gone())
     await_end_of_other_threads(threads)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from liveconfig._delivery.publisher import Publisher
 from liveconfig._delivery.streams import Stream
+from liveconfig.exceptions import LiveConfigError
 
 
 class _Versions:
@@ -35,8 +37,10 @@ async def wait_for(publisher: Publisher, predicate: Callable[[Any], bool], timeo
     """Return the first snapshot for which the predicate is true.
 
     Raises:
+        LiveConfigError: ``timeout`` is not a number.
         TimeoutError: There was none within ``timeout`` seconds.
     """
+    _check(timeout)
     stream: Stream[Any] = Stream(publisher, _Versions(), lambda: False)
     snapshot = await anext(stream)  # the current one, at once
     limit = asyncio.timeout(timeout)
@@ -57,8 +61,10 @@ def wait(
     """Return the first snapshot for which the predicate is true; blocks the thread.
 
     Raises:
+        LiveConfigError: ``timeout`` is not a number.
         TimeoutError: There was none within ``timeout`` seconds.
     """
+    _check(timeout)
     deadline = None if timeout is None else clock() + timeout
     while True:
         version = publisher.newest
@@ -68,6 +74,11 @@ def wait(
         with publisher.lock:
             if not publisher.moved.wait_for(lambda version=version: publisher.newest is not version, left):  # type: ignore[misc]
                 raise _missed(publisher, timeout)
+
+
+def _check(timeout: float | None) -> None:
+    if timeout is not None and math.isnan(timeout):  # it would never be over
+        raise LiveConfigError(f"`timeout` must be a number of seconds, or None for no limit, not {timeout}")
 
 
 def _missed(publisher: Publisher, timeout: float | None) -> TimeoutError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from liveconfig._engine.composition import Composition
-from liveconfig._loading import Feed, Overrides, Plan
+from liveconfig._loading import ABSENT, Feed, Node, Overrides, Plan, value_in
 
 MOST_TRIALS = 8
 """The largest number of changed volumes that are left out one at a time; of more, all wait."""
@@ -124,7 +124,7 @@ class Attributor:
         """Whether this value differs, and not only another one of the same document."""
         nodes = self._plan.path(name)
         old, new = _value(before, nodes), _value(after, nodes)
-        return (old is _UNKNOWN and new is _UNKNOWN) or old != new
+        return (old is ABSENT and new is ABSENT) or old != new
 
 
 def is_related(one: str, other: str) -> bool:
@@ -146,14 +146,6 @@ def _overridden(*layers: tuple[Overrides, ...]) -> Iterator[str]:
     return (nodes[-1].dotted for each in layers for layer in each for nodes, _ in layer)
 
 
-_UNKNOWN = object()
-
-
-def _value(feed: Feed, nodes: Sequence[Any]) -> Any:
-    """Return the value that a volume supplies for a field; `_UNKNOWN` if the names of the models do not lead to one."""
-    value: Any = feed.values
-    for node in nodes:
-        if not isinstance(value, Mapping) or node.key not in value:
-            return _UNKNOWN
-        value = value[node.key]
-    return value if nodes else _UNKNOWN
+def _value(feed: Feed, nodes: Sequence[Node]) -> Any:
+    """Return the value that a volume supplies for a field; `ABSENT` if the names of the models do not lead to one."""
+    return value_in(feed.values, nodes) if nodes else ABSENT

@@ -229,9 +229,9 @@ class Core(Generic[S]):
         if self.engine.look(again=again):
             self._looked_at = _clock.monotonic()
 
-    def reload(self, wait: bool) -> bool:
+    def reload(self, wait: bool, retry: bool) -> bool:
         """Look now; with ``wait``, return after the verifiers have decided and the subscribers were called."""
-        applied = self.engine.reload(wait)
+        applied = self.engine.reload(wait, retry)
         self._looked_at = _clock.monotonic()
         if wait and not self.engine.in_transaction():
             self.publisher.barrier()

@@ -149,7 +149,7 @@ class Engine(Generic[S]):
 
     def _look_now(self, again: bool) -> bool:
         self.reader.refresh(self.applied.feeds)
-        if not self._transactions.run_now(self._request(again=again, insist=False)):
+        if not self._transactions.run_now(self._request(again=again, insist=False, hint=True)):
             return False
         delay = self._delay
         if delay is None and self._busy_too_long:
@@ -165,8 +165,12 @@ class Engine(Generic[S]):
     def _look_again(self) -> None:
         self._later(self._again, 0.01)
 
-    def reload(self, wait: bool) -> bool:
+    def reload(self, wait: bool, retry: bool = True) -> bool:
         """Look now; with ``wait``, return after the volumes are complete and the verifiers have decided.
+
+        Args:
+            wait: Whether to wait.
+            retry: Try rejected content again, even if it has not changed; else it keeps waiting for its time.
 
         Returns:
             Whether the content of the volumes is applied.
@@ -175,7 +179,7 @@ class Engine(Generic[S]):
             return False
         if sys.is_finalizing():  # its modules are half gone: nothing can be read any more
             return self.is_settled()
-        while (delay := self._look()) is not None:
+        while (delay := self._look(retry)) is not None:
             if not wait or self._transactions.is_inside():
                 self._later(self._again, delay)
                 break
@@ -258,25 +262,25 @@ class Engine(Generic[S]):
             or any(each.is_inside() for each in self.verifiers)
         )
 
-    def _look(self) -> float | None:
+    def _look(self, retry: bool) -> float | None:
         """Read, then run or share a transaction. Return the seconds until the next look, or None."""
         if self._transactions.is_inside():
             return 0.01
-        return self._transactions.enter(self._read_and_look)
+        return self._transactions.enter(lambda: self._read_and_look(retry))
 
-    def _read_and_look(self) -> float | None:
+    def _read_and_look(self, retry: bool) -> float | None:
         # Outside the transaction: a file call that does not return blocks this caller, and no other look.
         self.reader.refresh(self.applied.feeds)
-        self._transactions.run(self._request(again=True, insist=True))
+        self._transactions.run(self._request(again=retry, insist=retry, hint=False))
         return self._delay
 
-    def _request(self, *, again: bool, insist: bool) -> Callable[[], None]:
+    def _request(self, *, again: bool, insist: bool, hint: bool) -> Callable[[], None]:
         """Return a transaction that processes what was read, unless another one that begins from now on does so."""
         transactions = self._transactions  # a child that is forked meanwhile has others, with other numbers
         number = transactions.draw()
 
         def update() -> None:
-            wanted = insist or not self.paused  # a late hint to closed settings is ignored
+            wanted = not (hint and self.paused)  # a late hint to closed settings is ignored
             if wanted and not transactions.is_served(number, insist=insist):
                 newest = transactions.newest(number)
                 self._delay = self._update(again, insist)

@@ -56,7 +56,7 @@ from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.documents import FORMATS, as_code, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node
+from liveconfig._loading.fields import Node, value_in
 from liveconfig._loading.input_types import InputTypes, Type
 from liveconfig._loading.inputs import Rules
 from liveconfig._loading.key import Format, Key
@@ -92,7 +92,7 @@ from liveconfig._loading.removed_keys import Removals
 from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import did_you_mean, nearest
-from liveconfig._loading.types import is_secret, members, nested_fields
+from liveconfig._loading.types import ABSENT, is_secret, members, nested_fields
 from liveconfig._loading.unused import UnusedNames, fields_by_name
 from liveconfig._loading.volume_selection import (
     VOLUMES_VARIABLE,
@@ -105,6 +105,7 @@ from liveconfig._loading.volume_selection import (
 )
 
 __all__ = [
+    "ABSENT",
     "FAILURE",
     "FORMATS",
     "MASKED",
@@ -182,6 +183,7 @@ __all__ = [
     "take_class_arguments",
     "unknown_class_argument",
     "unlike",
+    "value_in",
     "volume_error",
     "with_leaf_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import PydanticUndefinedAnnotation
@@ -64,9 +65,17 @@ def _of_bases(cls: type[BaseSettings], name: str) -> list[Any]:
     for each in reversed(cls.__mro__[1:]):
         for entry in _own_entries(each, name):
             if _identity(entry) in inherited:
-                merged.pop(_identity(entry), None)
-                merged[_identity(entry)] = entry
+                merged[_identity(entry)] = _joined(merged.pop(_identity(entry), None), entry)
     return list(merged.values())
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """The entry of two bases: the other one. A volume that either declares secret is; `required` is not forgotten."""
+    if not isinstance(one, Volume):
+        return other
+    volume = other if isinstance(other, Volume) else Volume(other)
+    required = one.required if volume.required is None else volume.required
+    return replace(volume, required=required, secret=one.secret or volume.secret)
 
 
 def _own_entries(cls: type, name: str) -> list[Any]:

@@ -12,8 +12,8 @@ from liveconfig._loading.fields import Entry, Level, Node, Path, Place, field_of
 from liveconfig._loading.inputs import Input, Rules, any_looks_inside, with_underscores
 from liveconfig._loading.key import Key, keys_within
 from liveconfig._loading.merging import merge
-from liveconfig._loading.pydantic_internals import field_value
-from liveconfig._loading.types import Kind, by_alias_of, by_name_of
+from liveconfig._loading.pydantic_internals import part_of
+from liveconfig._loading.types import ABSENT, Kind, by_alias_of, by_name_of
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
@@ -337,8 +337,8 @@ def _value_at(dotted: str, data: Any) -> Any:
 def value_at(data: Any, dotted: str) -> Any:
     """The value of a dotted field in an instance; None where a model on the way is None, or another of a union."""
     for label in dotted.split("."):
-        fields = getattr(type(data), "__pydantic_fields__", ())
-        if label not in fields:
+        part = part_of(data, label)
+        if part is ABSENT:
             return (getattr(data, "__pydantic_extra__", None) or {}).get(label)
-        data = field_value(data, label)
+        data = part
     return data

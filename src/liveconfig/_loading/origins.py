@@ -89,6 +89,8 @@ class Origins:
         """Whether the environment would give a field another value than the volumes: ``8000`` is 8000 for an int."""
         nodes = self._sources.plan.path(dotted)
         fed = _fed(nodes, feeds)
+        if fed is ABSENT:  # the environment gives the value
+            return False
         held = (layer.value(nodes) for layer in self._environments())
         return any(value is not ABSENT and not self._alike(dotted, fed, value) for value in held)
 

@@ -129,11 +129,13 @@ class _Finder:
                 break
             elif isinstance(part, int) and place.item is not None:
                 text, place = f"{text}[{part}]", place.item
-            elif place.entry is not None and not place.is_union:
+            elif place.entry is not None:
                 entry = (part, *parts) if "[" not in text else entry
                 text, place = f"{text}[*]", place.entry
-            elif not place.is_union:  # else it names the member of a union
+            else:
                 break
+            if parts and not isinstance(place, Root) and place.is_union:
+                parts = parts[1:]  # it names the member of the union
         return text, place, entry
 
     def _looked_for(self, location: str) -> str:

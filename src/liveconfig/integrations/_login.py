@@ -34,13 +34,19 @@ log = logging.getLogger("liveconfig")
 
 @dataclass(frozen=True, slots=True)
 class ReadVolume:
-    """Read the volume now."""
+    """Read the volume now.
+
+    Attributes:
+        retry: Whether the verifiers of rejected content are called at once, and not at their time.
+    """
+
+    retry: bool = False
 
     def plain(self, live: Any) -> None:
-        live.reload(wait=False)
+        live.reload(wait=False, retry=self.retry)
 
     async def awaitable(self, live: Any) -> None:
-        await asyncio.to_thread(live.reload, wait=False)
+        await asyncio.to_thread(live.reload, wait=False, retry=self.retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class Logins:
         self._accepted: Login | None = None
         self._warned_about: Login | None = None
         self._tried_at = float("-inf")
+        self._refusal_is_news = True
         # a login counts even if no connection is opened while it is the newest
         subscribe_for(self, settings, self.read, Logins._changed, f"logins of {self._fields}")
 
@@ -135,6 +142,9 @@ class Logins:
         except Exception as error:  # noqa: BLE001 - the caller has a connection that works
             if self.refuses(error):
                 self.warn(newest)
+        except BaseException as interruption:
+            without_secrets(interruption)
+            raise
         else:
             self.accepted(newest)
 
@@ -182,8 +192,12 @@ class Logins:
         attempts = _Attempts(self)
         for step in steps:
             if isinstance(step, Login):
-                with attempts.of(step):
-                    return attempt(step)
+                try:
+                    with attempts.of(step):
+                        return attempt(step)
+                except BaseException as interruption:  # a Ctrl-C or a cancellation
+                    without_secrets(interruption)
+                    raise
                 attempts.stop_at_failure()
             elif perform is None:
                 step.plain(self.live)
@@ -196,8 +210,12 @@ class Logins:
         attempts = _Attempts(self)
         for step in steps:
             if isinstance(step, Login):
-                with attempts.of(step):
-                    return await attempt(step)
+                try:
+                    with attempts.of(step):
+                        return await attempt(step)
+                except BaseException as interruption:
+                    without_secrets(interruption)
+                    raise
                 attempts.stop_at_failure()
             else:
                 await step.awaitable(self.live)
@@ -208,10 +226,19 @@ class Logins:
         first = self.newest()
         yield first
         deadline = monotonic() + self._patience
-        yield ReadVolume()
+        yield self._first_reading()
         tried = self.newest()
         yield from (login for login in self._history if login != first)
         yield from self._retries(tried, deadline, self._newest_since)
+
+    def _first_reading(self) -> ReadVolume:
+        """Read the volume after a refusal.
+
+        The first refusal since the server accepted the newest login shows that the server has changed: it may accept a
+        login now that a verifier has rejected. Further refusals show nothing new, and must not lock the account.
+        """
+        news, self._refusal_is_news = self._refusal_is_news, False
+        return ReadVolume(retry=news)
 
     def _steps_of_proof(self) -> Steps:
         first = self.newest()
@@ -245,8 +272,14 @@ class Logins:
         """
         if login == (newest := self.newest()):
             self._accepted, self._history = login, (login,)  # a replaced login is not kept in memory
+            self._refusal_is_news = True
         elif newest in refused:
             self.warn(newest)
+
+    def forget(self, login: Login) -> None:
+        """Record that the server refuses a login: it no longer counts as accepted."""
+        if login == self._accepted:
+            self._accepted = None
 
     def without_secrets(self, error: Exception) -> Exception:
         """The error without the password."""
@@ -296,6 +329,7 @@ class _Attempts:
             if not self._logins.refuses(error):
                 self._failure = clean
                 return
+            self._logins.forget(login)
             self._refused.add(login)
             if self.refusal is None or login == self._logins.newest():
                 self.refusal = clean

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 MYSQL_REFUSALS = {1045, 1698, 3118, 4151}  # access denied, denied without a password, account locked (MySQL, MariaDB)
 # libpq gives no SQLSTATE for a connection that failed, only a message; PgBouncer has messages of its own
@@ -39,7 +42,7 @@ def _number(error: BaseException) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def without_secrets(error: Exception) -> Exception:
+def without_secrets(error: E) -> E:
     """Remove the password from an error and its causes: it is in frames and in psycopg's connection options."""
     chain: list[BaseException] = [error]
     for one in chain:

@@ -29,11 +29,17 @@ def ring_of(settings: Settings, fields: Mapping[str, str | KeyRing]) -> KeyRing 
 
     Raises:
         LiveConfigError: There is no such field; the message names the nearest.
-        TypeError: A ring is mirrored as fallbacks.
+        TypeError: A ring is mirrored as fallbacks, or fallbacks are mirrored beside a ring.
     """
     key, previous = fields.get(SECRET_KEY), fields.get(FALLBACKS)
     if isinstance(previous, KeyRing):
         raise TypeError(f"a KeyRing belongs to {SECRET_KEY}: it feeds {FALLBACKS} as well")
+    if isinstance(key, KeyRing) and previous is not None:
+        raise TypeError(
+            f"{FALLBACKS} is mirrored beside a KeyRing for {SECRET_KEY}, which would not accept the keys in "
+            f"{previous!r}: give that field to the ring, as in KeyRing(..., previous={previous!r}), and mirror only "
+            f"{SECRET_KEY}"
+        )
     if not isinstance(key, str):
         return key
     return KeyRing(settings, key) if previous is None else KeyRing(settings, key, previous=previous, keep=0)

@@ -26,6 +26,10 @@ from liveconfig.integrations._login_errors import accepted_despite_limits, witho
 # A connection that logged in just before the server accepted the newest login is in the pool after this time.
 SETTLE = Wait(0.5, lambda _: False)
 
+# A new connection is replaced if the server has accepted a newer login meanwhile. The limit ends this for a server that
+# accepts and refuses the same login alternately.
+REPLACED_AT_MOST = 3
+
 P = TypeVar("P")
 Probe = TypeVar("Probe", bound=Callable[[Login], Any])
 
@@ -168,7 +172,9 @@ class Renewal(_Renewal[P, Callable[[Login], None]]):
 
         login, connection = self._logins.connect(attempt)
         self.connected(login, lambda login: make(login).close())
-        while self._logins.superseded(login):  # meanwhile: the pool would keep it, because it is new
+        for _ in range(REPLACED_AT_MOST):
+            if not self._logins.superseded(login):  # meanwhile: the pool would keep it, because it is new
+                break
             connection.close()
             login, connection = self._logins.connect(attempt)
         return connection
@@ -208,7 +214,9 @@ class AsyncRenewal(_Renewal[P, Callable[[Login], Awaitable[None]]]):
 
         login, connection = await self._logins.aconnect(attempt)
         self.connected(login, probe)
-        while self._logins.superseded(login):
+        for _ in range(REPLACED_AT_MOST):
+            if not self._logins.superseded(login):
+                break
             await connection.close()
             login, connection = await self._logins.aconnect(attempt)
         return connection

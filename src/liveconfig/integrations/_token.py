@@ -65,8 +65,8 @@ class Token:
         return (value := self.put(headers)) is not None and value != refused
 
     def read_volume(self) -> None:
-        """Read the volume now, without waiting for subscribers."""
-        self.live.reload(wait=False)
+        """Read the volume now, without waiting for subscribers, and without an early retry of rejected content."""
+        self.live.reload(wait=False, retry=False)
 
 
 class TokenOptions:

@@ -23,6 +23,7 @@ with extra_of(__name__):
     from kombu.transport.filesystem import Transport as FilesystemTransport
     from kombu.transport.memory import Transport as MemoryTransport
     from kombu.transport.pyamqp import Transport as AmqpTransport
+    from kombu.utils.collections import HashedSeq
 
 _redis: Any = None
 with suppress(ModuleNotFoundError):  # without redis-py neither the broker nor the back end is Redis
@@ -175,6 +176,10 @@ class _LiveConnection:
     def Pool(self, limit: int | None = None, **options: Any) -> Any:  # noqa: N802 - kombu's name
         """As kombu's, of connections of our own."""
         return self.pool_class(self, limit, **options)
+
+    def __eqhash__(self) -> HashedSeq:
+        """As kombu's, and the broker: kombu keeps one pool for each key, and Celery's URLs hold no login here."""
+        return HashedSeq(*super().__eqhash__(), self.broker)  # type: ignore[misc]
 
 
 class _LivePool(ConnectionPool):

@@ -2,7 +2,7 @@
 
 ::
 
-    pool = await asyncpg.create_pool(password=credential(settings, "db.password"))
+    pool = await asyncpg.create_pool(password=credential(settings, "db.password").awaitable)
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def credential(settings: Settings, field: str) -> Credential:
 
     A client that calls twice within a second may have been refused in between, so the second call reads the volume
     first: at most once a second for each process and object, without waiting for subscribers, and for 0.5 seconds at
-    most. On an event loop use ``awaitable``, which waits without blocking the loop.
+    most. Rejected content is not retried early. On an event loop use ``awaitable``, which waits without blocking the
+    loop.
 
     It can be pickled where the settings object is a global variable of a module.
 
@@ -124,7 +125,7 @@ class _Refresh:
 
     def _run(self) -> None:
         try:
-            self._live.reload(wait=False)
+            self._live.reload(wait=False, retry=False)
         finally:
             self.done.set_result(None)
 

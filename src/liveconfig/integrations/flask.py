@@ -79,7 +79,8 @@ class LiveConfig(Generic[S]):
         mirror: Field by key of ``app.config``: the key always holds the newest value, secrets as plain text, as Flask
             expects them, or None below a model that is None. ``SECRET_KEY`` takes a field or a `KeyRing`: it holds
             the key that signs, and ``SECRET_KEY_FALLBACKS`` all keys that are accepted, so that sessions survive a
-            rotation (Flask 3.1 or newer). If the fallbacks are mirrored too, they are the ring's ``previous``.
+            rotation (Flask 3.1 or newer). If a field is mirrored there too, it holds the old keys; to a ring of your
+            own, give that field as ``previous``.
         status: Serve ``GET /liveconfig/status`` too. It holds no value, but names of fields and paths.
         status_decorators: Decorators of the status page only, the innermost first: ``[login_required]``.
         fail_when_unhealthy: Answer 503 to the probe while the settings are not healthy. Off by default: the last good
@@ -116,7 +117,8 @@ class LiveConfig(Generic[S]):
         Raises:
             RuntimeError: There are no settings, neither here nor in the constructor.
             LiveConfigError: A mirrored or subscribed field does not exist, or the settings are a snapshot.
-            TypeError: They are a settings class, or something else.
+            TypeError: They are a settings class, or something else. Or ``SECRET_KEY_FALLBACKS`` is mirrored to a
+                `KeyRing`, or beside one.
         """
         settings = self._chosen(settings)
         live_of(settings)

@@ -49,8 +49,11 @@ class LiveConfigProvider(AbstractProvider):
     """A provider whose flags are fields: ``api.set_provider(LiveConfigProvider(settings, prefix="flags"))``.
 
     A flag is named as the field, with dots for nested ones and for entries of a mapping. A model, a mapping or a list
-    is an object flag. Secrets are not flags, and object flags leave them out. Inside ``settings.live.pinned()`` all
-    flags come from the pinned snapshot. ``flag_metadata["version"]`` is the version of the settings.
+    is an object flag. Inside ``settings.live.pinned()`` all flags come from the pinned snapshot.
+    ``flag_metadata["version"]`` is the version of the settings.
+
+    Secrets are not flags, and object flags leave them out. A field of the settings class is a secret as a whole if a
+    volume with ``secret=True`` feeds a part of it. A change that makes the field of the prefix one is rejected.
 
     ``PROVIDER_CONFIGURATION_CHANGED`` names the flags that changed. While a configuration is rejected the provider is
     ``STALE``; its flags keep their last good values.
@@ -64,8 +67,8 @@ class LiveConfigProvider(AbstractProvider):
             ``openfeature-flagd-core``.
 
     Raises:
-        LiveConfigError: There is no such field (the message names the nearest), it has no fields below it, it holds no
-            valid document, or the settings are a snapshot.
+        LiveConfigError: There is no such field (the message names the nearest), it has no fields below it, a secret
+            volume feeds a part of it, it holds no valid document, or the settings are a snapshot.
         ModuleNotFoundError: ``flagd`` is given and ``openfeature-flagd-core`` is not installed.
     """
 
@@ -91,6 +94,7 @@ class LiveConfigProvider(AbstractProvider):
             subscribe(Reloaded, self._reloaded),
             subscribe(Rejected, self._rejected),
             subscribe(Recovered, self._recovered),
+            self._live.add_verifier(self._flags.check, on=self._flags.are_hidden),
             _OwnReady(self, LiveConfigProvider._ready),
         ]
         if self._flagd is not None:

@@ -73,6 +73,12 @@ def settings(volume: KubeletVolume) -> Iterator[LoginSettings]:
 
 
 @pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verifier is not called again by itself."""
+    monkeypatch.setattr("liveconfig._engine.verification.FIRST_RETRY", 3600.0)
+
+
+@pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], bool]:
     """Whether something holds at last, of which nobody tells."""
 

@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import kombu.pools
 import pytest
 from celery import Celery
 from kombu.transport.pyamqp import Transport
@@ -69,6 +70,19 @@ def test_the_next_broker_is_told_too(settings: Any) -> None:
     assert connection.get_transport_cls() is before
     assert issubclass(before, Transport)
     assert before is not Transport
+
+
+def test_each_application_has_pools_of_its_own(settings: Any) -> None:
+    """Applications with the same URL share no pool, so each logs in as its own user, and one without `bind` as before."""
+    one, other, unbound = application(), application(), application()
+    bind(one, settings, **LOGIN)
+    bind(other, settings, **LOGIN)
+    assert one.pool is one.amqp.producer_pool.connections
+    assert len({id(each.pool) for each in (one, other, unbound)}) == 3
+    assert len({id(each.amqp.producer_pool) for each in (one, other, unbound)}) == 3
+    for each in (one, other, unbound):
+        each.close()
+    kombu.pools.reset()
 
 
 def test_a_task_has_one_snapshot(settings: Any, volume: Any) -> None:

@@ -71,12 +71,12 @@ class Slow:
         self._reload = settings.live.reload
         patch.setattr(settings.live, "reload", self)
 
-    def __call__(self, wait: bool = True) -> bool:
+    def __call__(self, wait: bool = True, *, retry: bool = True) -> bool:
         assert not wait, "subscribers would be waited for"
         self.count += 1
         self.begun.set()
         assert self.answers.wait(30)
-        return self._reload(wait)
+        return self._reload(wait, retry=retry)
 
     def answer(self) -> None:
         """Let the reads of the volume finish."""
@@ -165,6 +165,25 @@ def test_a_call_after_a_second_does_not_read_the_volume(
     for _ in range(3):
         assert password() == "one"
         clock.time += 1
+
+
+@pytest.mark.usefixtures("long_pauses")
+def test_frequent_calls_call_no_verifier_again(
+    clock: Clock, shop: ShopSettings, rotate: Callable[[str], None], until_ended: Callable[[str], None]
+) -> None:
+    """However often it is called, content that a verifier has rejected waits for its next attempt."""
+    calls: list[ShopSettings] = []
+    shop.live.add_verifier(lambda candidate: calls.append(candidate) or False, on="db")
+    rotate("two")
+    assert not shop.live.reload()
+    calls.clear()
+    password = credential(shop, "db.password")
+    for _ in range(20):
+        assert password() == "one"
+        clock.time += 0.5
+    until_ended("liveconfig-credential")
+    assert not shop.live.reload(retry=False)  # waits for a verifier that runs
+    assert calls == []
 
 
 async def test_the_awaitable_reads_the_volume_too(

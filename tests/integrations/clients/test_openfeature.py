@@ -182,8 +182,30 @@ class TestValues:
             api.shutdown()
             api.clear_providers()
 
+    @pytest.mark.parametrize("key", ["flags.greeting", "flags.limits.orders"])
+    def test_a_secret_volume_that_feeds_a_part_of_a_model(
+        self, volume: KubeletVolume, make_kubelet_volume: Any, key: str
+    ) -> None:
+        """A field that a secret volume feeds a part of holds no flag, and the message names the field and says so."""
+        secret = make_kubelet_volume("secret")
+        secret.write({key: "1234567"})
+        one = ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)])
+        with one.live:
+            api.set_provider(LiveConfigProvider(one))
+            client = api.get_client()
+            until(lambda: client.get_provider_status() == ProviderStatus.READY)
+            for flag in ("flags.checkout", "flags", key):
+                details = client.get_object_details(flag, {})
+                assert details.error_code == ErrorCode.FLAG_NOT_FOUND
+                assert "`flags` or a part of it" in details.error_message
+                assert "1234567" not in repr(details)
+            assert client.get_boolean_value("experiments.dark", False) is True
+            api.shutdown()
+            api.clear_providers()
+
     def test_a_flag_that_does_not_exist(self, provide: Any) -> None:
-        """An unknown flag gives the default, and the message names the nearest."""
+        """An unknown flag gives the default, and the message names the nearest; `live` is unknown like any other."""
+        assert provide().get_boolean_details("live", True).error_code == ErrorCode.FLAG_NOT_FOUND
         details = provide("flags").get_boolean_details("chekout", True)
         assert (details.value, details.error_code) == (True, ErrorCode.FLAG_NOT_FOUND)
         assert "'checkout'" in details.error_message
@@ -282,6 +304,37 @@ class TestEvents:
         assert ready.next()
         assert client.get_provider_status() == ProviderStatus.READY
         assert client.get_boolean_value("checkout", True) is False
+
+    @pytest.mark.parametrize("content", ["1234567", "hello"])  # "hello" is the default: no value changes
+    def test_a_secret_volume_that_begins_to_feed_a_flag(
+        self, volume: KubeletVolume, make_kubelet_volume: Any, content: str
+    ) -> None:
+        """A change that would hide all flags below the prefix is rejected, and the flags keep their values."""
+        secret = make_kubelet_volume("secret")
+        secret.write({"message": "CANARY-00000003"})
+        one = ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)])
+        with one.live:
+            api.set_provider(LiveConfigProvider(one, "flags"))
+            client = api.get_client()
+            until(lambda: client.get_provider_status() == ProviderStatus.READY)
+            secret.update({"flags.greeting": content})
+            assert not one.live.reload()
+            until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+            reason = one.live.status().last_rejected.reason
+            assert "a volume with `secret=True` feeds `flags` or a part of it" in reason
+            assert content not in reason
+            assert client.get_boolean_value("checkout", False) is True
+            assert client.get_string_value("greeting", "") == "hello"
+            volume.update({"flags.checkout": "false"})
+            one.live.reload()  # the other volume goes on
+            assert client.get_boolean_value("checkout", True) is False
+            secret.write({"message": "CANARY-00000003"})
+            assert one.live.reload()
+            until(lambda: client.get_provider_status() == ProviderStatus.READY)
+            api.shutdown()
+            secret.update({"flags.greeting": content})
+            assert one.live.reload()  # nobody asks for flags any more
+            api.clear_providers()
 
     def test_what_was_there_is_back(self, provide: Any, settings: ShopSettings, volume: KubeletVolume) -> None:
         """The provider is ready again when the applied content is back, too, although nothing changed."""
@@ -393,6 +446,24 @@ class TestMistakes:
             LiveConfigProvider(settings, prefix="flag")
         with pytest.raises(LiveConfigError, match="no model and no mapping"):
             LiveConfigProvider(settings, prefix="message")
+
+    @pytest.mark.parametrize("prefix", ["flags", "flags.limits"])
+    def test_a_prefix_that_a_secret_volume_feeds(
+        self, volume: KubeletVolume, make_kubelet_volume: Any, prefix: str
+    ) -> None:
+        """A prefix below which a secret volume feeds something is an error that names the cause and the way out."""
+        secret = make_kubelet_volume("secret")
+        secret.write({"flags.banner": "1234567"})
+        one = ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)])
+        with one.live, pytest.raises(LiveConfigError, match=r"feeds `flags` or a part of it.* move the key") as error:
+            LiveConfigProvider(one, prefix)
+        assert f"`{prefix}` holds no flags" in str(error.value)
+        assert "1234567" not in str(error.value)
+
+    def test_a_prefix_that_is_a_secret(self, settings: ShopSettings) -> None:
+        """A prefix that is a secret by its type holds no flags either, and no volume is blamed."""
+        with pytest.raises(LiveConfigError, match="no model and no mapping"):
+            LiveConfigProvider(settings, "flags.api_key")
 
     def test_a_snapshot(self, settings: ShopSettings) -> None:
         """A snapshot in place of live settings is an error."""

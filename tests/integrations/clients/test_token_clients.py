@@ -173,6 +173,22 @@ def test_with_the_same_token_a_401_stands(connect: Callable[..., Any], site: Any
     assert site.seen == [("/", "Bearer one")]
 
 
+@pytest.mark.usefixtures("long_pauses")
+def test_a_401_calls_no_verifier_again(
+    connect: Callable[..., Any], site: Any, token_settings: Settings, kubelet_volume: KubeletVolume
+) -> None:
+    """However often a server answers 401, content that a verifier has rejected waits for its next attempt."""
+    calls: list[Any] = []
+    token_settings.live.add_verifier(lambda candidate: calls.append(candidate) or False, on="api_token")
+    kubelet_volume.write({"api-token": "two"})
+    assert not token_settings.live.reload()
+    calls.clear()
+    site.accepted = "nobody's"
+    assert connect().send(*[site.url + "/"] * 5) == [401] * 5
+    assert not token_settings.live.reload(retry=False)  # waits for a verifier that runs
+    assert calls == []
+
+
 def test_a_body_that_can_be_read_once_is_not_repeated(
     connect: Callable[..., Any], site: Any, kubelet_volume: KubeletVolume
 ) -> None:
@@ -541,10 +557,10 @@ async def test_the_event_loop_goes_on_while_the_volume_is_read(
     reading, gone_on = asyncio.Event(), asyncio.Event()
     loop, reload = asyncio.get_running_loop(), token_settings.live.reload
 
-    def slow_reload(wait: bool = True) -> bool:
+    def slow_reload(wait: bool = True, *, retry: bool = True) -> bool:
         loop.call_soon_threadsafe(reading.set)
         asyncio.run_coroutine_threadsafe(gone_on.wait(), loop).result(10)
-        return reload(wait)
+        return reload(wait, retry=retry)
 
     async def other_task() -> None:
         await reading.wait()

@@ -27,6 +27,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
+from liveconfig.integrations.keys import KeyRing
 from liveconfig.testing import KubeletVolume, override
 
 pymysql.install_as_MySQLdb()
@@ -203,6 +204,13 @@ class TestSecretKey:
             with pytest.raises(signing.BadSignature):
                 signing.loads(signed)
 
+    def test_old_keys_beside_a_ring_are_an_error(self, live: ShopSettings) -> None:
+        """A field behind ``SECRET_KEY_FALLBACKS`` beside a `KeyRing` is the error E003, as the ring would not use it."""
+        ring = KeyRing(live, "session_key", sign_after=60)
+        with project(MIRROR={"SECRET_KEY": ring, "SECRET_KEY_FALLBACKS": "old_session_keys"}):
+            (error,) = found_by_check()
+        assert (error.id, "previous='old_session_keys'" in error.msg) == ("liveconfig.E003", True)
+
     def test_an_empty_key_is_an_error(self, live: ShopSettings) -> None:
         """An empty key is Django's own error, as it is in a settings module: nothing is signed with it."""
         error = pytest.raises(ImproperlyConfigured, match="must not be empty")
@@ -260,20 +268,18 @@ class TestPages:
             assert "CANARY" not in answer.text
             assert "no-store" in answer["Cache-Control"]
 
-    def test_the_probe_needs_no_database(self, live: ShopSettings) -> None:
-        """A database with ``ATOMIC_REQUESTS`` that is down does not fail the probe."""
-        down = ConnectionHandler(
-            {
-                "default": {
-                    "ENGINE": "django.db.backends.postgresql",
-                    "NAME": "x",
-                    "HOST": "/nowhere",
-                    "ATOMIC_REQUESTS": True,
-                }
-            }
-        )
-        with project(), patch("django.core.handlers.base.connections", down):
-            assert Client().get("/liveconfig/ready").status_code == 200
+    @pytest.mark.parametrize("page", ["ready", "status"])
+    def test_the_pages_need_no_database(self, live: ShopSettings, page: str) -> None:
+        """No database with ``ATOMIC_REQUESTS`` that is down, ``default`` or another, fails the probe or the status."""
+        down = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "x",
+            "HOST": "/nowhere",
+            "ATOMIC_REQUESTS": True,
+        }
+        databases = ConnectionHandler({"default": down, "reports": down})
+        with project(STATUS=True), patch("django.core.handlers.base.connections", databases):
+            assert Client().get(f"/liveconfig/{page}").status_code == 200
 
 
 class TestChecks:

@@ -420,6 +420,13 @@ def test_a_ring_belongs_to_the_secret_key(settings: Settings) -> None:
         LiveConfig(settings, mirror={"SECRET_KEY_FALLBACKS": KeyRing(settings, "key")}).init_app(Flask(__name__))
 
 
+def test_fallbacks_belong_to_the_ring(keys: Keys) -> None:
+    """Fallbacks that are mirrored beside a `KeyRing` are refused, as the ring would not accept them."""
+    mirror = {"SECRET_KEY": KeyRing(keys, "key"), "SECRET_KEY_FALLBACKS": "old_keys"}
+    with pytest.raises(TypeError, match=r"KeyRing\(\.\.\., previous='old_keys'\)"):
+        LiveConfig(keys, mirror=mirror).init_app(Flask(__name__))
+
+
 def test_the_key_of_a_developer_is_never_accepted(shop: Flask, swap: Swap) -> None:
     """The value of ``SECRET_KEY`` before the mirror does not become a fallback."""
     swap(key="CANARY-00000000-1")

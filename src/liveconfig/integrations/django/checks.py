@@ -4,7 +4,7 @@
 |---|---|
 | ``liveconfig.E001`` | ``LIVECONFIG`` is missing |
 | ``liveconfig.E002`` | something in ``LIVECONFIG`` is wrong |
-| ``liveconfig.E003`` | a mirrored setting or a database names a field that does not exist |
+| ``liveconfig.E003`` | a mirrored setting or a database is wrong, such as the name of a field that does not exist |
 | ``liveconfig.W001`` | a field cannot change while the process runs |
 | ``liveconfig.W002`` | a mirrored setting is one that Django reads only when it starts |
 | ``liveconfig.W003`` | a database has a ``PASSWORD``, which the live login replaces |

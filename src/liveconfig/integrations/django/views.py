@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.transaction import non_atomic_requests
+from collections.abc import Callable
+from typing import TypeVar
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -13,8 +15,23 @@ from liveconfig.integrations.django._configuration import configuration
 
 __all__ = ["ready", "status"]
 
+V = TypeVar("V", bound=Callable[..., HttpResponse])
 
-@non_atomic_requests  # the probe must not need a database
+
+class _AllDatabases(set[str]):
+    """The aliases of all databases, also of those that a project adds later."""
+
+    def __contains__(self, _alias: object) -> bool:
+        return True
+
+
+def _without_database(view: V) -> V:
+    """Mark a view as Django's ``non_atomic_requests`` does, which exempts one alias: the probe needs no database."""
+    view._non_atomic_requests = _AllDatabases()  # type: ignore[attr-defined]  # noqa: SLF001
+    return view
+
+
+@_without_database
 @never_cache
 @require_safe
 def ready(_request: HttpRequest) -> JsonResponse:
@@ -24,7 +41,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
     return JsonResponse(state.model_dump(), status=state.status_code)
 
 
-@non_atomic_requests
+@_without_database
 @never_cache
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
