@@ -89,7 +89,15 @@ def test_closed_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog,
     assert not inotify_descriptors()
 
 
-@pytest.mark.usefixtures("inotify")
+@pytest.fixture
+def collected_by_hand():
+    """The garbage collector runs only when a test calls it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("inotify", "collected_by_hand")
 def test_collected_on_a_thread_of_watchdog(kubelet_volume, on_a_thread_of_watchdog):
     """G06: settings that the garbage collector finds on a thread of watchdog are released, and all threads end."""
     threads = set(threading.enumerate())
