@@ -382,7 +382,8 @@ class TestEvents:
         volume.update({"flags.checkout": "false"})
         assert settings.live.reload()
         until(lambda: client.get_provider_status() == ProviderStatus.READY)
-        until(lambda: [each.provider_name for each in ready.details].count("liveconfig") == 2)
+        # Three, if the thread that made it stale sees the recovery too.
+        until(lambda: [each.provider_name for each in ready.details].count("liveconfig") >= 2)
         assert stale.details == []
 
     def test_a_rejection_before_the_provider_is_ready(
