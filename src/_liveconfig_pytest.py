@@ -30,8 +30,8 @@ def make_kubelet_volume(tmp_path: Path) -> Callable[..., KubeletVolume]:
         path = Path(name)
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(
-                f"the volume {name!r} would not be below tmp_path: give a name such as {path.name or 'config'!r}, and "
-                "the path of the volume to the settings, as in AppSettings.load(_volumes=[volume.path])"
+                f"the volume {name!r} would not be below tmp_path: use a name such as {path.name or 'config'!r}. The "
+                "settings get its path when they are loaded: AppSettings.load(_volumes=[volume.path])"
             )
         return KubeletVolume(tmp_path / path, legacy=legacy)
 

@@ -38,7 +38,7 @@ def test_make_kubelet_volume(make_kubelet_volume, tmp_path):
 @pytest.mark.parametrize("name", ["/etc/secrets", "../secrets", "a/../../secrets"])
 def test_a_name_that_leads_out(make_kubelet_volume, name):
     """A volume is always below tmp_path: the path of a mount in a pod, or one with `..`, is an error."""
-    with pytest.raises(ValueError, match="would not be below tmp_path: give a name such as 'secrets'"):
+    with pytest.raises(ValueError, match="would not be below tmp_path: use a name such as 'secrets'"):
         make_kubelet_volume(name)
 
 

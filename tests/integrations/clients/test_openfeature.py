@@ -65,6 +65,20 @@ def settings(volume: KubeletVolume) -> Iterator[ShopSettings]:
 
 
 @pytest.fixture
+def with_secret(
+    volume: KubeletVolume, make_kubelet_volume: Any
+) -> Callable[[dict[str, str]], tuple[ShopSettings, KubeletVolume]]:
+    """A function that loads settings which a secret volume with some content feeds too; it returns both."""
+
+    def with_secret(content: dict[str, str]) -> tuple[ShopSettings, KubeletVolume]:
+        secret: KubeletVolume = make_kubelet_volume("secret")
+        secret.write(content)
+        return ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)]), secret
+
+    return with_secret
+
+
+@pytest.fixture
 def provide(settings: ShopSettings) -> Iterator[Callable[..., Any]]:
     """A client whose provider is ready."""
 
@@ -307,12 +321,10 @@ class TestEvents:
 
     @pytest.mark.parametrize("content", ["1234567", "hello"])  # "hello" is the default: no value changes
     def test_a_secret_volume_that_begins_to_feed_a_flag(
-        self, volume: KubeletVolume, make_kubelet_volume: Any, content: str
+        self, volume: KubeletVolume, with_secret: Callable[..., tuple[ShopSettings, KubeletVolume]], content: str
     ) -> None:
         """A change that would hide all flags below the prefix is rejected, and the flags keep their values."""
-        secret = make_kubelet_volume("secret")
-        secret.write({"message": "CANARY-00000003"})
-        one = ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)])
+        one, secret = with_secret({"message": "CANARY-00000003"})
         with one.live:
             api.set_provider(LiveConfigProvider(one, "flags"))
             client = api.get_client()
@@ -450,12 +462,10 @@ class TestMistakes:
 
     @pytest.mark.parametrize("prefix", ["flags", "flags.limits"])
     def test_a_prefix_that_a_secret_volume_feeds(
-        self, volume: KubeletVolume, make_kubelet_volume: Any, prefix: str
+        self, with_secret: Callable[..., tuple[ShopSettings, KubeletVolume]], prefix: str
     ) -> None:
         """A prefix below which a secret volume feeds something is an error that names the cause and the way out."""
-        secret = make_kubelet_volume("secret")
-        secret.write({"flags.banner": "1234567"})
-        one = ShopSettings.load(_volumes=[volume.path, Volume(secret.path, secret=True)])
+        one, _ = with_secret({"flags.banner": "1234567"})
         with one.live, pytest.raises(LiveConfigError, match=r"feeds `flags` or a part of it.* move the key") as error:
             LiveConfigProvider(one, prefix)
         assert f"`{prefix}` holds no flags" in str(error.value)
