@@ -145,6 +145,7 @@ _BECAUSE = {
     "dynamic_config": "It parses one document in Rust.",
     "dynamic_config_secrets": "It reads in Rust.",
     "watchfiles_pydantic": "It only reads and validates.",
+    "launchdarkly": "It checks no types.",
     "flagd": "It checks no types.",
     "habit": "It checks nothing.",
 }
