@@ -95,7 +95,8 @@ differential: $(VENV)/.developer
 	LIVECONFIG_DIFFERENTIAL="$(or $(ARGS),100000)" $(PYTEST) -q tests/loading/test_differential.py
 
 coverage: $(VENV)/.developer
-	$(BIN)/python -m coverage erase
+	rm -rf .coverage-data
+	mkdir -m 1777 .coverage-data
 	$(BIN)/python -m coverage run -m pytest -q $(PARALLEL) $(ARGS)
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered
@@ -105,4 +106,4 @@ mutants: $(VENV)/.developer
 	$(BIN)/mutmut run $(ARGS)
 
 clean:
-	rm -rf mutants .coverage .coverage.* $(VENV) .venv-* dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf mutants .coverage-data $(VENV) .venv-* dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -524,11 +524,12 @@ class Between:
         self._code, self._left, self._other, self._is_held = function.__code__, number, other, is_held
 
     def __enter__(self):
+        self._before = sys.gettrace()  # that of coverage
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_):
-        sys.settrace(None)
+        sys.settrace(self._before)
 
     def _trace(self, frame, *_):
         if self._code not in (frame.f_code, frame.f_back.f_code):
