@@ -87,3 +87,26 @@ def test_verifier(settings, kubelet_volume):
     assert not settings.live.reload()
     assert len(asked) == 1
     assert unveiled(settings.live.recent("db.password")) == ["one"]
+
+
+@dataclasses.dataclass(slots=True, repr=False)
+class Partly:
+    user: str
+    made: str = dataclasses.field(init=False)
+
+
+class WithPart(Settings):
+    db: Partly
+
+
+def test_a_field_that_nothing_has_set(load, kubelet_volume, recorder):
+    """A field of a dataclass that has no value is not seen as changed, and other fields of it are followed."""
+    kubelet_volume.write({"db.user": "one"})
+    settings = load(WithPart, _volumes=kubelet_volume.path, _watch=False)
+    of_made, of_user = recorder(), recorder()
+    settings.live.on_change("db.made")(of_made)
+    settings.live.on_change("db.user")(of_user)
+    kubelet_volume.update({"db.user": "two"})
+    assert settings.live.reload()
+    assert [event.new for event in of_user.events] == ["two"]
+    assert of_made.events == []

@@ -251,6 +251,20 @@ class TestBackOff:
         assert len(failing.events) == 1
         assert settings.live.status().healthy
 
+    def test_one_that_cancels_itself(self, settings, volume):
+        """E52: one that cancels itself and then raises is not called again, and is out of status()."""
+        called = []
+
+        def once(event):
+            called.append(event.new)
+            subscription.cancel()
+            raise ConnectionError
+
+        subscription = settings.live.subscribe("message", once)
+        swap(settings, volume, message="two")
+        assert called == ["two"]
+        assert settings.live.status().healthy
+
     def test_closed(self, settings, volume, failing, later):
         """E53: close() ends the second deliveries; started again, it is given what it has not taken."""
         settings.live.on_change("message")(failing)

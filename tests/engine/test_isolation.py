@@ -30,6 +30,7 @@ from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig._clock
 from liveconfig import InvalidSettingsError, Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
+from liveconfig._volumes.volume import VolumeBusy, VolumeReader
 from liveconfig._watching import DelayedCall, process_watcher
 from liveconfig.testing import recorded
 
@@ -1226,3 +1227,53 @@ class TestBackOff:
         check.wait(1)
         assert scheduled.wait(PATIENCE)
         closing.join(PATIENCE)
+
+
+def test_what_waits_together_with_a_volume_that_is_written(open_settings, monkeypatch):
+    """P3: what waits together with a volume that is being written is not applied before that volume is read."""
+    settings, one, other = open_settings({"low": "1"}, {"high": "2"}, cls=Coupled)
+    check = Check(lambda s: (s.low, s.high), refuse)
+    settings.live.verify(check)
+    one.update({"low": "5"})
+    other.update({"high": "6"})
+    assert not settings.live.reload()
+    told, read, writing = [], VolumeReader.read, [True]
+    settings.live.on_change(lambda s: (s.low, s.high))(lambda change: told.append(change.new))
+
+    def read_later(reader, known):
+        if reader.path == str(one.path) and writing:
+            writing.clear()
+            raise VolumeBusy(0.0)
+        return read(reader, known)
+
+    monkeypatch.setattr(VolumeReader, "read", read_later)
+    other.update({"high": "7"})
+    check.act = lambda _: None
+    assert settings.live.reload()
+    assert (told, writing) == ([(5, 7)], [])
+
+
+class StartsAgain(App):
+    """Its validator starts what is started."""
+
+    started: ClassVar[list[Settings]] = []
+
+    @model_validator(mode="after")
+    def start(self):
+        for each in self.started:
+            each.live.start()
+        return self
+
+
+def test_a_validator_that_starts_the_settings(open_settings):
+    """A validator that calls `start()` is no look inside a look: the change is applied, and the next one as well."""
+    settings, volume = open_settings({"user": "a"}, cls=StartsAgain, watch=True)
+    told = threading.Event()
+    settings.live.on_change("user")(lambda change: change.new == "c" and told.set())
+    StartsAgain.started.append(settings)
+    try:
+        volume.update({"user": "b"})
+        volume.update({"user": "c"})
+        assert told.wait(60.0)
+    finally:
+        StartsAgain.started.clear()

@@ -752,3 +752,47 @@ def test_a_tree_of_models_without_a_secret(kubelet_volume):
     kubelet_volume.write({})
     assert settings.live.reload()
     assert settings.tree is None
+
+
+class Inner(BaseModel):
+    size: str = "none"
+    ports: list[int] = []
+
+
+class Inside(Unwatched):
+    token: str = Field("none", validation_alias=AliasPath("auth", "token"))
+    pin: SecretStr | None = Field(None, validation_alias=AliasPath("auth", "deep", "pin"))
+    raw: bytes = Field(b"", validation_alias=AliasPath("auth", "raw"))
+    port: int = Field(0, validation_alias=AliasPath("auth", "port"))
+    ports: list[int] = Field([], validation_alias=AliasPath("auth", "ports"))
+    inner: Inner = Field(Inner(), validation_alias=AliasPath("auth", "inner"))
+
+
+@pytest.mark.parametrize("text", ["12345", "true", "null", '{"a": 1}', "1e3", "plain"])
+def test_text_inside_a_path(kubelet_volume, text):
+    """The key of a field that takes text, inside a path, is taken as it is, also if it is JSON, as by pydantic-settings."""
+    kubelet_volume.write({"auth.token": text, "auth.deep.pin": text, "auth.inner.size": text})
+    settings = Inside(_volumes=kubelet_volume.path)
+    assert settings.pin is not None
+    assert [settings.token, settings.pin.get_secret_value(), settings.inner.size] == [text, text, text]
+
+
+def test_other_types_inside_a_path(kubelet_volume):
+    """Bytes inside a path are not decoded; numbers and lists are."""
+    kubelet_volume.write(
+        {"auth.raw": b"\xff\x00\n", "auth.port": "5", "auth.ports": "[1, 2]", "auth.inner.ports": "[3]"}
+    )
+    settings = Inside(_volumes=kubelet_volume.path)
+    assert (settings.raw, settings.port, settings.ports, settings.inner.ports) == (b"\xff\x00\n", 5, [1, 2], [3])
+
+
+def test_a_path_through_the_field_of_another(kubelet_volume):
+    """A key of which one field takes the text and another looks inside is decoded, for the one that looks inside."""
+
+    class Both(Unwatched):
+        whole: dict[str, str] | str = Field("none", validation_alias=AliasPath("auth", "box"))
+        part: str = Field("none", validation_alias=AliasPath("auth", "box", "part"))
+
+    kubelet_volume.write({"auth.box": '{"part": "in"}'})
+    settings = Both(_volumes=kubelet_volume.path)
+    assert (settings.whole, settings.part) == ({"part": "in"}, "in")

@@ -462,3 +462,21 @@ def test_what_is_missing_after_a_change(kubelet_volume, load):
     rejected = settings.live.status().last_rejected
     assert rejected is not None
     assert f"name: Field required (looked for `name` in {kubelet_volume.path})" in rejected.reason
+
+
+class Tenant(BaseModel):
+    host: str
+    port: int
+
+
+class Tenants(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    tenants: dict[str, Tenant] = {}
+
+
+def test_a_key_beside_what_an_entry_lacks(kubelet_volume, load):
+    """Where an entry of single keys lacks a field, the error names another key of that entry."""
+    kubelet_volume.write({"tenants.acme.host": "h"})
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(Tenants, _volumes=kubelet_volume.path)
+    assert f"tenants[*].port: Field required (in {kubelet_volume.path}/tenants.acme.host)" in str(caught.value)

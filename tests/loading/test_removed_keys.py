@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
 from typing_extensions import TypedDict
 
 from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
@@ -536,3 +536,25 @@ def test_an_optional_secret_of_a_dataclass(kubelet_volume, load, monkeypatch):
     kubelet_volume.remove("server.password")
     assert not settings.live.reload()
     assert settings.server.password == SecretStr("one")
+
+
+class Tokens(RootModel[dict[str, SecretStr]]):
+    pass
+
+
+class Gathered(Settings):
+    model_config = SettingsConfigDict(watch=False)
+    rooted: Tokens = Tokens({})
+    mixed: dict[Annotated[int | str, Field(union_mode="left_to_right")], SecretStr] = {}
+    rows: Annotated[dict[str, SecretStr], AfterValidator(lambda given: list(given.values()))] = {}
+
+
+@pytest.mark.parametrize("field", ["rooted", "mixed", "rows"])
+def test_an_entry_in_another_container(kubelet_volume, load, field):
+    """K12: an entry may go from a root model, beside names of another type, and where a validator makes a list of them."""
+    kubelet_volume.write({field: '{"1": "one", "old": "two"}'})
+    settings = load(Gathered, _volumes=kubelet_volume.path)
+    kubelet_volume.write({field: '{"1": "one"}'})
+    assert settings.live.reload()
+    value = getattr(settings, field)
+    assert len(value.root if field == "rooted" else value) == 1

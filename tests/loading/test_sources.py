@@ -404,6 +404,24 @@ def test_a_source_that_raises(above):
     assert "CANARY" not in str(caught.value)
 
 
+class WithPorts(EnvSettingsSource):
+    """A source of variables of its own, with text that is no JSON."""
+
+    def _load_env_vars(self) -> dict[str, str | None]:
+        return {"number": "CANARY-0"}
+
+    def prepare_field_value(self, field_name: str, field: Any, value: Any, value_is_complex: bool) -> Any:
+        return super().prepare_field_value(field_name, field, value, value_is_complex or value is not None)
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_an_own_source_of_variables_that_are_no_json(above):
+    """K19: text that a source of variables of the user cannot parse is named by its field and the source, and not shown."""
+    with pytest.raises(InvalidSettingsError, match='field "number" from source "WithPorts"') as caught:
+        with_sources(WithPorts, above=above)(_volumes=())
+    assert "CANARY" not in str(caught.value)
+
+
 def test_a_variable_that_is_spelled_otherwise(kubelet_volume, load, monkeypatch):
     """K13: a variable with `-` in place of `_` gives no field its value, and is not the origin of one."""
 

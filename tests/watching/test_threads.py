@@ -560,6 +560,13 @@ class TestProcess:
             liveconfig._diagnostics.process._started_at.__wrapped__(0) == liveconfig._diagnostics.process._IMPORTED_AT
         )
 
+    def test_a_mount_with_a_space(self, monkeypatch, tmp_path):
+        """Escaped characters in the table of mounts are read as what they stand for (proc_pid_mountinfo(5))."""
+        table = tmp_path / "mountinfo"
+        table.write_text(r"36 35 98:0 /pods/my\040app/a\134b /etc/my\040app/a\134b rw - ext4 /dev/sda rw" + "\n")
+        monkeypatch.setattr(mounts, "MOUNTINFO", str(table))
+        assert mounts.read_mounts() == [("/etc/my app/a\\b", "/pods/my app/a\\b")]
+
     def test_a_mount_that_may_not_be_looked_at(self):
         """A subPath mount of which only the root is known is frozen, and not known to be stale."""
         frozen = mounts.frozen_parts("/nowhere", [("/nowhere", "/pods/..2026_01_01_00_00_00.1/key")])

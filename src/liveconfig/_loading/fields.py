@@ -192,7 +192,19 @@ class Node(Place):
             alike = [name for name in known if canonical(name) == canonical(entry.key)]
             name = entry.key if entry.key in alike or not alike else alike[0]
             left = [each for path, place in left for each in _step(path, place, name)]
-            yield Entry(name, entry.place)
+            yield Entry(name, self._of_content(left) or entry.place)
+
+    def _of_content(self, left: Iterable[tuple[tuple[str | int, ...], Place]]) -> Place | None:
+        """The place of a key that is the text or the bytes of the fields that look there; None if they decode it.
+
+        Args:
+            left: What is left of the path of each field, and the place at its end.
+        """
+        found = [(kind_of(place.field.annotation) if not path else Kind.DECODED, place) for path, place in left]
+        kinds = {kind for kind, _ in found}
+        if self._rules.decode_all or len(kinds) != 1 or Kind.DECODED in kinds:
+            return None
+        return Place(self._rules, found[0][1].dotted, found[0][1].field)
 
     def ranked(self, rank: int) -> Node:
         """The same field, reached by one of the names of its `Key`."""
