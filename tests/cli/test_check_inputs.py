@@ -642,6 +642,7 @@ PATHS = [
     ({"box.size": "1"}, False),
     ({"store.size": "1"}, False),
     ({"store.box.size": "x"}, False),
+    ({"store.box.size": '"1"'}, False),
     ({**BOX, "spare.size": "1"}, False),
 ]
 

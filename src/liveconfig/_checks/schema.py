@@ -11,7 +11,19 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from liveconfig._checks.trial_load import field_nodes, plan_for
-from liveconfig._loading import InputTypes, Node, Plan, Rules, Type, documents_of, is_secret, members, nested_fields
+from liveconfig._loading import (
+    InputTypes,
+    Kind,
+    Node,
+    Plan,
+    Rules,
+    Type,
+    documents_of,
+    is_secret,
+    kind_of,
+    members,
+    nested_fields,
+)
 
 _WORDS = ("true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n")  # pydantic, "Booleans"
 _SYNTAX = re.compile(r"[\^$\\.*+?()\[\]{}|/]")
@@ -173,7 +185,8 @@ class _Values:
         if any(map(node.form, keys)):  # a document, with comments and the like
             return dict(_TEXT)
         others = [_one_of(self._special)] * bool(self._special)
-        if self._strict or any(each.get("strict") for each in types) or any(map(_is_in_path, (*around, node))):
+        is_decoded = kind_of(node.field.annotation) is Kind.DECODED and any(map(_is_in_path, (*around, node)))
+        if self._strict or any(each.get("strict") for each in types) or is_decoded:
             others.append(_SCALAR)
         value = self._of_types(types)
         return {"type": "string", "anyOf": [value, *others]} if others else value

@@ -92,7 +92,7 @@ from liveconfig._loading.removed_keys import Removals
 from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import did_you_mean, nearest
-from liveconfig._loading.types import ABSENT, is_secret, members, nested_fields
+from liveconfig._loading.types import ABSENT, Kind, is_secret, kind_of, members, nested_fields
 from liveconfig._loading.unused import UnusedNames, fields_by_name
 from liveconfig._loading.volume_selection import (
     VOLUMES_VARIABLE,
@@ -122,6 +122,7 @@ __all__ = [
     "InputTypes",
     "Invalid",
     "Key",
+    "Kind",
     "Loaded",
     "Loader",
     "Node",
@@ -163,6 +164,7 @@ __all__ = [
     "is_importing",
     "is_mounted",
     "is_secret",
+    "kind_of",
     "leaves",
     "mask",
     "masked",
