@@ -154,6 +154,7 @@ def test_multiprocessing(child: Any, volume: Any, how: str) -> None:
 def test_exec(child: Any) -> None:
     """A program that was started by exec does not show its parent's report."""
     program, pid = child("exec")
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # until then, it is a fork of the program
     assert pid not in until(lambda: family(program.pid))
 
 
