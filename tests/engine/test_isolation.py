@@ -161,6 +161,18 @@ def refuse(_):
     return False
 
 
+@pytest.fixture
+def refused_together(open_settings):
+    """Settings whose two volumes are valid only together, and refused; the volumes, and the verifier that refused."""
+    settings, one, other = open_settings({"low": "1"}, {"high": "2"}, cls=Coupled)
+    check = Check(lambda s: (s.low, s.high), refuse)
+    settings.live.verify(check)
+    one.update({"low": "5"})
+    other.update({"high": "6"})
+    assert not settings.live.reload()
+    return settings, one, other, check
+
+
 class TestInvalid:
     def test_the_others_are_applied(self, open_settings):
         """P3: a value that is not valid holds back its own volume; what the other holds is applied at once."""
@@ -1037,14 +1049,9 @@ class TestWithoutOn:
         assert (settings.user, settings.number) == ("a", 2)
         assert everything.seen == [("a", 2)]
 
-    def test_valid_only_together(self, open_settings):
+    def test_valid_only_together(self, refused_together):
         """P3: volumes that are valid only together are asked about together, and wait together."""
-        settings, one, other = open_settings({"low": "1"}, {"high": "2"}, cls=Coupled)
-        check = Check(lambda s: (s.low, s.high), refuse)
-        settings.live.verify(check)
-        one.update({"low": "5"})
-        other.update({"high": "6"})
-        assert not settings.live.reload()
+        settings, _, _, check = refused_together
         assert check.seen == [(5, 6), (1, 6)]  # low is not valid without high, so it is not asked about alone
         assert (settings.low, settings.high) == (1, 2)
         assert sorted(name for names in waiting(settings) for name in names) == ["0", "1"]
@@ -1229,14 +1236,9 @@ class TestBackOff:
         closing.join(PATIENCE)
 
 
-def test_what_waits_together_with_a_volume_that_is_written(open_settings, monkeypatch):
+def test_what_waits_together_with_a_volume_that_is_written(refused_together, monkeypatch):
     """P3: what waits together with a volume that is being written is not applied before that volume is read."""
-    settings, one, other = open_settings({"low": "1"}, {"high": "2"}, cls=Coupled)
-    check = Check(lambda s: (s.low, s.high), refuse)
-    settings.live.verify(check)
-    one.update({"low": "5"})
-    other.update({"high": "6"})
-    assert not settings.live.reload()
+    settings, one, other, check = refused_together
     told, read, writing = [], VolumeReader.read, [True]
     settings.live.on_change(lambda s: (s.low, s.high))(lambda change: told.append(change.new))
 
@@ -1266,7 +1268,7 @@ class StartsAgain(App):
 
 
 def test_a_validator_that_starts_the_settings(open_settings):
-    """A validator that calls `start()` is no look inside a look: the change is applied, and the next one as well."""
+    """A validator may call `start()` in the middle of a look: the change is applied, and so is the next one."""
     settings, volume = open_settings({"user": "a"}, cls=StartsAgain, watch=True)
     told = threading.Event()
     settings.live.on_change("user")(lambda change: change.new == "c" and told.set())

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr, Strict
 from pydantic_settings import PydanticBaseSettingsSource
 
 from liveconfig import InvalidSettingsError, Key, Settings, SettingsConfigDict, Volume
@@ -796,3 +796,16 @@ def test_a_path_through_the_field_of_another(kubelet_volume):
     kubelet_volume.write({"auth.box": '{"part": "in"}'})
     settings = Both(_volumes=kubelet_volume.path)
     assert (settings.whole, settings.part) == ({"part": "in"}, "in")
+
+
+def test_strict_fields_inside_a_path(kubelet_volume):
+    """The key of a strict number or bool, inside a path, is parsed, because it refuses text; that of a strict text is not."""
+
+    class WithStrict(Unwatched):
+        number: int = Field(0, strict=True, validation_alias=AliasPath("auth", "number"))
+        flag: Annotated[bool, Strict()] = Field(False, validation_alias=AliasPath("auth", "flag"))
+        text: Annotated[str, Strict()] = Field("none", validation_alias=AliasPath("auth", "text"))
+
+    kubelet_volume.write({"auth.number": "5", "auth.flag": "true", "auth.text": "5"})
+    settings = WithStrict(_volumes=kubelet_volume.path)
+    assert (settings.number, settings.flag, settings.text) == (5, True, "5")

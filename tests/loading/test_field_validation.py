@@ -28,7 +28,6 @@ class App(Settings):
     refused: Annotated[str, AfterValidator(known)] = "default"
     db: Database = Database()
     replica: Database = Database(port=2)
-    needed: str = "given"
 
 
 def test_what_is_known_of_each_field(load):
@@ -43,7 +42,6 @@ def test_what_is_known_of_each_field(load):
         "db.port": 5,
         "replica.user": "nobody",
         "replica.port": 2,
-        "needed": "given",
     }
 
 

@@ -404,8 +404,8 @@ def test_a_source_that_raises(above):
     assert "CANARY" not in str(caught.value)
 
 
-class WithPorts(EnvSettingsSource):
-    """A source of variables of its own, with text that is no JSON."""
+class NoJson(EnvSettingsSource):
+    """A source that finds text where it needs JSON."""
 
     def _load_env_vars(self) -> dict[str, str | None]:
         return {"number": "CANARY-0"}
@@ -417,8 +417,8 @@ class WithPorts(EnvSettingsSource):
 @pytest.mark.parametrize("above", [False, True])
 def test_an_own_source_of_variables_that_are_no_json(above):
     """K19: text that a source of variables of the user cannot parse is named by its field and the source, and not shown."""
-    with pytest.raises(InvalidSettingsError, match='field "number" from source "WithPorts"') as caught:
-        with_sources(WithPorts, above=above)(_volumes=())
+    with pytest.raises(InvalidSettingsError, match='field "number" from source "NoJson"') as caught:
+        with_sources(NoJson, above=above)(_volumes=())
     assert "CANARY" not in str(caught.value)
 
 

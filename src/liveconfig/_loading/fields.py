@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic import Strict
 from pydantic.fields import FieldInfo
 
 from liveconfig._loading.cached import cached
@@ -200,7 +201,7 @@ class Node(Place):
         Args:
             left: What is left of the path of each field, and the place at its end.
         """
-        found = [(kind_of(place.field.annotation) if not path else Kind.DECODED, place) for path, place in left]
+        found = [(Kind.DECODED if path else _kind_in_path(place.field), place) for path, place in left]
         kinds = {kind for kind, _ in found}
         if self._rules.decode_all or len(kinds) != 1 or Kind.DECODED in kinds:
             return None
@@ -229,6 +230,12 @@ class Node(Place):
         """Return the rank of a name in pydantic's search for the field; None if it is not used, or used by a path."""
         ranks = (at for at, each in enumerate(self.inputs) if each.key == name and not each.path)
         return None if self.nested_path else next(ranks, None)
+
+
+def _kind_in_path(field: FieldInfo) -> Kind:
+    """How a key is read that is the whole value of a field; a strict number or bool is parsed: it refuses text."""
+    is_strict = any(isinstance(each, Strict) for each in field.metadata)
+    return Kind.DECODED if is_strict and not takes_content(field.annotation) else kind_of(field.annotation)
 
 
 def _names_after(path: tuple[str | int, ...], place: Place) -> Iterator[str]:
