@@ -30,6 +30,8 @@ from watchdog.observers.inotify_c import InotifyFD
 
 import liveconfig._clock
 from liveconfig import InvalidSettingsError, Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
+from liveconfig._engine.engine import Engine
+from liveconfig._engine.single_flight import SingleFlight
 from liveconfig._volumes.volume import VolumeBusy, VolumeReader
 from liveconfig._watching import DelayedCall, process_watcher
 from liveconfig.testing import recorded
@@ -1204,36 +1206,39 @@ class TestBackOff:
             worker.live.close()
 
     def test_closed_when_the_pause_begins(self, kubelet_volume, monkeypatch):
-        """P9: close() at the moment at which the pause begins leaves neither a timer nor the thread that waits for it."""
+        """P9: close() at the moment at which the pause between two rounds begins leaves no timer."""
         kubelet_volume.write({"user": "a"})
         settings = App.load(_volumes=kubelet_volume.path)
-        schedule, cancel, closing = DelayedCall.later, DelayedCall.cancel, threading.Thread(target=settings.live.close)
-        cancelled, scheduled = threading.Semaphore(0), threading.Event()
+        closing = threading.Thread(target=settings.live.close)
+        timers_cancelled, pause_began, left = threading.Event(), threading.Event(), []
+        schedule, later, run_within = DelayedCall.later, Engine._later, SingleFlight.run_within
 
         def close_first(call, delay):
-            last = threading.current_thread().name == "liveconfig-verify"  # a look may schedule the same before it
-            if last and closing.ident is None:
+            if delay > PATIENCE:
                 closing.start()
-                assert all(cancelled.acquire(timeout=PATIENCE) for _ in range(2))  # the next look, and the next retry
-                schedule(call, delay)
-                scheduled.set()
-            else:
-                schedule(call, delay)
+                assert timers_cancelled.wait(PATIENCE)
+            schedule(call, delay)
 
-        def cancel_and_say(call):
-            cancel(call)
+        def say_and_run(transactions, seconds, work):
             if threading.current_thread() is closing:
-                cancelled.release()
+                timers_cancelled.set()
+            return run_within(transactions, seconds, work)
 
-        monkeypatch.setattr(DelayedCall, "cancel", cancel_and_say)
-        monkeypatch.setattr(random, "uniform", lambda _, __: 1e6)
+        def look_for_a_timer(engine, call, delay):
+            later(engine, call, delay)
+            if delay > PATIENCE:
+                left.append(call._timer)
+                pause_began.set()
+
         monkeypatch.setattr(DelayedCall, "later", close_first)
-        check = Check(lambda s: s.user, refuse)
-        settings.live.verify(on="user")(check)
+        monkeypatch.setattr(SingleFlight, "run_within", say_and_run)
+        monkeypatch.setattr(Engine, "_later", look_for_a_timer)
+        monkeypatch.setattr(random, "uniform", lambda _, __: 1e6)
+        settings.live.verify(on="user")(Check(lambda s: s.user, refuse))
         kubelet_volume.update({"user": "b"})
-        check.wait(1)
-        assert scheduled.wait(PATIENCE)
+        assert pause_began.wait(PATIENCE)
         closing.join(PATIENCE)
+        assert set(left) == {None}
 
 
 def test_what_waits_together_with_a_volume_that_is_written(refused_together, monkeypatch):

@@ -455,6 +455,27 @@ def test_the_rule_of_a_class(kubelet_volume, load, rule, applied, payload):
         assert 'missing_key="reject"' in settings.live.status().last_rejected.reason
 
 
+class Region(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int]
+    name: str = "none"
+
+
+class Strict(Settings):
+    model_config = SettingsConfigDict(missing_key="reject", watch=False)
+    region: Region | None = None
+
+
+@pytest.mark.parametrize(("content", "left"), [("null", None), ('{"name": "north"}', {"name": "none", "zones": 3})])
+def test_a_key_that_no_field_declares(kubelet_volume, load, content, left):
+    """K12: null for the model around takes it away, as it does the fields; another content of the model does not."""
+    kubelet_volume.write({"region.zones": "3"})
+    settings = load(Strict, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"region": content})
+    assert settings.live.reload() == (left is None)
+    assert plain(settings.region) == left
+
+
 def test_key_beats_the_class(kubelet_volume, load):
     """K12: Key(missing=...) is stronger than missing_key of the class."""
 
