@@ -39,10 +39,10 @@ class Program:
         )
         self.pid = int(self._line())
 
-    def do(self, line: str) -> None:
-        """Execute a line of Python there."""
+    def do(self, code: str) -> None:
+        """Execute Python code there, and wait until it has ended."""
         assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(f"exec({code!r})\n")
         self.process.stdin.flush()
         assert self._line() == "done"
 

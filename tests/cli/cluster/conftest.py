@@ -54,11 +54,11 @@ class Process:
     def pid(self) -> int:
         return self.process.pid
 
-    def do(self, line: str) -> None:
-        """Execute a line of Python there."""
+    def do(self, code: str) -> None:
+        """Execute Python code there, and wait until it has ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(f"exec({code!r})\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 

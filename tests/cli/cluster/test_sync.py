@@ -66,7 +66,7 @@ def test_a_rejection_of_older_content(cluster: Any, sync: Any, when_annotated: A
     """Content that a process rejected before does not end the wait for the content that corrects it."""
     cluster.pod("a")
     process = cluster.running[0]
-    process.do(f"exec({VERIFYING!r})")
+    process.do(VERIFYING)
     cluster.swap_all({"message": "bad"})
     process.do("import time\nwhile not settings.live.status().rejections: time.sleep(0.01)")
     cluster.configmap("flags", {"message": "good"})
