@@ -165,7 +165,7 @@ def test_a_subscriber_that_fails(program, kubelet_volume, kind):
     """A subscriber that fails makes the report unhealthy at once, not at the next re-check, and so does its recovery."""
     kubelet_volume.write({"message": "one"})
     running = program()
-    running.do(f"exec({FAILING!r})")
+    running.do(FAILING)
     running.do(SUBSCRIBING[kind])
     kubelet_volume.write({"message": "two"})
     settings = until(lambda: (now := report_of(running.pid)[1]).failing_subscribers and now)
@@ -234,7 +234,7 @@ def test_a_failing_subscriber_that_is_cancelled(program, kubelet_volume):
     """A failing subscriber that is cancelled leaves the report at once."""
     kubelet_volume.write({"message": "one"})
     running = program()
-    running.do(f"exec({FAILING!r})")
+    running.do(FAILING)
     running.do("subscription = settings.live.subscribe('message', flaky)")
     kubelet_volume.write({"message": "two"})
     until(lambda: report_of(running.pid)[1].failing_subscribers)
