@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from liveconfig.cli import main
@@ -29,7 +30,7 @@ def test_in_a_pipe(cluster: Any, when_annotated: Any, capsys: Any) -> None:
     assert said.out.splitlines()[-1].startswith("2 of 2 pods, 2 of 2 processes, ")
 
 
-def test_on_a_terminal(cluster: Any, when_annotated: Any) -> None:
+def test_on_a_terminal(cluster: Any, when_annotated: Any, tmp_path: Path) -> None:
     """On a terminal each pod has a line, which is drawn anew and removed at the end."""
     for name in ("a", "b"):
         cluster.pod(name)
@@ -38,11 +39,12 @@ def test_on_a_terminal(cluster: Any, when_annotated: Any) -> None:
     ours, terminal = pty.openpty()
     seen: list[bytes] = []
     command = [sys.executable, "-m", "liveconfig", "sync", "deploy/web", "--timeout", "60"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal) as running:
+    table = tmp_path / "table"
+    with table.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=terminal) as running:
         os.close(terminal)
         reader = threading.Thread(target=_read, args=(ours, seen))
         reader.start()
-        assert running.wait(90) == 0
+        assert running.wait(90) == 0, table.read_text()
     reader.join(20)
     os.close(ours)
     text = b"".join(seen).decode()
