@@ -30,10 +30,3 @@ def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:
     before = dict.fromkeys(name for each in old for name in each.entries)
     return tuple(name for name in before if name not in entries and name.partition("/")[0] not in whole)
 
-
-def beside(name: str, names: set[str]) -> bool:
-    """Whether a model around the name, or a field inside it, is among the names."""
-    around = name.split(".")
-    if any(".".join(around[:count]) in names for count in range(1, len(around))):
-        return True
-    return any(other.startswith(name + ".") for other in names)

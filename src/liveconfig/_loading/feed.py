@@ -60,8 +60,8 @@ class Feed:
 
     def feeds_whole(self, dotted: str) -> bool:
         """Whether a key feeds a whole field, not only entries of it."""
-        inside = (key for name, key in self.entries.items() if name.startswith(f"{dotted}/"))
-        return self.keys[dotted] not in inside
+        key = self.keys.get(dotted)
+        return key is not None and all(key != of for name, of in self.entries.items() if name.startswith(f"{dotted}/"))
 
 
 def feed(

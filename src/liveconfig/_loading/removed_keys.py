@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from liveconfig._loading.cached import cached
-from liveconfig._loading.comparison import beside, unfed, vanished_entries
+from liveconfig._loading.comparison import unfed, vanished_entries
 from liveconfig._loading.entries import changed_entries, has_replacement
 from liveconfig._loading.feed import Feed
 from liveconfig._loading.fields import Entry, Node, Path, path_name, value_in
@@ -87,16 +87,13 @@ class Removals:
         return unfed(old, new)
 
     def _has_vanished(self, name: str) -> bool:
-        nodes = self._plan.path(name)
-        return not self.is_fed(name) and (not nodes or value_in(self._given_before, nodes) is not ABSENT)
+        """Whether the volumes gave a field a value, and do not now; what no class declares is an entry."""
+        path = self._plan.path(name)
+        return bool(path) and value_in(self._given_before, path) is not ABSENT and not self.is_fed(name)
 
     def is_fed(self, name: str) -> bool:
         """Whether the new volumes give a field a value, or the model around it."""
-        nodes = self._plan.path(name)
-        if nodes:
-            return value_in(self._given_now, nodes) is not ABSENT
-        fed = {name for each in self._now.feeds for name in each.keys}
-        return name in fed or beside(name, fed)
+        return value_in(self._given_now, self._plan.path(name)) is not ABSENT
 
     @cached
     def _given_before(self) -> Mapping[str, Any]:
