@@ -332,3 +332,71 @@ def test_a_default_with_slots(kubelet_volume, load):
     assert settings.live.reload()
     assert settings.pool == Slotted(1, "a")
     assert Nested.model_fields["pool"].default == Slotted(1, "default")
+
+
+class Server(BaseModel):
+    port: Annotated[int, Key(restart=True)] = 8000
+
+
+class Listening(TypedDict, total=False):
+    port: Annotated[int, Key(restart=True)]
+    name: str
+
+
+class Growing(Settings):
+    model_config = SettingsConfigDict(watch=False, env_nested_delimiter="__")
+    admin: Server | None = None
+    listening: Listening = {}
+    previous: Annotated[SecretStr | None, Key(restart=True)] = None
+    tokens: Annotated[dict[str, SecretStr], Key(restart=True)] = {}
+    message: str = "hello"
+
+
+def test_a_model_that_appears_later(kubelet_volume, load):
+    """In a model that is there only later, a restart field keeps the first value that was in use."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(Growing, _volumes=kubelet_volume.path)
+    with recorded(settings) as events:
+        for port in ("9000", "9001", "9002"):
+            kubelet_volume.write({"admin.port": port})
+            assert settings.live.reload()
+    assert settings.admin.port == 9000
+    assert settings.live.status().restart_pending == ("admin.port",)
+    [reloaded] = [event for event in events if isinstance(event, Reloaded)]
+    assert reloaded.new.admin == Server(port=9000)
+
+
+def test_an_override_is_no_first_value(kubelet_volume, load):
+    """A model that only a test has put there says nothing about the values of the start."""
+    kubelet_volume.write({"message": "one"})
+    settings = load(Growing, _volumes=kubelet_volume.path)
+    with override(settings, admin=Server(port=1)):
+        kubelet_volume.write({"message": "two"})
+        assert settings.live.reload()
+    kubelet_volume.write({"admin.port": "9000"})
+    assert settings.live.reload()
+    assert settings.admin.port == 9000
+    assert settings.live.status().restart_pending == ()
+
+
+def test_a_field_that_a_typed_dictionary_need_not_have(kubelet_volume, load):
+    """Its value stays when the key is removed, and the restart is pending."""
+    kubelet_volume.write({"listening.port": "7000", "listening.name": "a"})
+    settings = load(Growing, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"listening.name": "b"})
+    assert settings.live.reload()
+    assert settings.listening == {"port": 7000, "name": "b"}
+    assert settings.live.status().restart_pending == ("listening.port",)
+
+
+@pytest.mark.parametrize("key", ["previous", "tokens__acme"])
+def test_a_secret_that_may_go(kubelet_volume, load, key, canary):
+    """The removal of an optional secret, or of an entry, is pending; it holds back nothing else."""
+    kubelet_volume.write({"message": "one", "tokens__kept": "x", key: canary})
+    settings = load(Growing, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"message": "two", "tokens__kept": "x"})
+    assert settings.live.reload()
+    assert settings.message == "two"
+    assert settings.live.status().restart_pending == (key.partition("__")[0],)
+    held = settings.previous if key == "previous" else settings.tokens["acme"]
+    assert held.get_secret_value() == canary

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from liveconfig import AmbiguousKeyError, Settings, SettingsConfigDict
+from liveconfig import AmbiguousKeyError, Key, Settings, SettingsConfigDict
 
 
 class Database(BaseModel):
@@ -312,6 +313,33 @@ def test_union_of_models(read):
 
     assert read(Either, **{"store.path": "/x"}).store == Other(path="/x")
     assert read(Either, **{"store.user": "u"}).store == Database(user="u")
+
+
+class Listed(BaseModel):
+    kind: Literal["listed"] = "listed"
+    ports: list[int] = []
+    size: int = 1
+
+
+class Mapped(BaseModel):
+    kind: Literal["mapped"] = "mapped"
+    ports: dict[str, int] = {}
+    size: Annotated[int, Key(restart=True)] = 1
+
+
+def test_one_name_in_several_members_of_a_union(read, kubelet_volume):
+    """A field that several members of a union have takes what any of them takes, and has the `Key` of any of them."""
+
+    class Either(Settings):
+        model_config = SettingsConfigDict(env_nested_delimiter="__")
+        store: Annotated[Listed | Mapped, Field(discriminator="kind")] = Listed()
+
+    assert read(Either, store__kind="mapped", store__ports__web="80").store == Mapped(ports={"web": 80})
+    assert read(Either, store__kind="listed", store__ports="[80]").store == Listed(ports=[80])
+    settings = read(Either, store__kind="mapped", store__size="2")
+    kubelet_volume.update({"store__size": "3"})
+    assert settings.live.reload()
+    assert (settings.store.size, settings.live.status().restart_pending) == (2, ("store.size",))
 
 
 def test_types_that_are_names_of_others(read):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypedDict
 
 from liveconfig import Key, Settings, SettingsConfigDict, Stale, Volume
@@ -453,6 +454,77 @@ def test_the_rule_of_a_class(kubelet_volume, load, rule, applied, payload):
     assert settings.live.reload() is applied
     if not applied:
         assert 'missing_key="reject"' in settings.live.status().last_rejected.reason
+
+
+@pydantic_dataclass(config=ConfigDict(extra="allow"))
+class Allowing:
+    host: str = "none"
+
+
+class AllowingDictionary(TypedDict, total=False):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    host: str
+
+
+class Plan(BaseModel):
+    host: str = "none"
+    limit: int = 0
+
+
+@pytest.mark.parametrize("kind", [Allowing, AllowingDictionary, dict[str, str] | Plan])
+@pytest.mark.parametrize("optional", [False, True])
+def test_an_undeclared_key_of_another_container(kubelet_volume, load, kind, optional):
+    """K12: the removal of a key that a dataclass, a typed dictionary or a union holds without declaring it is applied."""
+
+    class Holder(Settings):
+        model_config = SettingsConfigDict(watch=False, env_nested_delimiter="__")
+        options: (kind | None) if optional else kind
+        message: str = "none"
+
+    kubelet_volume.write({"options__host": "one", "options__mode": "require"})
+    settings = load(Holder, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"options__host": "one", "message": "two"})
+    assert settings.live.reload()
+    assert settings.message == "two"
+
+
+def test_a_bad_entry_of_a_document_beside_a_key(kubelet_volume, load):
+    """K02: where a field may be a mapping or a model, a bad value of a document is rejected as any other is."""
+
+    class Holder(Settings):
+        model_config = SettingsConfigDict(watch=False, env_nested_delimiter="__", documents=["app.yaml"])
+        options: dict[str, str] | Plan | None = None
+
+    kubelet_volume.write({"other": "1"})
+    settings = load(Holder, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"options__limit": "x", "app.yaml": "options: {sub: {sub: x}}"})
+    assert not settings.live.reload()
+    assert "options__limit" in settings.live.status().last_rejected.reason
+
+
+class NoLogin(BaseModel):
+    kind: Literal["none"] = "none"
+    token: str = "anonymous"
+
+
+class Login(BaseModel):
+    kind: Literal["login"] = "login"
+    token: SecretStr = SecretStr("anonymous")
+
+
+@pytest.mark.parametrize("kind", [NoLogin | Login, Login | NoLogin])
+def test_a_secret_of_one_member_of_a_union(kubelet_volume, load, kind):
+    """K12: a secret that another member of a union has as plain text does not fall back."""
+
+    class Client(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        login: Annotated[kind, Field(discriminator="kind")] = NoLogin()
+
+    kubelet_volume.write({"login.kind": "login", "login.token": "one"})
+    settings = load(Client, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("login.token")
+    assert not settings.live.reload()
+    assert settings.login.token == SecretStr("one")
 
 
 class Region(BaseModel):

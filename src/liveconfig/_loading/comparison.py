@@ -29,4 +29,3 @@ def vanished_entries(old: Feeds, new: Feeds) -> tuple[str, ...]:
     whole = {name for each in new for name, key in each.keys.items() if key not in each.entries.values()}
     before = dict.fromkeys(name for each in old for name in each.entries)
     return tuple(name for name in before if name not in entries and name.partition("/")[0] not in whole)
-

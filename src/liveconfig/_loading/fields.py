@@ -19,6 +19,7 @@ from liveconfig._loading.types import (
     by_alias_of,
     by_name_of,
     entry_of,
+    is_joined,
     is_secret,
     is_text,
     is_union,
@@ -62,8 +63,8 @@ class Place:
 
     @cached
     def is_union(self) -> bool:
-        """Whether several types are allowed."""
-        return is_union(self.field.annotation)
+        """Whether one value may have several types."""
+        return is_union(self.field.annotation) and not is_joined(self.field)
 
     @cached
     def children(self) -> Level:

@@ -44,6 +44,7 @@ class Loaded(Generic[S]):
         overrides: The layers of `override` that were in force.
         restart_pending: The leaves of restart fields whose value on disk is not in use.
         given: The data of the fields in which a factory of a dataclass may have made a default.
+        restarted: The instance that a restart would make, where it is another one.
     """
 
     snapshot: S
@@ -51,6 +52,12 @@ class Loaded(Generic[S]):
     overrides: tuple[Overrides, ...] = field(repr=False)
     restart_pending: tuple[str, ...] = ()
     given: Given | None = field(default=None, repr=False)
+    restarted: S | None = field(default=None, repr=False)
+
+    @property
+    def on_disk(self) -> S:
+        """The instance of all that is on disk, restart fields included."""
+        return self.snapshot if self.restarted is None else self.restarted
 
 
 class Invalid(NamedTuple):
@@ -114,17 +121,26 @@ class Loader(Generic[S]):
         """Load; whatever this raises is the fault of the content, or of what validators made of it."""
         data = self.data(feeds, overrides)
         snapshot = self._build(data, before)
-        pending: Mapping[str, tuple[str, ...]] = {}
-        if before is None:
-            self._restart.start(data, snapshot)
-        elif pending := self._restart.changed(snapshot, _overridden(overrides)):
+        restarted, pending = None, self._restart_pending(snapshot, data, before, overrides)
+        if pending:
             # The content on disk is valid for a restart. Now make the instance that is in use until then.
-            data = self._restart.with_start_values(data, pending, _laid_over)
+            restarted, data = snapshot, self._restart.with_start_values(data, pending, _laid_over)
             snapshot = self._build(data, before)
         self._restart.restore(snapshot, pending)
         self._hide(snapshot, self._masked(feeds))
         differing = tuple(leaf for leaves in pending.values() for leaf in leaves)
-        return Loaded(snapshot, feeds, overrides, differing, self._made.given(data))
+        return Loaded(snapshot, feeds, overrides, differing, self._made.given(data), restarted)
+
+    def _restart_pending(
+        self, snapshot: S, data: Mapping[str, Any], before: Loaded[S] | None, overrides: tuple[Overrides, ...]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Return the restart fields that a restart would change, each with the leaves that differ."""
+        if before is None:
+            self._restart.start(self._restart.unknown(snapshot, ()), data, snapshot)
+            return {}
+        if names := self._restart.unknown(before.snapshot, _overridden(before.overrides)):
+            self._restart.start(names, self.data(before.feeds, before.overrides), before.snapshot)
+        return self._restart.changed(snapshot, _overridden(overrides))
 
     def known_values(self, feeds: Feeds) -> Mapping[str, Any]:
         """The value of each field that something gives, by dotted name, where others keep an instance from being made.

@@ -71,8 +71,8 @@ class Removals:
         """Yield the removals that matter: a volume supplied the value, and the value still has a place."""
         for name in filter(self._has_vanished, self._candidates()):
             index, feed = _feeding(self._before.feeds, name)
-            if feed.feeds_whole(name) and has_place(self._now.snapshot, name) and self._was_decided_by_volumes(name):
-                none = _is_none_at(self._plan, name, self._now.snapshot)
+            if feed.feeds_whole(name) and has_place(self._now.on_disk, name) and self._was_decided_by_volumes(name):
+                none = _is_none_at(self._plan, name, self._now.on_disk)
                 yield Removal(name, self._plan.path(name), feed.keys[name], index, none or name)
         for name in vanished_entries(self._before.feeds, self._now.feeds):
             index, feed = next((at, each) for at, each in enumerate(self._before.feeds) if name in each.entries)
@@ -203,8 +203,8 @@ class Removals:
     def _may_go(self, removal: Removal) -> bool:
         """Whether nothing replaces the value, so that it may be removed: an entry, or a value that is None."""
         if removal.is_entry:
-            return not has_replacement(self._before.snapshot, self._now.snapshot, removal.path)
-        return _is_none_at(self._plan, removal.field, self._now.snapshot) is not None
+            return not has_replacement(self._before.snapshot, self._now.on_disk, removal.path)
+        return _is_none_at(self._plan, removal.field, self._now.on_disk) is not None
 
 
 def _feeding(feeds: Feeds, name: str) -> tuple[int, Feed]:

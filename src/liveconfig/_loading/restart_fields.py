@@ -35,12 +35,21 @@ class RestartFields:
         self._plan = plan
         self._start: dict[str, _Start] = {}
 
-    def start(self, data: Mapping[str, Any], snapshot: BaseModel) -> None:
-        """Keep the values of the first load."""
-        for name in filter(self._plan.restart_fields.__contains__, self._plan.keys):
-            value = _held(snapshot, name)
-            if value is not ABSENT:
-                self._start[name] = _Start(_given(data, self._plan.path(name)), value)
+    def unknown(self, snapshot: BaseModel, overridden: Iterable[str]) -> list[str]:
+        """Return the restart fields that have a value and had none before: an optional model around them is new.
+
+        Args:
+            snapshot: Settings that are in use.
+            overridden: Dotted names that a test has overridden in them.
+        """
+        names = [name for name in self._plan.keys if name in self._plan.restart_fields and name not in self._start]
+        at_once = tuple(overridden) if names else ()
+        return [name for name in names if _held(snapshot, name) is not ABSENT and not _is_any(at_once, name)]
+
+    def start(self, names: Iterable[str], data: Mapping[str, Any], snapshot: BaseModel) -> None:
+        """Keep the values that some fields have in settings that are in use."""
+        for name in names:
+            self._start[name] = _Start(_given(data, self._plan.path(name)), _held(snapshot, name))
 
     def changed(self, snapshot: BaseModel, overridden: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the restart fields whose value differs from that at the start, each with the leaves that differ.
@@ -53,7 +62,8 @@ class RestartFields:
         found = {}
         for name, start in self._start.items():
             value = _held(snapshot, name)
-            if value is not ABSENT and not any(_overlap(name, other) for other in at_once):
+            has_place = value is not ABSENT or isinstance(_held(snapshot, name.rpartition(".")[0]), dict)
+            if has_place and not _is_any(at_once, name):
                 differing = tuple(_differing(name, start.value, value))
                 if differing:
                     found[name] = differing
@@ -70,14 +80,17 @@ class RestartFields:
         """Set these fields of a validated snapshot to the same objects as at the start."""
         for name in names:
             outer, _, label = name.rpartition(".")
-            around = _held(snapshot, outer) if outer else snapshot
+            around = _held(snapshot, outer)
             if part_of(around, label) is not ABSENT:
                 put_part(around, label, self._start[name].value)
 
 
 def _held(snapshot: Any, dotted: str) -> Any:
-    """The value of a field; `ABSENT` if a model on the way is None, or another member of a union."""
-    for label in dotted.split("."):
+    """The value of a field; `ABSENT` if a model on the way is None, or another member of a union.
+
+    The name of no field stands for the settings as a whole.
+    """
+    for label in filter(None, dotted.split(".")):
         snapshot = part_of(snapshot, label)
     return snapshot
 
@@ -89,8 +102,9 @@ def _differing(name: str, old: Any, new: Any) -> list[str]:
     return [leaf for leaf in {**before, **after} if not same(before.get(leaf, ABSENT), after.get(leaf, ABSENT))]
 
 
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _is_any(names: Iterable[str], field: str) -> bool:
+    """Whether a field is one of some names, is inside one of them, or holds one of them."""
+    return any(f"{field}.".startswith(f"{name}.") or f"{name}.".startswith(f"{field}.") for name in names)
 
 
 def _given(data: Any, nodes: Sequence[Node]) -> Any:

@@ -134,12 +134,34 @@ def takes_content(annotation: Any) -> bool:
 
 
 def nested_fields(annotation: Any) -> dict[str, FieldInfo]:
-    """The fields that keys can reach inside a value of this type: those of its models, dataclasses and the like."""
+    """The fields that keys can reach inside a value of this type: those of its models, dataclasses and the like.
+
+    A field that several members of a union have under one name has the types of all, and the names of the first.
+    """
     found: dict[str, FieldInfo] = {}
     for member in members(annotation):
-        found = {**_fields_of(member), **found}
+        fields = _fields_of(member)
+        shared = {name: _joined(field, fields[name]) for name, field in found.items() if name in fields}
+        found = {**fields, **found, **shared}
     return found
 
+
+def _joined(first: FieldInfo, other: FieldInfo) -> FieldInfo:
+    """A field of several members of a union: of any of their types, with the metadata of all."""
+    if first.annotation == other.annotation and first.metadata == other.metadata:
+        return first
+    joined = copy.copy(first)
+    joined.annotation = _one_of([first.annotation, other.annotation])
+    joined.metadata = [*other.metadata, *first.metadata, _JOINED]  # of several of one kind, the last counts
+    return joined
+
+
+def is_joined(field: FieldInfo) -> bool:
+    """Whether it stands for the fields of several members of a union, of which the value has one."""
+    return _JOINED in field.metadata
+
+
+_JOINED = object()
 
 _MARKS = ("__dataclass_fields__", "__required_keys__", "_field_defaults")
 """The attributes of a dataclass, a `TypedDict` (that of typing_extensions too) and a `NamedTuple`."""
