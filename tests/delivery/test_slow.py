@@ -257,9 +257,10 @@ class TestHung:
         settings.live.on_change("message")(hold)
         assert swap(settings, volume, wait=True, message="two")
         later(20)
+        settings.live.reload()  # a look would be due
         assert settings.live.healthy
         later(15)
-        settings.live.reload()  # a look would be due
+        settings.live.reload()
         (text,) = settings.live.status().problems
         assert "hold.<locals>.call has been running for 3" in text
         gate.set()

@@ -634,6 +634,7 @@ def test_orphaned_mount(child, tmp_path):
     assert orphaned["errors"] == 1
 
 
+@pytest.mark.usefixtures("inotify")
 def test_mounted_over(child, tmp_path):
     """C29: a volume mounted over another one is followed, by events too, and so is the one below when it is back."""
     scene = child("mounted_over", tmp_path, unshare=NAMESPACE)
