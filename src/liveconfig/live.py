@@ -468,6 +468,8 @@ def _verifier(check: Any, select: Callable[[Any], Any] | None, timeout: float) -
         raise TypeError(
             f"a verifier must be a function of one argument, the candidate, not {_described(check)}: {_WRITE_ON}"
         )
+    if (reason := why_not_callable(check)) is not None:
+        raise TypeError(f"a verifier must be a function of one argument, not {_described(check)}: {reason}")
     return Verifier(check, select, timeout)
 
 

@@ -125,6 +125,36 @@ class TestBefore:
         assert not swap(settings, volume, message="bad")
         assert swap(settings, volume, message="two")
 
+    def test_a_coroutine_that_returns_another_one(self, settings, volume):
+        """E84: a forgotten `await` in a verifier lets nothing pass."""
+
+        async def check(candidate):
+            return candidate.message != "bad"
+
+        async def outer(candidate):
+            return check(candidate)
+
+        settings.live.verify()(outer)
+        assert not swap(settings, volume, message="bad")
+        assert swap(settings, volume, message="two")
+
+    def test_a_generator(self, settings, volume):
+        """E84: what returns a generator, whose body nothing would run, accepts nothing."""
+
+        def check(candidate):
+            yield candidate
+
+        async def check_later(candidate):
+            yield candidate
+
+        for each in (check, check_later, functools.partial(check)):
+            with pytest.raises(TypeError, match="generator function: nothing would run its body"):
+                settings.live.verify()(each)
+            cancel = settings.live.add_verifier(lambda candidate, each=each: each(candidate)).cancel
+            assert not swap(settings, volume, message="two")
+            assert "it returned a generator" in settings.live.status().last_rejected.reason
+            cancel()
+
     async def test_from_a_running_loop(self, settings, volume):
         """E85: a reload() on a running event loop asks a coroutine verifier all the same."""
 

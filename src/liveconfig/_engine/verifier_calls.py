@@ -8,7 +8,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -239,14 +239,16 @@ class Attempt:
     def _check(self, verifier: Verifier) -> str | None:
         settings = type(self._candidate).__name__
         try:
-            refused = call_user_code(contextvars.Context().run, _call, verifier.check, self._candidate) is False
+            verdict = call_user_code(contextvars.Context().run, _call, verifier.check, self._candidate)
         except Refusal as refusal:
             return str(refusal)
         except BaseException as error:  # noqa: BLE001 - a user's code
             verifier.log(settings, redacted_traceback(error))
             return f"it raised {summarize(error)}"
         verifier.log(settings, None)
-        return "it returned False" if refused else None
+        if inspect.isgenerator(verdict) or inspect.isasyncgen(verdict):
+            return "it returned a generator, whose body nothing runs"
+        return "it returned False" if verdict is False else None
 
     def _time_up(self, verifier: Verifier, place: int) -> None:
         if self._decide(f"it took longer than {verifier.timeout:g} s", place):
@@ -273,5 +275,7 @@ def _call(check: Callable[[Any], Any], candidate: BaseModel) -> Any:
     return asyncio.run(_finished(verdict)) if inspect.isawaitable(verdict) else verdict
 
 
-async def _finished(verdict: Awaitable[Any]) -> Any:
-    return await verdict
+async def _finished(verdict: Any) -> Any:
+    while inspect.isawaitable(verdict):  # a verifier may return another one, without awaiting it
+        verdict = await verdict
+    return verdict
