@@ -15,6 +15,7 @@ from watchdog.observers.inotify_c import InotifyFD
 import liveconfig
 from liveconfig import Settings, SettingsConfigDict
 from liveconfig._delivery.threads import DeliveryThreads
+from liveconfig._engine.reader import VolumesReader
 from liveconfig._engine.verifier_calls import Attempt
 
 PATIENCE = 60.0
@@ -120,6 +121,23 @@ def test_reload(load, volume, watch, verified):
     assert at > 1, "no call was interrupted"
     assert seen[-1][1] == text
     assert all(change[0] == before[1] for before, change in zip(seen, seen[1:], strict=False))
+
+
+def test_a_look_that_ends_with_an_error(load, volume, monkeypatch):
+    """P7: after an error of the library itself the settings are unhealthy, until a look ends well."""
+    settings = load(App, _volumes=volume.path, _watch=False)
+    volume.write({"message": "1"})
+
+    def fail(*_):
+        raise IndexError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VolumesReader, "look", fail)
+        with pytest.raises(IndexError):
+            settings.live.reload()
+        assert any("ended with an error (IndexError at" in problem for problem in settings.live.status().problems)
+    assert settings.live.reload()
+    assert settings.live.healthy
 
 
 def test_rejected(load, volume):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -103,3 +105,38 @@ def test_a_file_that_is_never_complete(file):
     new = os.memfd_create("liveconfig", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(new, b"half")
     assert procfs.read(f"/proc/self/fd/{new}") == b"half"
+
+
+LOSING = """
+import os
+import subprocess
+import sys
+from liveconfig._processes.memory_file import LINK, MemoryFile
+
+class TimeLimit(Exception):
+    pass
+
+def losing(*arguments):
+    create(*arguments)
+    raise TimeLimit
+
+create, file = os.memfd_create, MemoryFile()
+file.replace(b"one")
+os.memfd_create = losing
+for _ in range(3):
+    try:
+        file.replace(b"two")
+    except TimeLimit:
+        pass
+os.memfd_create = create
+file.replace(b"three")
+links = [os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if int(each) > 2 and
+         os.path.lexists(f"/proc/self/fd/{each}")]
+print(links.count(LINK), os.pread(file._descriptor, 10, 0).decode())
+"""
+
+
+def test_a_descriptor_that_a_signal_handler_lost():
+    """G08: the next replacement closes the files whose descriptors an interrupted one has lost."""
+    run = subprocess.run([sys.executable, "-c", LOSING], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout == "1 three\n"

@@ -197,6 +197,27 @@ class TestReading:
         assert heard.wait(PATIENCE)
         assert "does not come to rest" in rejected[0]
 
+    def test_a_directory_that_is_being_written(self, tmp_path, load, monkeypatch):
+        """P7: one that is written to for longer than a swap takes makes the settings unhealthy: its content is unknown."""
+        (tmp_path / "message").write_text("one")
+        settings = load(App, _volumes=tmp_path, _watch=False)
+        monkeypatch.setattr("liveconfig._diagnostics.status.GRACE", 0.0)
+        assert settings.live.healthy
+        tried, read = threading.Semaphore(0), VolumeReader._read
+
+        def busy(reader, known):
+            tried.release()
+            raise VolumeBusy(0.01)
+
+        monkeypatch.setattr(VolumeReader, "_read", busy)
+        reload = threading.Thread(target=settings.live.reload)
+        reload.start()
+        assert all(tried.acquire(timeout=PATIENCE) for _ in range(2))
+        assert any("has been written to for" in problem for problem in settings.live.status().problems)
+        monkeypatch.setattr(VolumeReader, "_read", read)
+        reload.join(PATIENCE)
+        assert settings.live.healthy
+
 
 class TestPatience:
     def test_what_is_gone(self, kubelet_volume, monkeypatch):

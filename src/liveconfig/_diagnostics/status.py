@@ -38,6 +38,8 @@ class Observation(NamedTuple):
         apply_delay: The time from the kubelet's write to the applying of the newest change of the volumes.
         loaded_at: When the first version was loaded.
         found: The newest revision of each volume; None for one that cannot be read, or is being written.
+        cut_short: The error with which the last look at the volumes ended; None if it ended well.
+        busy_for: Seconds for which each volume has been written; 0 for one that is at rest.
         faults: The fault of each volume that cannot be read or parsed, by index.
         rejections: The standing rejections, oldest first, with their present counts of attempts.
         last_rejected: The newest rejection, standing or not, with its present count of attempts.
@@ -58,6 +60,8 @@ class Observation(NamedTuple):
     apply_delay: timedelta | None
     loaded_at: datetime
     found: Sequence[Revision | None]
+    cut_short: str | None
+    busy_for: Sequence[float]
     faults: Mapping[int, Fault]
     rejections: tuple[Rejected, ...]
     last_rejected: Rejected | None
@@ -159,6 +163,7 @@ def sentences_about(seen: Observation) -> Iterator[tuple[str, bool]]:
         yield f"a new configuration has been waiting for its verifiers for {age}", late
     elif not seen.settled and not seen.rejections:
         yield "closed while a new configuration waited for its verifiers; the next `reload()` checks it again", True
+    yield from _about_writing(seen)
     yield from _about_watching(seen)
     yield from _about_subscribers(seen.subscribers)
     yield from _about_logger()
@@ -171,15 +176,28 @@ _LONG_CHECK = (
     "a check of the volumes has been running for {}: a validator or a file call does not return. A dump of the stacks "
     "(py-spy, faulthandler) shows which one; then restart the process"
 )
+_CUT_SHORT = (
+    "the last look at the volumes ended with an error ({}), so that what is on disk may not be in use. If `reload()` "
+    "raises the same, please report it"
+)
 _LATE_LOOK = (
     "a look at the volumes has been due for {}: it takes long, or its thread is held up. Look at the load of the "
     "process and at the mount"
 )
 
 
+def _about_writing(seen: Observation) -> Iterator[tuple[str, bool]]:
+    for index, (feed, seconds) in enumerate(zip(seen.applied.feeds, seen.busy_for, strict=True)):
+        if seconds > GRACE and index not in seen.faults:
+            age = _clock.in_words(timedelta(seconds=seconds))
+            yield f"volume {feed.revision.path} has been written to for {age}: it is read when it comes to rest", True
+
+
 def _about_watching(seen: Observation) -> Iterator[tuple[str, bool]]:
     if seen.watched and not seen.watcher_runs:
         yield _NO_WATCHER, True
+    if seen.cut_short is not None:
+        yield _CUT_SHORT.format(seen.cut_short), True
     if seen.looking_for is not None and seen.looking_for > GRACE:
         yield _LONG_CHECK.format(_clock.in_words(timedelta(seconds=seen.looking_for))), True
     elif seen.watched and seen.overdue_for is not None and seen.overdue_for > GRACE:

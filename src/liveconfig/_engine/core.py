@@ -410,6 +410,8 @@ class Core(Generic[S]):
             apply_delay=apply_delay,
             loaded_at=self.engine.in_use.loaded_at,
             found=self.engine.reader.found(),
+            cut_short=self.engine.cut_short,
+            busy_for=self.engine.reader.busy_for(),
             faults=self.engine.unreadable(),
             rejections=self.engine.rejections.standing(),
             last_rejected=self.engine.rejections.newest(),

@@ -28,6 +28,7 @@ from liveconfig._engine.state import AppliedState
 from liveconfig._engine.verification import Verification
 from liveconfig._engine.verifier_calls import Attempt, Verifier
 from liveconfig._loading import Fault, Feeds, Loaded, Loader, Origins, Overrides, equal, named
+from liveconfig._traceback import summarize
 from liveconfig._watching import DelayedCall, Scheduler, WeakCall, is_ending
 from liveconfig.events import Recovered, Rejected
 from liveconfig.status import CandidateStatus
@@ -68,6 +69,7 @@ class Engine(Generic[S]):
         self._out_of_time = DelayedCall(scheduler, self._attend)
         self._retry = DelayedCall(scheduler, self._attend)
         self._busy_too_long = False
+        self.cut_short: str | None = None  # the error with which the last look ended
         self.paused = True  # until the volumes are watched
         self._unlooked = False  # candidates were dropped by `pause`: what is on disk is neither applied nor rejected
         self._inherited: Composition | None = None
@@ -283,7 +285,12 @@ class Engine(Generic[S]):
             wanted = not (hint and self.paused)  # a late hint to closed settings is ignored
             if wanted and not transactions.is_served(number, insist=insist):
                 newest = transactions.newest(number)
-                self._delay = self._update(again, insist)
+                try:
+                    self._delay = self._update(again, insist)
+                except BaseException as error:
+                    self.cut_short = summarize(error)
+                    raise
+                self.cut_short = None
                 transactions.serve(newest, insist=insist)
 
         return partial(self._reporting, update)

@@ -94,6 +94,10 @@ class VolumesReader(Generic[S]):
         """Return the newest revision of each volume; None for one that cannot be read, or is being written."""
         return [reader.found() for reader in self.readers]
 
+    def busy_for(self) -> list[float]:
+        """Return the seconds for which each volume has been written; 0 for one that is at rest."""
+        return [reader.busy_for for reader in self.readers]
+
     def look(self, known: Feeds) -> ReadResult:
         """Return the result of the newest `refresh` of any thread."""
         feeds, rejections, delays = list(known), [], {}

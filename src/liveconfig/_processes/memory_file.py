@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class MemoryFile:
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self._identities: tuple[tuple[int, int], ...] = ()  # several if a signal handler raised in `replace`
+        self._replacing = False
 
     def replace(self, content: bytes) -> None:
         """Show other content. A reader sees the old or the new one, at every moment.
@@ -37,6 +39,9 @@ class MemoryFile:
         Raises:
             OSError: No such file can be made: no descriptor is left, or the kernel does not allow it.
         """
+        if self._replacing:  # a signal handler raised in the call before
+            self._close_others()
+        self._replacing = True
         new = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             _write(new, content)
@@ -54,6 +59,14 @@ class MemoryFile:
         finally:
             if new >= 0:
                 os.close(new)
+        self._replacing = False
+
+    def _close_others(self) -> None:
+        """Close the files whose descriptors an interrupted `replace` has lost: nothing else makes such files."""
+        for number in map(int, os.listdir("/proc/self/fd")):
+            with contextlib.suppress(OSError):
+                if number != self._descriptor and os.readlink(f"/proc/self/fd/{number}") == LINK:
+                    os.close(number)
 
     def is_there(self) -> bool:
         """Whether the descriptor is open and still leads to the file that was shown last."""

@@ -219,9 +219,15 @@ class VolumeReader:
         raise failure
 
     @property
+    def busy_for(self) -> float:
+        """Seconds for which the volume has been written; 0 if it is at rest."""
+        since = self._writing_since
+        return 0.0 if since is None else _clock.monotonic() - since
+
+    @property
     def busy_too_long(self) -> bool:
         """Whether the volume has been written for too long."""
-        return self._writing_since is not None and _clock.monotonic() - self._writing_since >= LONGEST_WRITE
+        return self.busy_for >= LONGEST_WRITE
 
     def _unsettled(self, not_yet: VolumeBusy) -> Exception:
         if self._writing_since is None:
