@@ -18,13 +18,15 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from liveconfig import _clock
 from liveconfig._traceback import redacted_traceback
 from liveconfig._watching.fork import start_thread
 from liveconfig._watching.forks_in_user_code import call_user_code
+from liveconfig._watching.waitable_thread import WaitableThread
 
 PATIENCE = 0.25
 """Seconds after which another thread takes over from a running call."""
@@ -120,7 +122,7 @@ class _Member:
     __slots__ = ("_bell", "deadline", "job", "report_at", "since", "thread")
 
     def __init__(self) -> None:
-        self.thread: threading.Thread | None = None
+        self.thread: WaitableThread | None = None
         self.job: Job | None = None
         self.since: float | None = None
         self.deadline = -1.0
@@ -269,7 +271,7 @@ class Scheduler:
         for member in (self._leader, self._standby):
             thread = None if member is None else member.thread
             if thread is not None and not self._keepers and not self.inside() and not sys.is_finalizing():
-                thread.join(timeout)
+                thread.wait(timeout)
 
     def is_alive(self) -> bool:
         """Whether there is a leader."""
@@ -291,7 +293,7 @@ class Scheduler:
 
     def _new_member(self, name: str) -> _Member | None:
         member = _Member()
-        thread = threading.Thread(target=self._run, args=(member,), name=name, daemon=True)
+        thread = WaitableThread(partial(self._run, member), name)
         try:
             start_thread(thread)
         except RuntimeError:
@@ -319,7 +321,7 @@ class Scheduler:
     # The loop of a thread
 
     def _run(self, me: _Member) -> None:
-        me.thread = threading.current_thread()
+        me.thread = cast("WaitableThread", threading.current_thread())
         while True:
             try:
                 self._end(me)

@@ -156,6 +156,7 @@ class Watcher:
     def remove(self, registration: Registration) -> None:
         """Remove a registration; wait for the threads to end if it was the last one. Calling it twice is harmless."""
         if not (self.scheduler.is_kept_by(registration) or registration in self._registrations):
+            self.scheduler.release(registration)  # a signal handler may have interrupted an earlier call before its end
             return
         registration.complete = False
         with contextlib.suppress(ValueError):  # a signal handler interrupted an earlier call
@@ -201,17 +202,20 @@ class Watcher:
         if not self.scheduler.is_alive():  # no thread could be started
             call()
             return
-        done = threading.Event()
+        running = (
+            threading.Lock()
+        )  # not an event: a signal handler that raises in the middle of `wait` leaves it locked
+        running.acquire()
 
         def do() -> None:
             try:
                 call()
             finally:
-                done.set()
+                running.release()
 
         self.scheduler.post(do)
         if not self.scheduler.inside() and not self._observer.inside():
-            done.wait(BOUND)
+            running.acquire(timeout=BOUND)
 
     # On the scheduler thread
 
