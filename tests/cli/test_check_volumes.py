@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +21,12 @@ class Login(Settings):
 
 
 def trial(
-    source: dict[str, Any], data: dict[str, str], env: Any = (), cls: type[Settings] = Login, **mount: Any
+    source: dict[str, Any],
+    data: dict[str, str],
+    env: Any = (),
+    cls: type[Settings] = Login,
+    more: Sequence[dict[str, Any]] = (),
+    **mount: Any,
 ) -> Trial:
     """Check a class in a pod with this volume at ``/etc/login``, and a ConfigMap ``login``."""
     mount = {"name": "v", "mountPath": "/etc/login"} | mount
@@ -28,9 +34,8 @@ def trial(
     pod = {"kind": "Pod", "spec": {"containers": [app], "volumes": [{"name": "v", **source}]}}
     config = {"kind": "ConfigMap", "data": data}
     documents = [each | {"apiVersion": "v1", "metadata": {"name": "login"}} for each in (pod, config)]
-    (only,) = check(
-        cls, read([Source("pod.yaml", "\n---\n".join(map(json.dumps, documents)))], values=True), Selection()
-    )
+    text = "\n---\n".join(map(json.dumps, [*documents, *more]))
+    (only,) = check(cls, read([Source("pod.yaml", text)], values=True), Selection())
     return only
 
 
@@ -197,7 +202,44 @@ def test_a_directory_in_a_volume_that_is_not_in_the_input() -> None:
     """A directory in a volume whose object is not in the input is there, and what it feeds is unknown."""
     items = [{"key": "a", "path": "deep/config/token"}]
     found = trial({"secret": {"secretName": "none", "items": items}}, {}, cls=Below)
+    assert (states(found), rules(found)) == ({"token": "unknown", "level": "default"}, ["missing-object"])
+
+
+ONE_KEY = {"items": [{"key": "a", "path": "level"}]}
+
+
+@pytest.mark.parametrize(
+    ("source", "mount"),
+    [
+        ({"secret": {"secretName": "none", **ONE_KEY}}, {}),
+        ({"projected": {"sources": [{"configMap": {"name": "login"}}, {"secret": {"name": "none", **ONE_KEY}}]}}, {}),
+        ({"secret": {"secretName": "none"}}, {"mountPath": "/etc/login/level", "subPath": "./level"}),
+    ],
+    ids=["items", "projected", "subPath"],
+)
+def test_files_of_an_object_that_is_not_in_the_input(source: dict[str, Any], mount: dict[str, Any]) -> None:
+    """An object that is not in the input makes the files that are mounted alone: a field of no such file is missing."""
+    found = trial(source, {}, **mount)
+    assert states(found) == {"token": "missing", "level": "unknown"}
+    assert sorted(rules(found)) == ["missing-field", "missing-object"]
+
+
+def test_a_document_that_is_not_in_the_input() -> None:
+    """A document whose content is not in the input can feed every field: none is missing."""
+
+    class Documented(Login):
+        model_config = SettingsConfigDict(documents=["login.yaml"])
+
+    source = {"secret": {"secretName": "none", "items": [{"key": "a", "path": "login.yaml"}]}}
+    found = trial(source, {}, cls=Documented)
     assert (set(states(found).values()), rules(found)) == ({"unknown"}, ["missing-object"])
+
+
+def test_items_of_a_secret_without_data() -> None:
+    """A Secret whose keys something else fills makes the files that ``items`` names, and no others."""
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "later"}, "stringData": {}}
+    found = trial({"secret": {"secretName": "later", **ONE_KEY}}, {}, more=[secret])
+    assert (states(found), rules(found)) == ({"token": "missing", "level": "unknown"}, ["missing-field"])
 
 
 @pytest.mark.parametrize("path", ["config/token", "deep/config", "deep/configs/token"])

@@ -19,11 +19,13 @@ from liveconfig._manifests import (
     Place,
     VariableSource,
     VariableValue,
+    VolumeSource,
     Workload,
     cause_in_objects,
     files_of,
     keys_of_variables,
     missing_items,
+    part_of,
     path_below,
     sub_path_of,
     variables_of,
@@ -43,7 +45,8 @@ class File:
 
     Attributes:
         content: Its bytes; None if they are not in the input: encrypted, or made in the cluster.
-        object: The ConfigMap or Secret that it comes from; None for another source of the volume, as a token.
+        object: The ConfigMap or Secret that it comes from; None if the input does not show the key, or for another
+            source of the volume, as a token.
         key: The key there.
         place: The place of the key.
         frozen: Why it never changes while the container runs; empty if it does.
@@ -325,10 +328,7 @@ def _too_large(used: Iterable[DataObject]) -> dict[ObjectId, TooLarge]:
 
 
 def _open_ended(manifests: Manifests, container: Container) -> Iterator[VariableSource]:
-    for source in container.env_from:
-        found = manifests.known(source.object)
-        if not all(data.complete for data in found) or not (found or source.optional):
-            yield source
+    return (source for source in container.env_from if _is_open_ended(manifests, source))
 
 
 def _volume(manifests: Manifests, container: Container, path: str, variables: Variables) -> MountedVolume:
@@ -336,7 +336,7 @@ def _volume(manifests: Manifests, container: Container, path: str, variables: Va
     mounts = _mounts_at(container, path, variables)
     for mount in mounts:
         part = sub_path_of(mount, variables)
-        for name, file in _files(manifests, mount) if part is not None else ():
+        for name, file in _files(manifests, mount, part) if part is not None else ():
             inner = _path_at(mount, path, part or "", name)
             if inner is not None:
                 files[inner or name] = file
@@ -354,19 +354,43 @@ def _can_hold(mount: Mount, path: str) -> bool:
 def _is_incomplete(manifests: Manifests, mount: Mount, path: str, variables: Variables) -> bool:
     if mount.volume.beside is None:  # an emptyDir or a storage driver
         return _folder(mount) == f"{path}/" or not mount.whole
-    if sub_path_of(mount, variables) is None:
+    part = sub_path_of(mount, variables)
+    if part is None:
         return True
-    known = [(source.optional, manifests.known(source.object)) for source in mount.volume.sources]
-    return any(not all(data.complete for data in found) or not (found or optional) for optional, found in known)
+    sources = (source for source in mount.volume.sources if _possible_files(source, part) is None)
+    return any(_is_open_ended(manifests, source) for source in sources)
 
 
-def _files(manifests: Manifests, mount: Mount) -> Iterator[tuple[str, File]]:
+def _is_open_ended(manifests: Manifests, source: VolumeSource | VariableSource) -> bool:
+    """Whether an object may have keys that the input does not show."""
+    found = manifests.known(source.object)
+    return not all(data.complete for data in found) or not (found or source.optional)
+
+
+def _possible_files(source: VolumeSource, part: str) -> list[tuple[str, str]] | None:
+    """The paths of the files that a source can make, each with its key; None if they can have any name.
+
+    Args:
+        source: The source.
+        part: The part of the volume that is mounted. Without ``items``, it is a key.
+    """
+    if source.items is not None:
+        return [(posixpath.normpath(item.path), item.key) for item in source.items]
+    key = part_of(part)
+    return [(key, key)] if key else None
+
+
+def _files(manifests: Manifests, mount: Mount, part: str) -> Iterator[tuple[str, File]]:
     volume = mount.volume
     frozen = "" if mount.whole else "a subPath mount never changes while the container runs"
     yield from ((name, File(None, None, name, volume.place, frozen)) for name in sorted(volume.beside or ()))
     for source in volume.sources if volume.holds_files else ():
-        for data in manifests.known(source.object):
+        known = manifests.known(source.object)
+        for data in known:
             yield from ((name, _file(origin, frozen)) for name, origin in files_of(source, data).items())
+        possible = _possible_files(source, part) if _is_open_ended(manifests, source) else None
+        hidden = ((name, key) for name, key in possible or () if not any(key in data.keys for data in known))
+        yield from ((name, File(None, None, key, source.place, frozen)) for name, key in hidden)
 
 
 def _file(origin: FileOrigin, frozen: str) -> File:

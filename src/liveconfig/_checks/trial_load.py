@@ -165,6 +165,7 @@ class _Trial:
         self._cls = cls
         self._surroundings = surroundings
         self._volumes = surroundings.volumes
+        self._documents = documents_of(cls)
         self._faults: list[Finding] = []
         self._feeds: list[Feed] = []
         self._problems: tuple[Problem, ...] = ()
@@ -238,16 +239,18 @@ class _Trial:
         return frozenset(found.union(*map(self._sources.fields_of, missing)))
 
     def _fed_by(self, key: str) -> frozenset[str]:
+        """The fields that a key can feed; a document can feed all of them."""
+        if key in self._documents:
+            return frozenset(name for name, _ in self._leaves())
         steps = (step for path in self._loader.plan.resolve(key) for step in path)
         return frozenset(step.dotted for step in steps if isinstance(step, Node))
 
     def _refused_fields(self) -> frozenset[str]:
-        """The fields that keys feed which an API server refuses."""
+        """The fields that keys feed which an API server refuses; which ones a document feeds is not known."""
         refused = self._surroundings.refused
         named = ((name, file) for volume in self._volumes for name, file in volume.files.items())
-        return frozenset(
-            field for name, file in named if (file.object, file.key) in refused for field in self._fed_by(name)
-        )
+        names = (name for name, file in named if (file.object, file.key) in refused and name not in self._documents)
+        return frozenset(field for name in names for field in self._fed_by(name))
 
     # Fields
 
@@ -374,10 +377,9 @@ class _Trial:
 
     def _names_without_value(self) -> Iterator[Feed]:
         """For each volume, the keys that feed no field and whose value is not in the input."""
-        documents = documents_of(self._cls)
         for index, volume in enumerate(self._volumes):
             unknown = (name for name, file in volume.files.items() if file.content is None and file.object)
-            files = {name: b"" for name in unknown if name not in documents and not self._fed_by(name)}
+            files = {name: b"" for name in unknown if not self._fed_by(name)}
             yield self._loader.feed(index, _revision(volume, files), None)
 
     def _of_sizes(self) -> Iterator[Finding]:

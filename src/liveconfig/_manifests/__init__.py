@@ -27,6 +27,7 @@ from liveconfig._manifests.kubelet import (
     files_of,
     keys_of_variables,
     missing_items,
+    part_of,
     path_below,
     sub_path_of,
     variables_of,
@@ -48,7 +49,7 @@ from liveconfig._manifests.rules import (
     users_of,
     without_ignored,
 )
-from liveconfig._manifests.workloads import Container, Mount, VariableSource, Workload
+from liveconfig._manifests.workloads import Container, Mount, VariableSource, VolumeSource, Workload
 
 __all__ = [
     "DATA_KINDS",
@@ -75,6 +76,7 @@ __all__ = [
     "Use",
     "VariableSource",
     "VariableValue",
+    "VolumeSource",
     "Workload",
     "audit",
     "cause_in_objects",
@@ -87,6 +89,7 @@ __all__ = [
     "missing_items",
     "others_than",
     "parse_ref_path",
+    "part_of",
     "path_below",
     "payload_of",
     "payloads_of",
