@@ -274,6 +274,12 @@ def test_names_that_no_variable_has(check: Any, name: str) -> None:
     assert code in (0, 2)
 
 
+def test_a_file_that_is_read_twice(check: Any) -> None:
+    """The objects of a file that a directory holds and an argument names too do not stand in the input twice."""
+    code, answer, _ = check(pod() + configmap(GOOD), "./shop.yaml", ".")
+    assert (code, answer["findings"]) == (0, [])
+
+
 def test_diff_by_workload(check: Any, tmp_path: Path) -> None:
     """``--diff`` compares each workload with itself, also where another one comes before it."""
     old = pod("b") + configmap({"database.host": "one"})

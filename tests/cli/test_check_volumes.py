@@ -296,3 +296,26 @@ def test_data_that_is_no_mapping() -> None:
     assert finding.message == (
         "configmap/login: `data` is of type list, not a mapping of keys to values; the API server refuses the object"
     )
+
+
+def test_an_object_that_stands_in_the_input_twice() -> None:
+    """Of two objects with one name the last one counts alone, as after ``kubectl apply``; a warning names both places."""
+    again = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "login"}, "data": {"level": "2"}}
+    found = trial({"configMap": {"name": "login"}}, {"token": "x", "level": "1"}, more=[again])
+    assert states(found) == {"token": "missing", "level": "live"}
+    [warning] = [finding for finding in found.findings if finding.level == "warning"]
+    assert (warning.rule, str(warning.object), warning.place) == (
+        "duplicate-object",
+        "configmap/login",
+        ("pod.yaml", 5),
+    )
+    assert "more than once (pod.yaml:3, pod.yaml:5)" in warning.message
+
+
+def test_a_secret_that_a_controller_makes_too() -> None:
+    """A Secret and a SealedSecret that makes it are one object in the cluster: the keys of both count."""
+    names = {"apiVersion": "v1", "metadata": {"name": "both"}}
+    sealed = {"kind": "SealedSecret", "spec": {"encryptedData": {"token": "x"}}, **names}
+    plain = {"kind": "Secret", "stringData": {"level": "2"}, **names}
+    found = trial({"secret": {"secretName": "both"}}, {}, more=[sealed, plain])
+    assert (states(found), found.findings) == ({"token": "unknown", "level": "live"}, ())

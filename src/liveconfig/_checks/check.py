@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -11,7 +13,7 @@ from pydantic_settings import BaseSettings
 from liveconfig._checks.mounted_files import Surroundings, Variables, of_objects, of_workload
 from liveconfig._checks.trial_load import CannotCheck, Trial, try_out, volumes_of
 from liveconfig._loading import leaves, same
-from liveconfig._manifests import Finding, Manifests, ObjectId, is_kind
+from liveconfig._manifests import Finding, Manifests, ObjectId, Place, is_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,28 @@ def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -
     Raises:
         CannotCheck: There is no such workload or container, nothing to check, or a source of the class that fails.
     """
-    return tuple(try_out(cls, each) for each in _surroundings(cls, manifests, selection))
+    places, counting = _places(manifests), _without_earlier(manifests)
+    return tuple(try_out(cls, _with_places(each, places)) for each in _surroundings(cls, counting, selection))
+
+
+def _without_earlier(manifests: Manifests) -> Manifests:
+    """The input in which an object that stands there several times is the last one, as after ``kubectl apply``."""
+    last = {(each.id, each.created_by): each for each in manifests.objects}
+    return replace(manifests, objects=tuple(last.values()))
+
+
+def _places(manifests: Manifests) -> Mapping[ObjectId, tuple[Place, ...]]:
+    """The places of each object that stands in the input itself; one place for a file that was read twice."""
+    found: dict[ObjectId, dict[Place, Place]] = defaultdict(dict)
+    for each in manifests.objects:
+        if each.place is not None and not each.created_by:
+            found[each.id][each.place._replace(file=posixpath.normpath(each.place.file))] = each.place
+    return {each: tuple(places.values()) for each, places in found.items()}
+
+
+def _with_places(surroundings: Surroundings, places: Mapping[ObjectId, tuple[Place, ...]]) -> Surroundings:
+    repeated = {each: places[each] for each in surroundings.used if len(places.get(each, ())) > 1}
+    return replace(surroundings, repeated=repeated)
 
 
 def must_hold_something(manifests: Manifests, selection: Selection) -> None:

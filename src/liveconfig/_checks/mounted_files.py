@@ -132,6 +132,8 @@ class Surroundings:
         too_large: The objects that the container uses and that are too large for an API server.
         absent: The keys that the container names and does not get, so that it does not start.
         place: Where the workload stands, or the first of the objects that are checked by themselves.
+        used: The ConfigMaps and Secrets whose keys are files and variables of the container.
+        repeated: Those of them that stand in the input more than once, and all their places.
     """
 
     workload: ObjectId | None
@@ -144,6 +146,8 @@ class Surroundings:
     too_large: Mapping[ObjectId, TooLarge] = field(default_factory=dict)
     absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
+    used: tuple[ObjectId, ...] = ()
+    repeated: Mapping[ObjectId, tuple[Place, ...]] = field(default_factory=dict)
 
     @property
     def mounted(self) -> frozenset[int]:
@@ -193,10 +197,18 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
         for data in chain.from_iterable(found.values()):
             files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
         volumes.append(MountedVolume(path, files, incomplete, path in chosen))
-    used = _used(manifests, chain.from_iterable(chosen.values()))
-    place = next((data.place for data in used), None)
-    refused, too_large = _refused(used), _too_large(used)
-    return Surroundings(None, "", tuple(volumes), missing=missing, refused=refused, too_large=too_large, place=place)
+    every = tuple(dict.fromkeys(chain.from_iterable(chosen.values())))
+    used = _used(manifests, every)
+    return Surroundings(
+        None,
+        "",
+        tuple(volumes),
+        missing=missing,
+        refused=_refused(used),
+        too_large=_too_large(used),
+        place=next((data.place for data in used), None),
+        used=every,
+    )
 
 
 def _folder(mount: Mount) -> str:
@@ -273,6 +285,7 @@ def _of_container(
         _too_large(used),
         dict(_absent(manifests, container)),
         workload.place,
+        tuple(dict.fromkeys(container.objects)),
     )
 
 

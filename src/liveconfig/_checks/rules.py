@@ -46,6 +46,12 @@ CHECK_RULES: Mapping[str, Rule] = {
             "Add its manifest to the input; until then everything it could feed is unknown.",
         ),
         Rule(
+            "duplicate-object",
+            "warning",
+            "an object that stands in the input more than once",
+            "Remove all but one, give them different namespaces, or check one environment at a time.",
+        ),
+        Rule(
             "not-mounted",
             "warning",
             "a volume of the class at which nothing is mounted",

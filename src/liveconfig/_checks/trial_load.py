@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -352,6 +352,9 @@ class _Trial:
         for each, place in self._surroundings.missing.items():
             text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
             yield self._finding("missing-object", text, of=each, place=place)
+        for each, places in self._surroundings.repeated.items():
+            text = f"{_named(each)} stands in the input more than once ({_places(places)}): only the last one counts"
+            yield self._finding("duplicate-object", text, of=each, place=places[-1])
         yield from self._of_sizes()
         yield from self._of_mounts()
         yield from self._of_unused()
@@ -434,6 +437,10 @@ def _revision(volume: MountedVolume, files: Mapping[str, bytes]) -> Revision:
 def _is_about(one: str, other: str) -> bool:
     """Whether two dotted names are the same, or one is around the other."""
     return one == other or one.startswith(other + ".") or other.startswith(one + ".")
+
+
+def _places(places: Iterable[Place]) -> str:
+    return ", ".join(f"{place.file}:{place.line}" for place in places)
 
 
 def _named(of: ObjectId) -> str:
