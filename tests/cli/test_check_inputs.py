@@ -30,9 +30,9 @@ from pydantic import (
 )
 
 from liveconfig import InvalidSettingsError, Key, Settings, SettingsConfigDict
-from liveconfig._checks import Selection, schema_of
+from liveconfig._checks import Selection, changes, schema_of
 from liveconfig._checks import check as check_class
-from liveconfig._manifests import read, read_paths
+from liveconfig._manifests import Source, read, read_paths
 from liveconfig.testing import KubeletVolume, check_manifests
 
 APP = """
@@ -286,7 +286,55 @@ def test_diff_by_workload(check: Any, tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(old)
     (tmp_path / "new.yaml").write_text(pod("a", config="other") + configmap({"database.host": "two"}, "other") + old)
     code, answer, _ = check("", "--diff", "old.yaml", "new.yaml")
-    assert (code, answer) == (0, {"schema": 1, "changes": [], "unknown": []})
+    alone = [{"workload": "pod/a", "container": "app", "only_in": "new"}]
+    assert (code, answer) == (0, {"schema": 1, "changes": [], "unknown": [], "not_compared": alone})
+
+
+def test_diff_of_a_workload_in_one_version(check: Any, tmp_path: Path) -> None:
+    """``--diff`` names the workloads that only one version has, and says that nothing was compared if it was nothing."""
+    (tmp_path / "old.yaml").write_text(pod("a") + configmap(GOOD))
+    (tmp_path / "new.yaml").write_text(pod("b") + configmap({"database.host": "two"}))
+    code, text, _ = check("", "--diff", "old.yaml", "new.yaml", output="table")
+    assert (code, text.splitlines()) == (
+        0,
+        [
+            "No workload is in both versions: nothing was compared.",
+            "Not compared, because only OLD has it: pod/a, container app.",
+            "Not compared, because only NEW has it: pod/b, container app.",
+        ],
+    )
+
+
+def test_diff_of_objects_and_a_workload(check: Any, tmp_path: Path) -> None:
+    """``--diff`` of objects alone and of a workload compares nothing, and says how it would."""
+    (tmp_path / "old.yaml").write_text(configmap(GOOD))
+    (tmp_path / "new.yaml").write_text(pod() + configmap(GOOD))
+    code, text, _ = check("", "--diff", "old.yaml", "new.yaml", output="table")
+    assert (code, text.splitlines()[1:]) == (
+        0,
+        [
+            "Not compared, because only OLD has it: objects without a workload.",
+            "Not compared, because only NEW has it: pod/shop, container app.",
+            "Give the workloads as PATH: objects of the PATHs complete both versions.",
+        ],
+    )
+
+
+@pytest.mark.parametrize("data", [{**GOOD, "database.port": "x"}, {}], ids=["invalid", "missing"])
+def test_diff_of_a_workload_that_is_not_valid(check: Any, tmp_path: Path, data: dict[str, str]) -> None:
+    """``--diff`` ends with 2 for a version that the application would reject, also where only that one has the workload."""
+    (tmp_path / "old.yaml").write_text(configmap(GOOD))
+    (tmp_path / "new.yaml").write_text(pod() + configmap(data))
+    code, _, said = check("", "--diff", "old.yaml", "new.yaml")
+    assert (code, "NEW has no valid configuration" in said) == (2, True)
+
+
+def test_diff_of_what_is_missing_in_both(check: Any, tmp_path: Path) -> None:
+    """``--diff`` ends with 2 where a workload lacks a required field in both versions."""
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.yaml").write_text(pod() + configmap({}))
+    code, _, said = check("", "--diff", "old.yaml", "new.yaml")
+    assert (code, "OLD and NEW have no valid configuration" in said) == (2, True)
 
 
 def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic_settings import BaseSettings
 
@@ -45,16 +45,35 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCompared:
+    """A container that only one version of the manifests has.
+
+    Attributes:
+        workload: The workload; None for objects that are checked by themselves.
+        container: The container's name.
+        only_in: The version.
+    """
+
+    workload: ObjectId | None
+    container: str
+    only_in: Literal["old", "new"]
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """The differences between two versions of the manifests.
 
     Attributes:
         changes: The fields that differ.
         unknown: The fields whose values are not in the input.
+        not_compared: The containers that only one of the versions has.
+        nothing_compared: No container is in both.
     """
 
     changes: tuple[FieldChange, ...]
     unknown: tuple[str, ...]
+    not_compared: tuple[NotCompared, ...]
+    nothing_compared: bool
 
 
 def check(cls: type[BaseSettings], manifests: Manifests, selection: Selection) -> tuple[Trial, ...]:
@@ -138,22 +157,22 @@ def changes(old: Iterable[Trial], new: Iterable[Trial]) -> Changes:
     Raises:
         CannotCheck: One of the versions is not valid.
     """
+    before_by_name = {each.identity: each for each in old}
+    after_by_name = {each.identity: each for each in new}
+    pairs = [(before, after_by_name[name]) for name, before in before_by_name.items() if name in after_by_name]
+    unknown = [_unknown(before, after) for before, after in pairs]
+    _must_be_valid(before_by_name, after_by_name)
     found: dict[str, FieldChange] = {}
-    unknown: set[str] = set()
-    before_by_name = {_identity(each): each for each in old}
-    for after in new:
-        before = before_by_name.get(_identity(after))
-        if before is None:  # a workload that comes with the new version starts with it
-            continue
-        not_known = _unknown(before, after)
-        _must_be_valid(not_known, ("OLD", before), ("NEW", after))
-        unknown |= not_known
+    for (before, after), not_known in zip(pairs, unknown, strict=True):
         found |= {name: _change(name, after) for name in _differing(before, after) if name not in not_known}
-    return Changes(tuple(found.values()), tuple(sorted(unknown)))
+    alone = (
+        *(NotCompared(*name, "old") for name in before_by_name if name not in after_by_name),
+        *(NotCompared(*name, "new") for name in after_by_name if name not in before_by_name),
+    )
+    return Changes(tuple(found.values()), tuple(sorted(frozenset().union(*unknown))), alone, not pairs)
 
 
-def _identity(trial: Trial) -> tuple[ObjectId | None, str]:
-    return trial.surroundings.workload, trial.surroundings.container
+_Trials: TypeAlias = Mapping[tuple[ObjectId | None, str], Trial]
 
 
 def _unknown(before: Trial, after: Trial) -> frozenset[str]:
@@ -162,17 +181,29 @@ def _unknown(before: Trial, after: Trial) -> frozenset[str]:
     return missing | before.fields_in("unknown") | after.fields_in("unknown")
 
 
-def _must_be_valid(unknown: frozenset[str], *versions: tuple[str, Trial]) -> None:
-    invalid = [name for name, trial in versions if _is_rejected(trial, unknown)]
+def _must_be_valid(old: _Trials, new: _Trials) -> None:
+    versions = ("OLD", old, new), ("NEW", new, old)
+    invalid = [name for name, these, others in versions if _is_rejected(these, others)]
     if invalid:
         verb = "has" if len(invalid) == 1 else "have"
         raise CannotCheck(f"{' and '.join(invalid)} {verb} no valid configuration: check it without --diff first")
 
 
-def _is_rejected(trial: Trial, unknown: frozenset[str]) -> bool:
+def _is_rejected(these: _Trials, others: _Trials) -> bool:
+    return any(_has_error(trial, others.get(name)) for name, trial in these.items())
+
+
+def _has_error(trial: Trial, other: Trial | None) -> bool:
     if any(each.rule == "invalid-value" for each in trial.findings):
         return True
-    return not trial.fields_in("missing", "invalid") <= unknown
+    return not trial.fields_in("missing", "invalid") <= _may_be_missing(trial, other)
+
+
+def _may_be_missing(trial: Trial, other: Trial | None) -> frozenset[str]:
+    """The fields that other objects may feed; which ones there are is known of a workload alone."""
+    if trial.surroundings.workload is not None:
+        return frozenset()
+    return trial.fields_in("missing") if other is None else _unknown(trial, other)
 
 
 def _differing(before: Trial, after: Trial) -> Iterator[str]:

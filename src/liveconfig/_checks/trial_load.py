@@ -83,6 +83,11 @@ class Trial:
     known_values: Callable[[], Mapping[str, Any]] = field(repr=False, compare=False)
     restart: frozenset[str]
 
+    @property
+    def identity(self) -> tuple[ObjectId | None, str]:
+        """The workload and the container's name."""
+        return self.surroundings.workload, self.surroundings.container
+
     def fields_in(self, *states: FieldState) -> frozenset[str]:
         """Return the fields that are in one of these states."""
         return frozenset(row.field for row in self.fields if row.state in states)

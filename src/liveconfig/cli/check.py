@@ -162,7 +162,7 @@ def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId,
 
 
 def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
-    sections = [(_title(trial), _cells(trial)) for trial in trials]
+    sections = [(_title(*trial.identity), _cells(trial)) for trial in trials]
     verdict = "" if found or base.problems else _accepted(trials)
     return without_commands(_page(*printable((sections, found, verdict))))
 
@@ -206,24 +206,22 @@ def _fields(cells: list[Cells], paint: Paint) -> Iterable[str]:
     return folded_table(_HEADER, cells, coloured, width_of_output())
 
 
-def _title(trial: Trial) -> str:
-    workload = trial.surroundings.workload
-    return f"{workload}, container {trial.surroundings.container}" if workload else "objects without a workload"
+def _title(workload: ObjectId | None, container: str) -> str:
+    return f"{workload}, container {container}" if workload else "objects without a workload"
 
 
 def _json(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
     answer: dict[str, Any] = {
         "schema": 1,
-        "fields": [{**as_plain(row), **_about(trial)} for trial in trials for row in trial.fields],
+        "fields": [{**as_plain(row), **_named(*trial.identity)} for trial in trials for row in trial.fields],
         "findings": [{**finding_as_dict(each), "key": each.key or None} for each in found],
         "problems": [problem_as_dict(each) for each in base.problems],
     }
     return [json.dumps(answer, indent=2)]
 
 
-def _about(trial: Trial) -> dict[str, str | None]:
-    workload = trial.surroundings.workload
-    return {"workload": str(workload) if workload else None, "container": trial.surroundings.container or None}
+def _named(workload: ObjectId | None, container: str) -> dict[str, str | None]:
+    return {"workload": str(workload) if workload else None, "container": container or None}
 
 
 def _sarif(_: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
@@ -240,7 +238,9 @@ _FORMATS: dict[str, Format] = {"table": _table, "json": _json, "sarif": _sarif, 
 
 def _show_changes(found: Changes, output: str) -> int:
     if output == "json":
-        print(json.dumps({"schema": 1, **as_plain(found)}))
+        alone = [{**_named(each.workload, each.container), "only_in": each.only_in} for each in found.not_compared]
+        answer = {"schema": 1, "changes": found.changes, "unknown": found.unknown, "not_compared": alone}
+        print(json.dumps(as_plain(answer)))
     else:
         for line in without_commands(_changes(printable(found))):
             print(line)
@@ -248,13 +248,19 @@ def _show_changes(found: Changes, output: str) -> int:
 
 
 def _changes(found: Changes) -> Iterable[str]:
-    if found.changes:
+    if found.nothing_compared:
+        yield "No workload is in both versions: nothing was compared."
+    elif found.changes:
         rows = [(each.field, _WHEN[each.when]) for each in found.changes]
         yield from folded_table(("FIELD", "CHANGES"), rows, lambda cell, _: cell, width_of_output())
     else:
         yield f"No {'known ' * bool(found.unknown)}field would change."
     if found.unknown:
         yield f"Not known, because their values are not in the input: {', '.join(found.unknown)}."
+    for each in found.not_compared:
+        yield f"Not compared, because only {each.only_in.upper()} has it: {_title(each.workload, each.container)}."
+    if len({each.workload is None for each in found.not_compared}) > 1:
+        yield "Give the workloads as PATH: objects of the PATHs complete both versions."
 
 
 _WHEN = {"live": "while the process runs", "restart": "at the next start of the process"}
