@@ -337,6 +337,28 @@ def test_diff_of_what_is_missing_in_both(check: Any, tmp_path: Path) -> None:
     assert (code, "OLD and NEW have no valid configuration" in said) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (pod(config="v1"), pod(config="v2")),
+        (pod(env=[{"name": "SHOP_LEVEL", "value": "one"}]), pod()),
+        (pod(config="v1"), pod()),
+    ],
+    ids=["another name", "a variable that is removed", "an object that is removed"],
+)
+def test_diff_of_another_pod_template(tmp_path: Path, old: str, new: str) -> None:
+    """A change that comes with a change of the pod template takes effect at the next start."""
+
+    class Levels(Settings):
+        model_config = SettingsConfigDict(volumes=["/etc/config"])
+        level: str = Field("info", validation_alias="SHOP_LEVEL")
+
+    objects = configmap({"SHOP_LEVEL": "one"}, "v1") + configmap({"SHOP_LEVEL": "two"}, "v2") + configmap({})
+    versions = (read([Source("shop.yaml", text + objects)], values=True) for text in (old, new))
+    found = changes(*(check_class(Levels, each, Selection()) for each in versions))
+    assert [(each.field, each.when) for each in found.changes] == [("level", "restart")]
+
+
 def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:
     """``--diff`` of versions without a valid configuration is one line that names them."""
     for name in ("old", "new"):

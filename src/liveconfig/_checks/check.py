@@ -164,7 +164,7 @@ def changes(old: Iterable[Trial], new: Iterable[Trial]) -> Changes:
     _must_be_valid(before_by_name, after_by_name)
     found: dict[str, FieldChange] = {}
     for (before, after), not_known in zip(pairs, unknown, strict=True):
-        found |= {name: _change(name, after) for name in _differing(before, after) if name not in not_known}
+        found |= {name: _change(name, before, after) for name in _differing(before, after) if name not in not_known}
     alone = (
         *(NotCompared(*name, "old") for name in before_by_name if name not in after_by_name),
         *(NotCompared(*name, "new") for name in after_by_name if name not in before_by_name),
@@ -217,10 +217,21 @@ def _differing(before: Trial, after: Trial) -> Iterator[str]:
     yield from (name for name in old if name not in new and name.rpartition(".")[0] not in new)
 
 
-def _change(name: str, after: Trial) -> FieldChange:
-    state = next((row.state for row in after.fields if row.field == name), "live")
-    live = state in ("live", "default") and not after.needs_restart(name)
-    return FieldChange(name, "live" if live else "restart")
+def _change(name: str, before: Trial, after: Trial) -> FieldChange:
+    restart = after.needs_restart(name) or _needs_new_container(name, before, after)
+    return FieldChange(name, "restart" if restart else "live")
+
+
+def _needs_new_container(name: str, before: Trial, after: Trial) -> bool:
+    """Whether a change of a field is none of files that are mounted in both versions."""
+    old, new = before.row(name), after.row(name)
+    if old is None or new is None:
+        return False
+    if new.state not in ("live", "default") or old.state == "frozen":
+        return True
+    if old.state == "environment" and new.state == "default":
+        return True
+    return not (before.uses(new.object) and after.uses(old.object))
 
 
 def findings(trials: Iterable[Trial]) -> tuple[Finding, ...]:

@@ -92,6 +92,14 @@ class Trial:
         """Return the fields that are in one of these states."""
         return frozenset(row.field for row in self.fields if row.state in states)
 
+    def row(self, name: str) -> FieldRow | None:
+        """Return a field."""
+        return next((row for row in self.fields if row.field == name), None)
+
+    def uses(self, of: str | None) -> bool:
+        """Whether the container uses an object, given as ``configmap/NAME``; None is no object."""
+        return of is None or of in map(_named, self.surroundings.used)
+
     def needs_restart(self, name: str) -> bool:
         """Whether a change of a field takes effect at the next start only."""
         return any(_is_about(each, name) for each in self.restart)
