@@ -98,6 +98,18 @@ def test_a_variable_that_feeds_no_field(cls: type[Settings], variable: str) -> N
     assert [each.rule for each in found.findings] == ["missing-field"]
 
 
+@pytest.mark.parametrize(("value", "kind"), [(8080, "int"), (True, "bool"), (1.5, "float"), (["x"], "list")])
+def test_a_value_that_is_no_text(value: Any, kind: str) -> None:
+    """A variable whose value has no quotes, and is no text, is an error: the API server refuses the workload."""
+    found = trial(Plain, TOKEN=value)
+    [finding] = found.findings
+    assert (states(found), finding.rule, finding.key) == ({"token": "invalid"}, "invalid-value", "TOKEN")
+    assert finding.message == (
+        f"the value of the variable TOKEN is of type {kind}, not text: put it in quotes; the API server refuses the "
+        "workload"
+    )
+
+
 class Limits(BaseModel):
     size: int = 1
     count: int = 1

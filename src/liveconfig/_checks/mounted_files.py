@@ -80,7 +80,7 @@ class MountedVolume:
 
 
 class Refused(NamedTuple):
-    """A key, or the data of an object as a whole, that an API server refuses.
+    """A key, the data of an object as a whole, or a variable, that an API server refuses.
 
     Attributes:
         problem: Why.
@@ -129,6 +129,7 @@ class Surroundings:
             is not known.
         refused: What an API server refuses of the objects that the container uses, by object and key; the key is empty
             for the data as a whole.
+        refused_variables: What an API server refuses of the variables in the workload, by name.
         too_large: The objects that the container uses and that are too large for an API server.
         absent: The keys that the container names and does not get, so that it does not start.
         place: Where the workload stands, or the first of the objects that are checked by themselves.
@@ -143,6 +144,7 @@ class Surroundings:
     missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
     refused: Mapping[tuple[ObjectId, str], Refused] = field(default_factory=dict)
+    refused_variables: Mapping[str, Refused] = field(default_factory=dict)
     too_large: Mapping[ObjectId, TooLarge] = field(default_factory=dict)
     absent: Mapping[tuple[ObjectId, str], Absent] = field(default_factory=dict)
     place: Place | None = None
@@ -282,6 +284,7 @@ def _of_container(
         missing,
         tuple(source.object for source in open_ended),
         _refused(used),
+        {each.name: Refused(each.problem, each.place) for each in container.env if each.problem},
         _too_large(used),
         dict(_absent(manifests, container)),
         workload.place,

@@ -259,11 +259,12 @@ class _Trial:
         return frozenset(step.dotted for step in steps if isinstance(step, Node))
 
     def _refused_fields(self) -> frozenset[str]:
-        """The fields that keys feed which an API server refuses; which ones a document feeds is not known."""
+        """The fields of keys and variables that an API server refuses; which ones a document feeds is not known."""
         refused = self._surroundings.refused
         named = ((name, file) for volume in self._volumes for name, file in volume.files.items())
         names = (name for name, file in named if (file.object, file.key) in refused and name not in self._documents)
-        return frozenset(field for name in names for field in self._fed_by(name))
+        variables = map(self._sources.fields_of, self._surroundings.refused_variables)
+        return frozenset().union(*map(self._fed_by, names), *variables)
 
     # Fields
 
@@ -317,6 +318,9 @@ class _Trial:
         for (of, name), refused in self._surroundings.refused.items():
             text = f"{_named(of)}: {refused.problem}; the API server refuses the object"
             yield self._finding("invalid-value", text, field=name, of=of, place=refused.place, key=name)
+        for name, refused in self._surroundings.refused_variables.items():
+            text = f"the value of the variable {name} {refused.problem}; the API server refuses the workload"
+            yield self._finding("invalid-value", text, field=name, place=refused.place, key=name)
 
     def _of_absent(self) -> Iterator[Finding]:
         for (of, key), absent in self._surroundings.absent.items():

@@ -46,10 +46,15 @@ def content_of(value: object, *, encoded: bool) -> tuple[bytes | None, str]:
         encoded: It is base64.
     """
     if not isinstance(value, str):
-        return None, f"is of type {type_of(value)}, not text: put it in quotes"
+        return None, problem_of_type(value)
     content = _decoded(value) if encoded else utf8(value)
     expected = "base64" if encoded else "text that can be written as UTF-8"
     return content, "" if content is not None else f"is not {expected}"
+
+
+def problem_of_type(value: object) -> str:
+    """Return why an API server refuses a value that must be text; empty for text."""
+    return "" if isinstance(value, str) else f"is of type {type_of(value)}, not text: put it in quotes"
 
 
 def type_of(value: object) -> str:

@@ -23,6 +23,7 @@ from liveconfig._manifests.objects import (
     text,
 )
 from liveconfig._manifests.parser import Map, Seq
+from liveconfig._manifests.payload import problem_of_type
 
 ContainerType: TypeAlias = Literal["container", "init", "sidecar", "ephemeral"]
 
@@ -146,11 +147,12 @@ class Variable:
 
     Attributes:
         name: The variable.
-        value: The literal value; None where it comes from elsewhere.
+        value: The literal value; None where it comes from elsewhere, or is no text.
         key_ref: The key of a ConfigMap or Secret that it is set from.
         file_ref: The file that it is set from.
         field: The path in the manifest.
         place: Its place.
+        problem: Why an API server refuses its value; empty where it does not.
     """
 
     name: str
@@ -159,6 +161,7 @@ class Variable:
     file_ref: FileRef | None
     field: str
     place: Place | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,9 +398,16 @@ class _Reader:
     def _variable(self, node: Map, path: str, volumes: Mapping[str, Volume]) -> Variable:
         name, origin = text(node.get("name")), mapping(node.get("valueFrom"))
         path = f"{path}.env[{name}]"
-        value = None if origin else text(node.get("value"))
+        given = node.get("value")
+        problem = "" if origin or given is None else problem_of_type(given)
         return Variable(
-            name, value, self._key_ref(origin, path), self._file_ref(origin, volumes), path, self._place(node, "name")
+            name,
+            None if origin or problem else text(given),
+            self._key_ref(origin, path),
+            self._file_ref(origin, volumes),
+            path,
+            self._place(node, "name"),
+            problem,
         )
 
     def _key_ref(self, origin: Map, path: str) -> KeyRef | None:
