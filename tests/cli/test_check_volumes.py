@@ -130,6 +130,45 @@ def test_a_variable_that_does_not_parse() -> None:
     assert "the variable IDS of the environment holds no JSON" in finding.message
 
 
+class Numbers(Lists):
+    level: int = 1
+    size: int = 1
+    needed: int
+
+
+FAULTS: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({"app.yaml": "ids: ["}, {}),
+    ({"ids": "not json"}, {}),
+    ({}, {"IDS": "not json"}),
+    ({"ids": "not json"}, {"MORE_IDS": "not json"}),
+]
+
+
+@pytest.mark.parametrize(("data", "env"), FAULTS, ids=["document", "key", "variable", "both"])
+def test_values_beside_one_that_does_not_parse(data: dict[str, str], env: dict[str, str]) -> None:
+    """Values beside one that does not parse are checked too: all errors are found at once, and no wrong value is live."""
+    wrong = {"level": "high", "size": "2", "needed": "x"}
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    found = trial({"configMap": {"name": "login"}}, data | wrong, variables, Numbers)
+    errors = {finding.key: finding.rule for finding in found.findings if finding.level == "error"}
+    assert errors == dict.fromkeys([*data, *env, "level", "needed"], "invalid-value")
+    assert (states(found)["level"], states(found)["size"], states(found)["needed"]) == ("invalid", "live", "invalid")
+
+
+def test_what_a_source_that_fails_leaves_unknown() -> None:
+    """If a source of the class fails, nothing was validated: the state of every field is unknown."""
+
+    class FailsLast(Lists):
+        level: int = 1
+
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+            return sources["file_secret_settings"], lambda: 1 / 0  # type: ignore[return-value]
+
+    found = trial({"configMap": {"name": "login"}}, {"level": "high"}, cls=FailsLast)
+    assert (set(states(found).values()), rules(found)) == ({"unknown"}, ["invalid-value"])
+
+
 class Environment(Lists):
     @classmethod
     def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from liveconfig._loading import (
     DecodeError,
     Feed,
     Invalid,
+    Loaded,
     Loader,
     Node,
     Plan,
@@ -180,16 +181,14 @@ class _Trial:
         self._volumes = surroundings.volumes
         self._documents = documents_of(cls)
         self._faults: list[Finding] = []
-        self._feeds: list[Feed] = []
+        self._unreadable: set[tuple[int, str]] = set()
+        self._unreadable_variables: frozenset[str] = frozenset()
+        self._is_validated = False
         self._problems: tuple[Problem, ...] = ()
         self._snapshot: BaseSettings | None = None
-        with _environment({name: each.text for name, each in surroundings.variables.items()}):
-            self._sources = _sources_of(cls)
-            volumes, self._problem_of_volumes = _chosen_volumes(cls, surroundings.variables)
-            self._loader = Loader(cls, volumes, self._sources)
-            self._load()
+        self._load()
         self._unknown = self._unknown_fields()
-        self._refused = self._refused_fields()
+        self._rejected = self._rejected_fields()
 
     def result(self) -> Trial:
         rows = tuple(self._row(name, node) for name, node in self._leaves())
@@ -208,34 +207,65 @@ class _Trial:
     # Loading
 
     def _load(self) -> None:
-        for index, volume in enumerate(self._volumes):
-            files = {name: file.content for name, file in volume.files.items() if file.content is not None}
-            self._feeds.append(self._fed(index, volume, files))
-        try:
-            loaded = self._loader.load(tuple(self._feeds), None)
-        except DecodeError as error:
-            self._faults.append(self._of_variable(error))
-            return
-        except Exception as error:  # noqa: BLE001 - a source of the class
-            self._faults.append(self._finding("invalid-value", f"a source of the settings raised {summarize(error)}"))
-            return
+        """Load what can be read; each key and variable that cannot is a finding."""
+        at_fault = None
+        with _environment(self._readable_variables()):
+            self._sources = _sources_of(self._cls)
+            volumes, self._problem_of_volumes = _chosen_volumes(self._cls, self._surroundings.variables)
+            self._loader = Loader(self._cls, volumes, self._sources)
+            self._feeds = [self._fed(index, volume) for index, volume in enumerate(self._volumes)]
+            try:
+                loaded = self._loader.load(tuple(self._feeds), None)
+            except DecodeError as error:
+                self._faults.append(self._of_variable(error))
+                at_fault = self._variables_of(error.fields)
+            except Exception as error:  # noqa: BLE001 - a source of the class
+                text = f"a source of the settings raised {summarize(error)}"
+                self._faults.append(self._finding("invalid-value", text))
+                return
+        if at_fault is None:
+            self._keep(loaded)
+        elif at_fault:
+            self._unreadable_variables |= at_fault
+            self._load()
+
+    def _keep(self, loaded: Loaded[BaseSettings] | Invalid) -> None:
+        self._is_validated = True
         if isinstance(loaded, Invalid):
             self._problems = loaded.problems
         elif not self._faults:
             self._snapshot = loaded.snapshot
 
-    def _fed(self, index: int, volume: MountedVolume, files: Mapping[str, bytes]) -> Feed:
-        try:
-            return self._loader.feed(index, _revision(volume, files), None)
-        except DecodeError as error:
-            file, fields = volume.files[error.key], ", ".join(error.fields)
-            self._faults.append(self._finding("invalid-value", error.reason, field=fields, source=file, key=file.key))
-        return self._loader.feed(index, _revision(volume, {}), None)
+    def _readable_variables(self) -> dict[str, str | None]:
+        variables = self._surroundings.variables.items()
+        return {name: each.text for name, each in variables if name not in self._unreadable_variables}
+
+    def _fed(self, index: int, volume: MountedVolume) -> Feed:
+        """The values of a volume, without the keys that cannot be read."""
+        known = {name: file.content for name, file in volume.files.items() if file.content is not None}
+        files = {name: content for name, content in known.items() if (index, name) not in self._unreadable}
+        while True:
+            try:
+                return self._loader.feed(index, _revision(volume, files), None)
+            except DecodeError as error:
+                file, fields = volume.files[error.key], ", ".join(error.fields)
+                text, key = error.reason, file.key
+                self._faults.append(self._finding("invalid-value", text, field=fields, source=file, key=key))
+                self._unreadable.add((index, error.key))
+                del files[error.key]
 
     def _of_variable(self, error: DecodeError) -> Finding:
         variable = next((name for name in map(self._sources.variable_for, error.fields) if name), "")
         source, fields = self._set(variable), ", ".join(error.fields)
         return self._finding("invalid-value", error.reason, field=fields, source=source, key=variable)
+
+    def _variables_of(self, fields: Iterable[str]) -> frozenset[str]:
+        """The variables that can feed one of these fields, and were read."""
+        return frozenset(
+            name
+            for name in self._readable_variables()
+            if any(_is_about(each, field) for each in self._sources.fields_of(name) for field in fields)
+        )
 
     def _unknown_fields(self) -> frozenset[str]:
         """The fields that something could feed whose value is not in the input."""
@@ -243,13 +273,15 @@ class _Trial:
         if self._surroundings.open_ended:
             return frozenset(name for name, _ in self._leaves())
         for volume in self._volumes:
-            if volume.incomplete or self._faults:  # what a volume that does not parse would feed is not known
+            if volume.incomplete:
                 return frozenset(name for name, _ in self._leaves())
             for name, file in volume.files.items():
                 if file.content is None:
                     found |= self._fed_by(name)
         missing = (name for name, value in self._surroundings.variables.items() if value.text is None)
-        return frozenset(found.union(*map(self._sources.fields_of, missing)))
+        unreadable = (self._fed_by(name) for _, name in self._unreadable)
+        variables = map(self._sources.fields_of, (*missing, *self._unreadable_variables))
+        return frozenset(found.union(*unreadable, *variables))
 
     def _fed_by(self, key: str) -> frozenset[str]:
         """The fields that a key can feed; a document can feed all of them."""
@@ -258,13 +290,19 @@ class _Trial:
         steps = (step for path in self._loader.plan.resolve(key) for step in path)
         return frozenset(step.dotted for step in steps if isinstance(step, Node))
 
-    def _refused_fields(self) -> frozenset[str]:
-        """The fields of keys and variables that an API server refuses; which ones a document feeds is not known."""
+    def _rejected_fields(self) -> frozenset[str]:
+        """The fields of keys and variables that cannot be read, or that an API server refuses.
+
+        Which fields a document feeds is not known then.
+        """
         refused = self._surroundings.refused
         named = ((name, file) for volume in self._volumes for name, file in volume.files.items())
-        names = (name for name, file in named if (file.object, file.key) in refused and name not in self._documents)
-        variables = map(self._sources.fields_of, self._surroundings.refused_variables)
-        return frozenset().union(*map(self._fed_by, names), *variables)
+        names = {name for name, file in named if (file.object, file.key) in refused}
+        names |= {name for _, name in self._unreadable}
+        variables = (*self._surroundings.refused_variables, *self._unreadable_variables)
+        return frozenset().union(
+            *map(self._fed_by, names.difference(self._documents)), *map(self._sources.fields_of, variables)
+        )
 
     # Fields
 
@@ -301,12 +339,14 @@ class _Trial:
         at_fault = [each for each in self._problems if _is_about(each.field, name)]
         if at_fault and not self._is_unknown(name):
             return "missing" if file is None and key is None and node.field.is_required() else "invalid"
+        if any(_is_about(each, name) for each in self._rejected):
+            return "invalid"
+        if not self._is_validated:
+            return "unknown"
         if file is not None:
             return "frozen" if file.frozen else "live"
         if key is not None:
             return "environment"
-        if any(_is_about(each, name) for each in self._refused):
-            return "invalid"
         return "unknown" if self._is_unknown(name) else "default"
 
     def _is_unknown(self, name: str) -> bool:
