@@ -280,13 +280,36 @@ def test_a_file_that_is_read_twice(check: Any) -> None:
     assert (code, answer["findings"]) == (0, [])
 
 
+def in_namespace(name: str, value: str) -> str:
+    """A pod and its ConfigMap in a namespace."""
+    objects = pod() + configmap({**GOOD, "database.port": value})
+    return objects.replace("{name: shop}", f"{{name: shop, namespace: {name}}}").replace(
+        '{"name": "shop"}', json.dumps({"name": "shop", "namespace": name})
+    )
+
+
+def test_one_workload_in_two_namespaces(check: Any) -> None:
+    """Workloads of one name in two namespaces are told apart, and ``-n`` with ``--workload`` chooses one of them."""
+    text = in_namespace("dev", "2") + in_namespace("prod", "x")
+    code, answer, _ = check(text)
+    states = {each["namespace"]: each["state"] for each in answer["fields"] if each["field"] == "database.port"}
+    assert (code, states) == (1, {"dev": "live", "prod": "invalid"})
+    shown = check(text, output="table")[1].splitlines()
+    titles = [line for line in shown if line.startswith("pod/shop")]
+    assert titles == [f"pod/shop in namespace {each}, container app" for each in ("dev", "prod")]
+    code, answer, _ = check(text, "--workload", "pod/shop", "-n", "dev")
+    assert (code, {each["namespace"] for each in answer["fields"]}) == (0, {"dev"})
+    code, _, said = check(text, "--workload", "pod/shop", "-n", "test")
+    assert (code, "pod/shop in namespace test that mounts /etc/config is not in the input" in said) == (2, True)
+
+
 def test_diff_by_workload(check: Any, tmp_path: Path) -> None:
     """``--diff`` compares each workload with itself, also where another one comes before it."""
     old = pod("b") + configmap({"database.host": "one"})
     (tmp_path / "old.yaml").write_text(old)
     (tmp_path / "new.yaml").write_text(pod("a", config="other") + configmap({"database.host": "two"}, "other") + old)
     code, answer, _ = check("", "--diff", "old.yaml", "new.yaml")
-    alone = [{"workload": "pod/a", "container": "app", "only_in": "new"}]
+    alone = [{"workload": "pod/a", "namespace": None, "container": "app", "only_in": "new"}]
     assert (code, answer) == (0, {"schema": 1, "changes": [], "unknown": [], "not_compared": alone})
 
 

@@ -24,11 +24,13 @@ class Selection:
         workload: ``KIND/NAME``, or empty for every workload that mounts a volume of the class.
         container: The name of a container, or empty for all that mount no fewer volumes than another one of their pod.
         volumes: The objects by mount path, for input without a workload.
+        namespace: That of `workload`, or empty for each one of that name.
     """
 
     workload: str = ""
     container: str = ""
     volumes: Mapping[str, tuple[ObjectId, ...]] = field(default_factory=dict)
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
     if selection.volumes:
         yield of_objects(manifests, selection.volumes, paths)
         return
-    chosen = (each for each in manifests.workloads if _is_chosen(each.id, selection.workload))
+    chosen = (each for each in manifests.workloads if _is_chosen(each.id, selection))
     found = [each for workload in chosen for each in of_workload(manifests, workload, paths_of, selection.container)]
     if not found and (selection.workload or selection.container or manifests.workloads):
         raise CannotCheck(_nothing(manifests, selection, paths))
@@ -139,14 +141,16 @@ def _surroundings(cls: type[BaseSettings], manifests: Manifests, selection: Sele
     yield from found
 
 
-def _is_chosen(each: ObjectId, workload: str) -> bool:
-    kind, _, name = workload.partition("/")
-    return not workload or (is_kind(each.kind, kind) and each.name == name)
+def _is_chosen(each: ObjectId, selection: Selection) -> bool:
+    kind, _, name = selection.workload.partition("/")
+    is_named = is_kind(each.kind, kind) and each.name == name and selection.namespace in ("", each.namespace)
+    return is_named or not selection.workload
 
 
 def _nothing(manifests: Manifests, selection: Selection, paths: Iterable[str]) -> str:
     known = ", ".join(sorted({str(each.id) for each in manifests.workloads})) or "none"
-    wanted = selection.workload or "a workload"
+    where = f" in namespace {selection.namespace}" if selection.namespace else ""
+    wanted = f"{selection.workload}{where}" if selection.workload else "a workload"
     container = f", container {selection.container}," if selection.container else ""
     return f"{wanted}{container} that mounts {' or '.join(paths)} is not in the input; workloads there: {known}"
 

@@ -63,7 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MOUNT=KIND/NAME",
         help="without a workload: the object that is mounted at MOUNT; may be repeated",
     )
-    parser.add_argument("-n", "--namespace", default="", metavar="NS", help="the namespace of objects that name none")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        default="",
+        metavar="NS",
+        help="the namespace of objects that name none, and of the workload that --workload names",
+    )
     parser.add_argument(
         "--diff",
         nargs=2,
@@ -109,7 +115,8 @@ def _run(given: argparse.Namespace) -> int:
     if given.workload and not all(given.workload.partition("/")):
         raise CannotCheck(f"--workload takes KIND/NAME, as in deployment/web, not {given.workload!r}")
     cls = class_in(given.target)
-    selection = Selection(given.workload, given.container, _chosen(given.volume, given.namespace))
+    volumes = _chosen(given.volume, given.namespace)
+    selection = Selection(given.workload, given.container, volumes, given.namespace)
     base = read(read_paths(given.paths), namespace=given.namespace, values=True)
     if given.diff:
         if given.output not in ("table", "json"):
@@ -162,7 +169,8 @@ def _chosen(volumes: Sequence[str], namespace: str) -> dict[str, tuple[ObjectId,
 
 
 def _table(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
-    sections = [(_title(*trial.identity), _cells(trial)) for trial in trials]
+    several = _are_several(workload for workload, _ in (trial.identity for trial in trials))
+    sections = [(_title(*trial.identity, several), _cells(trial)) for trial in trials]
     verdict = "" if found or base.problems else _accepted(trials)
     return without_commands(_page(*printable((sections, found, verdict))))
 
@@ -206,8 +214,16 @@ def _fields(cells: list[Cells], paint: Paint) -> Iterable[str]:
     return folded_table(_HEADER, cells, coloured, width_of_output())
 
 
-def _title(workload: ObjectId | None, container: str) -> str:
-    return f"{workload}, container {container}" if workload else "objects without a workload"
+def _are_several(workloads: Iterable[ObjectId | None]) -> bool:
+    """Whether workloads are in several namespaces, so that each has to be named with its own."""
+    return len({workload.namespace for workload in workloads if workload}) > 1
+
+
+def _title(workload: ObjectId | None, container: str, is_with_namespace: bool) -> str:
+    if workload is None:
+        return "objects without a workload"
+    where = f" in namespace {workload.namespace}" if is_with_namespace and workload.namespace else ""
+    return f"{workload}{where}, container {container}"
 
 
 def _json(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
@@ -221,7 +237,8 @@ def _json(trials: Sequence[Trial], found: Sequence[Finding], base: Manifests) ->
 
 
 def _named(workload: ObjectId | None, container: str) -> dict[str, str | None]:
-    return {"workload": str(workload) if workload else None, "container": container or None}
+    namespace = workload.namespace or None if workload else None
+    return {"workload": str(workload) if workload else None, "namespace": namespace, "container": container or None}
 
 
 def _sarif(_: Sequence[Trial], found: Sequence[Finding], base: Manifests) -> Iterable[str]:
@@ -257,8 +274,10 @@ def _changes(found: Changes) -> Iterable[str]:
         yield f"No {'known ' * bool(found.unknown)}field would change."
     if found.unknown:
         yield f"Not known, because their values are not in the input: {', '.join(found.unknown)}."
+    several = _are_several(each.workload for each in found.not_compared)
     for each in found.not_compared:
-        yield f"Not compared, because only {each.only_in.upper()} has it: {_title(each.workload, each.container)}."
+        title = _title(each.workload, each.container, several)
+        yield f"Not compared, because only {each.only_in.upper()} has it: {title}."
     if len({each.workload is None for each in found.not_compared}) > 1:
         yield "Give the workloads as PATH: objects of the PATHs complete both versions."
 
