@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from liveconfig import Settings, SettingsConfigDict, Volume
+from liveconfig import Key, Settings, SettingsConfigDict, Volume
 from liveconfig._checks import CannotCheck, Selection, Trial, check
 from liveconfig._manifests import Source, read
 
@@ -358,3 +358,43 @@ def test_a_secret_that_a_controller_makes_too() -> None:
     plain = {"kind": "Secret", "stringData": {"level": "2"}, **names}
     found = trial({"secret": {"secretName": "both"}}, {}, more=[sealed, plain])
     assert (states(found), found.findings) == ({"token": "unknown", "level": "live"}, ())
+
+
+class Prefixed(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/login"], env_prefix="APP_", documents=["app.env", "app.yaml"])
+
+    mode: str = ""
+    app_name: Annotated[str, Key(name="app-name")] = ""
+
+
+HINTS = {
+    "a prefix": ({"mode": "x"}, "the key 'mode' feeds no field of Prefixed; did you mean 'APP_mode'?"),
+    "a name of a key": ({"app-nam": "x"}, "the key 'app-nam' feeds no field of Prefixed; did you mean 'app-name'?"),
+    "a name in a document of texts": (
+        {"app.env": "mode=x"},
+        "the key 'app.env:mode' feeds no field of Prefixed; did you mean 'APP_mode'?",
+    ),
+    "a name in a document": (
+        {"app.yaml": "mod: x"},
+        "the key 'app.yaml:mod' feeds no field of Prefixed; did you mean 'mode'?",
+    ),
+    "a document": (
+        {"app.yml": "mode: x"},
+        "the key 'app.yml' feeds no field of Prefixed; did you mean the document 'app.yaml', which is on no volume?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), HINTS.values(), ids=HINTS)
+def test_the_hint_of_an_unknown_key(data: dict[str, str], message: str) -> None:
+    """The hint of a key that feeds nothing is a name that works where the key stands: with the prefix, or a document."""
+    found = trial({"configMap": {"name": "login"}}, data, cls=Prefixed).findings
+    assert [finding.message for finding in found] == [message]
+
+
+def test_a_document_without_its_content() -> None:
+    """A document whose content is not in the input is there: no hint names it as one on no volume."""
+    sealed = {"kind": "SealedSecret", "metadata": {"name": "later"}, "spec": {"encryptedData": {"app.yaml": "x"}}}
+    source = {"projected": {"sources": [{"configMap": {"name": "login"}}, {"secret": {"name": "later"}}]}}
+    [finding] = trial(source, {"app.yml": "x"}, cls=Prefixed, more=[sealed | {"apiVersion": "v1"}]).findings
+    assert (finding.rule, "document" in finding.message) == ("unknown-key", False)

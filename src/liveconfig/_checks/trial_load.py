@@ -30,6 +30,8 @@ from liveconfig._loading import (
     UnusedNames,
     choose_volumes,
     documents_of,
+    missing_documents,
+    nearest,
 )
 from liveconfig._manifests import Finding, ObjectId, Place, VariableValue
 from liveconfig._traceback import summarize
@@ -429,11 +431,32 @@ class _Trial:
     def _of_unused(self) -> Iterator[Finding]:
         volumes = {feed.revision.path: volume for volume, feed in zip(self._volumes, self._feeds, strict=True)}
         leaves, feeds = [name for name, _ in self._leaves()], (*self._feeds, *self._names_without_value())
+        documents = self._documents_by_near_key(feeds)
         for feed, key, close in UnusedNames().of(self._loader.plan, feeds, leaves):
-            hint = f"; did you mean {close!r}?" if close else ""
+            hint = self._hint(key, self._key_of(close, feed, key), documents.get(key))
             text = f"the key {key!r} feeds no field of {self._cls.__name__}{hint}"
             source = volumes[feed.revision.path].files.get(key.partition(":")[0])
             yield self._finding("unknown-key", text, field=key, source=source, key=source.key if source else "")
+
+    def _documents_by_near_key(self, feeds: tuple[Feed, ...]) -> dict[str, str]:
+        """The documents that are on no volume, by the key that comes near."""
+        there = {name for volume in self._volumes for name in volume.files}
+        missing = missing_documents(self._documents.keys() - there, feeds)
+        return {close: name for name, close in missing.items() if close is not None}
+
+    def _key_of(self, close: str | None, feed: Feed, key: str) -> str | None:
+        """The name that feeds a field where a wrong name stands: its key, or in structured data the field's own."""
+        if close is None or key in feed.misnamed:
+            return close
+        return next(iter(self._loader.plan.keys_for(close)), close)
+
+    @staticmethod
+    def _hint(key: str, name: str | None, document: str | None) -> str:
+        """The end of a message about a key that feeds nothing: the nearest name or document."""
+        close = nearest(key, filter(None, (name, document)))
+        if document is not None and close == document:
+            return f"; did you mean the document {document!r}, which is on no volume?"
+        return f"; did you mean {name!r}?" if name is not None else ""
 
     def _names_without_value(self) -> Iterator[Feed]:
         """For each volume, the keys that feed no field and whose value is not in the input."""
