@@ -314,6 +314,16 @@ def test_a_volume_below_another_one(around: dict[str, Any]) -> None:
     assert (states(found), rules(found)) == ({"token": "missing", "level": "live"}, ["missing-field"])
 
 
+def test_a_field_that_needs_a_restart() -> None:
+    """A field with ``Key(restart=True)`` is not live: its change takes effect at the next start."""
+
+    class Restarted(Login):
+        port: Annotated[int, Key(restart=True)] = 1
+
+    found = trial({"configMap": {"name": "login"}}, {"token": "x", "port": "2"}, cls=Restarted)
+    assert states(found) == {"token": "live", "level": "default", "port": "restart"}
+
+
 LARGE = {"a": "x", "large": "x" * 1_100_000}
 SOME_KEYS = {"configMap": {"name": "login", "items": [{"key": "a", "path": "token"}]}}
 OF_KEY = [{"name": "TOKEN", "valueFrom": {"configMapKeyRef": {"name": "login", "key": "a"}}}]

@@ -42,7 +42,7 @@ MOST_OF_A_VOLUME = 16 * 1024 * 1024
 
 _NO_VARIABLES: Variables = MappingProxyType({})
 
-FieldState = Literal["live", "frozen", "environment", "default", "unknown", "invalid", "missing"]
+FieldState = Literal["live", "restart", "frozen", "environment", "default", "unknown", "invalid", "missing"]
 
 
 class CannotCheck(Exception):  # noqa: N818 - one clear line for a person
@@ -105,7 +105,7 @@ class Trial:
 
     def needs_restart(self, name: str) -> bool:
         """Whether a change of a field takes effect at the next start only."""
-        return any(_is_about(each, name) for each in self.restart)
+        return _is_about_any(name, self.restart)
 
 
 def volumes_of(cls: type[BaseSettings], variables: Variables = _NO_VARIABLES) -> tuple[Volume, ...]:
@@ -341,18 +341,20 @@ class _Trial:
         at_fault = [each for each in self._problems if _is_about(each.field, name)]
         if at_fault and not self._is_unknown(name):
             return "missing" if file is None and key is None and node.field.is_required() else "invalid"
-        if any(_is_about(each, name) for each in self._rejected):
+        if _is_about_any(name, self._rejected):
             return "invalid"
         if not self._is_validated:
             return "unknown"
+        if file is not None and file.frozen:
+            return "frozen"
         if file is not None:
-            return "frozen" if file.frozen else "live"
+            return "restart" if _is_about_any(name, self._loader.plan.restart_fields) else "live"
         if key is not None:
             return "environment"
         return "unknown" if self._is_unknown(name) else "default"
 
     def _is_unknown(self, name: str) -> bool:
-        return any(_is_about(each, name) for each in self._unknown) and self._feeding(name) is None
+        return _is_about_any(name, self._unknown) and self._feeding(name) is None
 
     # Findings
 
@@ -517,6 +519,10 @@ def _revision(volume: MountedVolume, files: Mapping[str, bytes]) -> Revision:
 def _is_about(one: str, other: str) -> bool:
     """Whether two dotted names are the same, or one is around the other."""
     return one == other or one.startswith(other + ".") or other.startswith(one + ".")
+
+
+def _is_about_any(name: str, others: Iterable[str]) -> bool:
+    return any(_is_about(each, name) for each in others)
 
 
 def _places(places: Iterable[Place]) -> str:
