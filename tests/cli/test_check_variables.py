@@ -84,7 +84,16 @@ UNKNOWN = [
 def test_a_value_that_is_not_in_the_input(cls: type[Settings], variable: str) -> None:
     """A field is unknown, not missing, if any variable that can feed it has a value that is not in the input."""
     found = trial(cls, **{variable: None})
-    assert (set(states(found).values()), found.findings) == ({"unknown"}, ())
+    [finding] = found.findings
+    assert (set(states(found).values()), finding.rule) == ({"unknown"}, "missing-object")
+    assert finding.message == "secret/not-here sets variables and is not in the input: what it could feed is unknown"
+
+
+def test_objects_that_set_variables() -> None:
+    """An object that is not in the input is named once, unless no variable of it can feed a field."""
+    found = trial(Aliased, NEW_TOKEN=None, OLD_TOKEN=None, OTHER=None).findings
+    assert [(each.rule, str(each.object)) for each in found] == [("missing-object", "secret/not-here")]
+    assert trial(Grouped, OTHER=None).findings == ()
 
 
 MISSING = [(CaseSensitive, "TOKEN"), (Nested, "DB_HOST"), (Aliased, "TOKEN"), (Plain, "TOKENS")]

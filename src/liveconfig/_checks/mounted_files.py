@@ -103,6 +103,20 @@ class TooLarge(NamedTuple):
     place: Place | None
 
 
+class Missing(NamedTuple):
+    """An object that is not in the input.
+
+    Attributes:
+        place: Where the workload names it.
+        is_mounted: It is a source of a volume.
+        variables: The variables that keys of it set; None if each key sets one.
+    """
+
+    place: Place | None
+    is_mounted: bool = True
+    variables: tuple[str, ...] | None = None
+
+
 class Absent(NamedTuple):
     """A key that a container names and does not get, so that it does not start.
 
@@ -124,7 +138,7 @@ class Surroundings:
         container: The container's name.
         volumes: The volumes of the settings class, in its order.
         variables: The environment.
-        missing: Objects that are mounted or set variables and are not in the input, and where the workload names them.
+        missing: Objects that are mounted or set variables and are not in the input.
         open_ended: Objects that make variables of their keys and do not show all of them: which variables there are
             is not known.
         refused: What an API server refuses of the objects that the container uses, by object and key; the key is empty
@@ -141,7 +155,7 @@ class Surroundings:
     container: str
     volumes: tuple[MountedVolume, ...]
     variables: Variables = field(default_factory=dict)
-    missing: Mapping[ObjectId, Place | None] = field(default_factory=dict)
+    missing: Mapping[ObjectId, Missing] = field(default_factory=dict)
     open_ended: tuple[ObjectId, ...] = ()
     refused: Mapping[tuple[ObjectId, str], Refused] = field(default_factory=dict)
     refused_variables: Mapping[str, Refused] = field(default_factory=dict)
@@ -190,11 +204,11 @@ def of_objects(manifests: Manifests, chosen: Mapping[str, Iterable[ObjectId]], p
         paths: The volumes of the settings class.
     """
     volumes = []
-    missing: dict[ObjectId, Place | None] = {}
+    missing: dict[ObjectId, Missing] = {}
     for path in paths:
         files: dict[str, File] = {}
         found = {each: manifests.known(each) for each in chosen.get(path, ())}
-        missing.update(dict.fromkeys(each for each, objects in found.items() if not objects))
+        missing.update((each, Missing(None)) for each, objects in found.items() if not objects)
         incomplete = any(not objects or not all(data.complete for data in objects) for objects in found.values())
         for data in chain.from_iterable(found.values()):
             files.update((name, _file(FileOrigin(data, key), "")) for name, key in data.keys.items())
@@ -270,12 +284,9 @@ def _of_container(
     paths = paths_of(variables)
     if not any(_mounts_at(container, path, variables) for path in paths):
         return None
-    missing = dict(_missing(manifests, container, paths, variables))
+    missing = {**_missing_variables(manifests, container), **dict(_missing(manifests, container, paths, variables))}
     volumes = tuple(_volume(manifests, container, path, variables) for path in paths)
     open_ended, used = tuple(_open_ended(manifests, container)), _used(manifests, container.objects)
-    for source in open_ended:
-        if not manifests.known(source.object):
-            missing.setdefault(source.object, source.place)
     return Surroundings(
         workload.id,
         container.name,
@@ -294,12 +305,26 @@ def _of_container(
 
 def _missing(
     manifests: Manifests, container: Container, paths: Sequence[str], variables: Variables
-) -> Iterator[tuple[ObjectId, Place | None]]:
+) -> Iterator[tuple[ObjectId, Missing]]:
     file_mounts = list(container.file_mounts)
     mounts = (mount for path in paths for mount in _mounts_at(container, path, variables) if mount in file_mounts)
     for source in (source for mount in mounts for source in mount.volume.sources):
         if not source.optional and not manifests.known(source.object):
-            yield source.object, source.place
+            yield source.object, Missing(source.place)
+
+
+def _missing_variables(manifests: Manifests, container: Container) -> dict[ObjectId, Missing]:
+    """The objects that set variables and are not in the input; one of ``envFrom`` can set any."""
+    found: dict[ObjectId, Missing] = {}
+    for variable in container.env:
+        ref = variable.key_ref
+        if ref is not None and not ref.optional and not manifests.known(ref.object):
+            before = found.get(ref.object, Missing(ref.place, False, ()))
+            found[ref.object] = before._replace(variables=(*(before.variables or ()), variable.name))
+    for source in container.env_from:
+        if not source.optional and not manifests.known(source.object):
+            found[source.object] = Missing(source.place, False)
+    return found
 
 
 def _absent(manifests: Manifests, container: Container) -> Iterator[tuple[tuple[ObjectId, str], Absent]]:

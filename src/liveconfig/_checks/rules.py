@@ -42,7 +42,7 @@ CHECK_RULES: Mapping[str, Rule] = {
         Rule(
             "missing-object",
             "warning",
-            "an object that is mounted and not in the input",
+            "an object that is mounted or sets variables and is not in the input",
             "Add its manifest to the input; until then everything it could feed is unknown.",
         ),
         Rule(

@@ -410,9 +410,11 @@ class _Trial:
     def _of_volumes(self) -> Iterator[Finding]:
         if text := self._problem_of_volumes:
             yield self._finding("invalid-value", text, source=self._set(VOLUMES_VARIABLE), key=VOLUMES_VARIABLE)
-        for each, place in self._surroundings.missing.items():
-            text = f"{_named(each)} is mounted and not in the input: what it could feed is unknown"
-            yield self._finding("missing-object", text, of=each, place=place)
+        for each, missing in self._surroundings.missing.items():
+            if missing.variables is None or any(map(self._sources.fields_of, missing.variables)):
+                how = "is mounted" if missing.is_mounted else "sets variables"
+                text = f"{_named(each)} {how} and is not in the input: what it could feed is unknown"
+                yield self._finding("missing-object", text, of=each, place=missing.place)
         for each, places in self._surroundings.repeated.items():
             text = f"{_named(each)} stands in the input more than once ({_places(places)}): only the last one counts"
             yield self._finding("duplicate-object", text, of=each, place=places[-1])
