@@ -382,6 +382,17 @@ def test_diff_of_another_pod_template(tmp_path: Path, old: str, new: str) -> Non
     assert [(each.field, each.when) for each in found.changes] == [("level", "restart")]
 
 
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_diff_of_two_workloads(check: Any, tmp_path: Path, names: str) -> None:
+    """A field that changes live in one workload, and at the next start in another one, changes at the next start."""
+    for file, host, config in (("old", "one", "v1"), ("new", "two", "v2")):
+        data, pods = {"database.host": host}, {"a": pod("a"), "b": pod("b", config=config)}
+        text = "".join(pods[name] for name in names) + configmap(data) + configmap(data, config)
+        (tmp_path / f"{file}.yaml").write_text(text)
+    code, answer, _ = check("", "--diff", "old.yaml", "new.yaml")
+    assert (code, answer["changes"]) == (0, [{"field": "database.host", "when": "restart"}])
+
+
 def test_diff_of_invalid_ones(check: Any, tmp_path: Path) -> None:
     """``--diff`` of versions without a valid configuration is one line that names them."""
     for name in ("old", "new"):

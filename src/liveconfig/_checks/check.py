@@ -168,7 +168,8 @@ def changes(old: Iterable[Trial], new: Iterable[Trial]) -> Changes:
     _must_be_valid(before_by_name, after_by_name)
     found: dict[str, FieldChange] = {}
     for (before, after), not_known in zip(pairs, unknown, strict=True):
-        found |= {name: _change(name, before, after) for name in _differing(before, after) if name not in not_known}
+        differing = (_change(name, before, after) for name in _differing(before, after) if name not in not_known)
+        found |= {each.field: each for each in differing if each.when == "restart" or each.field not in found}
     alone = (
         *(NotCompared(*name, "old") for name in before_by_name if name not in after_by_name),
         *(NotCompared(*name, "new") for name in after_by_name if name not in before_by_name),
