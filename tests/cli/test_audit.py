@@ -744,6 +744,20 @@ class TestUsesOfAny:
             assert "No container of these mounts it, so there is nothing to do" in text
             assert "change in place" not in text
 
+    def test_a_container_without_a_name(self, audit, manifest):
+        """A container without a name is shown as one, and its files change in place."""
+        spec = "{containers: [{image: i, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, configMap: {name: app}}]}"
+        head = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: k}\n"
+        name = manifest(head + f"spec: {{template: {{spec: {spec}}}}}\n")
+        lines = words(audit(name, "--uses", "configmap/app").stdout)
+        assert "service/k (no name) volume all LIVE files change in place: /v" in lines
+        assert (
+            lines[lines.index("After a change, files change in place (the process must follow them):") + 1]
+            == "service/k"
+        )
+        [use] = json.loads(audit(name, "-o", "json").stdout)["uses"]
+        assert use["container"] == ""
+
     def test_a_custom_resource(self, audit, manifest):
         """What a change does for a custom resource is for its controller to decide, not for Kubernetes."""
         text = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {configMapName: app}\n"

@@ -167,7 +167,7 @@ class TestWorkloads:
         spec = "{containers: [{image: i, envFrom: [{configMapRef: {name: x}}]}]}"
         text = f"apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {{name: k}}\nspec: {{template: {{spec: {spec}}}}}\n"
         [use] = found(text).uses
-        assert use.object == ObjectId("ConfigMap", "", "x")
+        assert (use.object, use.container) == (ObjectId("ConfigMap", "", "x"), "")
 
     def test_containers(self, found):
         """Each kind of container is recognized."""

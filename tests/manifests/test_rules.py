@@ -18,6 +18,7 @@ def config_map(name="app", data="{a: b}", more=""):
 
 
 MOUNT = "{containers: [{name: app, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, %s}]}"
+KEY_REF = "configMapKeyRef: {name: app, key: a}"
 ENV = "{containers: [{name: app, env: [{name: A, valueFrom: {%s}}]}]}"
 
 
@@ -220,6 +221,11 @@ class TestFrozen:
         )
         assert rules(config_map(), pod(spec)) == [("warning", "frozen-init-only")]
 
+    def test_a_container_without_a_name(self, found):
+        """A finding in a container without a name says that it has none."""
+        [finding] = audit(found(config_map(), pod(ENV.replace("name: app, env", "image: i, env") % KEY_REF)))
+        assert finding.message.startswith("A in container (no name) of pod/app is set from a of configmap/app")
+
     def test_immutable_outweighs(self, rules):
         """The content of an immutable object cannot change, however it is used: one note, no warning."""
         spec = "{containers: [{name: app, envFrom: [{configMapRef: {name: app}}, {configMapRef: {name: app}}]}]}"
@@ -264,6 +270,13 @@ class TestRestartedAnyway:
         """Reloader's, Wave's and checksum annotations count where they restart the workload for this object."""
         found = rules(config_map(), self.deployment(annotations, inner))
         assert found == [("warning", "restarted-anyway")] * expected
+
+    def test_a_container_without_a_name(self, rules):
+        """A container without a name mounts the object as any other does."""
+        deployment = self.deployment('{reloader.stakater.com/auto: "true"}', "{}").replace(
+            "name: app, v", "image: i, v"
+        )
+        assert rules(config_map(), deployment) == [("warning", "restarted-anyway")]
 
     def test_a_checksum_that_is_needed(self, rules):
         """A checksum is right where one of the objects that it can be of is frozen."""

@@ -33,7 +33,11 @@ def restarters(workload: Workload, uses: Iterable[Use], objects: Iterable[DataOb
     for use in uses:
         if use.object is not None:
             by_object.setdefault(use.object, []).append(use)
-    live = {object_id for object_id, each in by_object.items() if all(use.live and use.container for use in each)}
+    live = {
+        object_id
+        for object_id, each in by_object.items()
+        if all(use.live and use.container is not None for use in each)
+    }
     marked = {each.id: each.annotations for each in objects}
     found = {}
     for object_id in sorted(live):

@@ -13,6 +13,8 @@ from liveconfig._manifests.objects import DataObject, ObjectId, Place
 from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
 
 NamedKey: TypeAlias = tuple[str, Place | None]
+NO_NAME = "(no name)"
+"""What stands for the name of a container without one, as a Knative Service may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Use:
     Attributes:
         object: The ConfigMap or Secret; None for a variable from a file of unknown origin.
         workload: The object that uses it; this includes an Ingress or a ServiceAccount.
-        container: The container; empty where no single one uses it.
+        container: The name of the container, empty if it has none; None where no single container uses it.
         run_once: The container is an init container, which has ended before the application starts.
         how: ``env``, ``envFrom``, ``fileKeyRef``, ``volume``, ``projected``, ``subPath``, ``subPathExpr``, ``csi``,
             ``imagePullSecrets``, ``serviceAccount``, ``ingress``, ``gateway``, ``ref-path``, or the field of another
@@ -40,7 +42,7 @@ class Use:
 
     object: ObjectId | None
     workload: ObjectId
-    container: str = ""
+    container: str | None = None
     run_once: bool = False
     how: str = "volume"
     keys: tuple[NamedKey, ...] | None = None

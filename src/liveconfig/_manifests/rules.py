@@ -12,7 +12,7 @@ from liveconfig._manifests.annotations import USED_BY, outdated, restarters
 from liveconfig._manifests.kubelet import keys_of_variables
 from liveconfig._manifests.objects import Annotation, DataObject, ObjectId, Place
 from liveconfig._manifests.reading import Manifests
-from liveconfig._manifests.references import Use
+from liveconfig._manifests.references import NO_NAME, Use
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -195,7 +195,7 @@ def _of(rule: str, use: Use, message: str, **more: object) -> Finding:
 
 
 def _frozen(manifests: Manifests) -> Iterator[Finding]:
-    mounted_live = {(use.object, use.workload) for use in manifests.uses if use.live and use.container}
+    mounted_live = {(use.object, use.workload) for use in manifests.uses if use.live and use.container is not None}
     reported: set[tuple[object, ...]] = set()
     for use in manifests.uses:
         rule = f"frozen-{use.cause}"
@@ -209,7 +209,7 @@ def _frozen(manifests: Manifests) -> Iterator[Finding]:
 
 
 def _frozen_message(use: Use) -> str:
-    where = f"container {use.container} of {use.workload}"
+    where = f"container {use.container or NO_NAME} of {use.workload}"
     if use.cause == "env":
         return f"{use.target} in {where} is set from {_keys(use)}, once, when the container starts"
     if use.cause == "env-from":

@@ -180,7 +180,7 @@ class Container:
     """A container of a pod template.
 
     Attributes:
-        name: Its name.
+        name: Its name; empty if it has none, as a Knative Service may have it.
         type: ``"init"``: runs once, before the others; ``"sidecar"``: an init container that keeps running.
         env: Its variables, in their order.
         env_from: Objects whose keys become variables; a later one wins, and `env` wins over all.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liveconfig._manifests import LEVELS, Finding, Manifests, ObjectId, Problem, Use
+from liveconfig._manifests import LEVELS, NO_NAME, Finding, Manifests, ObjectId, Problem, Use
 from liveconfig.cli._kubectl import command_line
 
 MOUNTED = ("volume", "projected")
@@ -23,7 +23,7 @@ class Row:
     Attributes:
         object: The ConfigMap or Secret.
         workload: The workload that uses it.
-        container: The container; empty where no single one uses it.
+        container: As `Use.container`.
         run_once: It is an init container.
         how: As `Use.how`.
         keys: The used keys; None for all keys.
@@ -35,7 +35,7 @@ class Row:
 
     object: ObjectId
     workload: ObjectId
-    container: str
+    container: str | None
     run_once: bool
     how: str
     keys: tuple[str, ...] | None
@@ -52,7 +52,7 @@ class Row:
     @property
     def changes_in_place(self) -> bool:
         """True if a container has its keys as files that change."""
-        return self.live and self.how in MOUNTED and bool(self.container)
+        return self.live and self.how in MOUNTED and self.container is not None
 
     @property
     def is_mount(self) -> bool:
@@ -64,7 +64,7 @@ class Row:
         return [
             str(self.object),
             str(self.workload),
-            f"{self.container}{' (init)' * self.run_once}" if self.container else "-",
+            "-" if self.container is None else f"{self.container or NO_NAME}{' (init)' * self.run_once}",
             self.how,
             ", ".join(self.keys) if self.named and self.keys else "all",
             "LIVE" if self.live else "FROZEN",
@@ -77,7 +77,7 @@ class Row:
             "object": str(self.object),
             "namespace": self.object.namespace or None,
             "workload": str(self.workload),
-            "container": self.container or None,
+            "container": self.container,
             "how": self.how,
             "keys": None if self.keys is None else list(self.keys),
             "live": self.live,
