@@ -221,6 +221,15 @@ class TestFrozen:
         )
         assert rules(config_map(), pod(spec)) == [("warning", "frozen-init-only")]
 
+    def test_subpath_beside_an_init_container(self, rules):
+        """An object that a container mounts with subPath is not one that only the init container mounts."""
+        spec = (
+            "{containers: [{name: main, volumeMounts: [{name: v, mountPath: /d/a, subPath: a}]}],"
+            " initContainers: [{name: i, volumeMounts: [{name: v, mountPath: /v}]}],"
+            " volumes: [{name: v, configMap: {name: app}}]}"
+        )
+        assert rules(config_map(), pod(spec)) == [("error", "frozen-subpath")]
+
     def test_a_container_without_a_name(self, found):
         """A finding in a container without a name says that it has none."""
         [finding] = audit(found(config_map(), pod(ENV.replace("name: app, env", "image: i, env") % KEY_REF)))

@@ -37,7 +37,7 @@ from liveconfig._manifests.objects import DATA_KINDS, DataKey, DataObject, Objec
 from liveconfig._manifests.paths import RefPath, parse_ref_path
 from liveconfig._manifests.payload import Payload, checked, folders_that_are_keys, without_frames
 from liveconfig._manifests.reading import Manifests, read
-from liveconfig._manifests.references import NO_NAME, WHY_FROZEN, Use, cause_in_objects
+from liveconfig._manifests.references import MOUNTS, NO_NAME, WHY_FROZEN, Use, cause_in_objects
 from liveconfig._manifests.rules import (
     LEVELS,
     RULES,
@@ -54,6 +54,7 @@ from liveconfig._manifests.workloads import Container, Mount, VariableSource, Vo
 __all__ = [
     "DATA_KINDS",
     "LEVELS",
+    "MOUNTS",
     "NO_NAME",
     "RULES",
     "STANDARD_INPUT",

@@ -13,6 +13,9 @@ from liveconfig._manifests.objects import DataObject, ObjectId, Place
 from liveconfig._manifests.workloads import Container, FileRef, Mount, PodTemplate, Volume, VolumeSource, Workload
 
 NamedKey: TypeAlias = tuple[str, Place | None]
+MOUNTS = ("volume", "projected", "subPath", "subPathExpr")
+"""The values of `Use.how` for files of a ConfigMap or Secret."""
+
 NO_NAME = "(no name)"
 """What stands for the name of a container without one, as a Knative Service may have it."""
 
@@ -59,6 +62,11 @@ class Use:
     def live(self) -> bool:
         """True if what it reads changes while the container runs."""
         return not self.cause
+
+    @property
+    def is_mount(self) -> bool:
+        """True if a container mounts it, or a part of it."""
+        return self.container is not None and self.how in MOUNTS
 
 
 class _Part(NamedTuple):

@@ -195,11 +195,11 @@ def _of(rule: str, use: Use, message: str, **more: object) -> Finding:
 
 
 def _frozen(manifests: Manifests) -> Iterator[Finding]:
-    mounted_live = {(use.object, use.workload) for use in manifests.uses if use.live and use.container is not None}
+    mounted_later = {(use.object, use.workload) for use in manifests.uses if use.is_mount and not use.run_once}
     reported: set[tuple[object, ...]] = set()
     for use in manifests.uses:
         rule = f"frozen-{use.cause}"
-        if rule not in RULES or (use.cause == "init-only" and (use.object, use.workload) in mounted_live):
+        if rule not in RULES or (use.cause == "init-only" and (use.object, use.workload) in mounted_later):
             continue
         once = (rule, use.object, use.workload)  # for what is said of the object, not of one way to use it
         if use.cause in ("immutable", "hashed-name") and once in reported:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liveconfig._manifests import LEVELS, NO_NAME, Finding, Manifests, ObjectId, Problem, Use
+from liveconfig._manifests import LEVELS, MOUNTS, NO_NAME, Finding, Manifests, ObjectId, Problem, Use
 from liveconfig.cli._kubectl import command_line
 
-MOUNTED = ("volume", "projected")
+WHOLE = ("volume", "projected")
+"""The values of `Use.how` for files that change in place."""
+
 LIVE_MEANS = (
     "LIVE: the mounted files change in place, within 90 seconds. Whether the application reads them again cannot "
     "be seen in a manifest; `liveconfig status` shows whether the process follows."
@@ -52,12 +54,12 @@ class Row:
     @property
     def changes_in_place(self) -> bool:
         """True if a container has its keys as files that change."""
-        return self.live and self.how in MOUNTED and self.container is not None
+        return self.live and self.how in WHOLE and self.container is not None
 
     @property
     def is_mount(self) -> bool:
         """True if it has a path in the container."""
-        return bool(self.targets) and self.how in (*MOUNTED, "subPath", "subPathExpr")
+        return bool(self.targets) and self.how in MOUNTS
 
     def cells(self) -> list[str]:
         """The row for a table: object, workload, container, how, keys, state, why."""
@@ -201,7 +203,7 @@ def _what(rows: list[Row]) -> str:
         return "follow"
     if any(row.how == "ref-path" for row in rows):
         return "by_controller"
-    return "not_mounted" if all(row.how in MOUNTED for row in rows) else "nothing"
+    return "not_mounted" if all(row.how in WHOLE for row in rows) else "nothing"
 
 
 def _restart(workload: ObjectId, context: str) -> str:
