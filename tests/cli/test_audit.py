@@ -711,6 +711,17 @@ class TestUsesOfAny:
         one = audit(name, "--uses", "configmap/app", "-n", "prod").stdout
         assert ("in namespace prod" in one, "dev" in one) == (True, False)
 
+    def test_a_namespace_and_none(self, audit, manifest):
+        """Beside workloads of a namespace, the list says of a workload without one that it has none."""
+        spec = "{containers: [{name: c, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, configMap: {name: app}}]}"
+        texts = [
+            POD.partition("metadata")[0] + f"metadata: {each}\nspec: {spec}\n"
+            for each in ("{name: a, namespace: dev}", "{name: b}")
+        ]
+        lines = words(audit(manifest("---\n".join(texts)), "--uses", "configmap/app").stdout)
+        at = lines.index("After a change, files change in place (the process must follow them):")
+        assert lines[at + 1 : at + 3] == ["pod/b without a namespace", "pod/a in namespace dev"]
+
     @pytest.mark.parametrize(
         ("kind", "line"),
         [

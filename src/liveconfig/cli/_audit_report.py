@@ -178,7 +178,7 @@ def after_change(rows: Iterable[Row], manifests: Manifests, context: str = "") -
     lists: dict[str, list[str]] = {}
     for workload, its in by_workload.items():
         name = _what(its)
-        label = f"{workload}{f' in namespace {workload.namespace}' * several}"
+        label = f"{workload}{_where(workload)}" if several else str(workload)
         if name == "by_hand":
             label = f"{label}: {_advice(workload, owners.get(workload, ''))}"
         elif name == "restart":
@@ -204,6 +204,10 @@ def _what(rows: list[Row]) -> str:
     if any(row.how == "ref-path" for row in rows):
         return "by_controller"
     return "not_mounted" if all(row.how in WHOLE for row in rows) else "nothing"
+
+
+def _where(workload: ObjectId) -> str:
+    return f" in namespace {workload.namespace}" if workload.namespace else " without a namespace"
 
 
 def _restart(workload: ObjectId, context: str) -> str:
