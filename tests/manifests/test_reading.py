@@ -161,6 +161,16 @@ class TestObjects:
         assert [each.problem for each in found(text + "\nbinaryData: {}\n").objects] == [""]
 
 
+class TestCreated:
+    def test_the_name_of_a_sealed_secret(self, found):
+        """The Secret has name and namespace of its SealedSecret: the controller does not take those of the template."""
+        [made] = found(
+            "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: prod-db, namespace: prod}\n"
+            "spec: {encryptedData: {a: AgBy}, template: {metadata: {name: db, namespace: dev}}}\n"
+        ).objects
+        assert made.id == ObjectId("Secret", "prod", "prod-db")
+
+
 class TestWorkloads:
     def test_a_container_without_a_name(self, found):
         """A container of a Knative Service needs no name."""

@@ -183,14 +183,18 @@ _CREATORS = tuple(
 
 
 def _sealed_secret(manifest: Map, object_id: ObjectId, file: str) -> DataObject:
+    """The Secret, which has the SealedSecret's own name, whatever the template says (its controller, Unseal)."""
     spec = mapping(manifest.get("spec"))
     template = mapping(spec.get("template"))
     sealed, plain = mapping(spec.get("encryptedData")), mapping(template.get("data"))
     keys = _unknown_values(sealed, file) | _unknown_values(plain, file)
-    name = text(mapping(template.get("metadata")).get("name")) or object_id.name
-    made = ObjectId("Secret", object_id.namespace, name)
     return DataObject(
-        made, keys, bool(keys), str(object_id), text(template.get("type")), place=place_of(file, manifest.line)
+        object_id._replace(kind="Secret"),
+        keys,
+        bool(keys),
+        str(object_id),
+        text(template.get("type")),
+        place=place_of(file, manifest.line),
     )
 
 
