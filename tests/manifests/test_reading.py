@@ -218,6 +218,17 @@ class TestWorkloads:
         assert use.object == ObjectId("ConfigMap", "shop", "app")
         assert [name for name, _ in use.keys] == ["port"]
 
+    @pytest.mark.parametrize(("kind", "used"), [("StatefulSet", False), ("Deployment", True)])
+    def test_a_volume_with_the_name_of_a_claim(self, found, kind, used):
+        """A claim of a StatefulSet replaces the volume of its name, so that nothing uses what that is made of."""
+        manifests = found(
+            f"apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: db}}\nspec:\n"
+            "  template: {spec: {containers: [{name: c, volumeMounts: [{name: v, mountPath: /v}]}],"
+            " volumes: [{name: v, secret: {secretName: s}}]}}\n"
+            "  volumeClaimTemplates: [{metadata: {name: v}, spec: {accessModes: [ReadWriteOnce]}}]\n"
+        )
+        assert [use.object.name for use in manifests.uses] == ["s"] * used
+
     @pytest.mark.parametrize("key", ["5", "null", "true", "1.5"])
     def test_a_field_that_is_no_text(self, found, key):
         """A field of a volume whose name is no text is none that Kubernetes knows."""

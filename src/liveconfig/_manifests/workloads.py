@@ -262,10 +262,11 @@ def workload_of(manifest: Map, object_id: ObjectId, file: str) -> Workload | Non
     inner: dict[str, Annotation] = {}
     for _, _, metadata in found:
         inner |= annotations_of(metadata, file)
+    reader = _Reader(file, object_id.namespace, _claims(manifest) if object_id.kind == "StatefulSet" else {})
     return Workload(
         object_id,
         group_of(manifest),
-        tuple(_Reader(file, object_id.namespace).template(spec, path) for spec, path, _ in found),
+        tuple(reader.template(spec, path) for spec, path, _ in found),
         annotations | inner,
         frozenset() if object_id.kind == "Pod" else frozenset(inner),
         _owner(manifest),
@@ -278,6 +279,12 @@ def _owner(manifest: Map) -> tuple[str, str] | None:
         if owner.get("controller") is True:
             return text(owner.get("kind")), text(owner.get("name"))
     return None
+
+
+def _claims(stateful_set: Map) -> dict[str, Map]:
+    """The ``volumeClaimTemplates`` by name. Each replaces the volume of that name (kubernetes, updateStorage)."""
+    claims = _mappings(mapping(stateful_set.get("spec")).get("volumeClaimTemplates"))
+    return {text(mapping(claim.get("metadata")).get("name")): claim for claim in claims}
 
 
 def _pod_specs(manifest: Map) -> Iterator[tuple[Map, str, Any]]:
@@ -316,11 +323,12 @@ _NO_FILES = frozenset({"name"})
 
 
 class _Reader:
-    """The reader of one pod template, with its file and its namespace."""
+    """The reader of the pod templates of a workload, with its file, its namespace and the claims beside its volumes."""
 
-    def __init__(self, file: str, namespace: str) -> None:
+    def __init__(self, file: str, namespace: str, claims: Mapping[str, Map]) -> None:
         self._file = file
         self._namespace = namespace
+        self._claims = claims
 
     def template(self, spec: Map, path: str) -> PodTemplate:
         volumes = {volume.name: volume for volume in self._volumes(spec, path)}
@@ -348,6 +356,11 @@ class _Reader:
         return place_of(self._file, node.line_of(key))
 
     def _volumes(self, spec: Map, path: str) -> Iterator[Volume]:
+        yield from self._volumes_of_the_pod(spec, path)
+        for name, claim in self._claims.items():
+            yield Volume(name, "persistentVolumeClaim", (), None, place_of(self._file, claim.line))
+
+    def _volumes_of_the_pod(self, spec: Map, path: str) -> Iterator[Volume]:
         for volume in _mappings(spec.get("volumes")):
             name = text(volume.get("name"))
             kind = next((key for key in volume if isinstance(key, str) and key not in _NO_FILES), "emptyDir")
