@@ -126,6 +126,10 @@ class TestRefused:
                 config_map(data={1: "x"}),
                 "the key 1 in 'data' of ConfigMap web-message is of type int: put it in quotes",
             ),
+            (
+                HEAD + "data: {on: x}\n",
+                "the key true in 'data' of ConfigMap web-message is of type bool: put it in quotes",
+            ),
             (config_map(data=["x"]), "'data' of ConfigMap web-message is of type list, not a mapping"),
             (config_map(data={"a/b": "x"}), "the key 'a/b' in 'data' of ConfigMap web-message holds '/'"),
             (config_map(data={"a b": "x"}), "no volume can hold the key 'a b'"),

@@ -128,6 +128,19 @@ class TestObjects:
         assert problem.line == 6
         assert "the key 'a' stands twice" in problem.message
 
+    @pytest.mark.parametrize("keys", [("1", "true"), ("on", "1"), ("0", "n"), ("false", "0")])
+    def test_a_number_and_a_truth_value(self, found, keys):
+        """A number and a truth value are two keys, although Python takes ``True`` for 1."""
+        data = f"{{{keys[0]}: a, {keys[1]}: b}}"
+        manifests = found(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {data}\n", values=True)
+        assert manifests.problems == ()
+        assert [key.value for key in manifests.objects[0].keys.values()] == [b"a", b"b"]
+
+    def test_a_truth_value_twice(self, found):
+        """A truth value that stands twice is a problem with the name that kubectl makes of it."""
+        [problem] = found("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {on: a, true: b}\n").problems
+        assert problem.message == "the key 'true' stands twice in `data` of configmap/x"
+
     def test_a_section_twice(self, found):
         """A section that stands twice is a problem with its line: only one of both would count."""
         [problem] = found(

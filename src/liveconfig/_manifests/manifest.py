@@ -159,7 +159,7 @@ def _section(where: str, section: Any, *, encoded: bool) -> dict[str, bytes]:
 
 def _check(where: str, key: object) -> None:
     if not isinstance(key, str):
-        raise ValueError(f"the key {key!r} in {where} is of type {type(key).__name__}: put it in quotes")
+        raise ValueError(f"the key {key!r} in {where} is of type {type_of(key)}: put it in quotes")
     if "/" in key:
         raise ValueError(f"the key {key!r} in {where} holds '/': only the 'items' of a volume can make folders")
     check_key(key)

@@ -16,7 +16,7 @@ from typing import Any
 
 from liveconfig._distribution import install_command
 from liveconfig._manifests.payload import content_of
-from liveconfig._manifests.scalars import NOT_TEXT_STARTS, resolve
+from liveconfig._manifests.scalars import NOT_TEXT_STARTS, TruthKey, resolve
 
 try:
     import yaml
@@ -39,7 +39,7 @@ class Invalid(ValueError):  # noqa: N818 - caught inside, users see a `Problem`
 
 
 class Map(dict[Any, Any]):
-    """A mapping, with the line of each of its keys."""
+    """A mapping, with the line of each of its keys. A key that is a truth value is a `TruthKey`."""
 
     __slots__ = ("line", "lines", "size", "twice")
 
@@ -128,6 +128,7 @@ class _Builder:
 
     def key(self, key: Any, line: int) -> None:
         current: Any = self._current
+        key = TruthKey(key) if isinstance(key, bool) else key
         if key in current.lines:
             current.twice.append((key, line))
         current.lines[key] = line

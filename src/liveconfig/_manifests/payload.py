@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeAlias, TypeVar
 
+from liveconfig._manifests.scalars import TruthKey
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Payload: TypeAlias = Mapping[str, str | bytes]
@@ -59,6 +61,8 @@ def problem_of_type(value: object) -> str:
 
 def type_of(value: object) -> str:
     """Return the name of the type of a value, for messages."""
+    if isinstance(value, TruthKey):
+        return "bool"
     return "list" if isinstance(value, list) else "mapping" if isinstance(value, Mapping) else type(value).__name__
 
 

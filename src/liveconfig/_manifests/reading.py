@@ -20,6 +20,7 @@ from liveconfig._manifests.objects import (
     id_of,
     mapping,
     place_of,
+    text,
 )
 from liveconfig._manifests.parser import Invalid, Map, parse
 from liveconfig._manifests.paths import BUILT_IN, RefPath, created_by, named_at
@@ -197,7 +198,7 @@ class _Collector:
         parts = {f"`{name}` of {object_id}": manifest.get(name) for name in ("data", "stringData", "binaryData")}
         for where, part in {str(object_id): manifest, **parts}.items():
             for key, line in getattr(part, "twice", ()):
-                self._problems.append(Problem(file, line, f"the key {key!r} stands twice in {where}"))
+                self._problems.append(Problem(file, line, f"the key {text(key)!r} stands twice in {where}"))
         return data_object(manifest, object_id, file, values=self._values)
 
     def _other(self, manifest: Map, object_id: ObjectId, file: str) -> None:

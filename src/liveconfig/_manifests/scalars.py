@@ -6,6 +6,7 @@ kubernetes-sigs/yaml goyaml.v2/resolve.go: YAML 1.1 without numbers of base 60, 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 _WORDS: dict[str, Any] = {
@@ -28,6 +29,16 @@ _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 _SINGLE_UNDERSCORES = re.compile(r"\.\d+(_\d+)*([eE][-+]?\d+(_\d+)*)?", re.ASCII)
 _LONGEST_WHOLE = 250
 """Digits of a whole number that is not a float either: so many fit into a float in every base."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TruthKey:
+    """A truth value as a key: for Python, ``True`` and 1 are one key, for kubectl they are two."""
+
+    value: bool
+
+    def __repr__(self) -> str:
+        return "true" if self.value else "false"
 
 
 def resolve(text: str) -> Any:
