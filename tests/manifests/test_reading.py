@@ -406,6 +406,54 @@ spec:
         assert use.object == ObjectId("ConfigMap", "other", "dotted")
 
 
+class TestNames:
+    KINDS = (
+        "apiVersion: v1\nkind: ConfigMap",
+        "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: app}]}",
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nspec: {tls: [{secretName: s}]}",
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret",
+    )
+
+    @pytest.mark.parametrize("text", KINDS)
+    @pytest.mark.parametrize("metadata", ["", "metadata: {}\n", "metadata: {name: ''}\n", "metadata: web\n"])
+    def test_no_name(self, found, text, metadata):
+        """An object without a name is a problem with its line, and nothing else is said of it."""
+        manifests = found(f"# first\n{text}\n{metadata}")
+        kind = text.partition("kind: ")[2].partition("\n")[0]
+        [problem] = manifests.problems
+        assert (problem.line, problem.message) == (2, f"this {kind} has no name: add `metadata.name`")
+        assert (manifests.objects, manifests.workloads, manifests.uses) == ((), (), ())
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("no", "a truth value, not text: put it in quotes"),
+            ("on", "a truth value, not text: put it in quotes"),
+            ("123", "a number, not text: put it in quotes"),
+            ("[x]", "a list, not text"),
+        ],
+    )
+    @pytest.mark.parametrize("field", ["name", "generateName", "namespace"])
+    def test_a_name_that_is_no_text(self, found, field, name, words):
+        """A name without quotes that is no text is a problem with its line, in words."""
+        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  {field}: {name}\n"
+        manifests = found(text if field != "namespace" else text + "  name: x\n")
+        [problem] = manifests.problems
+        assert (problem.line, problem.message) == (4, f"`metadata.{field}` of this ConfigMap is {words}")
+        assert manifests.objects == ()
+
+    def test_a_kind_without_names(self, found):
+        """Files of other tools that have a kind, and no name, are no problem."""
+        manifests = found("apiVersion: v1\nkind: Config\nclusters: []\n", "apiVersion: x/v1\nkind: Kustomization\n")
+        assert (manifests.problems, manifests.count) == ((), 2)
+
+    def test_generated(self, found):
+        """An object whose name Kubernetes makes is called by the part that it has."""
+        job = "metadata: {generateName: run-}\nspec: {template: {spec: {containers: [{name: app}]}}}\n"
+        [workload] = found(f"apiVersion: batch/v1\nkind: Job\n{job}").workloads
+        assert workload.id.name == "run-"
+
+
 class TestInput:
     @pytest.mark.parametrize(
         "text",

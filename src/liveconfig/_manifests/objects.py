@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from liveconfig._manifests.kustomize import ends_in_hash
 from liveconfig._manifests.parser import Map
-from liveconfig._manifests.payload import SECTIONS, content_of, problem_of_key, type_of
+from liveconfig._manifests.payload import SECTIONS, content_of, in_words, problem_of_key, type_of
 
 ANY_NAMESPACE = "*"
 DATA_KINDS = ("ConfigMap", "Secret")
@@ -123,8 +123,21 @@ def id_of(manifest: Map, namespace: str) -> ObjectId | None:
     kind, metadata = manifest.get("kind"), mapping(manifest.get("metadata"))
     if not isinstance(kind, str) or not isinstance(manifest.get("apiVersion"), str):
         return None
-    name = metadata.get("name") or metadata.get("generateName") or ""
-    return ObjectId(kind, text(metadata.get("namespace")) or namespace, text(name))
+    name = metadata.get("name") or metadata.get("generateName")
+    return ObjectId(kind, text(metadata.get("namespace")) or namespace, name if isinstance(name, str) else "")
+
+
+def fault_of_name(manifest: Map) -> tuple[int, str] | None:
+    """The line and the reason for which an API server refuses the name of an object; None if it takes the name."""
+    kind, metadata = manifest["kind"], mapping(manifest.get("metadata"))
+    for name in ("name", "generateName", "namespace"):
+        value = metadata.get(name)
+        if not (value is None or isinstance(value, str)):
+            advice = "" if isinstance(value, (list, Map)) else ": put it in quotes"
+            return metadata.line_of(name), f"`metadata.{name}` of this {kind} is {in_words(value)}, not text{advice}"
+    if metadata.get("name") or metadata.get("generateName"):
+        return None
+    return manifest.line, f"this {kind} has no name: add `metadata.name`"
 
 
 def group_of(manifest: Map) -> str:

@@ -66,6 +66,15 @@ def type_of(value: object) -> str:
     return "list" if isinstance(value, list) else "mapping" if isinstance(value, Mapping) else type(value).__name__
 
 
+def in_words(value: object) -> str:
+    """Return what a value is, for messages about a field of another type."""
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "text" if isinstance(value, str) else "empty" if value is None else f"a {type_of(value)}"
+
+
 def _decoded(text: str) -> bytes | None:
     """Decode base64 as Go does: line ends are skipped, padding is required, everything else is refused."""
     try:

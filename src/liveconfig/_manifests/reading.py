@@ -16,6 +16,7 @@ from liveconfig._manifests.objects import (
     ObjectId,
     annotations_of,
     data_object,
+    fault_of_name,
     group_of,
     id_of,
     mapping,
@@ -189,10 +190,24 @@ class _Collector:
         self._met.add(object_id)
         self._count += 1
         self._progress(self._count)
-        if object_id.kind in DATA_KINDS and manifest.get("apiVersion") == "v1":
+        if (fault := fault_of_name(manifest)) is not None:
+            if self._matters(manifest, object_id, file):
+                self._problems.append(Problem(file or "kubectl", *fault))
+        elif _is_data(manifest, object_id):
             self._objects.append(self._data(manifest, object_id, file))
         else:
             self._other(manifest, object_id, file)
+
+    def _matters(self, manifest: Map, object_id: ObjectId, file: str) -> bool:
+        """Whether something about an object would be in the answer: other kinds need no name, as a kubeconfig."""
+        if _is_data(manifest, object_id) or workload_of(manifest, object_id, file) is not None:
+            return True
+        names = any(any(named_at(manifest, path)) for path in self._paths_of(manifest, object_id))
+        return names or any(created_by(manifest, object_id, file))
+
+    def _paths_of(self, manifest: Map, object_id: ObjectId) -> list[RefPath]:
+        group = group_of(manifest)
+        return [path for path in self._ref_paths if path.matches(object_id.kind, group)]
 
     def _data(self, manifest: Map, object_id: ObjectId, file: str) -> DataObject:
         parts = {f"`{name}` of {object_id}": manifest.get(name) for name in ("data", "stringData", "binaryData")}
@@ -205,13 +220,15 @@ class _Collector:
         if (workload := workload_of(manifest, object_id, file)) is not None:
             self._workloads.append(workload)
         self._objects += created_by(manifest, object_id, file)
-        group = group_of(manifest)
-        for path in self._ref_paths:
-            if path.matches(object_id.kind, group):
-                self._annotations[object_id] = annotations_of(manifest.get("metadata"), file)
-                references = list(_references(manifest, object_id, file, path))
-                self._references += references
-                self._named_by |= {path} if references else set()
+        for path in self._paths_of(manifest, object_id):
+            self._annotations[object_id] = annotations_of(manifest.get("metadata"), file)
+            references = list(_references(manifest, object_id, file, path))
+            self._references += references
+            self._named_by |= {path} if references else set()
+
+
+def _is_data(manifest: Map, object_id: ObjectId) -> bool:
+    return object_id.kind in DATA_KINDS and manifest.get("apiVersion") == "v1"
 
 
 def _is_list(manifest: Map, kind: str) -> bool:
