@@ -224,7 +224,10 @@ class TestExitCode:
 
     def test_an_empty_cluster(self, audit, tmp_path):
         """0: a cluster without objects."""
-        assert audit("--cluster", KUBECTL=script(tmp_path, "echo '{}'")).returncode == 0
+        body = f"""case "$2" in secrets) ;; *) echo '{json.dumps({"apiVersion": "v1", "kind": "List", "items": []})}' ;; esac"""
+        done = audit("--cluster", KUBECTL=script(tmp_path, body))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Note:" not in done.stdout
 
     def test_yaml_without_pyyaml(self, audit, manifest, tmp_path):
         """2: YAML without PyYAML, with what to install; JSON works without."""
@@ -662,6 +665,36 @@ esac""",
         assert done.returncode == 2
         assert done.stderr == f"liveconfig audit: kubectl: {message}\nliveconfig audit: nothing was read\n"
         assert done.stdout == ""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "",
+            "not json {",
+            "a: 1",
+            "null",
+            '{"items": "x", "kind": 5}',
+            '{"apiVersion": "v1", "kind": "List", "items": "x"}',
+            '{"apiVersion": "v1", "kind": "List", "items": [1]}',
+            '{"apiVersion": "v1", "kind": "List", "items": [{"kind": "Pod"}]}',
+            '{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod"}]}',
+            '{"apiVersion": "v1", "kind": "List", "items": [',
+        ],
+    )
+    def test_no_objects(self, audit, tmp_path, answer):
+        """An answer that is not the JSON of Kubernetes objects is one line and exit code 2, not an empty cluster."""
+        done = audit("--cluster", KUBECTL=script(tmp_path, f"echo '{answer}'"))
+        assert done.returncode == 2
+        problem, *_ = done.stderr.splitlines()
+        assert problem == "liveconfig audit: kubectl: its answer is not the JSON of Kubernetes objects"
+        assert done.stderr.count("is not the JSON") == 1
+
+    def test_no_table_of_secrets(self, audit, kubectl):
+        """An answer that is no table of Secrets does not say that there are none."""
+        answer = json.loads(audit("--cluster", "-o", "json", KUBECTL=kubectl("echo hello")).stdout)
+        about = {each["rule"] for each in answer["findings"] if (each["object"] or "").startswith("secret/")}
+        assert not about & {"missing-object", "unused-object"}
+        assert "Secrets could not be listed (kubectl's answer is not a table of them)" in answer["notes"][0]
 
     def test_log_of_kubectl(self, audit, tmp_path):
         """Lines of kubectl's log before its message are not taken for the message."""

@@ -174,11 +174,26 @@ class _Collector:
             self._empty_files += before == self._count
 
     def _parse(self, source: Source) -> None:
+        if not source.name:
+            self._parse_answer(source.text)
+            return
         try:
             for manifest in parse(source.text, json_only=source.name.endswith(".json")):
                 self._document(manifest, source.name)
         except Invalid as fault:
-            self._problems.append(Problem(source.name or "kubectl", fault.line, fault.reason + _advice(source.text)))
+            self._problems.append(Problem(source.name, fault.line, fault.reason + _advice(source.text)))
+
+    def _parse_answer(self, text: str) -> None:
+        """Parse an answer of a cluster, which consists of objects with names, and of nothing else."""
+        are_objects = []
+        try:
+            for manifest in parse(text, json_only=True):
+                self._document(manifest, "")
+                are_objects.append(_is_object_of_a_cluster(mapping(manifest)))
+        except Invalid:
+            are_objects.append(False)
+        if _NO_OBJECTS not in self._problems and not (are_objects and all(are_objects)):
+            self._problems.append(_NO_OBJECTS)
 
     def _document(self, document: object, file: str) -> None:
         manifest = mapping(document)
@@ -191,8 +206,8 @@ class _Collector:
         self._count += 1
         self._progress(self._count)
         if (fault := fault_of_name(manifest)) is not None:
-            if self._matters(manifest, object_id, file):
-                self._problems.append(Problem(file or "kubectl", *fault))
+            if file and self._matters(manifest, object_id, file):
+                self._problems.append(Problem(file, *fault))
         elif _is_data(manifest, object_id):
             self._objects.append(self._data(manifest, object_id, file))
         else:
@@ -229,6 +244,16 @@ class _Collector:
 
 def _is_data(manifest: Map, object_id: ObjectId) -> bool:
     return object_id.kind in DATA_KINDS and manifest.get("apiVersion") == "v1"
+
+
+_NO_OBJECTS = Problem("kubectl", None, "its answer is not the JSON of Kubernetes objects")
+
+
+def _is_object_of_a_cluster(manifest: Map) -> bool:
+    object_id = id_of(manifest, "")
+    if object_id is not None and _is_list(manifest, object_id.kind):
+        return manifest.get("items") == []  # its items, which are mappings, are documents of their own
+    return object_id is not None and bool(object_id.name)
 
 
 def _is_list(manifest: Map, kind: str) -> bool:

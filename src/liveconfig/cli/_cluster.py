@@ -69,9 +69,9 @@ def _answers(
     kubectl: Kubectl, scope: Sequence[str], ref_paths: Iterable[RefPath], notes: list[str]
 ) -> Iterator[Source | Problem]:
     main = kubectl.run("get", ",".join(_NAMES), *scope, "-o", "json")
-    if main.output.startswith("{"):
+    if main.code == 0 or main.output.startswith("{"):
         yield Source("", main.output)
-    if main.code or not main.output:
+    if main.code != 0:
         yield Problem("kubectl", None, main.error or f"exit code {main.code}")
         return
     for kind in (*_NOT_EVERYWHERE, *dict.fromkeys(f"{path.kind}.{path.group}".rstrip(".") for path in ref_paths)):
@@ -87,7 +87,10 @@ def _secrets(answer: Answer, namespace: str, notes: list[str]) -> tuple[DataObje
     if answer.code:
         notes.append(_NO_SECRETS.format(answer.error))
         return None
-    header, *lines = answer.output.splitlines() or [""]
+    header, *lines = answer.output.splitlines() or ["NAME TYPE"]
+    if not {"NAME", "TYPE"} <= set(header.split()):
+        notes.append(_NO_SECRETS.format("kubectl's answer is not a table of them"))
+        return None
     rows = [dict(zip(header.split(), line.split(), strict=False)) for line in lines]
     found = [row for row in rows if {"NAME", "TYPE"} <= row.keys()]
     if found:
