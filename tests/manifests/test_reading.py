@@ -282,6 +282,72 @@ class TestWorkloads:
         [use] = manifests.uses
         assert (str(use.workload), use.container, use.how) == (f"{kind.lower()}/x", "app", "envFrom")
 
+    @pytest.mark.parametrize(
+        ("spec", "line", "message"),
+        [
+            ("containers:\n    name: c", 5, "containers` of pod/x must be a list, not a mapping"),
+            ("containers: [c]", 5, "containers[0]` of pod/x must be a mapping, not text"),
+            (
+                "containers: [{name: c, env: {PORT: '1'}}]",
+                5,
+                "containers[0].env` of pod/x must be a list, not a mapping",
+            ),
+            (
+                "containers:\n  - name: c\n    envFrom: {configMapRef: {name: a}}",
+                7,
+                "containers[0].envFrom` of pod/x must be a list, not a mapping",
+            ),
+            (
+                "containers: [{name: c, volumeMounts: {name: v}}]",
+                5,
+                "containers[0].volumeMounts` of pod/x must be a list, not a mapping",
+            ),
+            ("volumes: {name: v}", 5, "volumes` of pod/x must be a list, not a mapping"),
+            ("volumes: [{name: v, configMap: f}]", 5, "volumes[0].configMap` of pod/x must be a mapping, not text"),
+            (
+                "volumes: [{name: v, configMap: {name: no}}]",
+                5,
+                "volumes[0].configMap.name` of pod/x must be text, not a truth value: put it in quotes",
+            ),
+            ("imagePullSecrets: [7]", 5, "imagePullSecrets[0]` of pod/x must be a mapping, not a number"),
+            ("imagePullSecrets: [{name: [x]}]", 5, "imagePullSecrets[0].name` of pod/x must be text, not a list"),
+        ],
+    )
+    def test_a_field_of_another_type(self, found, spec, line, message):
+        """A field of a wrong type is a problem with its line and what it must be: what it holds is not read."""
+        [problem] = found(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  {spec}\n").problems
+        assert (problem.line, problem.message) == (line, f"`spec.{message}")
+
+    @pytest.mark.parametrize(
+        ("kind", "version", "path"),
+        [
+            ("Deployment", "apps/v1", "spec.template.spec"),
+            ("CronJob", "batch/v1", "spec.jobTemplate.spec.template.spec"),
+            ("Service", "serving.knative.dev/v1", "spec.template.spec"),
+            ("PodTemplate", "v1", "template.spec"),
+        ],
+    )
+    def test_a_field_of_another_type_of_each_kind(self, found, kind, version, path):
+        """The pod template of each kind is looked at."""
+        spec = "{containers: {name: c}}"
+        for name in reversed(path.split(".")):
+            spec = f"{{{name}: {spec}}}"
+        head = {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}}
+        [problem] = found(json.dumps(head)[:-1] + f", {spec[1:]}").problems
+        assert problem.message == f"`{path}.containers` of {kind.lower()}/x must be a list, not a mapping"
+
+    @pytest.mark.parametrize("spec", ["containers:", "volumes: []", "containers: [{name: c, env: , envFrom: []}]"])
+    def test_a_field_without_a_value(self, found, spec):
+        """A field without a value, as a template leaves one behind, is no problem."""
+        assert found(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  {spec}\n").problems == ()
+
+    def test_a_field_of_a_custom_resource(self, found):
+        """A custom resource can have fields of the same names with anything in them."""
+        spec = "{template: {spec: {containers: {web: {env: {A: b}}}, volumes: x}}}"
+        assert (
+            found(f"apiVersion: score.dev/v1\nkind: Deployment\nmetadata: {{name: x}}\nspec: {spec}\n").problems == ()
+        )
+
     def test_pod_template(self, found):
         """The template of a PodTemplate stands beside its metadata."""
         [use] = found(

@@ -11,6 +11,7 @@
 - `parser`: A parser of YAML and JSON documents that keeps the line of every key and item.
 - `paths`: Fields that name a ConfigMap or Secret in objects without a pod template, and objects that create one.
 - `payload`: The content of a ConfigMap, a Secret and a volume: valid keys and their bytes.
+- `pod_specs`: Fields of a wrong type in the pod templates of workloads, which kubectl refuses and a reader would miss.
 - `reading`: The reader of manifests: ConfigMaps, Secrets, workloads, and the uses of one by the other.
 - `references`: The uses of ConfigMaps and Secrets by a workload, each live or frozen.
 - `rules`: The rules of ``liveconfig audit``, which make findings from manifests.

@@ -25,6 +25,7 @@ from liveconfig._manifests.objects import (
 )
 from liveconfig._manifests.parser import Invalid, Map, parse
 from liveconfig._manifests.paths import BUILT_IN, RefPath, created_by, named_at
+from liveconfig._manifests.pod_specs import faults_of_types
 from liveconfig._manifests.references import Use, uses_of
 from liveconfig._manifests.workloads import Workload, workload_of
 
@@ -234,6 +235,8 @@ class _Collector:
     def _other(self, manifest: Map, object_id: ObjectId, file: str) -> None:
         if (workload := workload_of(manifest, object_id, file)) is not None:
             self._workloads.append(workload)
+        if file:  # a cluster has no such object
+            self._problems += (Problem(file, *fault) for fault in faults_of_types(manifest, object_id))
         self._objects += created_by(manifest, object_id, file)
         for path in self._paths_of(manifest, object_id):
             self._annotations[object_id] = annotations_of(manifest.get("metadata"), file)
