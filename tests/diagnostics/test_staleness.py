@@ -9,12 +9,20 @@ import threading
 from typing import Annotated
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretBytes, SecretStr, computed_field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretBytes, SecretStr, computed_field
 from pydantic_core import PydanticKnownError
 from pydantic_settings import PydanticBaseSettingsSource, SettingsError
 
 import liveconfig._clock
-from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, SettingsConfigDict, Volume
+from liveconfig import (
+    AmbiguousKeyError,
+    InvalidSettingsError,
+    Key,
+    LiveConfigError,
+    Settings,
+    SettingsConfigDict,
+    Volume,
+)
 
 PATIENCE = 60.0
 
@@ -68,6 +76,60 @@ def test_entries_of_the_environment_are_said(kubelet_volume, monkeypatch):
     kubelet_volume.write({"labels/b": "from the volume"})
     [stale, *_] = App(_volumes=kubelet_volume.path).live.status().stale
     assert (stale.field, stale.reason) == ("labels", "environment")
+
+
+class Nested(BaseModel):
+    x_y: str = Field("", alias="theX")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "config", "variable", "key"),
+    [
+        (str, "", {}, "HOST", "host"),
+        (str, "", {"env_prefix": "APP_"}, "APP_HOST", "APP_host"),
+        (str, "", {"env_prefix": "APP_", "key_prefix": ""}, "APP_HOST", "host"),
+        (str, Field("", validation_alias="MY_HOST"), {}, "MY_HOST", "MY_HOST"),
+        (str, Field("", validation_alias=AliasChoices("my/host", "my-host")), {}, "MY-HOST", "my-host"),
+        (Annotated[str, Key("web.host-name")], "", {}, "HOST", "web.host-name"),
+        (Nested, Nested(), {"env_nested_delimiter": "__"}, "HOST__THEX", "host.theX"),
+    ],
+)
+def test_the_key_to_mount_feeds_the_field(
+    annotation, default, config, variable, key, kubelet_volume, monkeypatch, caplog
+):
+    """The log says to mount a key that feeds the field, and that a ConfigMap can hold."""
+    namespace = {"__annotations__": {"host": annotation}, "host": default, "model_config": SettingsConfigDict(**config)}
+    monkeypatch.setenv(variable, "from the environment")
+    kubelet_volume.write({"other": "x"})
+    settings = type("App", (Unwatched,), {"__module__": __name__, **namespace})(_volumes=kubelet_volume.path)
+    assert f"Mount the key `{key}` in" in caplog.text
+    kubelet_volume.update({key: "from the volume"})
+    assert settings.live.reload()
+    assert "from the volume" in repr(settings)
+
+
+def test_a_field_without_a_key_that_can_be_mounted_needs_a_key(kubelet_volume, monkeypatch, caplog):
+    """No key is advised that a ConfigMap cannot hold; the field is to get a `Key`."""
+
+    class App(Unwatched):
+        host: str = Field("", validation_alias="MY HOST")
+
+    monkeypatch.setenv("MY HOST", "from the environment")
+    kubelet_volume.write({"other": "x"})
+    App(_volumes=kubelet_volume.path)
+    assert "Mount a key that `Key(...)` gives the field in" in caplog.text
+
+
+def test_entries_of_the_environment_are_to_be_moved(kubelet_volume, monkeypatch, caplog):
+    """Of a mapping that the volume feeds too, the log says to move the entries: its key is mounted already."""
+
+    class App(Unwatched):
+        labels: dict[str, str] = {}
+
+    monkeypatch.setenv("LABELS", '{"a": "from the environment"}')
+    kubelet_volume.write({"labels": '{"b": "from the volume"}'})
+    App(_volumes=kubelet_volume.path)
+    assert "Move them to the key `labels` in" in caplog.text
 
 
 def test_each_field_has_its_own_age_and_end(kubelet_volume, monkeypatch, caplog):

@@ -453,6 +453,19 @@ def test_where_a_path_is_looked_for(refusal, key, value, looked_for):
     assert f"looked for the key {looked_for}" in refusal(Pathed, {key: value})
 
 
+def test_a_key_inside_a_missing_model_has_its_alias(refusal):
+    """The key that is named for a model is one that feeds the field: with the prefix, and with the alias of a field."""
+
+    class Server(BaseModel):
+        host: str = Field(alias="hostName")
+
+    class App(Settings):
+        model_config = SettingsConfigDict(env_prefix="APP_")
+        server: Server
+
+    assert "looked for the key APP_server or keys such as APP_server.hostName (with" in refusal(App, {"other": "1"})
+
+
 def test_what_is_missing_after_a_change(kubelet_volume, load):
     """A change that removes the key of a required field is rejected, and the text says where the key was looked for."""
     kubelet_volume.write({"name": "x", "db.password": "CANARY-0"})

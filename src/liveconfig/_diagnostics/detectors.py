@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
 from liveconfig._loading import (
     VOLUMES_VARIABLE,
+    Plan,
     accepts_any_argument,
     documents_of,
     dropped_volumes,
@@ -28,6 +30,9 @@ from liveconfig._volumes import Frozen
 from liveconfig._watching import POLLING
 from liveconfig.events import Stale
 from liveconfig.origin import Origin
+
+_KEY = r"[-._a-zA-Z0-9]+"
+"""The characters of a key of a ConfigMap or Secret."""
 
 
 def detect_causes(state: PresentState) -> Iterator[Cause]:
@@ -67,11 +72,11 @@ def _environment(state: PresentState) -> Iterator[Cause]:
     partly = [
         (name, origin) for name, origin in origins if origin.kind == "volume" and state.origins.adds(name, state.feeds)
     ]
-    remedy = partial(_mount_or_expect, one_of(state.paths))
-    yield from _served("environment", variables, partial(_reads_variables, remedy), state.started_at)
+    mount, move = partial(_mount_or_expect, state), partial(_move_or_expect, state)
+    yield from _served("environment", variables, partial(_reads_variables, mount), state.started_at)
     yield from _served("dotenv", files, partial(_reads_files, state))
     yield from _served("environment above the volumes", above, _reads_above)
-    yield from _served("entries from the environment", partly, partial(_adds_entries, remedy), state.started_at)
+    yield from _served("entries from the environment", partly, partial(_adds_entries, move), state.started_at)
 
 
 def _served(
@@ -87,11 +92,33 @@ def _now_from(fields: Fields, origin_of: OriginOf) -> str:
     return now_from({stale.field: origin_of(stale.field) for stale in fields})
 
 
-def _mount_or_expect(paths: str, fields: Fields) -> str:
+def _mount_or_expect(state: PresentState, fields: Fields) -> str:
+    return f"Mount {_keys_to_mount(state, fields)}, or list the {_field_or_fields(fields)} in `from_environment`"
+
+
+def _move_or_expect(state: PresentState, fields: Fields) -> str:
+    """The same where the volume feeds the fields too: a variable that stays keeps its entries there."""
+    return f"Move them to {_keys_to_mount(state, fields)}, or list the {_field_or_fields(fields)} in `from_environment`"
+
+
+def _field_or_fields(fields: Fields) -> str:
+    return "field" if len(fields) == 1 else "fields"
+
+
+def _keys_to_mount(state: PresentState, fields: Fields) -> str:
+    paths = one_of(state.paths)
     if len(fields) > 1:
-        return f"Mount their keys in {paths}, or list the fields in `from_environment`"
-    key = fields[0].field.replace(".", "/").replace("_", "-")
-    return f"Mount the key `{key}` in {paths}, or list the field in `from_environment`"
+        return f"their keys in {paths}"
+    key = _key_to_mount(state.loader.plan, fields[0].field)
+    return f"the key `{key}` in {paths}" if key else f"a key that `Key(...)` gives the field in {paths}"
+
+
+def _key_to_mount(plan: Plan, dotted: str) -> str | None:
+    """A key that feeds a field, or a model around it, and that a ConfigMap may have; None if there is none."""
+    parts = dotted.split(".")
+    around = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    keys = (key for name in around if plan.node(name) for key in plan.keys_for(name))
+    return next((key for key in keys if re.fullmatch(_KEY, key)), None)
 
 
 def _reads_variables(remedy: Callable[[Fields], str], fields: Fields, age: str) -> str:
@@ -107,7 +134,7 @@ def _reads_files(state: PresentState, fields: Fields, age: str) -> str:
     files = tuple(dict.fromkeys(file for stale in fields for file in state.origins.files(stale.origin)))
     mounted = [each for each in files if is_on_a_volume(state, each)]
     which = "the field" if len(fields) == 1 else "the fields"
-    remedy = _mount_or_expect(one_of(state.paths), fields)
+    remedy = _mount_or_expect(state, fields)
     if mounted:
         document = document_remedy(state, mounted, "dotenv")
         which_file = "it" if len(mounted) == 1 else "them"

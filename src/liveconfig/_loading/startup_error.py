@@ -43,17 +43,20 @@ def _invalid(cls: type[BaseSettings], volumes: Sequence[Volume], sources: Source
 
 
 def _most_wanted(node: Node) -> str:
-    """The name of a field inside a model, of one that it must have if there is one; empty where it is no model."""
-    return next(
-        (name for name, each in node.children.items() if each.field.is_required()), next(iter(node.children), "")
-    )
+    """A field inside a model, one that it must have if there is one; empty where it is no model."""
+    inside = list(node.children.values())
+    return next((each.dotted for each in (*filter(_is_required, inside), *inside)), "")
+
+
+def _is_required(node: Node) -> bool:
+    return node.field.is_required()
 
 
 def _looked_for(cls: type[BaseSettings], dotted: str, volumes: Sequence[Volume], sources: Sources) -> str:
     paths = ", ".join(volume.path for volume in volumes) or "no volume"
     plan, node = sources.plan, sources.plan.node(dotted)
     inside = _most_wanted(node) if node is not None else ""
-    such = [f"keys such as {key}.{inside}" for key in plan.own_keys(dotted)[:1]] if inside else []
+    such = [f"keys such as {key}" for key in plan.keys_for(inside)[:1]] if inside else []
     several = [*plan.keys_for(dotted), *such]
     text = f"the key {' or '.join(several)} (with - or _) in {paths}"
     if documents := documents_of(cls):
