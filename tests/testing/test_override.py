@@ -344,6 +344,35 @@ class TestRefused:
         assert (settings.message, settings.count) == ("one", 1)
         assert settings.live.status().healthy
 
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ({"count": "many"}, r"count: .* \(from override\(\)\)"),
+            ({"db__port": "many"}, r"db\.port: .* \(from override\(\)\)"),
+            ({"db": {"login": {"user": 1}}}, r"db\.login\.user: .* \(from override\(\)\)"),
+        ],
+    )
+    def test_the_override_is_to_blame(self, settings, volume, values, reason):
+        """A value that does not validate is said to come from the override, though the volume has the field too."""
+        volume.write({"count": "1", "db.port": "1", "db.login.user": "web"})
+        assert settings.live.reload()
+        with pytest.raises(InvalidSettingsError, match=reason), override(settings, **values):
+            pytest.fail("it was taken")
+
+    def test_the_volume_is_to_blame(self, load, volume):
+        """During an override of one entry of a mapping, a wrong entry of the volume is said to come from there."""
+
+        class Limited(App):
+            limits: dict[str, int] = {}
+
+        settings = load(Limited, _volumes=[volume.path], _watch=False)
+        with override(settings, limits={"a": 1}):
+            volume.write({"limits.b": "many"})
+            assert not settings.live.reload()
+            rejected = settings.live.status().last_rejected
+        assert rejected is not None
+        assert f"(in {volume.path}/limits.b)" in rejected.reason
+
     def test_a_verifier_refuses(self, settings):
         """A value that a verifier refuses is an error with the refusal, and nothing has changed."""
 

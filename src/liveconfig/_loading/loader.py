@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from itertools import chain
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -109,9 +110,8 @@ class Loader(Generic[S]):
         try:
             return self._loaded(feeds, before, overrides)
         except ValidationError as error:
-            return Invalid(
-                find_problems(error, self.sources, feeds, self._documents, self.cls.__pydantic_core_schema__)
-            )
+            data, schema = map(_data_of, chain(*overrides)), self.cls.__pydantic_core_schema__
+            return Invalid(find_problems(error, self.sources, feeds, data, self._documents, schema))
         except BaseException as error:
             if not raised_by_code(error, process):
                 raise
@@ -207,6 +207,13 @@ class Loader(Generic[S]):
 
 def _overridden(overrides: tuple[Overrides, ...]) -> Iterator[str]:
     return (nodes[-1].dotted for layer in overrides for nodes, _ in layer)
+
+
+def _data_of(override: tuple[Sequence[Node], Any]) -> Mapping[str, Any]:
+    nodes, value = override
+    for node in reversed(nodes):
+        value = {node.key: value}
+    return cast("Mapping[str, Any]", value)
 
 
 def _laid_over(data: Mapping[str, Any], nodes: Sequence[Node], value: Any) -> dict[str, Any]:

@@ -57,7 +57,12 @@ class Problem(NamedTuple):
 
 
 def find_problems(
-    error: ValidationError, sources: Sources, feeds: tuple[Feed, ...], documents: Iterable[str], schema: object
+    error: ValidationError,
+    sources: Sources,
+    feeds: tuple[Feed, ...],
+    overridden: Iterable[Mapping[str, Any]],
+    documents: Iterable[str],
+    schema: object,
 ) -> tuple[Problem, ...]:
     """Return the problems of a validation, without any value.
 
@@ -65,18 +70,23 @@ def find_problems(
         error: The error. It contains values and must not leave liveconfig.
         sources: Everything but the volumes.
         feeds: What each volume gives.
+        overridden: The data of each override.
         documents: The documents of the class.
         schema: What the class says of its fields.
     """
-    declared, finder = repr(schema), _Finder(sources, feeds, documents)
+    overrides = tuple(Layer("override", "override()", data, {}) for data in overridden)
+    declared, finder = repr(schema), _Finder(sources, overrides, feeds, documents)
     return tuple(finder.problem(detail, declared) for detail in error.errors()[:MOST])
 
 
 class _Finder:
     """Finds the places of errors, and where the values there come from."""
 
-    def __init__(self, sources: Sources, feeds: tuple[Feed, ...], documents: Iterable[str]) -> None:
+    def __init__(
+        self, sources: Sources, overrides: tuple[Layer, ...], feeds: tuple[Feed, ...], documents: Iterable[str]
+    ) -> None:
         self._sources = sources
+        self._layers = (*overrides, *sources.layers)
         self._feeds = feeds
         self._documents = documents
 
@@ -146,21 +156,27 @@ class _Finder:
 
     def _where(self, dotted: str, entry: Parts = ()) -> str:
         nodes = self._sources.plan.path(dotted) if dotted else ()
-        for layer in self._sources.layers if nodes else ():
+        for layer in self._layers if nodes else ():
             if layer.kind is None:
                 for feed in reversed(self._feeds):
                     if (key := _key_of(feed, nodes, entry)) is not None:
                         return f"in {feed.revision.path}/{key}"
-            elif layer.value(nodes) is not ABSENT:
+            elif _gives(layer.values, nodes, entry):
                 return _source(layer, nodes)
         return ""
+
+
+def _gives(values: Mapping[str, Any], nodes: tuple[Node, ...], entry: Parts) -> bool:
+    """Whether some data has a value for a field, or for the entry of it."""
+    value = value_in(values, nodes)
+    has_entry = not entry or not isinstance(value, Mapping) or entry[0] in value
+    return value is not ABSENT and has_entry
 
 
 def _key_of(feed: Feed, nodes: tuple[Node, ...], entry: Parts) -> str | None:
     """The key that gives a field, or something inside one entry of it; None if it is not in this volume."""
     dotted = nodes[-1].dotted
-    value = value_in(feed.values, nodes) if entry else None
-    if entry and not (isinstance(value, Mapping) and entry[0] in value):
+    if entry and not _gives(feed.values, nodes, entry):
         return None
     names = [f"{dotted}/{'/'.join(map(str, entry[:count]))}" for count in range(len(entry), 0, -1)]
     exact = next((feed.entries[name] for name in names if name in feed.entries), None)
