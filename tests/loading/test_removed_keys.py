@@ -165,7 +165,7 @@ def test_an_entry_that_falls_back(swap, monkeypatch, caplog):
     assert applied
     assert settings.labels == {"acme": "old"}
     assert "another source, such as the environment, feeds it" in caplog.text
-    assert "one entry less" not in caplog.text
+    assert "no longer in" not in caplog.text
 
 
 NONE = SecretStr("none")
@@ -367,7 +367,100 @@ def test_an_event_and_the_end_of_it(kubelet_volume, load, caplog):
     kubelet_volume.update({"tokens/acme": "3"})
     assert settings.live.reload()
     assert settings.live.status().stale == ()
-    assert any("`tokens` has the entry again" in record.getMessage() for record in caplog.records)
+    assert any("`tokens` has the value again" in record.getMessage() for record in caplog.records)
+
+
+class Papers(App):
+    model_config = SettingsConfigDict(documents=["app.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ({"app.yaml": "tokens: {a: '1', b: '2'}"}, {"app.yaml": "tokens: {a: '1'}"}, "an entry of `tokens`"),
+        ({"tokens": '{"a": "1", "b": "2"}'}, {"tokens": '{"a": "1"}'}, "an entry of `tokens`"),
+        ({"tokens.a": "1", "tokens.b": "2"}, {"tokens": '{"a": "1"}'}, "key `tokens.b`"),
+    ],
+)
+def test_an_entry_that_is_removed_from_content(kubelet_volume, load, caplog, before, after, what):
+    """K12: an entry has also vanished if the document or the JSON that held it is still there, until it is back."""
+    kubelet_volume.write(before)
+    settings = load(Papers, _volumes=kubelet_volume.path)
+    kubelet_volume.write(after)
+    assert settings.live.reload()
+    assert [(stale.field, stale.reason) for stale in settings.live.status().stale] == [("tokens", "vanished")]
+    assert f"{what} was removed from {kubelet_volume.path}" in caplog.text
+    kubelet_volume.write(before)
+    assert settings.live.reload()
+    assert settings.live.status().stale == ()
+
+
+def test_one_record_for_each_field(kubelet_volume, load, caplog):
+    """K12: each removal of an entry is logged and published; of one field, the newest stands."""
+    caplog.set_level(logging.INFO, "liveconfig")
+    kubelet_volume.write({"tokens.t0": "x"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    heard: list[Stale] = []
+    settings.live.on_stale(heard.append)
+    for day in (1, 2, 3):
+        kubelet_volume.write({f"tokens.t{day}": "x"})
+        assert settings.live.reload()
+    assert [stale.field for stale in heard] == ["tokens"] * 3
+    assert settings.live.status().stale == (heard[-1],)
+    assert all(f"key `tokens.t{day}` was removed" in caplog.text for day in (0, 1, 2))
+    assert "resolved" not in caplog.text
+
+
+def test_several_entries_at_once(kubelet_volume, load, caplog):
+    """K12: several entries that one change removes are one record, which ends when all are back."""
+    kubelet_volume.write({"tokens.a": "1", "tokens.b": "2", "tokens.c": "3"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"tokens.c": "3"})
+    assert settings.live.reload()
+    assert "key `tokens.a` was removed" in caplog.text
+    assert "together with other values of `tokens` (1)" in caplog.text
+    kubelet_volume.update({"tokens.a": "1"})
+    assert settings.live.reload()
+    assert [stale.field for stale in settings.live.status().stale] == ["tokens"]
+    kubelet_volume.update({"tokens.b": "1"})
+    assert settings.live.reload()
+    assert settings.live.status().stale == ()
+
+
+def test_a_part_of_an_entry(kubelet_volume, load, caplog):
+    """K12: of an entry that is still there, only what was removed is said to have gone."""
+    kubelet_volume.write({"tenants.a.host": "x", "tenants.a.previous": "y"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.remove("tenants.a.previous")
+    assert settings.live.reload()
+    assert "key `tenants.a.previous` was removed from" in caplog.text
+    assert "its value is no longer in `tenants`" in caplog.text
+
+
+def test_a_whole_mapping_after_an_entry(kubelet_volume, load):
+    """K12: a field whose entry was removed, and then the rest, is stale once."""
+    kubelet_volume.write({"labels": '{"a": "1", "b": "2"}', "message": "x"})
+    settings = load(App, _volumes=kubelet_volume.path)
+    kubelet_volume.update({"labels": '{"a": "1"}'})
+    assert settings.live.reload()
+    kubelet_volume.remove("labels")
+    assert settings.live.reload()
+    assert [(stale.field, stale.reason) for stale in settings.live.status().stale] == [("labels", "vanished")]
+
+
+def test_an_entry_of_a_restart_field(kubelet_volume, load):
+    """K12: an entry that stays in use until a restart has not vanished."""
+
+    class Restarted(Settings):
+        model_config = SettingsConfigDict(watch=False)
+        labels: Annotated[dict[str, str], Key(restart=True)] = {}
+
+    kubelet_volume.write({"labels": '{"a": "1", "b": "2"}'})
+    settings = load(Restarted, _volumes=kubelet_volume.path)
+    kubelet_volume.write({"labels": '{"a": "1"}'})
+    settings.live.reload()
+    assert settings.labels == {"a": "1", "b": "2"}
+    assert [(stale.field, stale.reason) for stale in settings.live.status().stale] == [("labels", "restart")]
 
 
 @pytest.mark.parametrize(
@@ -588,9 +681,9 @@ def test_entries_of_a_whole(kubelet_volume, load):
     """K12: single keys of entries that are replaced by one key for the whole mapping have not vanished."""
     kubelet_volume.write({"tokens/acme": "1", "tokens/other": "2"})
     settings = load(App, _volumes=kubelet_volume.path)
-    kubelet_volume.write({"tokens": '{"acme": "3"}'})
+    kubelet_volume.write({"tokens": '{"acme": "3", "other": "4"}'})
     assert settings.live.reload()
-    assert plain(settings.tokens) == {"acme": "3"}
+    assert plain(settings.tokens) == {"acme": "3", "other": "4"}
     assert settings.live.status().stale == ()
 
 

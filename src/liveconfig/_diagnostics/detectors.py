@@ -13,7 +13,7 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._diagnostics.frozen import detect_frozen_sources, document_remedy, is_on_a_volume, is_read_once
-from liveconfig._diagnostics.present_state import GoneEntry, PresentState, expected_from_environment
+from liveconfig._diagnostics.present_state import GoneEntries, PresentState, expected_from_environment
 from liveconfig._diagnostics.process import green_threads, in_pod
 from liveconfig._diagnostics.reminders import Cause, Fields, OriginOf
 from liveconfig._diagnostics.wording import did_you_mean, names, names_with_variables, now_from, one_of
@@ -210,26 +210,33 @@ def _fell_back(fields: Fields, age: str) -> str:
 
 
 def _gone_entries(state: PresentState) -> Iterator[Cause]:
-    for name, entry in state.gone_entries.items():
+    for field, gone in state.gone_entries.items():
         yield Cause(
-            ("entry removed", name),
-            partial(_is_gone, entry),
-            partial(_is_there_again, entry),
-            stale=(Stale(entry.field, state.origin(entry.field), "vanished", entry.since),),
+            ("entry removed", field),
+            partial(_is_gone, gone),
+            partial(_is_there_again, gone),
+            stale=(Stale(field, state.origin(field), "vanished", gone.since),),
             reminded=False,
+            since=gone.since,
         )
 
 
-def _is_gone(entry: GoneEntry, fields: Fields, age: str) -> str:  # noqa: ARG001
-    if entry.is_elsewhere:
+def _is_gone(gone: GoneEntries, fields: Fields, age: str) -> str:
+    others = len(gone.paths) - 1
+    if others:
         return (
-            f"{entry.what} {age} ago, and another source, such as the environment, feeds it. Restore it if it is needed"
+            f"{gone.what} {age} ago, together with other values of {names(fields)} ({others}). Restore them if they "
+            "are needed"
         )
-    return f"{entry.what} {age} ago, and `{entry.field}` has one entry less. Restore it if it is needed"
+    if gone.is_elsewhere:
+        return (
+            f"{gone.what} {age} ago, and another source, such as the environment, feeds it. Restore it if it is needed"
+        )
+    return f"{gone.what} {age} ago, and its value is no longer in {names(fields)}. Restore it if it is needed"
 
 
-def _is_there_again(entry: GoneEntry, fields: Fields, origin_of: OriginOf) -> str:  # noqa: ARG001
-    return f"`{entry.field}` has the entry again (earlier: {entry.what})"
+def _is_there_again(gone: GoneEntries, fields: Fields, origin_of: OriginOf) -> str:  # noqa: ARG001
+    return f"{names(fields)} has the value again (earlier: {gone.what})"
 
 
 def _restart_pending(state: PresentState) -> Iterator[Cause]:

@@ -14,12 +14,12 @@ from liveconfig._delivery import Version
 from liveconfig._diagnostics.detectors import detect_causes
 from liveconfig._diagnostics.frozen import frozen_fields
 from liveconfig._diagnostics.history import History
-from liveconfig._diagnostics.present_state import GoneEntry, PresentState
+from liveconfig._diagnostics.present_state import GoneEntries, PresentState
 from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.status import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removals, UnusedNames, has_place
+from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removal, Removals, UnusedNames, has_place
 from liveconfig._volumes import (
     Fingerprint,
     Frozen,
@@ -92,7 +92,7 @@ class Monitor:
         self._updates = [Updates(volume.path) for volume in loader.volumes]
         self._frozen: Frozens = {}
         self._vanished: dict[str, datetime] = {}
-        self._gone: dict[str, GoneEntry] = {}
+        self._gone: dict[str, GoneEntries] = {}
         self._reviewed = engine.applied  # what the standing causes depend on
         self._places: tuple[object, ...] = ()
         self._unused_names = UnusedNames()
@@ -151,9 +151,7 @@ class Monitor:
         with self._reviewing:
             applied = self._engine.applied
             if applied is not self._reviewed:
-                pairs = zip(applied.feeds, self._reviewed.feeds, strict=True)
-                if self._vanished or self._gone or any(_lost_a_key(*pair) for pair in pairs):
-                    self._note_vanished(applied)
+                self._note_vanished(applied)
                 self._reviewed = applied
             self._standing.review(detect_causes(self._present(applied)), lambda name: self.origin(name, applied))
 
@@ -162,7 +160,8 @@ class Monitor:
         standing = self._standing.stands() or self._vanished or self._gone or self._frozen
         if standing or applied.restart_pending or any(layer.values for layer in self._loader.sources.layers):
             return False
-        return all(map(_has_names_of, applied.feeds, self._reviewed.feeds))
+        has_names = all(map(_has_names_of, applied.feeds, self._reviewed.feeds))
+        return has_names and not self._removals(applied).with_inside_values()
 
     def _whereabouts(self, places: Sequence[Fingerprint | None] | None) -> tuple[object, ...]:
         """All that what is frozen depends on."""
@@ -180,17 +179,34 @@ class Monitor:
         except Unresponsive:  # said elsewhere
             return []
 
+    def _removals(self, applied: Loaded[Any]) -> Removals:
+        return Removals(self._loader, self._origins, self._reviewed, applied)
+
     def _note_vanished(self, applied: Loaded[Any]) -> None:
-        removals = Removals(self._loader, self._origins, self._reviewed, applied)
+        removals = self._removals(applied)
         there = {name: since for name, since in self._vanished.items() if has_place(applied.snapshot, name)}
         self._vanished = {name: since for name, since in there.items() if not removals.is_fed(name)}
-        self._gone = {name: entry for name, entry in self._gone.items() if not _has_entry(applied, name, entry.field)}
-        for removal in removals:
+        entries: dict[str, list[Removal]] = {}
+        for removal in removals.with_inside_values():
             if removal.is_entry:
-                what, elsewhere = removals.in_words(removal), removals.is_elsewhere(removal)
-                self._gone.setdefault(removal.name, GoneEntry(removal.field, what, _clock.now(), elsewhere))
+                entries.setdefault(removal.field, []).append(removal)
             elif not self._loader.plan.needs_restart(removal.fallen_back):  # that one keeps its value
                 self._vanished.setdefault(removal.fallen_back, _clock.now())
+        self._note_gone(removals, entries, applied)
+
+    def _note_gone(self, removals: Removals, entries: Mapping[str, Sequence[Removal]], applied: Loaded[Any]) -> None:
+        """Keep one record for each field: of several changes that removed something from it, the newest."""
+        values = self._loader.of_volumes(applied.feeds)
+        gone = {field: known.missing_in(values) for field, known in self._gone.items()}
+        for field, removed in entries.items():
+            first, paths = min(removed, key=lambda each: each.name), tuple(each.path for each in removed)
+            gone[field] = GoneEntries(removals.in_words(first), paths, _clock.now(), removals.is_elsewhere(first))
+        self._gone = {field: each for field, each in gone.items() if each.paths and self._lacks_entries(field, applied)}
+
+    def _lacks_entries(self, field: str, applied: Loaded[Any]) -> bool:
+        """Whether a field can lack entries: not if its value stays until a restart, or if it fell back as a whole."""
+        fell_back = field in self._vanished or self._loader.plan.needs_restart(field)
+        return not fell_back and has_place(applied.snapshot, field)
 
     # Log lines about events
 
@@ -334,13 +350,3 @@ def _has_names_of(now: Feed, before: Feed) -> bool:
     revision, other = now.revision, before.revision
     same = same and now.unquoted == before.unquoted and revision.files.keys() == other.files.keys()
     return same and revision.mode == other.mode and revision.volumes == other.volumes
-
-
-def _lost_a_key(now: Feed, before: Feed) -> bool:
-    return now.keys.keys() != before.keys.keys() or now.entries.keys() != before.entries.keys()
-
-
-def _has_entry(applied: Loaded[Any], name: str, field: str) -> bool:
-    """Whether a key feeds an entry again, or its whole field."""
-    feeds = applied.feeds
-    return any(name in feed.entries or (field in feed.keys and feed.feeds_whole(field)) for feed in feeds)

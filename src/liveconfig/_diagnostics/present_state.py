@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from liveconfig._loading import Feeds, Frozens, Loaded, Loader, Origins
+from liveconfig._loading import ABSENT, Feeds, Frozens, Loaded, Loader, Origins, Path, value_in
+from liveconfig._record import record
 from liveconfig._watching import Mode
 from liveconfig.origin import Origin
 
 
-class GoneEntry(NamedTuple):
-    """An entry of a mapping whose key was removed.
+@record
+class GoneEntries:
+    """What the newest change that removed something from a mapping has removed.
 
     Attributes:
-        field: The field.
-        what: The removed name and its place, in words.
-        since: When it was removed.
-        is_elsewhere: Whether another source, such as the environment, had a value for it then.
+        what: The first removed name and its place, in words.
+        paths: The steps to each value that is still missing.
+        since: When they were removed.
+        is_elsewhere: Whether another source, such as the environment, had a value for the first then.
     """
 
-    field: str
     what: str
+    paths: tuple[Path, ...] = field(repr=False)  # with names of entries, which can be secrets
     since: datetime
     is_elsewhere: bool
+
+    def missing_in(self, values: Mapping[str, Any]) -> GoneEntries:
+        """Return those that the values of the volumes still lack."""
+        return replace(self, paths=tuple(path for path in self.paths if value_in(values, path) is ABSENT))
 
 
 class PresentState(NamedTuple):
@@ -38,7 +45,7 @@ class PresentState(NamedTuple):
         by_sources: The leaves for which a source that the class added has a value.
         frozen: By index of a volume, its parts that can never change.
         vanished: When the key of a field was removed, by field that fell back.
-        gone_entries: The entries of mappings whose keys were removed, by name.
+        gone_entries: What was removed from mappings, by field.
         watcher: The way in which changes are noticed.
         why_polling: Why inotify is not used; None if it is, or if nothing is watched.
         started_at: When the process started.
@@ -52,7 +59,7 @@ class PresentState(NamedTuple):
     by_sources: tuple[str, ...]
     frozen: Frozens
     vanished: Mapping[str, datetime]
-    gone_entries: Mapping[str, GoneEntry]
+    gone_entries: Mapping[str, GoneEntries]
     watcher: Mode
     why_polling: str | None
     started_at: datetime

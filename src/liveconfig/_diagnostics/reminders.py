@@ -29,7 +29,7 @@ class Cause(NamedTuple):
         level: Of the log record.
         stale: The fields that it makes stale, each with the time when it was first seen.
         reminded: Whether it is logged again while it lasts.
-        since: When it began, if that is known.
+        since: When it began, if that is known; with another time it is logged and published again.
         problem: Whether it makes the settings unhealthy.
     """
 
@@ -92,6 +92,8 @@ class StandingCauses:
 
     def _stands(self, cause: Cause, lines: list[tuple[int, str]], origin_of: OriginOf) -> list[Stale]:
         known = self._standing.get(cause.key)
+        if known and cause.since and cause.since != known.cause.since:  # it happened again
+            known = None
         since = known.since if known else cause.since or _clock.now()
         before = known.fields if known else {}
         worse = known is not None and cause.level > known.cause.level

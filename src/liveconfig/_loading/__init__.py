@@ -56,7 +56,7 @@ from liveconfig._loading.decoder import DecodeError
 from liveconfig._loading.documents import FORMATS, as_code, as_documents
 from liveconfig._loading.fault import Fault, StartupFailure
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.fields import Node, value_in
+from liveconfig._loading.fields import Node, Path, value_in
 from liveconfig._loading.input_types import InputTypes, Type
 from liveconfig._loading.inputs import Rules
 from liveconfig._loading.key import Format, Key
@@ -88,7 +88,7 @@ from liveconfig._loading.pydantic_internals import (
     with_leaf_of,
 )
 from liveconfig._loading.redaction import settings_error
-from liveconfig._loading.removed_keys import Removals
+from liveconfig._loading.removed_keys import Removal, Removals
 from liveconfig._loading.sources import Sources, is_mounted
 from liveconfig._loading.startup_error import explain
 from liveconfig._loading.suggestions import did_you_mean, nearest
@@ -128,8 +128,10 @@ __all__ = [
     "Node",
     "Origins",
     "Overrides",
+    "Path",
     "Plan",
     "Problem",
+    "Removal",
     "Removals",
     "Rules",
     "Sources",

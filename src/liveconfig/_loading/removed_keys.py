@@ -114,11 +114,15 @@ class Removals:
 
     def refused(self) -> Iterator[tuple[str, str]]:
         """Return the fields whose keys must not be removed, and the reasons."""
+        reasons = ((each.field, self.in_words(each), self._refusal(each)) for each in self.with_inside_values())
+        yield from dict.fromkeys((field, what + reason) for field, what, reason in reasons if reason is not None)
+
+    def with_inside_values(self) -> list[Removal]:
+        """Return the removals of keys, and those inside the value of a key or a document that is still there."""
         removals = list(self)
         known = {removal.name for removal in removals}
         removals += (each for each in self._inside_values() if known.isdisjoint((each.name, each.field)))
-        reasons = ((each.field, self.in_words(each), self._refusal(each)) for each in removals)
-        yield from dict.fromkeys((field, what + reason) for field, what, reason in reasons if reason is not None)
+        return removals
 
     def _inside_values(self) -> Iterator[Removal]:
         """Yield what a mapping in the value of a key, or in a document, had and has no more, if that matters."""
