@@ -413,6 +413,7 @@ def refusal(capsys):
         ("fine:get_number", "what fine:get_number() returns is neither live settings, nor a Settings class"),
         ("fine:needs_arguments", "fine:needs_arguments is neither live settings, nor a Settings class"),
         ("fine:get_error", "KeyError at fine.py:"),
+        ("exits:get_settings", "SystemExit at exits.py:1 in get_settings"),
         ("fine:snapshot", "AppSettings is a snapshot: only the object it came from is live"),
         ("fine:get_number()", "name the function without parentheses: fine:get_number"),
         ("shop:create_app", "; for a Flask application: flask --app shop liveconfig explain"),
@@ -425,6 +426,7 @@ def test_no_such_settings(run, module, target, says):
     module("wrong", "x = = 'CANARY'")
     module("raises", "raise KeyError('CANARY')")
     module("ends", "raise SystemExit('CANARY')")
+    module("exits", "def get_settings(): raise SystemExit(0)")
     module("fine", FINE)
     module("shop", "from flask import Flask\napp = Flask('shop')\ndef create_app(): return app\n")
     done = run("explain", target)

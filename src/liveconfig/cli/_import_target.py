@@ -16,7 +16,7 @@ from typing import Any
 
 from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, VolumeError
 from liveconfig._loading import failure_of, importing_application, nearest
-from liveconfig._traceback import summarize
+from liveconfig._traceback import raised_by_code, summarize
 
 
 class NoSettings(Exception):  # noqa: N818 - it is reported as one line
@@ -108,6 +108,7 @@ def _places(error: BaseException) -> Iterator[str]:
 
 
 def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
+    process = os.getpid()
     try:
         found = _found(module, name)
         if _is_settings_class(found):
@@ -123,7 +124,9 @@ def _status(module: ModuleType, name: str, target: str) -> dict[str, Any]:
         raise
     except (InvalidSettingsError, VolumeError, AmbiguousKeyError) as error:
         refusal = NoConfiguration(str(error))
-    except Exception as error:  # noqa: BLE001 - a validator may raise anything
+    except BaseException as error:  # whatever the function or a validator does, sys.exit() too
+        if not raised_by_code(error, process):
+            raise
         refusal = NoSettings(_why(error))
     raise refusal
 
