@@ -421,6 +421,25 @@ def test_extra_forbidden(refusal, load, kubelet_volume, payload, place, near):
     assert "CANARY" not in text
 
 
+def test_an_argument_that_is_forbidden(refusal):
+    """With extra="forbid" the name of a wrong argument is said, with the nearest field: it stands in the code."""
+    text = refusal(Strict, {}, hots="CANARY")
+    assert "  hots: unknown name" in text
+    assert "did you mean 'host'? (from an argument)" in text
+    assert "CANARY" not in text
+
+
+def test_a_validator_that_does_not_return_self(refusal):
+    """A model validator that returns nothing is told what it must return."""
+
+    class App(Settings):
+        @model_validator(mode="after")
+        def check(self) -> Any:
+            pass
+
+    assert "a model validator returned another object than self (mode='after' valid" in refusal(App, {})
+
+
 @pytest.mark.parametrize("name", ["CANARY-0123456789-0123456789-0123456789-01", "@@CANARY", "CANARY 0"])
 def test_extra_forbidden_that_may_be_a_secret(refusal, name):
     """K28: a name that may be no name but a secret is withheld."""

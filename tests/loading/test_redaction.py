@@ -216,7 +216,7 @@ class TestConstructor:
         assert canary not in everything_said_by(error)
 
     def test_extra_forbidden(self, kubelet_volume, canary):
-        """F25: with extra="forbid", the name of an extra argument is not repeated, nor its value."""
+        """F25: with extra="forbid", the value of an extra argument is not repeated, nor a name that may be a secret."""
 
         class App(Settings):
             model_config = SettingsConfigDict(extra="forbid")

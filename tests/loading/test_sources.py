@@ -404,6 +404,44 @@ def test_a_source_that_raises(above):
     assert "CANARY" not in str(caught.value)
 
 
+class Nothing(Failing):
+    """Returns nothing."""
+
+    def __call__(self) -> dict[str, Any]:
+        return None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_source_that_returns_nothing(above):
+    """A source that returns no dictionary, above the volumes or below them, is named."""
+    with pytest.raises(InvalidSettingsError, match="the source Nothing returned NoneType: it must return a dict"):
+        with_sources(Nothing, above=above)(_volumes=())
+
+
+def test_no_sources_are_returned():
+    """A class whose `settings_customise_sources` has no `return` is told so."""
+
+    class App(Settings):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls, **sources):
+            pass
+
+    with pytest.raises(InvalidSettingsError, match="`settings_customise_sources` returns nothing: it must return"):
+        App(_volumes=())
+
+
+@pytest.mark.parametrize("encoding", ["utf8x", "base64"])
+def test_an_unknown_encoding(tmp_path, encoding):
+    """An encoding that Python does not have, or that is not for texts, is named with the setting and the file."""
+    (tmp_path / "env").write_text("MESSAGE=x")
+    cls = with_sources(env_file=tmp_path / "env", env_file_encoding=encoding)
+    with pytest.raises(InvalidSettingsError) as caught:
+        cls(_volumes=())
+    assert f"{tmp_path / 'env'}: `env_file_encoding` names no text encoding of Python: '{encoding}'" in str(
+        caught.value
+    )
+
+
 class NoJson(EnvSettingsSource):
     """A source that finds text where it needs JSON."""
 

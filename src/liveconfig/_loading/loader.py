@@ -20,7 +20,7 @@ from liveconfig._loading.field_validation import validated_apart
 from liveconfig._loading.fields import Node
 from liveconfig._loading.merging import fresh, merge
 from liveconfig._loading.problems import Problem, find_problems
-from liveconfig._loading.pydantic_internals import build, keep_defaults, mask, part_of
+from liveconfig._loading.pydantic_internals import AnotherInstance, build, keep_defaults, mask, part_of
 from liveconfig._loading.restart_fields import RestartFields
 from liveconfig._loading.secret_repr import hide
 from liveconfig._loading.sources import Sources
@@ -112,6 +112,8 @@ class Loader(Generic[S]):
         except ValidationError as error:
             data, schema = map(_data_of, chain(*overrides)), self.cls.__pydantic_core_schema__
             return Invalid(find_problems(error, self.sources, feeds, data, self._documents, schema))
+        except AnotherInstance as error:
+            return Invalid((Problem("", str(error)),))
         except BaseException as error:
             if not raised_by_code(error, process):
                 raise

@@ -109,8 +109,10 @@ class _Finder:
 
     def _unknown(self, found: Problem, place: Place | Root, name: str) -> Problem:
         """Describe a forbidden name: its place and the nearest name, if they may be shown."""
-        found = found._replace(where=self._misnamed_in(place, name) or self._where(found.field))
-        if not looks_like_a_name(name) or name in self._sources.arguments.values:
+        given = isinstance(place, Root) and name in self._sources.arguments.values
+        where = self._misnamed_in(place, name) or ("from an argument" if given else self._where(found.field))
+        found = found._replace(where=where)
+        if not looks_like_a_name(name):
             return found
         location = f"{found.location}.{name}" if found.location else name
         hint = did_you_mean(self._sources.plan.rules.canonical(name), place.children)

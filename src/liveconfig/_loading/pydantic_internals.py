@@ -33,18 +33,25 @@ MASKED = "__liveconfig_masked__"
 """The slot with the names of the fields that a volume made secret, whatever their type."""
 
 
+class AnotherInstance(Exception):  # noqa: N818 - it is reported as one line
+    """A validator of the class returned another object than the instance. The message contains no value."""
+
+
 def build(cls: type[M], data: Mapping[str, Any]) -> M:
     """A validated instance that never saw the environment: the class's own ``__init__`` is not called.
 
     Raises:
         pydantic.ValidationError: The data does not fit; it holds values, and must not leave liveconfig.
+        AnotherInstance: A validator returned another object.
     """
     instance = empty(cls)
     assigned: set[str] = set()
     object.__setattr__(instance, ASSIGNED, assigned)
     try:
         if instance.__pydantic_validator__.validate_python(data, self_instance=instance) is not instance:
-            raise TypeError("a validator gave another object")
+            raise AnotherInstance(
+                "a model validator returned another object than self (mode='after' validators must return self)"
+            )
     finally:
         object.__setattr__(instance, ASSIGNED, frozenset(assigned))
     return instance

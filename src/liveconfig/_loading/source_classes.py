@@ -104,6 +104,8 @@ class DotEnv(DotEnvSettingsSource):
             )
         except UnicodeDecodeError as error:  # it holds the content
             problem = f"{file_path}: not {error.encoding} text (byte {error.start}); set `env_file_encoding`"
+        except LookupError:
+            problem = f"{file_path}: `env_file_encoding` names no text encoding of Python: {self.env_file_encoding!r}"
         if problem:
             raise DecodeError(problem, ())
         self.spelled = [*getattr(self, "spelled", ()), *values]
@@ -124,7 +126,11 @@ def _make(source: type[Any], cls: type[BaseSettings], options: Mapping[str, Any]
 
 
 def ordered_sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[SourceCallable, ...]:
-    """The sources in the order of the class; `CliApp` brings those that it made."""
+    """The sources in the order of the class; `CliApp` brings those that it made.
+
+    Raises:
+        DecodeError: The class returns no sources.
+    """
     options = arguments.options
     if options.get("_build_sources") is not None:
         built, _ = options["_build_sources"]
@@ -137,7 +143,9 @@ def ordered_sources(cls: type[BaseSettings], arguments: Arguments) -> tuple[Sour
         "dotenv_settings": _make(DotEnv, cls, options),
         "file_secret_settings": VolumesSource(cls),
     }
-    sources: tuple[SourceCallable, ...] = cls.settings_customise_sources(cls, **standard)
+    sources: tuple[SourceCallable, ...] | None = cls.settings_customise_sources(cls, **standard)
+    if sources is None:
+        raise DecodeError("`settings_customise_sources` returns nothing: it must return a tuple of sources", ())
     added = tuple(each for each in sources if each not in standard.values())
     cls._settings_warn_unused_config_keys(added, cls.model_config)
     return (*_with_command_line(cls, options, environment, sources), _make(DefaultSettingsSource, cls, options))

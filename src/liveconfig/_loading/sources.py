@@ -99,7 +99,7 @@ class Sources:
         layers: The layers in their order; before `complete`, those above the volumes.
 
     Raises:
-        DecodeError: A variable does not parse.
+        DecodeError: A variable does not parse, or a source gives no dictionary.
         pydantic_settings.SettingsError: A source of the class failed; it leads to a value, and must not leave.
     """
 
@@ -155,12 +155,12 @@ class Sources:
     def _layer(self, source: SourceCallable) -> Layer:
         name = str(getattr(source, "__name__", type(source).__name__))
         if isinstance(source, EnvSettingsSource) and not isinstance(source, CliSettingsSource):
-            values = self._parsed(source)
+            values = _returned(self._parsed(source), name)
             kind = _kind_of(source)
             variables = self._variables(source) if values and kind in ("environment", "dotenv") else {}
             return Layer(kind, name, values, variables, *_files_of(source, values))
         given = type(source) in (InitSettingsSource, NoArguments) or isinstance(source, CliSettingsSource)
-        values = source()
+        values = _returned(source(), name)
         return Layer("init" if given else "source", name, values, {}, *_files_of(source, values))
 
     def _parsed(self, source: EnvSettingsSource) -> dict[str, Any]:
@@ -274,6 +274,12 @@ class Sources:
         )
         merged = self.plan.merge(defaults, data)
         return {name: value for name, value in merged.items() if name not in defaults or defaults[name] != value}
+
+
+def _returned(values: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise DecodeError(f"the source {name} returned {type(values).__name__}: it must return a dict", ())
+    return values
 
 
 def _show(source: SourceCallable, state: _State) -> None:
