@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from liveconfig import InvalidSettingsError, LiveConfigError, Refusal, Settings, SettingsConfigDict
+from liveconfig import InvalidSettingsError, LiveConfigError, Refusal, Settings, SettingsConfigDict, Stale
 from liveconfig.testing import override, recorded
 
 PATIENCE = 60.0  # seconds: the machine that runs the tests may be busy
@@ -448,6 +448,32 @@ def test_undone_in_reverse_order(settings):
         for message in ("a", "b", "c"):
             stack.enter_context(override(settings, message=message))
     assert seen == ["a", "b", "c", "b", "a", "one"]
+
+
+def stale_while_overridden(load, volume, caplog):
+    """The `Stale` events and the log lines of an override of `message`, without those of versions."""
+    caplog.set_level("INFO", "liveconfig")
+    settings = load(App, _volumes=[volume.path], _watch=False)
+    caplog.clear()
+    with recorded(settings) as events:
+        with override(settings, message="mine"):
+            standing = settings.live.status().stale
+        assert settings.live.status().stale == standing != ()
+    lines = [record.getMessage() for record in caplog.records]
+    return [each for each in events if isinstance(each, Stale)], [line for line in lines if "applied" not in line]
+
+
+def test_a_variable_that_differs(load, volume, monkeypatch, caplog):
+    """An override neither ends nor repeats the warning that a variable differs, and is no change of the volume."""
+    monkeypatch.setenv("MESSAGE", "variable")
+    assert stale_while_overridden(load, volume, caplog) == ([], [])
+
+
+def test_a_variable_that_feeds_the_field(load, volume, monkeypatch, caplog):
+    """An override neither ends nor repeats the warning that a variable feeds the field."""
+    monkeypatch.setenv("MESSAGE", "variable")
+    volume.remove("message")
+    assert stale_while_overridden(load, volume, caplog) == ([], [])
 
 
 def test_from_the_environment_above(load, volume, monkeypatch):

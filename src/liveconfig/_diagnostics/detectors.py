@@ -62,7 +62,7 @@ Served = list[tuple[str, Origin]]
 
 
 def _environment(state: PresentState) -> Iterator[Cause]:
-    origins = [(name, state.origin(name)) for name in state.unexpected() if name not in state.vanished]
+    origins = [(name, state.origin_of_source(name)) for name in state.unexpected() if name not in state.vanished]
     if not origins:
         return
     served = [each for each in origins if each[1].kind in ("environment", "dotenv") and is_read_once(state, each[1])]
@@ -172,7 +172,7 @@ def _shadowed(state: PresentState) -> Iterator[Cause]:
     found = [
         (name, origin)
         for name in state.unexpected()
-        if (origin := state.origin(name)).kind == "volume"
+        if (origin := state.origin_of_source(name)).kind == "volume"
         if any(other.kind == "environment" for other in origin.shadows) and state.origins.differs(name, state.feeds)
     ]
     if found:
@@ -199,7 +199,9 @@ def _differ(fields: Fields) -> str:
 
 def _vanished(state: PresentState) -> Iterator[Cause]:
     if state.vanished:
-        stale = tuple(Stale(name, state.origin(name), "vanished", since) for name, since in state.vanished.items())
+        stale = tuple(
+            Stale(name, state.origin_of_source(name), "vanished", since) for name, since in state.vanished.items()
+        )
         yield Cause(("key removed",), _fell_back, _now_from, stale=stale)
 
 
@@ -215,7 +217,7 @@ def _gone_entries(state: PresentState) -> Iterator[Cause]:
             ("entry removed", field),
             partial(_is_gone, gone),
             partial(_is_there_again, gone),
-            stale=(Stale(field, state.origin(field), "vanished", gone.since),),
+            stale=(Stale(field, state.origin_of_source(field), "vanished", gone.since),),
             reminded=False,
             since=gone.since,
         )
@@ -241,7 +243,7 @@ def _is_there_again(gone: GoneEntries, fields: Fields, origin_of: OriginOf) -> s
 
 def _restart_pending(state: PresentState) -> Iterator[Cause]:
     if state.applied.restart_pending:
-        found = ((name, state.origin(name)) for name in state.applied.restart_pending)
+        found = ((name, state.origin_of_source(name)) for name in state.applied.restart_pending)
         yield Cause(
             ("restart pending",),
             _takes_effect_at_restart,
@@ -336,7 +338,7 @@ def _frozen(state: PresentState) -> Iterator[Cause]:
         path = state.loader.volumes[index].path
         for part, frozen in parts.items():
             where = f"{path}/{part}" if part else path
-            fed = ((name, state.origin(name)) for name in state.feeds[index].keys)
+            fed = ((name, state.origin_of_source(name)) for name in state.feeds[index].keys)
             stale = tuple(
                 Stale(name, origin, frozen.reason, _clock.now()) for name, origin in fed if _is_from(origin, where)
             )
@@ -389,7 +391,7 @@ def _supplied_twice(state: PresentState) -> Iterator[Cause]:
         return
     counted = Counter(name for each in state.feeds for name in each.keys)
     for name in (name for name, count in counted.items() if count > 1):
-        origin = state.origin(name)
+        origin = state.origin_of_source(name)
         losers = [other for other in origin.shadows if other.kind == "volume"]
         if origin.kind == "volume" and losers and state.origins.is_secret(name, state.feeds):
             yield _simple(

@@ -52,7 +52,7 @@ def detect_frozen_sources(state: PresentState) -> Iterator[Cause]:
     expected = expected_from_environment(state)
     found: dict[tuple[str, str], list[tuple[str, Origin]]] = {}
     for name in state.by_sources:
-        origin = state.origin(name)
+        origin = state.origin_of_source(name)
         if origin.kind == "source" and not is_expected(name, expected):
             found.setdefault((str(origin.name), origin.path or ""), []).append((name, origin))
     for (source, path), fields in found.items():

@@ -19,7 +19,7 @@ from liveconfig._diagnostics.process_report import report_of
 from liveconfig._diagnostics.reminders import StandingCauses
 from liveconfig._diagnostics.status import Content, Observation, content_of, sentences_about, status_of
 from liveconfig._diagnostics.wording import generations, held_back, names_with_variables
-from liveconfig._loading import Feed, Frozens, Loaded, Loader, Origins, Removal, Removals, UnusedNames, has_place
+from liveconfig._loading import Feed, Feeds, Frozens, Loaded, Loader, Origins, Removal, Removals, UnusedNames, has_place
 from liveconfig._volumes import (
     Fingerprint,
     Frozen,
@@ -94,6 +94,7 @@ class Monitor:
         self._vanished: dict[str, datetime] = {}
         self._gone: dict[str, GoneEntries] = {}
         self._reviewed = engine.applied  # what the standing causes depend on
+        self._logged = engine.applied.feeds  # those of the version that was logged last
         self._places: tuple[object, ...] = ()
         self._unused_names = UnusedNames()
         self._content: tuple[PresentState, Content] | None = None
@@ -226,21 +227,25 @@ class Monitor:
 
     def log_applied(self, new: Version) -> None:
         """Log a version, and the environment variables that are now older than their fields."""
+        before, self._logged = self._logged, self._engine.applied.feeds
         if not self.logs_versions() and not self._standing.stands():
             return
         fields = self.history.changed(new)
         _log.info(
             "%s: version %d applied: %s (%s)", self._name, new.number, ", ".join(fields), generations(new.generations)
         )
-        behind = {stale.field: stale for stale in self._standing.standing() if stale.reason == "shadowed-environment"}
-        feeds = self._engine.applied.feeds
-        again = [behind[name] for name in fields if name in behind and self._origins.differs(name, feeds)]
-        if again:
+        behind = (stale for stale in self._standing.standing() if stale.reason == "shadowed-environment")
+        if again := [stale for stale in behind if self._is_newer(stale.field, before)]:
             _log.warning(
                 "%s: the volume changed %s; the environment still has an older value. Remove the variable from the pod",
                 self._name,
                 names_with_variables(again),
             )
+
+    def _is_newer(self, name: str, before: Feeds) -> bool:
+        """Whether the volumes give a field a new value, which the environment does not hold."""
+        feeds = self._engine.applied.feeds
+        return self._origins.has_changed(name, before, feeds) and self._origins.differs(name, feeds)
 
     def log_rejected(self, rejected: Rejected) -> None:
         """Log a rejection, with the fields that it holds back."""

@@ -79,6 +79,14 @@ class PresentState(NamedTuple):
         """Return the origin of a leaf."""
         return self.origins.of(name, self.applied, self.frozen, self.vanished)
 
+    def origin_of_source(self, name: str) -> Origin:
+        """Return the origin that a leaf has without an override: what is stale stays so beneath one."""
+        origin = self.origin(name)
+        if origin.kind != "override" or not origin.shadows:
+            return origin
+        first, *rest = origin.shadows
+        return replace(first, shadows=tuple(rest))
+
     def unexpected(self) -> list[str]:
         """Return the leaves that the environment holds too, except those that the class expects from there."""
         expected = expected_from_environment(self)

@@ -94,6 +94,11 @@ class Origins:
         held = (layer.value(nodes) for layer in self._environments())
         return any(value is not ABSENT and not self._alike(dotted, fed, value) for value in held)
 
+    def has_changed(self, dotted: str, before: Feeds, now: Feeds) -> bool:
+        """Whether the volumes give a field another value than before."""
+        nodes = self._sources.plan.path(dotted)
+        return bool(_fed(nodes, before) != _fed(nodes, now))
+
     def adds(self, dotted: str, feeds: Feeds) -> bool:
         """Whether the environment holds entries of a mapping that no volume holds: they are in the value too."""
         nodes = self._sources.plan.path(dotted)
