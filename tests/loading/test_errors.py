@@ -358,6 +358,35 @@ def test_nearest_key_at_the_top(refusal, key, near):
     assert "the documents settings.yaml" in text
 
 
+class Prefixed(Settings):
+    model_config = SettingsConfigDict(env_prefix="PAYMENTS_", watch=False)
+    password: str
+    database: Database = Database(password="x")
+
+
+@pytest.mark.parametrize(
+    ("cls", "payload", "near"),
+    [
+        (Prefixed, {"PAYMENTS_zzz": "x"}, None),
+        (Prefixed, {"PAYMENTS_pasword": "x"}, "PAYMENTS_pasword"),
+        (Prefixed, {"PAYMENTS_zzz": "x", "payments-pasword": "x"}, "payments-pasword"),
+        (Needy, {"name": "x", "db.user": "x", "db.zzz": "x"}, None),
+    ],
+)
+def test_a_shared_prefix_is_not_near(refusal, kubelet_volume, cls, payload, near):
+    """K26: a key that has only the prefix or the model in common with a missing one does not come near."""
+    text = refusal(cls, payload)
+    assert ("did you mean" in text) is (near is not None)
+    assert near is None or f"did you mean the key `{near}` in {kubelet_volume.path}?" in text
+
+
+def test_an_unused_key_with_the_prefix(kubelet_volume, load):
+    """An unused key that has only the prefix in common with a field has no nearest field."""
+    kubelet_volume.write({"PAYMENTS_password": "x", "PAYMENTS_zzz": "x", "PAYMENTS_pasword": "x"})
+    unused = load(Prefixed, _volumes=kubelet_volume.path).live.status().unused_keys
+    assert {each.key: each.nearest for each in unused} == {"PAYMENTS_zzz": None, "PAYMENTS_pasword": "password"}
+
+
 @pytest.mark.parametrize("payload", [{"settings.yaml": "{'na me': CANARY-0}"}, {"settings.env": "NAEM=CANARY-0"}])
 def test_nearest_name_that_may_be_a_secret(refusal, payload):
     """K26: a near name that may be no name but a secret, or that is a line of a document of texts, is not shown."""
