@@ -281,6 +281,33 @@ UNKNOWN = [
 ]
 
 
+class Site(Settings):
+    model_config = SettingsConfigDict(watch=False, env_prefix="SITE_", env_nested_delimiter="__", documents=["app.env"])
+    by_name: dict[str, Server] = {}
+    one: Server = Server()
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("SITE_by_name__x__hostname", "by_name[*].host_name"),
+        ("SITE_by-name.x.hst-name", "by_name[*].host_name"),
+        ("SITE_by_name/x/hst_name", "by_name[*].host_name"),
+        ("SITE_by_name/x/colour", None),
+        ("SITE_one__hostname", "one.host_name"),
+    ],
+)
+def test_unknown_names_inside_entries(read, key, near):
+    """The nearest field to a key inside an entry of a mapping is one of that entry, and none of a model beside it."""
+    (unused,) = read(Site, {key: "x"}).live.status().unused_keys
+    assert (unused.key, unused.nearest) == (key, near)
+
+
+def test_a_secret_name_of_an_entry(read):
+    """A line of a document of texts is not shown because its end is near to a field of an entry: it may be a secret."""
+    assert read(Site, {"app.env": "SITE_BY_NAME__CANARY__HOSTNAME=x"}).live.status().unused_keys == ()
+
+
 @pytest.mark.parametrize(("name", "text", "key", "near"), UNKNOWN)
 def test_unknown_names_inside_lists(read, name, text, key, near):
     """K03: unknown names in structured data are listed as unused, with their place, and the nearest field there."""

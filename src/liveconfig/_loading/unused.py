@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from liveconfig._loading.feed import Feed
-from liveconfig._loading.names import Plan
+from liveconfig._loading.fields import Place
+from liveconfig._loading.inputs import with_underscores
+from liveconfig._loading.names import Plan, Root
 from liveconfig._loading.suggestions import nearest
 
 COMPARED = 200
@@ -15,6 +17,7 @@ COMPARED = 200
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,39}"
 _REMEMBERED = 10_000
 _TYPING_ERROR = 2
+_MOST_PARTS = 10
 
 
 def looks_like_a_name(name: str) -> bool:
@@ -68,9 +71,30 @@ class UnusedNames:
         if key in feed.misnamed:
             place, name = feed.misnamed[key]
             around = f"{place.dotted}." if place.dotted else ""
-            inside = {known: around + label for known, label in place.children.labels.items()}
-            return _near(canonical(name), inside) or _near(canonical(around + name), self._fields)
+            return _near_inside(place, canonical(name)) or _near(canonical(around + name), self._fields)
+        model, rest = (None, name) if document else _model_around(plan, name)
+        close = None if model is None else _near_inside(model, canonical(rest), is_exact=False)
+        if close or (model is not None and "[" in model.dotted):  # no field outside is nearer to one of an entry
+            return close
         return _near(canonical(name.replace("/", ".")), self._fields, is_exact=bool(document))
+
+
+def _model_around(plan: Plan, name: str) -> tuple[Place | None, str]:
+    """The innermost model into which the first parts of a key lead, and the rest; None where there is no such model."""
+    separators = [".", "/", *filter(None, [plan.rules.delimiter])]
+    pattern = "|".join(re.escape(with_underscores(each)) for each in separators)
+    found = [each.span() for each in re.finditer(pattern, with_underscores(name))]
+    for start, end in reversed(found[-_MOST_PARTS:]):
+        for path in plan.resolve(name[:start]):
+            if path[-1].place.children:
+                return path[-1].place, name[end:]
+    return None, name
+
+
+def _near_inside(place: Place | Root, name: str, *, is_exact: bool = True) -> str | None:
+    """The field inside a place that is nearest, by its dotted name."""
+    around = f"{place.dotted}." if place.dotted else ""
+    return _near(name, {known: around + label for known, label in place.children.labels.items()}, is_exact=is_exact)
 
 
 def _near(name: str, known: Mapping[str, str], *, is_exact: bool = True) -> str | None:
