@@ -12,7 +12,10 @@ import gc
 import io
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -35,12 +38,25 @@ _UNWRITABLE = 2
 _INTERRUPTED = 130
 _PIPE = 141  # the exit code of SIGPIPE in a shell; 1 means a frozen field in explain
 
+TIME_TO_END = 1.0
+"""Seconds that threads and exit handlers of an imported application get to end after the command."""
+
 
 def program() -> NoReturn:
     """Run one command, and end this process with it."""
     code = main()
     gc.freeze()  # what ends with the process is not looked through for cycles: an eighth of the time of `ps`
+    with suppress(RuntimeError):  # no thread can be started, as where a container has a limit of processes
+        threading.Thread(target=_end_late, args=(code,), daemon=True).start()
     sys.exit(code)
+
+
+def _end_late(code: int) -> None:
+    """End this process if it waits for a thread, a child process or an exit handler of the application."""
+    time.sleep(TIME_TO_END)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
