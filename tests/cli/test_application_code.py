@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 import textwrap
 
 import pytest
@@ -19,8 +22,12 @@ MANIFEST = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {messa
 COMMANDS = {
     "explain": ("explain", "app:App", "-o", "json"),
     "check": ("check", "app:App", "app.yaml", "-o", "json"),
+    "sarif": ("check", "app:App", "app.yaml", "-o", "sarif"),
+    "diff": ("check", "app:App", "--diff", "app.yaml", "app.yaml", "-o", "json"),
     "schema": ("schema", "app:App"),
 }
+
+every_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 
 
 @pytest.fixture
@@ -63,3 +70,72 @@ def test_exit_handlers(run, application):
         """
     )
     assert run("schema", "app:App").stderr == "the application has ended\n"
+
+
+WRITES = """
+import atexit, os, subprocess, sys
+from pydantic import model_validator
+
+print("written with print")
+os.write(1, b"written to the descriptor\\n")
+subprocess.run(["echo", "written by a child"], check=True)
+sys.__stdout__.write("written to a buffer\\n")
+atexit.register(print, "written at exit")
+
+class App(App):
+    @classmethod
+    def settings_customise_sources(cls, settings_cls, **sources):
+        os.write(1, b"written by a source\\n")
+        return tuple(sources.values())
+
+    @model_validator(mode="after")
+    def _write(self):
+        os.write(1, b"written by a validator\\n")
+        return self
+"""
+
+
+@every_command
+def test_output(run, application, command):
+    """What the application and its children write to standard output goes to standard error; the answer is JSON."""
+    application(after=WRITES)
+    done = run(*command)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)
+    assert "written " not in done.stdout
+    assert len(set(done.stderr.splitlines())) == (6 if command[0] == "schema" else 7)
+
+
+def test_output_of_a_function(run, application):
+    """What a function of the application writes while ``explain`` calls it goes to standard error."""
+    application(after="import os\ndef get_settings():\n    os.write(1, b'said')\n    return App.load()\n")
+    done = run("explain", "app:get_settings", "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "said")
+    assert json.loads(done.stdout)
+
+
+def test_streams_without_a_descriptor(run, application):
+    """In a process that keeps its output in memory, as a test does, the answer is what the command writes there."""
+    application(before="print('said')")
+    kept = (
+        "import io, sys; from liveconfig.cli import main; real, sys.stdout, sys.stderr = sys.stdout, io.StringIO(), "
+        "io.StringIO(); main(sys.argv[1:]); real.write(sys.stdout.getvalue())"
+    )
+    done = run("schema", "app:App", command=(sys.executable, "-c", kept))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)
+
+
+def test_a_child_that_runs_on(run, application, tmp_path):
+    """A reader of standard output sees its end while a child that the application left is still running."""
+    application(
+        after="""
+        import subprocess
+        child = subprocess.Popen(["sleep", "600"], stderr=subprocess.DEVNULL)
+        open("child", "w").write(str(child.pid))
+        """
+    )
+    done = run("schema", "app:App", before=("sh", "-c", '"$@" 2> errors', "sh"))
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)

@@ -45,10 +45,20 @@ TIME_TO_END = 1.0
 def program() -> NoReturn:
     """Run one command, and end this process with it."""
     code = main()
+    _end_output()
     gc.freeze()  # what ends with the process is not looked through for cycles: an eighth of the time of `ps`
     with suppress(RuntimeError):  # no thread can be started, as where a container has a limit of processes
         threading.Thread(target=_end_late, args=(code,), daemon=True).start()
     sys.exit(code)
+
+
+def _end_output() -> None:
+    """Lead what exit handlers of an application write to standard error: the answer of the command is complete."""
+    if sys.stdout is not None:
+        with suppress(OSError, ValueError):  # a stream that is closed
+            sys.stdout.flush()
+            os.dup2(sys.stderr.fileno(), 1)
+        sys.stdout = sys.stderr
 
 
 def _end_late(code: int) -> None:

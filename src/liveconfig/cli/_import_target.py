@@ -10,13 +10,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from types import ModuleType
 from typing import Any
 
 from liveconfig import AmbiguousKeyError, InvalidSettingsError, LiveConfigError, Settings, VolumeError
 from liveconfig._loading import failure_of, importing_application, nearest
 from liveconfig._traceback import raised_by_code, summarize
+from liveconfig.cli._application_code import application_code
 
 
 class NoSettings(Exception):  # noqa: N818 - it is reported as one line
@@ -37,7 +37,7 @@ def status_in_new_process(target: str) -> dict[str, Any]:
     if not (module and colon and name):
         raise NoSettings(f"{target!r} is neither MODULE:OBJECT (as in app.settings:settings) nor a URL")
     logging.getLogger("liveconfig").addHandler(logging.NullHandler())  # the page shows the same
-    with redirect_stdout(sys.stderr):
+    with application_code():
         return _status(_imported(module), name, target)
 
 
@@ -51,7 +51,7 @@ def class_in(target: str) -> type[Settings]:
     if not (module and colon and name):
         raise NoSettings(f"{target!r} is not MODULE:CLASS (as in app.settings:AppSettings)")
     logging.getLogger("liveconfig").addHandler(logging.NullHandler())
-    with redirect_stdout(sys.stderr):
+    with application_code():
         imported = _imported(module)
         found = _found(imported, name)
     if isinstance(found, Settings):

@@ -24,6 +24,7 @@ from liveconfig._checks import (
 from liveconfig._json import as_plain
 from liveconfig._manifests import DATA_KINDS, LEVELS, Finding, Manifests, ObjectId, kind_of, read, read_paths
 from liveconfig._terminal import Paint, folded_table, painter, printable, width_of_output, without_commands
+from liveconfig.cli._application_code import application_code
 from liveconfig.cli._import_target import NoSettings, class_in
 from liveconfig.cli._output import finding_as_dict, github, problem_as_dict, sarif
 
@@ -125,12 +126,15 @@ def _run(given: argparse.Namespace) -> int:
         for each in (base, old, new):
             _must_be_readable(each, given.target)
         must_hold_something(new.over(base), selection)
-        before, after = (check(cls, each.over(base), selection) for each in (old, new))
-        return _show_changes(changes(before, after), given.output)
+        with application_code():
+            before, after = (check(cls, each.over(base), selection) for each in (old, new))
+            found_changes = changes(before, after)
+        return _show_changes(found_changes, given.output)
     _warn(base, given.target)
     if not base.problems:
         must_hold_something(base, selection)
-    trials = check(cls, base, selection) if base.objects or base.workloads or not base.problems else ()
+    with application_code():
+        trials = check(cls, base, selection) if base.objects or base.workloads or not base.problems else ()
     found = findings(trials)
     for line in _FORMATS[given.output](trials, found, base):
         print(line)

@@ -8,6 +8,7 @@ import sys
 
 from liveconfig._checks import CannotCheck, schema_of
 from liveconfig._terminal import printable
+from liveconfig.cli._application_code import application_code
 from liveconfig.cli._import_target import NoSettings, class_in
 
 
@@ -28,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
         0, or 2 if the class cannot be imported, or one of its sources fails.
     """
     try:
-        schema = schema_of(class_in(arguments.target))
+        cls = class_in(arguments.target)
+        with application_code():
+            schema = schema_of(cls)
     except (CannotCheck, NoSettings) as error:
         print(f"liveconfig schema: {printable(str(error))}", file=sys.stderr)
         return 2
