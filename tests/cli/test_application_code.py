@@ -139,3 +139,38 @@ def test_a_child_that_runs_on(run, application, tmp_path):
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
     assert done.returncode == 0
     assert json.loads(done.stdout)
+
+
+ENDS = {
+    "module": "import os\nos._exit(0)",
+    "name": "from os import _exit\n_exit(0)",
+    "thread": "import os, threading\nthreading.Thread(target=os._exit, args=[0]).start()\nthreading.Event().wait()",
+}
+
+
+@every_command
+@pytest.mark.parametrize("how", ENDS)
+def test_an_application_that_ends_the_process(run, application, command, how):
+    """An application that ends the process with ``os._exit`` is one line and exit code 2, whatever its code is."""
+    application(before=ENDS[how])
+    done = run(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "liveconfig: there is no answer, because the application ended this process with os._exit(0)"
+    )
+    assert ("at app.py:2" in done.stderr) == (how != "thread")
+
+
+def test_a_forked_child_that_ends(run, application):
+    """A child that the application forks ends with its own code."""
+    application(
+        after="""
+        import multiprocessing
+        child = multiprocessing.get_context("fork").Process(target=int)
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        """
+    )
+    done = run("schema", "app:App")
+    assert (done.returncode, done.stderr) == (0, "")
