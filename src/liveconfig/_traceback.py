@@ -10,6 +10,17 @@ from collections.abc import Iterator
 
 from liveconfig.exceptions import Refusal
 
+MOST_CHARACTERS = 1000
+"""The largest number of characters of the message of a `Refusal` that are shown."""
+
+
+def text_of(refusal: Refusal) -> str:
+    """Return the message of a `Refusal` on one line, with ``?`` for each character that is not printable."""
+    text = str(refusal)
+    line = " ".join(text[:MOST_CHARACTERS].split())
+    shown = "".join(each if each.isprintable() else "?" for each in line)
+    return f"{shown}..." if len(text) > MOST_CHARACTERS else shown
+
 
 def frames(error: BaseException) -> Iterator[str]:
     """Return the frames of a traceback, outermost first: file, line and function, without source lines or locals."""
@@ -20,7 +31,7 @@ def frames(error: BaseException) -> Iterator[str]:
 def summarize(error: BaseException) -> str:
     """Return one line for a reason: the message of a `Refusal`, else the type and the innermost frame."""
     if isinstance(error, Refusal):
-        return f"refused: {error}"
+        return f"refused: {text_of(error)}"
     innermost = next(iter(reversed(list(frames(error)))), None)
     return type(error).__name__ + (f" at {innermost}" if innermost else "")
 

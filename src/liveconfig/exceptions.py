@@ -37,5 +37,6 @@ class AmbiguousKeyError(LiveConfigError):
 class Refusal(ValueError):  # noqa: N818 - it is a verdict that a verifier hands down, not a fault of the program
     """Raise this in a verifier or a validator, with a message that contains no secret.
 
-    Its message appears in the log, in `Rejected` and in `Status`. The messages of all other exceptions do not.
+    Its message appears in the log, in `Rejected` and in `Status`: on one line, and at most 1,000 characters of it. The
+    messages of all other exceptions do not.
     """

@@ -341,6 +341,31 @@ class TestRefused:
         assert "login refused by db-1" in settings.live.status().last_rejected.reason
         assert "login refused by db-1" in caplog.text
 
+    def test_refusal_on_one_line(self, settings, volume, caplog):
+        """The message of a Refusal is one line of printable characters, so that it forges no line of the log."""
+
+        @settings.live.verify()
+        def check(_):
+            raise Refusal("login refused\r\nERROR:\tforged \x1b[31m\udcff")
+
+        assert not swap(settings, volume, message="two")
+        shown = "login refused ERROR: forged ?[31m?"
+        assert settings.live.status().last_rejected.reason.endswith(f": {shown}")
+        assert shown in caplog.text
+
+    @pytest.mark.parametrize("length", [1000, 1001, 10_000_000])
+    def test_long_refusal(self, settings, volume, length, caplog):
+        """A message of a Refusal that is longer than 1,000 characters is cut, and ends with dots."""
+
+        @settings.live.verify()
+        def check(_):
+            raise Refusal("x" * length)
+
+        assert not swap(settings, volume, message="two")
+        shown = ": " + "x" * 1000 + "..." * (length > 1000)
+        assert settings.live.status().last_rejected.reason.endswith(shown)
+        assert len(caplog.text) < 5000
+
     def test_withheld(self, settings, volume, canary, caplog):
         """F23: of any other exception type and frames are shown, never message, arguments or locals."""
 

@@ -317,6 +317,12 @@ class TestConstructor:
         kubelet_volume.write({"value": canary})
         assert "the value is too well known" in str(raised(refusing, _volumes=kubelet_volume.path))
 
+    def test_long_refusal(self, kubelet_volume, canary):
+        """A Refusal that a validator raises is shown on one line, up to its 1,000th character."""
+        refusing = model(str, check=_raise(lambda _: Refusal("no\n" + "x" * 5000)))
+        kubelet_volume.write({"value": canary})
+        assert f"refused: no {'x' * 997}... (in " in str(raised(refusing, _volumes=kubelet_volume.path))
+
     def test_stderr_of_an_uncaught_error(self, kubelet_volume, canary):
         """F33: what Python prints of an uncaught error, with faulthandler and in development mode, shows no value."""
         kubelet_volume.write({"password": canary, "port": canary})

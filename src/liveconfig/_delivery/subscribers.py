@@ -11,7 +11,7 @@ from typing import Any
 
 from liveconfig import _clock
 from liveconfig._delivery.subjects import EventQueue, Subject, Version
-from liveconfig._traceback import frames
+from liveconfig._traceback import frames, text_of
 from liveconfig._watching import Timer
 from liveconfig.exceptions import Refusal
 
@@ -41,7 +41,7 @@ def described(error: BaseException, then: str) -> str:
     The message is shown for a `Refusal` only.
     """
     if isinstance(error, Refusal):
-        return f"{type(error).__name__}; {then}: {error}"
+        return f"{type(error).__name__}; {then}: {text_of(error)}"
     places = "".join(f"\n    {frame}" for frame in frames(error))
     return f"{type(error).__name__}; {then} (its message is withheld: it may hold a secret){places}"
 

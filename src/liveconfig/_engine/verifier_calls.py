@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from liveconfig import _clock
 from liveconfig._delivery import diff, name_of
 from liveconfig._loading import equal, same, with_leaf_of
-from liveconfig._traceback import came_by_signal, redacted_traceback, summarize
+from liveconfig._traceback import came_by_signal, redacted_traceback, summarize, text_of
 from liveconfig._watching import Scheduler, Timer, WaitableThread, call_user_code, is_ending, start_thread
 from liveconfig.exceptions import Refusal
 
@@ -241,7 +241,7 @@ class Attempt:
         try:
             verdict = call_user_code(contextvars.Context().run, _call, verifier.check, self._candidate)
         except Refusal as refusal:
-            return str(refusal)
+            return text_of(refusal)
         except BaseException as error:  # noqa: BLE001 - a user's code
             verifier.log(settings, redacted_traceback(error))
             return f"it raised {summarize(error)}"

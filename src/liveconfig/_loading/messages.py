@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from liveconfig._traceback import summarize
 from liveconfig.exceptions import Refusal
 
 # Messages that pydantic makes of the type and its constraints only.
@@ -135,7 +136,7 @@ def message(detail: Mapping[str, Any], declared: str) -> str:
     """
     kind, context = detail["type"], detail.get("ctx", {})
     if isinstance(context.get("error"), Refusal):
-        return f"refused: {context['error']}"
+        return summarize(context["error"])
     if kind in ("value_error", "assertion_error"):
         raised = context.get("error")
         return "refused by its validator" + (f" ({type(raised).__name__})" if isinstance(raised, BaseException) else "")
