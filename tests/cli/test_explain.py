@@ -566,10 +566,22 @@ def test_no_such_address(refusal, address, says):
     assert "CANARY" not in error
 
 
-@pytest.mark.parametrize("header", ["CANARY", "Name: CANARY\r\nOther: x"])
-def test_header_that_is_none(refusal, header):
-    """A header that cannot be sent is one line that does not repeat it."""
-    assert "CANARY" not in refusal("http://127.0.0.1:9/", "--header", header)
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("CANARY", "--header takes NAME:VALUE"),
+        (": CANARY", "--header takes NAME:VALUE"),
+        ("CANARY name: x", "--header takes NAME:VALUE"),
+        ("Name: CANARY\r\nOther: x", "the value of --header must not hold a line end"),
+        ("Name: CANARY\nx", "the value of --header must not hold a line end"),
+        ("Name: CANARY\rx", "the value of --header must not hold a line end"),
+        ("Name: CANARY \u20ac", "the value of --header must hold characters of Latin-1 only"),
+    ],
+)
+def test_header_that_is_none(refusal, header, says):
+    """A header that cannot be sent is one line that says why and does not repeat it."""
+    line = refusal("http://127.0.0.1:9/", "--header", header)
+    assert line == f"liveconfig explain: {says}\n"
 
 
 HUGE = {

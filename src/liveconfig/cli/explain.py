@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,8 @@ TIMEOUT = 10.0
 """Seconds for the complete answer of a status page."""
 
 _NO_STATUS = "the answer is JSON, but not the status of settings: does the address end in /liveconfig/status?"
+_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 5.1
+_LATIN_1 = 0xFF
 _OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """The errors of JSON with another shape, or with an impossible time."""
 
@@ -67,16 +70,22 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _ask(url: str, given: list[str]) -> dict[str, Any]:
-    headers = {}
-    for header in given:
-        name, colon, value = header.partition(":")
-        if not colon:
-            raise NoAnswer("--header takes NAME:VALUE")
-        headers[name.strip()] = value.strip()
-    status = get_json(url, headers=headers, timeout=TIMEOUT)
+    status = get_json(url, headers=dict(map(_header, given)), timeout=TIMEOUT)
     if not isinstance(status, dict) or not {"pid", "healthy", "fields", "frozen"} <= status.keys():
         raise NoAnswer(_NO_STATUS)
     return status
+
+
+def _header(given: str) -> tuple[str, str]:
+    """Return name and value of a header; one that cannot be sent is refused without its text, which may be secret."""
+    name, colon, value = (part.strip() for part in given.partition(":"))
+    if not (colon and _NAME.fullmatch(name)):
+        raise NoAnswer("--header takes NAME:VALUE")
+    if "\r" in value or "\n" in value:
+        raise NoAnswer("the value of --header must not hold a line end")
+    if any(ord(character) > _LATIN_1 for character in value):
+        raise NoAnswer("the value of --header must hold characters of Latin-1 only")
+    return name, value
 
 
 def _shown(status: Mapping[str, Any], *, running: bool, as_json: bool) -> str:
