@@ -210,26 +210,25 @@ class _Trial:
 
     def _load(self) -> None:
         """Load what can be read; each key and variable that cannot is a finding."""
-        at_fault = None
+        while at_fault := self._load_readable():
+            self._unreadable_variables |= at_fault
+
+    def _load_readable(self) -> frozenset[str]:
+        """Load without the keys and variables that cannot be read. Return more of these variables."""
         with _environment(self._readable_variables()):
             self._sources = _sources_of(self._cls)
             volumes, self._problem_of_volumes = _chosen_volumes(self._cls, self._surroundings.variables)
             self._loader = Loader(self._cls, volumes, self._sources)
             self._feeds = [self._fed(index, volume) for index, volume in enumerate(self._volumes)]
             try:
-                loaded = self._loader.load(tuple(self._feeds), None)
+                self._keep(self._loader.load(tuple(self._feeds), None))
             except DecodeError as error:
                 self._faults.append(self._of_variable(error))
-                at_fault = self._variables_of(error.fields)
+                return self._variables_of(error.fields)
             except Exception as error:  # noqa: BLE001 - a source of the class
                 text = f"a source of the settings raised {summarize(error)}"
                 self._faults.append(self._finding("invalid-value", text))
-                return
-        if at_fault is None:
-            self._keep(loaded)
-        elif at_fault:
-            self._unreadable_variables |= at_fault
-            self._load()
+        return frozenset()
 
     def _keep(self, loaded: Loaded[BaseSettings] | Invalid) -> None:
         self._is_validated = True
