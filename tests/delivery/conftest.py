@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
+from liveconfig._volumes import file_calls
 
 PATIENCE = 60.0  # seconds: the machine that runs the tests may be busy
 
@@ -105,7 +106,11 @@ class _Clock:
         return self._real() + self._offset
 
     def move(self, seconds: float) -> None:
+        """Move the clock on between two file calls: one that runs meanwhile would have taken so long by this clock."""
         time.monotonic = self.now  # type: ignore[assignment]
+        deadline = self._real() + PATIENCE
+        while file_calls._calls and self._real() < deadline:
+            threading.Event().wait(0.001)
         self._offset += seconds
 
 
