@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -15,11 +16,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import liveconfig
+from liveconfig import _clock
+from liveconfig._volumes.file_calls import FileCalls
 
 REPORT = "/memfd:liveconfig (deleted)"  # stays until the process ends
 GRACE = 30.0  # seconds that a thread or a descriptor has to go after the test
@@ -212,6 +216,40 @@ def inotify() -> None:
         assert not os.environ.get("CI"), "CI has inotify instances"
         pytest.skip("needs an inotify instance: fs.inotify.max_user_instances is reached")
     os.close(descriptor)
+
+
+class _MovedClock:
+    """The monotonic clock of liveconfig, moved on. It never goes back: threads that sleep until a later time rely on that.
+
+    What it was moved on by does not count for the file calls: one that runs meanwhile has not taken so long.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._moved = threading.RLock(), 0.0
+
+    def move(self, seconds: float) -> None:
+        """Move the clock on."""
+        _clock.monotonic = self._now
+        file_calls: Any = sys.modules[FileCalls.__module__]
+        file_calls._clock = SimpleNamespace(monotonic=self._now_for_file_calls, now=lambda: _clock.now())
+        with self._lock:
+            self._moved += seconds
+
+    def _now(self) -> float:
+        return time.monotonic() + self._moved
+
+    def _now_for_file_calls(self) -> float:
+        with self._lock:
+            return _clock.monotonic() - self._moved
+
+
+_moved_clock = _MovedClock()
+
+
+@pytest.fixture
+def move_clock() -> Callable[[float], None]:
+    """A function that moves the monotonic clock of liveconfig on, for good."""
+    return _moved_clock.move
 
 
 @pytest.fixture

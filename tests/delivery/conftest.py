@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from liveconfig import Settings
-from liveconfig._volumes import file_calls
 
 PATIENCE = 60.0  # seconds: the machine that runs the tests may be busy
 
@@ -94,33 +92,6 @@ def open_settings(volume: Any) -> Iterator[Callable[..., Any]]:
 def settings(open_settings: Callable[..., Any]) -> Any:
     """Live settings on the volume."""
     return open_settings()
-
-
-class _Clock:
-    """The monotonic clock, moved on. It never goes back, as threads that sleep until a later time rely on that."""
-
-    def __init__(self) -> None:
-        self._real, self._offset = time.monotonic, 0.0
-
-    def now(self) -> float:
-        return self._real() + self._offset
-
-    def move(self, seconds: float) -> None:
-        """Move the clock on between two file calls: one that runs meanwhile would have taken so long by this clock."""
-        time.monotonic = self.now  # type: ignore[assignment]
-        deadline = self._real() + PATIENCE
-        while file_calls._calls and self._real() < deadline:
-            threading.Event().wait(0.001)
-        self._offset += seconds
-
-
-_clock = _Clock()
-
-
-@pytest.fixture
-def move_clock() -> Callable[[float], None]:
-    """A function that moves the monotonic clock of this process on, for good."""
-    return _clock.move
 
 
 @pytest.fixture

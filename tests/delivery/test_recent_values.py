@@ -6,23 +6,9 @@ import threading
 
 import pytest
 
-import liveconfig._clock
 from liveconfig import LiveConfigError
 
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def later(monkeypatch):
-    """A function that moves the clock forward."""
-    shift = [0.0]
-    monotonic = liveconfig._clock.monotonic
-    monkeypatch.setattr(liveconfig._clock, "monotonic", lambda: monotonic() + shift[0])
-
-    def later(seconds):
-        shift[0] += seconds
-
-    return later
 
 
 def write(settings, volume, message):
@@ -65,27 +51,27 @@ def test_sixteen(settings, volume):
     assert settings.live.recent("message") == tuple(f"m{number}" for number in range(19, 3, -1))
 
 
-def test_within(settings, volume, later):
+def test_within(settings, volume, move_clock):
     """A replaced value is kept until `within` seconds after its replacement, the one in use for ever."""
     assert settings.live.recent("message", within=60.0) == ("one",)
-    later(1000)
+    move_clock(1000)
     write(settings, volume, "two")
-    later(50)
+    move_clock(50)
     write(settings, volume, "three")
     assert settings.live.recent("message", within=60.0) == ("three", "two", "one")
-    later(20)
+    move_clock(20)
     assert settings.live.recent("message", within=60.0) == ("three", "two")
-    later(1000)
+    move_clock(1000)
     assert settings.live.recent("message", within=60.0) == ("three",)
     assert settings.live.recent("message", within=0) == ("three",)
 
 
-def test_each_call_has_its_own_within(settings, volume, later):
+def test_each_call_has_its_own_within(settings, volume, move_clock):
     """The most patient request decides how long values are kept, each call what it is given."""
     settings.live.recent("message", within=60.0)
     settings.live.recent("message")
     write(settings, volume, "two")
-    later(100)
+    move_clock(100)
     assert settings.live.recent("message", within=60.0) == ("two",)
     assert settings.live.recent("message") == ("two", "one")
 

@@ -17,12 +17,6 @@ PATIENCE = 60.0
 
 
 @pytest.fixture
-def later(move_clock):
-    """A function that moves the monotonic clock on."""
-    return move_clock
-
-
-@pytest.fixture
 def hold(gate):
     """A function that blocks its caller until the gate opens, and signals that it was called."""
 
@@ -118,11 +112,11 @@ class TestThreads:
         assert after.news == ["two", "three"]
         assert hung.threads[0] not in after.threads
 
-    def test_after_one_that_took_its_time(self, settings, volume, recorder, hold, later):
+    def test_after_one_that_took_its_time(self, settings, volume, recorder, hold, move_clock):
         """One that hangs is left to its thread a second after its own start, whatever the one before it took."""
 
         def long(_):
-            later(0.6)
+            move_clock(0.6)
             raise ValueError  # its second call is put off: so the clock is looked at anew
 
         after = recorder()
@@ -237,14 +231,14 @@ class TestHung:
         while not self.named(caplog) and time.monotonic() < deadline:
             time.sleep(0.01)  # the worker says it, once its timer is due
 
-    def test_named_after_thirty_seconds(self, settings, volume, recorder, hold, later, caplog):
+    def test_named_after_thirty_seconds(self, settings, volume, recorder, hold, move_clock, caplog):
         """E43: one that has run for 30 s is named in the log, once."""
         settings.live.on_change("message")(hold)
         after = recorder()
         settings.live.on_change("message")(after)
         assert swap(settings, volume, wait=True, message="two")
         for seconds in (20, 15, 40):
-            later(seconds)
+            move_clock(seconds)
             swap(settings, volume, wait=True, message=f"after {seconds}")
             if seconds == 20:
                 assert not self.named(caplog)
@@ -252,14 +246,14 @@ class TestHung:
         assert len(self.named(caplog)) == 1
         assert "hold.<locals>.call" in self.named(caplog)[0]
 
-    def test_is_a_problem(self, settings, volume, gate, hold, later):
+    def test_is_a_problem(self, settings, volume, gate, hold, move_clock):
         """One that has run for 30 s has not received the newest version: the settings are unhealthy until it returns."""
         settings.live.on_change("message")(hold)
         assert swap(settings, volume, wait=True, message="two")
-        later(20)
+        move_clock(20)
         settings.live.reload()  # a look would be due
         assert settings.live.healthy
-        later(15)
+        move_clock(15)
         settings.live.reload()
         (text,) = settings.live.status().problems
         assert "hold.<locals>.call has been running for 3" in text
@@ -282,7 +276,7 @@ class TestHung:
         settings.live.on_change("message")(recorder())
         return inside, go
 
-    def test_named_at_a_later_call(self, settings, volume, slow, later, caplog):
+    def test_named_at_a_later_call(self, settings, volume, slow, move_clock, caplog):
         """One that has its thread to itself by now is named as well when it hangs at its next call."""
         inside, go = slow
         assert swap(settings, volume, wait=True, message="two")
@@ -290,14 +284,14 @@ class TestHung:
         assert swap(settings, volume, wait=True, message="three")
         go.release()
         assert inside.acquire(timeout=PATIENCE)
-        later(35)
+        move_clock(35)
         assert swap(settings, volume, wait=True, message="four")
         self.wait_until_named(caplog)
         go.release(2)
         settings.live.reload()
         assert len(self.named(caplog)) == 1
 
-    async def test_a_coroutine(self, settings, volume, later, caplog):
+    async def test_a_coroutine(self, settings, volume, move_clock, caplog):
         """A coroutine that has been running for 30 s is named as well, and one that ended in time is not."""
         over, begun, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -315,20 +309,20 @@ class TestHung:
         await asyncio.wait_for(told.wait(), PATIENCE)
         while settings.live.status().subscribers[1].running_since is not None:
             await asyncio.sleep(0)
-        later(35)
+        move_clock(35)
         assert await asyncio.to_thread(swap, settings, volume, count=2)  # wakes whoever looks at the clock
         await asyncio.to_thread(self.wait_until_named, caplog)
         over.set()
         (line,) = self.named(caplog)
         assert "slow has been running for 30 s;" in line
 
-    def test_not_named_for_many_calls(self, settings, volume, slow, later, caplog):
+    def test_not_named_for_many_calls(self, settings, volume, slow, move_clock, caplog):
         """E44: one that takes its time at each call, but never 30 s, is not named."""
         inside, go = slow
         assert swap(settings, volume, wait=True, message="first")  # after a second, slow has its thread to itself
         for number in range(6):
             assert inside.acquire(timeout=PATIENCE)
-            later(10)
+            move_clock(10)
             assert swap(settings, volume, wait=True, message=f"number {number}")  # there is more to tell at once
             go.release()
         assert inside.acquire(timeout=PATIENCE)

@@ -30,19 +30,6 @@ class Unwatched(App):
     model_config = SettingsConfigDict(watch=False)
 
 
-@pytest.fixture
-def later(monkeypatch):
-    """A function that moves the clock forward."""
-    shift = [0.0]
-    monotonic = liveconfig._clock.monotonic
-    monkeypatch.setattr(liveconfig._clock, "monotonic", lambda: monotonic() + shift[0])
-
-    def later(seconds):
-        shift[0] += seconds
-
-    return later
-
-
 def problem(settings):
     """The only problem of unhealthy settings."""
     status = settings.live.status()
@@ -203,7 +190,7 @@ def test_no_file_call_on_the_callers_thread(kubelet_volume, load, monkeypatch, w
     assert calls == []
 
 
-def test_a_candidate_counts_after_two_seconds(kubelet_volume, load, later, monkeypatch):
+def test_a_candidate_counts_after_two_seconds(kubelet_volume, load, move_clock, monkeypatch):
     """A watched object is healthy while a verifier has run for less than 2 s, an unwatched one is not."""
     kubelet_volume.write({"message": "one"})
     watched, unwatched = load(App, _volumes=kubelet_volume.path), load(Unwatched, _volumes=kubelet_volume.path)
@@ -225,7 +212,7 @@ def test_a_candidate_counts_after_two_seconds(kubelet_volume, load, later, monke
             patched.setattr(liveconfig._clock, "monotonic", lambda: before)
             assert watched.live.status().healthy
         assert watched.live.status().volumes[0].generation_on_disk == kubelet_volume.generation
-        later(2.5)
+        move_clock(2.5)
         problems = watched.live.status().problems  # a look that is just due would be late by this clock, too
         assert any("waiting for its verifiers" in text for text in problems)
     finally:
@@ -235,13 +222,13 @@ def test_a_candidate_counts_after_two_seconds(kubelet_volume, load, later, monke
 
 
 @pytest.mark.usefixtures("inotify")
-def test_a_look_that_does_not_come(kubelet_volume, load, later):
+def test_a_look_that_does_not_come(kubelet_volume, load, move_clock):
     """G02: when no look has come for longer than the period of the re-checks, the status says so."""
     kubelet_volume.write({"message": "one"})
     settings = load(App, _volumes=kubelet_volume.path)
-    later(3500.0)
+    move_clock(3500.0)
     assert settings.live.healthy
-    later(110.0)
+    move_clock(110.0)
     status = settings.live.status()
     assert any("a look at the volumes has been due" in text for text in status.problems)
 
@@ -425,7 +412,7 @@ def test_standing_rejections_are_delivered(kubelet_volume, load):
     assert again == found == list(settings.live.status().rejections)
 
 
-def test_one_that_raises_gets_them_again(kubelet_volume, load, monkeypatch, later):
+def test_one_that_raises_gets_them_again(kubelet_volume, load, monkeypatch, move_clock):
     """H05: a subscriber that raises at a standing stale field is called again."""
     monkeypatch.setenv("MESSAGE", "from the environment")
     settings = load(App, _volumes=kubelet_volume.path)

@@ -28,7 +28,6 @@ from pydantic import (
 )
 from watchdog.observers.inotify_c import InotifyFD
 
-import liveconfig._clock
 from liveconfig import InvalidSettingsError, Recovered, Rejected, Reloaded, Settings, SettingsConfigDict, Volume
 from liveconfig._engine.engine import Engine
 from liveconfig._engine.single_flight import SingleFlight
@@ -1121,10 +1120,8 @@ def test_collected_while_a_verifier_runs(kubelet_volume, gate, caplog, monkeypat
 
 class TestBackOff:
     @pytest.fixture
-    def clock(self, monkeypatch):
+    def clock(self, move_clock):
         """A function that moves the monotonic clock on between two looks at the volumes, and has the scheduler see it."""
-        real, moved = liveconfig._clock.monotonic, [0.0]
-        monkeypatch.setattr(liveconfig._clock, "monotonic", lambda: real() + moved[0])
 
         def on_the_scheduler(call):
             passed = threading.Event()
@@ -1132,10 +1129,7 @@ class TestBackOff:
             assert passed.wait(PATIENCE)
 
         def move(seconds):
-            def turn():
-                moved[0] += seconds
-
-            on_the_scheduler(turn)
+            on_the_scheduler(lambda: move_clock(seconds))
             on_the_scheduler(lambda: None)
 
         return move

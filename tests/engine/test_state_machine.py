@@ -41,8 +41,6 @@ PATIENCE = 60.0
 EXAMPLES = int(os.environ.get("LIVECONFIG_EXAMPLES", "60"))
 """How many sequences of actions are tried. Before a release: 2,000, which takes about half an hour."""
 
-REAL = liveconfig._clock.monotonic, liveconfig._clock.now
-
 
 class Database(BaseModel):
     user: str = "default"
@@ -358,9 +356,10 @@ class Machine(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="liveconfig-"))
         self.serials = itertools.count(1)
         self.folders = itertools.count()
-        begun = REAL[0]()
+        self.clocks = monotonic, _ = liveconfig._clock.monotonic, liveconfig._clock.now
+        begun = monotonic()
         CALLS.HUNG = FASTER  # a second by the real clock: nothing hangs here, but the machine may be busy
-        liveconfig._clock.monotonic = lambda: begun + (REAL[0]() - begun) * FASTER
+        liveconfig._clock.monotonic = lambda: begun + (monotonic() - begun) * FASTER
         self.settings = None
         self.verifiers = Verifiers()
 
@@ -395,7 +394,7 @@ class Machine(RuleBasedStateMachine):
         while left := [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]:
             assert time.monotonic() < deadline, left
             time.sleep(0.001)
-        liveconfig._clock.monotonic, liveconfig._clock.now = REAL
+        liveconfig._clock.monotonic, liveconfig._clock.now = self.clocks
         CALLS.HUNG = HUNG
 
     # What is done to the disk
@@ -528,7 +527,7 @@ class Machine(RuleBasedStateMachine):
     @rule(days=st.integers(-400, 400))
     def clock(self, days: int) -> None:
         """The wall clock jumps."""
-        liveconfig._clock.now = lambda: REAL[1]() + dt.timedelta(days=days)
+        liveconfig._clock.now = lambda: self.clocks[1]() + dt.timedelta(days=days)
 
     # What becomes of the verifiers
 
