@@ -523,6 +523,32 @@ def test_a_path_that_is_missing(monkeypatch, tmp_path):
         App()
 
 
+def test_a_pair_that_is_missing(make_kubelet_volume, monkeypatch):
+    """K26: where the variable has no pair for the missing volume, the error says to correct the variable, and how."""
+    volume = make_kubelet_volume("config")
+    volume.write({"message": "hello"})
+
+    class App(Settings):
+        model_config = SettingsConfigDict(volumes=["/nowhere/shop/config"], watch=False)
+        message: str
+
+    monkeypatch.setenv("LIVECONFIG_VOLUMES", f"/nowhere/config={volume.path}")
+    with pytest.raises(InvalidSettingsError) as failure:
+        App()
+    assert "correct LIVECONFIG_VOLUMES, which lacks /nowhere/shop/config=./config" in str(failure.value)
+
+
+def test_a_replacement_that_is_missing(declared, load, monkeypatch, caplog, tmp_path):
+    """The warning that the variable is set names the directories that are missing: a typing error on a laptop."""
+    cls, config, secrets = declared
+    for place, said in ((config.path, "secrets"), (tmp_path / "cofig", f"; no such directory: {tmp_path / 'cofig'}")):
+        monkeypatch.setenv("LIVECONFIG_VOLUMES", f"/nowhere/config={place}:/nowhere/secrets={secrets.path}")
+        caplog.clear()
+        load(cls)
+        (warning,) = [each for each in lines(caplog, logging.WARNING) if "LIVECONFIG_VOLUMES is set" in each]
+        assert warning.endswith(said)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -13,7 +13,7 @@ CHECK_RULES: Mapping[str, Rule] = {
             "invalid-value",
             "error",
             "a value that the settings class does not accept",
-            "Correct the value; the application would reject it and keep its last good configuration.",
+            "Correct the value; until then a running application keeps its last good configuration.",
         ),
         Rule(
             "missing-field",

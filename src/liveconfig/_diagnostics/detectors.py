@@ -438,9 +438,11 @@ def _polling(state: PresentState) -> Iterator[Cause]:
 
 def _replaced(state: PresentState) -> Iterator[Cause]:
     if state.replaced:
+        missing = [each.revision.path for each in state.feeds if each.revision.mode == "missing"]
         yield _simple(
             (VOLUMES_VARIABLE,),
-            f"{VOLUMES_VARIABLE} is set: the declared volumes are replaced by {os.pathsep.join(state.paths)}",
+            f"{VOLUMES_VARIABLE} is set: the declared volumes are replaced by {os.pathsep.join(state.paths)}"
+            + (f"; no such directory: {', '.join(missing)}" if missing else ""),
             f"{VOLUMES_VARIABLE} is not used",
             reminded=False,
         )

@@ -136,12 +136,16 @@ def _notes(feeds: Sequence[Feed]) -> Iterator[str]:
 
 
 def _cure(missing: Sequence[str]) -> str:
-    if paths_in_variable(os.environ.get(VOLUMES_VARIABLE, "")).issuperset(missing):
+    variable = os.environ.get(VOLUMES_VARIABLE, "")
+    if paths_in_variable(variable).issuperset(missing):
         return f"Create it, or correct {VOLUMES_VARIABLE}, which names it"
-    return (
-        f"Mount the volume there or, outside a pod, set {VOLUMES_VARIABLE}, for example to "
-        f"{missing[0]}=./{basename(missing[0])}"
+    pair = f"{missing[0]}=./{basename(missing[0])}"
+    cure = (
+        f"correct {VOLUMES_VARIABLE}, which lacks {pair}"
+        if variable
+        else f"set {VOLUMES_VARIABLE}, for example to {pair}"
     )
+    return f"Mount the volume there or, outside a pod, {cure}"
 
 
 def _content(read: Revision | Fault | None, fault: Fault) -> object:
