@@ -193,7 +193,7 @@ def _tell(child: Child, volumes: Mapping[str, _ClockedVolume]) -> None:
 def _show_workers(children: Sequence[Child], volume: _ClockedVolume) -> None:
     """Print one table for all workers, before and after an update."""
     number = len(_EDITS) + 1
-    _say(f"{number}. A second worker starts. `liveconfig ps` shows whether each of them uses what is on disk:\n")
+    _say(f"{number}. A second worker starts. `liveconfig ps` shows whether each is up to date:\n")
     _show_processes(children)
     volume.apply(_manifest(_LAST_EDIT.manifest))
     for child in children:
