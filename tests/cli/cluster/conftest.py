@@ -173,16 +173,17 @@ def _asked(capsys: pytest.CaptureFixture[str], command: str, *arguments: str) ->
     """Run a command.
 
     It is run again if this machine was too busy to look at a volume within a second, or if another test's process with
-    a bad report runs at the same time.
+    a bad report runs at the same time. The standard error is that of all runs: a later one may find everything done.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline, errors = time.monotonic() + PATIENCE, ""
     while True:
         code = main([command, *arguments, "-o", "json"])
         said = capsys.readouterr()
+        errors += said.err
         rows = json.loads(said.out)["rows"] if said.out else []
         is_ours = not any(text in row["problem"] for row in rows for text in _NOT_OURS)
         if is_ours or time.monotonic() > deadline:
-            return code, rows, said.err
+            return code, rows, errors
 
 
 _NOT_OURS = ("a volume did not answer within", "its report cannot be read")
