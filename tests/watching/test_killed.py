@@ -47,6 +47,8 @@ def kill(thread):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Killed))
 
 
+# With a tracer, such as coverage, CPython 3.11 comes no further in any thread while one that sleeps has an exception to get.
+@pytest.mark.skipif(sys.version_info < (3, 12) and sys.gettrace() is not None, reason="would hang under a tracer")
 @pytest.mark.parametrize("name", ["liveconfig", "liveconfig-standby", "liveconfig-delivery"])
 def test_killed(settings, kubelet_volume, until, name):
     """G09: after an exception was thrown into a thread of liveconfig, whatever it did, changes are seen and delivered as before."""

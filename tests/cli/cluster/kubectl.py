@@ -52,6 +52,25 @@ def get(arguments: list[str]) -> None:
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
 
 
+def in_the_container(output: bytes) -> bytes:
+    """The output of `liveconfig ps`, which sees only the processes of its container there, and those of all tests here."""
+    try:
+        whole = json.loads(output)
+    except ValueError:
+        return output
+    processes = [each for each in whole["processes"] if of_this_test(each["pid"])]
+    return json.dumps({**whole, "processes": processes}).encode()
+
+
+def of_this_test(pid: int) -> bool:
+    """Whether a process was started by the test that has this folder; True if that cannot be known."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return True
+    return f"CLUSTER={FOLDER}".encode() in environment.split(b"\0")
+
+
 def execute(arguments: list[str]) -> None:
     pod, _, container, _, _, *command = arguments
     place = STATE["containers"][f"{pod}/{container}"]
@@ -76,7 +95,8 @@ def execute(arguments: list[str]) -> None:
     print("Defaulted container is a warning of kubectl", file=sys.stderr)
     arguments = command[1:] if program != "liveconfig" else ["-m", "liveconfig", *command[1:]]
     environment = {**os.environ, **place.get("environment", {})}
-    done = subprocess.run([sys.executable, *arguments], env=environment, check=False)
+    done = subprocess.run([sys.executable, *arguments], env=environment, check=False, stdout=subprocess.PIPE)
+    sys.stdout.buffer.write(in_the_container(done.stdout) if "ps" in command else done.stdout)
     if done.returncode:
         fail(f"command terminated with exit code {done.returncode}", done.returncode)
 
