@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import json
 import os
@@ -698,6 +699,32 @@ def test_the_schema_of_nested_fields(data: dict[str, str], valid: bool) -> None:
     schema = schema_of(Nested)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert jsonschema.Draft202012Validator(schema).is_valid(data) is valid
+
+
+@dataclasses.dataclass
+class Pool:
+    size: int = 1
+    eager: bool = False
+
+
+class Pooled(Settings):
+    model_config = SettingsConfigDict(volumes=["/etc/config"])
+    pool: Pool = Field(default_factory=Pool)
+
+
+@pytest.mark.parametrize(
+    ("data", "valid"),
+    [
+        ({"pool.size": "5", "pool.eager": "true"}, True),
+        ({"pool": '{"size": 5}'}, True),
+        ({"pool.size": "x"}, False),
+        ({"pool.eager": "maybe"}, False),
+        ({"pool.sise": "5"}, False),
+    ],
+)
+def test_the_schema_of_a_dataclass(data: dict[str, str], valid: bool) -> None:
+    """The schema has the fields of a dataclass, with their types."""
+    assert jsonschema.Draft202012Validator(schema_of(Pooled)).is_valid(data) is valid
 
 
 class Login(BaseModel):

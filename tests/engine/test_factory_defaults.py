@@ -230,6 +230,55 @@ def test_after_the_dataclass_is_made(loaded, kubelet_volume):
     assert settings.value.path == f"/{settings.value.id}"
 
 
+class Completed(BaseModel):
+    inner: Standard
+    path: str = ""
+
+    def model_post_init(self, context):
+        self.path = f"/{self.inner.id}"
+
+
+@dataclasses.dataclass
+class AroundCompleted:
+    model: Completed
+    name: str = "n"
+
+
+class Checked(BaseModel):
+    inner: Standard
+    id: str = Field(default_factory=new)
+
+    @field_validator("inner")
+    @classmethod
+    def complete(cls, value):
+        return Standard(value.name, new())
+
+
+@dataclasses.dataclass
+class AroundChecked:
+    checked: Checked
+
+
+def test_a_model_in_a_dataclass_that_sets_its_own_fields(loaded, kubelet_volume):
+    """A model inside a dataclass that sets fields after it is made is consistent with the dataclass inside it."""
+    content = f'{{"model": {{"inner": {ITEM}}}}}'
+    settings = loaded(of(AroundCompleted), content)
+    kubelet_volume.write({"value": content, "number": "7"})
+    assert settings.live.reload()
+    assert settings.value.model.path == f"/{settings.value.model.inner.id}"
+
+
+def test_a_dataclass_that_a_validator_made_in_a_dataclass(loaded, kubelet_volume):
+    """What a validator of a model inside a dataclass sets is not kept; the default of a factory beside it is."""
+    content = f'{{"checked": {{"inner": {ITEM}}}}}'
+    settings = loaded(of(AroundChecked), content)
+    before = settings.value.checked
+    kubelet_volume.write({"value": content, "number": "7"})
+    assert settings.live.reload()
+    assert settings.value.checked.id == before.id
+    assert settings.value.checked.inner.id != before.inner.id
+
+
 def test_fields_that_need_a_restart(loaded, kubelet_volume):
     """A default that a factory made in a restart field is not pending; what was given is."""
     settings = loaded(of(Annotated[Standard, Key(restart=True)]), ITEM)

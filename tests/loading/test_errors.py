@@ -430,6 +430,7 @@ class Strict(Settings):
         ({"app.env": "HOSST=x"}, None, None),  # as any key that feeds nothing
         ({"app.yaml": "port: 1"}, "port", None),
         ({"app.yaml": "one: {usr: x}"}, "one.usr", "user"),
+        ({"app.yaml": "{port: 1, one: {usr: x}}"}, "one.usr", "user"),
         ({"app.yaml": "several: [{}, {usr: x}]"}, "several[1].usr", "user"),
         ({"app.yaml": "named: {CANARY: {usr: x}}"}, "named[*].usr", "user"),
         ({"one": '{"usr": "x"}'}, "one.usr", "user"),

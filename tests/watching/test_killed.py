@@ -13,6 +13,7 @@ import weakref
 import pytest
 
 from liveconfig import Settings, SettingsConfigDict
+from liveconfig._watching.scheduler import Scheduler
 
 PATIENCE = 60.0
 
@@ -77,6 +78,22 @@ def test_killed(settings, kubelet_volume, until, name):
     until(lambda: Killed.thrown)  # a thread that sleeps gets it when it wakes
     kubelet_volume.update({"message": "last"})
     until(lambda: told[-1:] == ["last"] and settings.live.status().healthy)
+
+
+def test_thrown_between_two_calls(settings, kubelet_volume, until, monkeypatch):
+    """G09: an exception that is thrown between two calls of the watcher ends no thread, and no change is lost."""
+    has_part, thrown = Scheduler._has_part, threading.Event()
+
+    def throw_once(scheduler, member):
+        if not thrown.is_set():
+            thrown.set()
+            raise Killed
+        return has_part(scheduler, member)
+
+    monkeypatch.setattr(Scheduler, "_has_part", throw_once)
+    kubelet_volume.update({"message": "1"})
+    assert thrown.wait(PATIENCE)
+    until(lambda: settings.message == "1" and settings.live.status().healthy)
 
 
 @pytest.mark.parametrize("place", ["start", "call", "between"])
