@@ -680,6 +680,30 @@ HANDLER = """
 
 
 class TestSignals:
+    def test_handler_in_the_start_of_a_thread(self, volume, load, monkeypatch):
+        """E19: a handler that calls `reload` while the main thread starts a delivery thread does not wait for ever."""
+        settings = load(App, _volumes=volume.path, _watch=False)
+        start, interrupted, told = threading.Thread.start, [], []
+        settings.live.on_change("message")(lambda change: told.append(change.new))
+
+        def start_and_interrupt(thread):
+            if thread.name != "liveconfig-delivery" or interrupted:
+                start(thread)
+                return
+            other = threading.Thread(target=start, args=(thread,))
+            with thread._started._cond:  # held by `Thread.start` at the moment at which the handler is called
+                start(other)
+                while thread.ident is None:
+                    threading.Event().wait(0.001)
+                interrupted.append(settings.live.reload())
+            other.join(PATIENCE)
+
+        monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+        volume.update({"message": "two"})
+        assert settings.live.reload()
+        assert interrupted
+        assert told == ["two"]
+
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
     @pytest.mark.parametrize("what", ["reload", "status", "close", "subscribe", "latest"])

@@ -108,6 +108,7 @@ class DeliveryThreads:
         self._ending: WaitableThread | None = None  # the last active one, which has nothing left to do
         self._detached: set[DeliveryThread] = set()
         self._late: Timer | None = None  # set while no thread can be started
+        self._starting_in: int | None = None  # the thread that is just starting the active one
 
     def start(self) -> bool:
         """Start the active thread if there is none, or if it never started (KeyboardInterrupt). Called under the lock.
@@ -118,12 +119,15 @@ class DeliveryThreads:
         if self._active is None:
             delivery = self._active = DeliveryThread()
             delivery.thread = WaitableThread(partial(self._run, delivery), "liveconfig-delivery")
+            self._starting_in = threading.get_ident()
             try:
                 start_thread(delivery.thread)
             except RuntimeError:  # no more threads for now, or for ever: none starts at exit
                 self._active = None
                 if self._late is None:
                     self._late = self._timers.later(SLOW, self._start_late)
+            finally:
+                self._starting_in = None
         return self._active is not None
 
     def _replace_dead(self) -> None:
@@ -155,12 +159,13 @@ class DeliveryThreads:
     def check_slow(self) -> bool:
         """Detach a slow thread now, because a blocked scheduler thread would do it late. Called under the lock.
 
-        Return whether there is an active thread.
+        Return whether there is an active thread for which the caller can wait: not for one that a signal handler has
+        interrupted the start of, because it may go on only when the handler has returned (`Thread.start` holds a lock).
         """
         delivery = self._active
         if delivery is not None and delivery.job is not None and delivery.job.subscriber.ran() >= SLOW:
             self._detach(delivery)
-        return self.start()
+        return self.start() and self._starting_in != threading.get_ident()
 
     def current(self) -> DeliveryThread | None:
         """Return the delivery thread that calls this; None for other threads."""
