@@ -391,11 +391,13 @@ class Machine(RuleBasedStateMachine):
             self.settings.live.close()
         shutil.rmtree(self.root)
         deadline = time.monotonic() + PATIENCE  # what waits by the fast clock would wait for long by the real one
-        while left := [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]:
-            assert time.monotonic() < deadline, left
-            time.sleep(0.001)
-        liveconfig._clock.monotonic, liveconfig._clock.now = self.clocks
-        CALLS.HUNG = HUNG
+        try:
+            while left := [thread for thread in threading.enumerate() if thread.name.startswith("liveconfig")]:
+                assert time.monotonic() < deadline, left
+                time.sleep(0.001)
+        finally:
+            liveconfig._clock.monotonic, liveconfig._clock.now = self.clocks
+            CALLS.HUNG = HUNG
 
     # What is done to the disk
 

@@ -524,7 +524,7 @@ def test_a_path_that_is_missing(monkeypatch, tmp_path):
 
 
 def test_a_pair_that_is_missing(make_kubelet_volume, monkeypatch):
-    """K26: where the variable has no pair for the missing volume, the error says to correct the variable, and how."""
+    """K26: where the variable has no pair for the missing volume, the error says which pair to add."""
     volume = make_kubelet_volume("config")
     volume.write({"message": "hello"})
 
@@ -535,7 +535,7 @@ def test_a_pair_that_is_missing(make_kubelet_volume, monkeypatch):
     monkeypatch.setenv("LIVECONFIG_VOLUMES", f"/nowhere/config={volume.path}")
     with pytest.raises(InvalidSettingsError) as failure:
         App()
-    assert "correct LIVECONFIG_VOLUMES, which lacks /nowhere/shop/config=./config" in str(failure.value)
+    assert "give LIVECONFIG_VOLUMES a pair for it, such as /nowhere/shop/config=./config" in str(failure.value)
 
 
 def test_a_replacement_that_is_missing(declared, load, monkeypatch, caplog, tmp_path):

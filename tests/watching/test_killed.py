@@ -48,7 +48,7 @@ def kill(thread):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Killed))
 
 
-# With a tracer, such as coverage, CPython 3.11 comes no further in any thread while one that sleeps has an exception to get.
+# Under a tracer, such as coverage, no thread of CPython 3.11 goes on while a sleeping thread has a pending exception.
 @pytest.mark.skipif(sys.version_info < (3, 12) and sys.gettrace() is not None, reason="would hang under a tracer")
 @pytest.mark.parametrize("name", ["liveconfig", "liveconfig-standby", "liveconfig-delivery"])
 def test_killed(settings, kubelet_volume, until, name):

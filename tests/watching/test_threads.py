@@ -44,6 +44,10 @@ class App(Settings):
     number: int = 0
 
 
+class Seldom(App):
+    model_config = SettingsConfigDict(resync=1e6)
+
+
 @pytest.fixture
 def scheduler():
     """A separate scheduler, which has ended when the test ends."""
@@ -551,6 +555,24 @@ def test_a_child_goes_on_though_one_cannot(caplog, holds_in_child):
 
 
 class TestProcess:
+    def test_closed_while_the_next_re_check_is_scheduled(self, kubelet_volume, gate, until_ended, monkeypatch):
+        """P9: settings that are closed while a thread schedules the next re-check, and is held up, leave no thread."""
+        kubelet_volume.write({"message": "one"})
+        is_pending, inside = Watcher._is_pending, threading.Event()
+
+        def held_up(watcher, period):
+            if threading.current_thread() is not threading.main_thread() and not inside.is_set():
+                inside.set()
+                gate.wait(PATIENCE)
+            return is_pending(watcher, period)
+
+        monkeypatch.setattr(Watcher, "_is_pending", held_up)
+        settings = Seldom.load(_volumes=kubelet_volume.path)
+        assert inside.wait(PATIENCE)
+        settings.live.close()
+        gate.set()
+        until_ended("liveconfig")
+
     def test_without_proc(self, monkeypatch):
         """Without /proc, no mount is known, and the process is as old as the import."""
         monkeypatch.setattr(mounts, "MOUNTINFO", "/nowhere/mountinfo")

@@ -108,7 +108,7 @@ class DeliveryThreads:
         self._ending: WaitableThread | None = None  # the last active one, which has nothing left to do
         self._detached: set[DeliveryThread] = set()
         self._late: Timer | None = None  # set while no thread can be started
-        self._starting_in: int | None = None  # the thread that is just starting the active one
+        self._starting_in: int | None = None  # the id of the thread that is starting the active one
 
     def start(self) -> bool:
         """Start the active thread if there is none, or if it never started (KeyboardInterrupt). Called under the lock.
@@ -159,8 +159,8 @@ class DeliveryThreads:
     def check_slow(self) -> bool:
         """Detach a slow thread now, because a blocked scheduler thread would do it late. Called under the lock.
 
-        Return whether there is an active thread for which the caller can wait: not for one that a signal handler has
-        interrupted the start of, because it may go on only when the handler has returned (`Thread.start` holds a lock).
+        Return whether there is an active thread that the caller can wait for. A signal handler that has interrupted the
+        start of the thread cannot: `Thread.start` holds a lock that the thread needs to begin.
         """
         delivery = self._active
         if delivery is not None and delivery.job is not None and delivery.job.subscriber.ran() >= SLOW:

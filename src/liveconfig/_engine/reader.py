@@ -141,7 +141,7 @@ def _cure(missing: Sequence[str]) -> str:
         return f"Create it, or correct {VOLUMES_VARIABLE}, which names it"
     pair = f"{missing[0]}=./{basename(missing[0])}"
     cure = (
-        f"correct {VOLUMES_VARIABLE}, which lacks {pair}"
+        f"give {VOLUMES_VARIABLE} a pair for it, such as {pair}"
         if variable
         else f"set {VOLUMES_VARIABLE}, for example to {pair}"
     )

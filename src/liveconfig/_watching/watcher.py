@@ -236,7 +236,7 @@ class Watcher:
         if not self._observer.keep_only(self._wanted):
             self.scheduler.call_later(BOUND, self._tidy)
         if not self._registrations:
-            for timer in self._rounds.values():
+            for timer in list(self._rounds.values()):
                 self.scheduler.cancel(timer)
 
     def _wanted(self) -> set[str]:
@@ -294,7 +294,9 @@ class Watcher:
             if self._is_pending(period):
                 return
             due = (math.floor(_clock.monotonic() / period) + 1) * period
-            self._rounds[period] = self.scheduler.call_at(due, partial(self._round, period), slack=period)
+            timer = self._rounds[period] = self.scheduler.call_at(due, partial(self._round, period), slack=period)
+            if not self._registrations:  # the last one was removed meanwhile, by a thread that took over
+                self.scheduler.cancel(timer)
 
     def _is_pending(self, period: float) -> bool:
         timer = self._rounds.get(period)
