@@ -573,6 +573,30 @@ class TestProcess:
         gate.set()
         until_ended("liveconfig")
 
+    def test_loaded_while_the_last_others_are_closed(self, make_kubelet_volume, gate, until, monkeypatch):
+        """P9: settings that are loaded while the close() of the last others is held up have their re-check scheduled."""
+        first, second = make_kubelet_volume("first"), make_kubelet_volume("second")
+        first.write({"message": "one"})
+        second.write({"message": "one"})
+        cancel, inside, cancelled = process_watcher.scheduler.cancel, threading.Event(), threading.Event()
+
+        def held_up(timer):
+            inside.set()
+            gate.wait(PATIENCE)
+            cancel(timer)
+            cancelled.set()
+
+        closed = Seldom.load(_volumes=first.path)
+        until(process_watcher._rounds_are_due)
+        monkeypatch.setattr(process_watcher.scheduler, "cancel", held_up)
+        closed.live.close()
+        assert inside.wait(PATIENCE)
+        settings = Seldom.load(_volumes=second.path)
+        gate.set()
+        assert cancelled.wait(PATIENCE)
+        until(process_watcher._rounds_are_due)
+        settings.live.close()
+
     def test_without_proc(self, monkeypatch):
         """Without /proc, no mount is known, and the process is as old as the import."""
         monkeypatch.setattr(mounts, "MOUNTINFO", "/nowhere/mountinfo")

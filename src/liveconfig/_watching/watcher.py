@@ -235,9 +235,10 @@ class Watcher:
             self._places.pop(path, None)
         if not self._observer.keep_only(self._wanted):
             self.scheduler.call_later(BOUND, self._tidy)
-        if not self._registrations:
-            for timer in list(self._rounds.values()):
-                self.scheduler.cancel(timer)
+        with self._lock:  # a registration that is added meanwhile schedules its re-check after this
+            if not self._registrations:
+                for timer in list(self._rounds.values()):
+                    self.scheduler.cancel(timer)
 
     def _wanted(self) -> set[str]:
         return {path for registration in list(self._registrations) for path in registration.paths}
